@@ -7,6 +7,40 @@
 include_guard(GLOBAL)
 include(GNUInstallDirs)
 
+set(WEFT_SANITIZE "" CACHE STRING
+  "Sanitizers for weft's own build tree: 'address,undefined' or 'thread' (the latter with clang)")
+option(WEFT_COVERAGE "Instrument weft's own build tree for gcov" OFF)
+
+if(PROJECT_IS_TOP_LEVEL)
+  # ccache when it is there; a launcher that the user chose stays.
+  if(NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+    find_program(WEFT_CCACHE ccache)
+    mark_as_advanced(WEFT_CCACHE)
+    if(WEFT_CCACHE)
+      set(CMAKE_CXX_COMPILER_LAUNCHER "${WEFT_CCACHE}")
+    endif()
+  endif()
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "The kind of build" FORCE)
+  endif()
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+endif()
+
+# Sanitizers and coverage reach everything that links weft within this build tree, and nothing that is installed.
+function(weft_instrument target)
+  set(flags "")
+  if(WEFT_SANITIZE)
+    list(APPEND flags "-fsanitize=${WEFT_SANITIZE}" -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  endif()
+  if(WEFT_COVERAGE)
+    list(APPEND flags --coverage)
+  endif()
+  if(flags)
+    target_compile_options(${target} PUBLIC "$<BUILD_INTERFACE:${flags}>")
+    target_link_options(${target} PUBLIC "$<BUILD_INTERFACE:${flags}>")
+  endif()
+endfunction()
+
 # The warnings weft's own code is held to; never exported.
 function(weft_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
@@ -16,6 +50,7 @@ function(weft_compile_options target)
   if(WEFT_STACK_CLASH_PROTECTION)
     target_compile_options(${target} PUBLIC -fstack-clash-protection)
   endif()
+  weft_instrument(${target})
   set_target_properties(${target} PROPERTIES
     CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
 endfunction()
@@ -27,8 +62,9 @@ function(weft_library target)
   add_library(${target} STATIC ${ARG_SOURCES})
   add_library(weft::${ARG_EXPORT_NAME} ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${ARG_EXPORT_NAME})
-  target_include_directories(${target} PUBLIC
-    "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+  target_include_directories(${target}
+    PUBLIC "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>"
+    PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
   weft_compile_options(${target})
   set_property(GLOBAL APPEND PROPERTY WEFT_LIBRARIES ${target})

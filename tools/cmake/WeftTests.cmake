@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: The weft authors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# How every test binary of weft is made.
+
+include_guard(GLOBAL)
+include(GoogleTest)
+find_package(GTest REQUIRED)
+
+option(WEFT_TEST_PCH "Precompile GoogleTest and the usual standard headers for the tests" OFF)
+
+# weft_test(fibers_test SOURCES ... [LIBS ...] [LABEL fibers] [TIMEOUT 60] [SERIAL])
+# A GoogleTest binary. Each case becomes a ctest test with the folder's name as its label. The cases are listed when
+# ctest starts, not when the binary is linked, so building never runs anything.
+function(weft_test name)
+  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  if(NOT ARG_LABEL)
+    get_filename_component(ARG_LABEL "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  weft_compile_options(${name})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS} weft_test_support)
+  if(WEFT_TEST_PCH)
+    target_precompile_headers(${name} PRIVATE
+      <gtest/gtest.h> <gmock/gmock.h> <atomic> <chrono> <functional> <memory> <optional> <string> <string_view>
+      <thread> <vector>)
+  endif()
+  set(properties LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_SERIAL)
+    list(APPEND properties RUN_SERIAL TRUE)
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+endfunction()

@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Time in a run. Every deadline, sleep and timer of a run is measured by the run's own clock: the
+// monotonic clock of the machine, or a clock of the caller's such as testing::MockClock.
+
+#pragma once
+
+#include <chrono>
+
+namespace weft::fibers {
+
+// The type of the run's clock for std::chrono. Its epoch means nothing: a run starts the clock at a
+// random point, so that nobody comes to rely on it. (Trio: trio.current_time.)
+struct RunClock {
+  using duration = std::chrono::nanoseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<RunClock, duration>;
+  static constexpr bool is_steady = true;
+  // The same as current_time().
+  static time_point now();
+};
+
+using Duration = RunClock::duration;
+using Instant = RunClock::time_point;
+
+// "Never": the deadline of a scope that has none. And "long ago".
+inline constexpr Instant kForever = Instant::max();
+inline constexpr Instant kLongAgo = Instant::min();
+
+// `start + length`, which stops at kForever and kLongAgo instead of overflowing.
+constexpr Instant later(Instant start, Duration length) {
+  if (start == kForever || length == Duration::max()) return kForever;
+  if (length >= Duration::zero()) {
+    return kForever - start < length && start > Instant{} ? kForever : start + length;
+  }
+  return start < Instant{} && start - kLongAgo < -length ? kLongAgo : start + length;
+}
+
+// A duration from a number of seconds. Throws UsageError for NaN; what does not fit is clamped.
+Duration seconds(double count);
+
+// The present time of this run's clock. Throws UsageError outside a run.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+Instant current_time();
+
+// A clock to give a run (RunOptions::clock). Trio: trio.abc.Clock.
+class Clock {
+ public:
+  Clock() = default;
+  Clock(const Clock&) = delete;
+  Clock& operator=(const Clock&) = delete;
+  virtual ~Clock() = default;
+
+  // Called once, when the run begins.
+  virtual void start_clock() {}
+  virtual Instant current_time() = 0;
+  // How long the machine should sleep, in real time, to reach `deadline`.
+  virtual Duration deadline_to_sleep_time(Instant deadline) = 0;
+  // How long, in real time, a run has to be idle before autojump() is called; Duration::max() for
+  // never. Used by MockClock.
+  virtual Duration autojump_threshold() const { return Duration::max(); }
+  // Called when the run has been idle for that long; `next` is the earliest deadline.
+  virtual void autojump(Instant next) { static_cast<void>(next); }
+};
+
+}  // namespace weft::fibers

@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// The templates of nursery.h, and TaskStatus.
+
+#pragma once
+
+#include "weft/fibers/nursery.h"
+
+namespace weft::fibers {
+
+namespace detail {
+
+// What Nursery::start and TaskStatus share. Lives on the stack of the caller of start().
+class StartHandshake {
+ public:
+  StartHandshake(Nursery& target, std::source_location site);
+  StartHandshake(const StartHandshake&) = delete;
+  StartHandshake& operator=(const StartHandshake&) = delete;
+  ~StartHandshake();
+
+  Nursery& hidden() { return hidden_; }
+  void adopt(TaskBlock* task);
+  // The child says that it has started: moves it to the target, unless the caller is cancelled.
+  void started();
+  bool has_started() const { return started_; }
+  // Waits for the child to move or to end; throws its error, unwrapped.
+  void wait();
+
+ private:
+  Nursery& target_;
+  Nursery hidden_;
+  bool started_ = false;
+};
+
+template <class T>
+struct StartValue {
+  std::optional<T> value;
+};
+template <>
+struct StartValue<void> {};
+
+}  // namespace detail
+
+// Given to a function that runs under Nursery::start.
+template <class T>
+class TaskStatus {
+ public:
+  TaskStatus(detail::StartHandshake* handshake, detail::StartValue<T>* value)
+      : handshake_(handshake), value_(value) {}
+
+  // Lets start() return `value`. Throws UsageError the second time.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint; if the caller of start() has been cancelled, nothing moves.
+  // Threads: the run's own only.
+  template <class... V>
+  void started(V&&... value) {
+    if (done_) throw UsageError("TaskStatus::started has already been called; call it once");
+    done_ = true;
+    if (handshake_ == nullptr) return;
+    if constexpr (!std::is_void_v<T>) value_->value.emplace(std::forward<V>(value)...);
+    handshake_->started();
+  }
+
+  // For a function called without Nursery::start: a status that ignores started().
+  static TaskStatus ignored() { return TaskStatus(nullptr, nullptr); }
+
+ private:
+  detail::StartHandshake* handshake_;
+  detail::StartValue<T>* value_;
+  bool done_ = false;
+};
+
+template <class T, class F>
+T Nursery::start(F&& fn, const TaskOptions& options, std::source_location site) {
+  detail::StartValue<T> value;
+  detail::StartHandshake handshake(*this, site);
+  auto child = [fn = std::forward<F>(fn),
+                status = TaskStatus<T>(&handshake, &value)]() mutable { std::invoke(fn, status); };
+  handshake.adopt(detail::spawn(handshake.hidden(), std::move(child), options, site));
+  handshake.wait();
+  if constexpr (!std::is_void_v<T>) return std::move(*value.value);
+}
+
+template <class F>
+auto open_nursery(F&& body, std::source_location site) -> std::invoke_result_t<F, Nursery&> {
+  using R = std::invoke_result_t<F, Nursery&>;
+  Nursery nursery(site);
+  if constexpr (std::is_void_v<R>) {
+    try {
+      std::invoke(std::forward<F>(body), nursery);
+    } catch (...) {
+      nursery.add_error(std::current_exception());
+    }
+    nursery.close();
+  } else {
+    std::optional<R> result;
+    try {
+      result.emplace(std::invoke(std::forward<F>(body), nursery));
+    } catch (...) {
+      nursery.add_error(std::current_exception());
+    }
+    nursery.close();
+    if (!result) {
+      throw UsageError(
+          "the body of open_nursery was cut short by the nursery's own cancel scope and has no value "
+          "to return; let the body return void and store the value outside");
+    }
+    return std::move(*result);
+  }
+}
+
+}  // namespace weft::fibers

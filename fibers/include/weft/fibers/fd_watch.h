@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// A callback each time a descriptor is ready: for loops and libraries that bring their own state
+// machine. There is no task behind it.
+
+#pragma once
+
+#include <cstdint>
+
+namespace weft::fibers {
+
+enum class FdDirection : std::uint8_t { kRead, kWrite };
+
+// Level-triggered: `on_ready` is called at every poll as long as the descriptor is ready. It runs on
+// the scheduler's own stack, outside any task: it must not wait or throw, and should only mark what
+// is to be done. A resource: lives where it is, watches while armed; both directions of one
+// descriptor may be watched, each by one. Closing the descriptor ends the readiness, but not the
+// watch: disarm first.
+class FdWatch {
+ public:
+  FdWatch() = default;
+  FdWatch(const FdWatch&) = delete;
+  FdWatch& operator=(const FdWatch&) = delete;
+  ~FdWatch() { disarm(); }
+
+  // Takes effect at once. Arming again, also for the same descriptor, registers it anew: do that
+  // when a library may have closed and reopened it. Throws BusyResourceError if somebody else watches
+  // or waits in that direction, std::system_error if the descriptor cannot be polled.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void arm(int fd, FdDirection direction, void (*on_ready)(void*), void* context);
+  // After this nothing is delivered, not even what the current poll has already found.
+  void disarm() noexcept;
+  bool armed() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+
+ private:
+  friend struct FdWatchAccess;
+  int fd_ = -1;
+  FdDirection direction_ = FdDirection::kRead;
+  void (*on_ready_)(void*) = nullptr;
+  void* context_ = nullptr;
+  void* manager_ = nullptr;  // The run's I/O manager.
+};
+
+}  // namespace weft::fibers

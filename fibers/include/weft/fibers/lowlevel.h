@@ -1,0 +1,157 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// The one way to suspend. Locks, channels, sockets, threads and the loop are all built on these few
+// calls; build your own primitives on them too. (Trio: trio.lowlevel.)
+//
+//   class Gate {                                     // a one-shot event for one task
+//    public:
+//     void wait() {
+//       task_ = &current_task();
+//       wait_task_rescheduled([&](const RaiseCancel&) { task_ = nullptr; return Abort::kSucceeded; });
+//     }
+//     void open() { if (task_ != nullptr) reschedule(*std::exchange(task_, nullptr)); }
+//    ...
+
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/outcome.h"
+#include "weft/fibers/task.h"
+
+namespace weft::fibers {
+
+// The answer of an abort function. kSucceeded: the operation did not happen and never will; the wait
+// throws. kFailed: the operation goes on and somebody will reschedule the task.
+enum class Abort : std::uint8_t { kSucceeded, kFailed };
+
+// Throws the cancellation that an abort function was called for. May be copied and called later.
+class RaiseCancel {
+ public:
+  [[noreturn]] void operator()() const;
+  // What operator() throws.
+  std::exception_ptr as_exception() const;
+
+ private:
+  friend struct RaiseCancelAccess;
+  explicit RaiseCancel(std::shared_ptr<const CancelReason> reason) : reason_(std::move(reason)) {}
+  std::shared_ptr<const CancelReason> reason_;  // Null: KeyboardInterrupt.
+};
+
+// What a waiting task tells the task tree: a string that outlives the wait, and a number to print
+// behind it (a descriptor, say) unless negative. `on` is what identifies the thing waited for.
+struct WaitingFor {
+  const char* what = "wait_task_rescheduled";
+  long number = -1;
+  const void* on = nullptr;
+};
+
+namespace detail {
+using AbortThunk = Abort (*)(void* context, const RaiseCancel&);
+void wait_rescheduled(AbortThunk abort, void* context, WaitingFor waiting_for);
+void set_wait_slot(void* slot, const void* type);
+void* take_wait_slot(Task& task, const void* type);
+template <class T>
+inline constexpr char kTypeTag = 0;
+}  // namespace detail
+
+// Suspends the running task until somebody calls reschedule() for it. `abort` is called at most once
+// a wait, from inside CancelScope::cancel (or before suspending, if already cancelled), and must not
+// wait or throw. Exactly one reschedule a wait, none after kSucceeded.
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: as `abort` decides.
+// Threads: the run's own only.
+template <class AbortFn>
+void wait_task_rescheduled(AbortFn&& abort, WaitingFor waiting_for = {}) {
+  using Fn = std::remove_reference_t<AbortFn>;
+  detail::wait_rescheduled(
+      [](void* context, const RaiseCancel& raise) { return (*static_cast<Fn*>(context))(raise); },
+      const_cast<std::remove_const_t<Fn>*>(std::addressof(abort)), waiting_for);
+}
+
+// The same for a wait that ends with a value: reschedule(task, Outcome<T>).
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: as `abort` decides.
+// Threads: the run's own only.
+template <class T, class AbortFn>
+T wait_task_rescheduled(AbortFn&& abort, WaitingFor waiting_for = {}) {
+  std::optional<Outcome<T>> delivered;
+  detail::set_wait_slot(&delivered, &detail::kTypeTag<T>);
+  wait_task_rescheduled(std::forward<AbortFn>(abort), waiting_for);
+  if (!delivered) throw UsageError("the task was rescheduled without the value that its wait returns");
+  return delivered->unwrap();
+}
+
+// Makes a waiting task ready: its wait returns, or throws `error`. Throws UsageError if the task is
+// not waiting or has been rescheduled already, or belongs to another thread.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only; elsewhere use Token::run_sync_soon.
+void reschedule(Task& task);
+void reschedule(Task& task, std::exception_ptr error);
+template <class T>
+void reschedule(Task& task, Outcome<T> outcome) {
+  if (void* slot = detail::take_wait_slot(task, &detail::kTypeTag<T>)) {
+    static_cast<std::optional<Outcome<T>>*>(slot)->emplace(std::move(outcome));
+  }
+  reschedule(task);
+}
+
+// Lets others run, then raises Cancelled if this task is cancelled.
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: after the others have run.
+// Threads: the run's own only.
+void checkpoint();
+// The halves of checkpoint(). The first only raises, and does not suspend a task that is not cancelled.
+//
+// Blocks: only if cancelled.
+// Cancel: at once.
+// Threads: the run's own only.
+void checkpoint_if_cancelled();
+// Blocks: yes, a schedule point.
+// Cancel: never.
+// Threads: the run's own only.
+void cancel_shielded_checkpoint();
+
+// Starts a task outside all nurseries of the program, under the run itself. It is cancelled when the
+// main task ends; if it fails, so does the run, with InternalError.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+Nursery& system_nursery();
+template <class F>
+void spawn_system_task(F&& fn, const TaskOptions& options = {},
+                       std::source_location site = std::source_location::current()) {
+  system_nursery().start_soon(std::forward<F>(fn), options, site);
+}
+
+// Called on a task's own stack each time just before it suspends, until it is taken off again (which
+// it may do itself). It must not wait or throw. This is how the loop learns that a callback blocks.
+struct ParkHook {
+  void (*about_to_park)(ParkHook&) = nullptr;
+};
+// The running task's hook; null for none. Returns the one before.
+ParkHook* set_park_hook(ParkHook* hook);
+
+// How often this task has passed a schedule point and a cancel point. (For assert_checkpoints.)
+struct CheckpointCounts {
+  std::uint32_t schedule_points = 0;
+  std::uint32_t cancel_points = 0;
+};
+CheckpointCounts checkpoint_counts();
+
+}  // namespace weft::fibers

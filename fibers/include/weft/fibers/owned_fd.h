@@ -1,0 +1,60 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// A non-blocking descriptor that weft owns: registered once, edge-triggered, with its readiness
+// remembered, so that a wait costs no system call. Sockets are built on it:
+//
+//   for (;;) {
+//     const ssize_t n = ::recv(fd.get(), data, size, 0);
+//     if (n >= 0 || errno != EAGAIN) return n;
+//     fd.wait_readable();
+//   }
+
+#pragma once
+
+#include <utility>
+
+namespace weft::fibers {
+
+namespace detail {
+struct FdEntry;
+}
+
+// A resource that can be moved while nobody waits on it. Belongs to the run that made it.
+class OwnedFd {
+ public:
+  OwnedFd() = default;
+  // Takes ownership of `fd`, which must be non-blocking, and closes it if registering fails
+  // (std::system_error).
+  explicit OwnedFd(int fd);
+  OwnedFd(OwnedFd&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), entry_(std::exchange(other.entry_, nullptr)) {}
+  OwnedFd& operator=(OwnedFd&& other) noexcept;
+  ~OwnedFd() { close(); }
+
+  int get() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+
+  // To be called after EAGAIN only: forgets the remembered readiness and waits for the next edge.
+  // One waiting task a direction: BusyResourceError. ClosedResourceError if closed meanwhile.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: no data is consumed in any case.
+  // Threads: the run's own only.
+  void wait_readable();
+  // Blocks: yes, always a checkpoint.
+  // Cancel: no data is consumed in any case.
+  // Threads: the run's own only.
+  void wait_writable();
+
+  // Wakes those who wait with ClosedResourceError and closes. Idempotent.
+  void close() noexcept;
+  // Gives the descriptor away, unregistered.
+  int release() noexcept;
+
+ private:
+  int fd_ = -1;
+  detail::FdEntry* entry_ = nullptr;
+};
+
+}  // namespace weft::fibers

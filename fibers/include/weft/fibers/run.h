@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Starting weft: run() turns the calling thread into a scheduler until the main task has ended.
+//
+//   int main() { return weft::fibers::run([] { return do_everything(); }); }
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "weft/fibers/clock.h"
+#include "weft/fibers/errors.h"
+
+namespace weft::fibers {
+
+struct RunOptions {
+  // Null: the machine's monotonic clock. The caller keeps it alive.
+  Clock* clock = nullptr;
+  // Bytes of a task's stack where nothing else is said. Address space only: pages are touched one by
+  // one. 64 KiB suit a million tasks, but not std::regex.
+  std::size_t stack_size = 256 * 1024;
+  // With a seed the order of each batch of ready tasks is shuffled, the same way every time. For
+  // tests: correct code does not depend on that order.
+  std::optional<std::uint64_t> schedule_seed = std::nullopt;
+  // On the main thread, while SIGINT is at its default: Ctrl-C raises KeyboardInterrupt in the main
+  // task.
+  bool handle_interrupt = true;
+};
+
+namespace detail {
+void run_erased(const std::function<void()>& main, const RunOptions& options);
+}
+
+// Runs `main` as the first task and returns what it returns, after every task has ended. What it
+// throws comes out unchanged; InternalError if a system task crashed. Throws UsageError if this
+// thread is already inside a run. Several threads may each have a run of their own.
+//
+// Blocks: the thread, until the run is over.
+// Cancel: does not apply.
+// Threads: any.
+template <class F>
+auto run(F&& main, const RunOptions& options = {}) -> std::invoke_result_t<F> {
+  using R = std::invoke_result_t<F>;
+  if constexpr (std::is_void_v<R>) {
+    detail::run_erased([&] { std::invoke(std::forward<F>(main)); }, options);
+  } else {
+    std::optional<R> result;
+    detail::run_erased([&] { result.emplace(std::invoke(std::forward<F>(main))); }, options);
+    return std::move(*result);
+  }
+}
+
+// A moment of this run. (Trio: lowlevel.RunStatistics.)
+struct RunStatistics {
+  std::size_t tasks_living = 0;
+  std::size_t tasks_runnable = 0;
+  std::size_t tasks_peak = 0;       // The most that lived at once.
+  std::size_t deadlines = 0;        // Scopes with a deadline outstanding.
+  std::size_t fds_watched = 0;      // Descriptors somebody waits for.
+  std::uint64_t ticks = 0;          // Turns of the scheduler: polls for I/O and deadlines.
+  Duration until_next_deadline = Duration::max();
+};
+// Throws UsageError outside a run.
+RunStatistics current_statistics();
+
+// The stacks of this thread's tasks; also outside a run.
+struct StackStatistics {
+  std::size_t in_use = 0;
+  std::size_t pooled = 0;
+  std::size_t mappings = 0;          // Arenas.
+  std::size_t bytes_reserved = 0;    // Address space.
+};
+StackStatistics stack_statistics();
+// Gives the memory of pooled stacks back to the system.
+void trim_stacks();
+
+}  // namespace weft::fibers

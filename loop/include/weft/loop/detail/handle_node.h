@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What a scheduled callback is made of. Not for use outside weft.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <new>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+#include "weft/fibers/clock.h"
+
+namespace weft::loop::detail {
+
+class LoopCore;
+class FutureCore;
+class Runner;
+struct FdWatcher;
+struct HandleNode;
+
+struct NodeOps {
+  void (*invoke)(HandleNode&);
+  // Null if there is nothing to destroy.
+  void (*destroy)(HandleNode&) noexcept;
+};
+
+// Who else knows the node, besides the queue of ready ones.
+enum class NodeKind : std::uint8_t { kSoon, kTimer, kFd, kFuture, kPrepare };
+
+// One callback and its bookkeeping: two cache lines, taken from the loop's pool, with the callable
+// inside. Counted: each Handle and whoever has the node scheduled or registered holds one.
+struct HandleNode {
+  static constexpr std::size_t kInline = 64;
+  static constexpr std::size_t kNotInHeap = ~std::size_t{0};
+
+  HandleNode* next;    // In the ready queue, in a future's list or in the pool.
+  LoopCore* core;      // Kept alive by each node in use.
+  const NodeOps* ops;  // Null once the callable is gone.
+  std::source_location site;
+  std::uint32_t refs;
+  NodeKind kind;
+  bool queued;   // In the ready queue.
+  bool running;  // From the call to its return, also while blocked.
+  bool cancelled;
+  Runner* blocked_on;  // Whose stack its callable waits on; null unless it waits.
+  union {
+    struct {
+      fibers::Instant when;
+      std::size_t index;  // In the timer heap; kNotInHeap outside.
+    } timer;
+    struct {
+      FutureCore* core;  // Holds a reference on it only while queued or running.
+      HandleNode* prev;  // In the future's list.
+    } future;
+    struct {
+      FdWatcher* watcher;  // Null once removed.
+    } fd;
+    struct {
+      fibers::Instant wake_at;  // What the hook returned last.
+    } prepare;
+  };
+  alignas(16) unsigned char storage[kInline];
+};
+
+// A node with one reference, the caller's. Throws UsageError when the loop is closed or belongs to
+// another thread.
+HandleNode* take_node(LoopCore& core, std::source_location site);
+// Destroys the callable, if it is still there, and gives the node back.
+void recycle_node(HandleNode* node) noexcept;
+inline void release_node(HandleNode* node) noexcept {
+  if (--node->refs == 0) recycle_node(node);
+}
+// Each takes over the caller's reference and adds one to return.
+HandleNode* schedule_soon(HandleNode* node) noexcept;
+HandleNode* schedule_at(HandleNode* node, fibers::Instant when);
+void cancel_node(HandleNode* node);
+
+// How the stored callable is called.
+struct CallPlain {
+  template <class F>
+  static void call(F& fn, HandleNode&) {
+    static_cast<void>(std::invoke(fn));
+  }
+};
+struct CallPrepare {
+  template <class F>
+  static void call(F& fn, HandleNode& node) {
+    if constexpr (std::is_void_v<std::invoke_result_t<F&>>) {
+      std::invoke(fn);
+      node.prepare.wake_at = fibers::kForever;
+    } else {
+      node.prepare.wake_at = std::invoke(fn);
+    }
+  }
+};
+
+template <class F, class Call>
+struct NodeCallable {
+  static constexpr bool kFits = sizeof(F) <= HandleNode::kInline && alignof(F) <= 16;
+
+  static F& get(HandleNode& node) noexcept {
+    if constexpr (kFits) {
+      return *std::launder(reinterpret_cast<F*>(node.storage));
+    } else {
+      return **std::launder(reinterpret_cast<F**>(node.storage));
+    }
+  }
+  static void invoke(HandleNode& node) { Call::call(get(node), node); }
+  static void destroy(HandleNode& node) noexcept {
+    if constexpr (kFits) {
+      get(node).~F();
+    } else {
+      delete &get(node);
+    }
+  }
+  static constexpr NodeOps kOps{&invoke,
+                                kFits&& std::is_trivially_destructible_v<F> ? nullptr : &destroy};
+};
+
+// Puts the callable into a fresh node; on failure gives the node back.
+template <class Call, class F>
+void emplace_callable(HandleNode* node, F&& fn) {
+  using Fn = std::decay_t<F>;
+  using Callable = NodeCallable<Fn, Call>;
+  if constexpr (Callable::kFits && std::is_nothrow_constructible_v<Fn, F>) {
+    ::new (static_cast<void*>(node->storage)) Fn(std::forward<F>(fn));
+  } else {
+    try {
+      if constexpr (Callable::kFits) {
+        ::new (static_cast<void*>(node->storage)) Fn(std::forward<F>(fn));
+      } else {
+        ::new (static_cast<void*>(node->storage)) Fn*(new Fn(std::forward<F>(fn)));
+      }
+    } catch (...) {
+      release_node(node);
+      throw;
+    }
+  }
+  node->ops = &Callable::kOps;
+}
+
+template <class Call = CallPlain, class F>
+HandleNode* make_node(LoopCore& core, F&& fn, std::source_location site) {
+  HandleNode* node = take_node(core, site);
+  emplace_callable<Call>(node, std::forward<F>(fn));
+  return node;
+}
+
+}  // namespace weft::loop::detail

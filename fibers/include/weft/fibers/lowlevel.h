@@ -44,7 +44,7 @@ class RaiseCancel {
  private:
   friend struct RaiseCancelAccess;
   explicit RaiseCancel(std::shared_ptr<const CancelReason> reason) : reason_(std::move(reason)) {}
-  std::shared_ptr<const CancelReason> reason_;  // Null: KeyboardInterrupt.
+  std::shared_ptr<const CancelReason> reason_;
 };
 
 // What a waiting task tells the task tree: a string that outlives the wait, and a number to print

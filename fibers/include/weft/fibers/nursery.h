@@ -120,7 +120,7 @@ class Nursery {
 
   // For open_nursery and for those who build something like it; a body has no use for these.
   explicit Nursery(std::source_location site);
-  ~Nursery() = default;
+  ~Nursery();
   // Takes in an error and cancels the rest.
   void add_error(std::exception_ptr error);
   // Waits for all tasks, closes, and throws what has to be thrown.

@@ -1,0 +1,247 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/cancel_scope.h"
+
+#include <cstddef>
+
+#include "fibers/core/nursery_access.h"
+#include "fibers/core/scheduler.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/log.h"
+#include "weft/fibers/timeouts.h"
+
+namespace weft::fibers {
+
+using detail::CancelStatus;
+using detail::DeadlineNode;
+using detail::Scheduler;
+using detail::TaskBlock;
+
+namespace {
+
+std::shared_ptr<const CancelReason> deadline_reason() {
+  static const auto reason = [] {
+    auto r = std::make_shared<CancelReason>();
+    r->source = "deadline";
+    return std::shared_ptr<const CancelReason>(std::move(r));
+  }();
+  return reason;
+}
+
+[[gnu::cold]] void report_swallowed(const TaskBlock& task) {
+  log(LogLevel::kWarning,
+      "task '" + std::string(task.name()) +
+          "' swallowed a Cancelled: something inside a cancelled scope caught it and did not throw it "
+          "on; catch (...) blocks have to rethrow what they do not know");
+}
+
+bool is_cancelled(const std::exception_ptr& error) { return holds<Cancelled>(error); }
+
+}  // namespace
+
+CancelScope& ScopeAccess::of(CancelStatus& status) {
+  return *reinterpret_cast<CancelScope*>(reinterpret_cast<std::byte*>(&status) -
+                                         offsetof(CancelScope, status_));
+}
+
+CancelScope& ScopeAccess::of(DeadlineNode& timer) {
+  return *reinterpret_cast<CancelScope*>(reinterpret_cast<std::byte*>(&timer) -
+                                         offsetof(CancelScope, timer_));
+}
+
+CancelScope::CancelScope(const CancelScopeOptions& options) {
+  WEFT_REQUIRE(!options.deadline || !options.relative_deadline,
+               "a CancelScope takes a deadline or a relative deadline, not both");
+  status_.shield = options.shield;
+  if (options.deadline) timer_.when = *options.deadline;
+  if (options.relative_deadline) {
+    relative_ = detail::checked_timeout(*options.relative_deadline);
+    is_relative_ = true;
+  }
+}
+
+CancelScope::~CancelScope() {
+  // run() has closed the scope whatever happened, unless its task was destroyed with the run.
+  if (status_.entered_by != nullptr) close_status();
+}
+
+void CancelScope::enter() {
+  Scheduler& scheduler = detail::scheduler_of_task();
+  WEFT_REQUIRE(!entered_, "a CancelScope can be run only once; make a new one");
+  entered_ = true;
+  TaskBlock& task = *scheduler.running();
+  if (is_relative_) {
+    timer_.when = later(scheduler.now(), relative_);
+    is_relative_ = false;
+  }
+  CancelStatus& outer = *task.cancel_status;
+  const unsigned uncaught = task.uncaught(scheduler);
+  status_.entered_by = &task;
+  status_.entry_uncaught = uncaught;
+  status_.unwind_shield =
+      uncaught > (outer.entered_by == &task ? outer.entry_uncaught : 0U);
+  detail::link_status(status_, &outer);
+  detail::unlink_task(task);
+  detail::link_task(task, status_);
+  status_.effectively_cancelled =
+      status_.cancel_called || (status_.sees_parent() && outer.effectively_cancelled);
+  if (status_.effectively_cancelled && status_.reason == nullptr) status_.reason = outer.reason;
+  if (timer_.when != kForever) arm();
+}
+
+void CancelScope::arm() {
+  if (status_.cancel_called) return;
+  timer_.fire = [](DeadlineNode& timer) {
+    detail::mark_cancelled(ScopeAccess::of(timer).status_, deadline_reason());
+  };
+  status_.entered_by->scheduler->deadlines().arm(timer_, timer_.when);
+}
+
+// Takes the scope out of the tree. Its deadline no longer counts.
+void CancelScope::close_status() {
+  TaskBlock& task = *status_.entered_by;
+  if (timer_.bucket >= 0) task.scheduler->deadlines().disarm(timer_);
+  CancelStatus& outer = *status_.parent;
+  WEFT_ASSERT(task.cancel_status == &status_);
+  WEFT_ASSERT(status_.first_child == nullptr);
+  detail::unlink_task(task);
+  detail::link_task(task, outer);
+  detail::unlink_status(status_);
+  status_.entered_by = nullptr;
+}
+
+bool CancelScope::absorbs() const {
+  return status_.effectively_cancelled &&
+         !(status_.parent != nullptr && status_.sees_parent() &&
+           status_.parent->effectively_cancelled);
+}
+
+void CancelScope::leave() {
+  if (status_.delivered) [[unlikely]] report_swallowed(*status_.entered_by);
+  close_status();
+}
+
+bool CancelScope::leave_with_cancelled() {
+  cancelled_caught_ = absorbs();
+  close_status();
+  return cancelled_caught_;
+}
+
+std::exception_ptr CancelScope::leave_with(std::exception_ptr error) {
+  const bool mine = absorbs();
+  close_status();
+  if (!mine) return error;
+  try {
+    std::rethrow_exception(error);
+  } catch (const Cancelled&) {
+    cancelled_caught_ = true;
+    return nullptr;
+  } catch (const BaseExceptionGroup& group) {
+    auto [cancelled, rest] = group.split(is_cancelled);
+    if (cancelled == nullptr) return error;
+    cancelled_caught_ = true;
+    return rest;
+  } catch (...) {
+    return error;
+  }
+}
+
+namespace detail {
+
+bool swallow_current(CancelScope& scope,
+                     std::exception_ptr (CancelScope::*leave)(std::exception_ptr)) {
+  const std::exception_ptr current = std::current_exception();
+  std::exception_ptr rest = (scope.*leave)(current);
+  if (rest == nullptr) return true;
+  if (rest == current) throw;  // Unchanged: the very same object goes on.
+  std::rethrow_exception(std::move(rest));
+}
+
+}  // namespace detail
+
+void CancelScope::cancel(std::string reason) {
+  if (status_.cancel_called) return;
+  auto cause = std::make_shared<CancelReason>();
+  cause->source = "explicit";
+  cause->reason = std::move(reason);
+  if (Scheduler* scheduler = detail::tls_scheduler) {
+    if (const TaskBlock* task = scheduler->running()) cause->source_task = task->name();
+  }
+  if (status_.entered_by != nullptr) {
+    WEFT_REQUIRE(status_.entered_by->scheduler == detail::tls_scheduler,
+                 "CancelScope::cancel was called from another thread; use Token::run_sync_soon");
+    if (timer_.bucket >= 0) status_.entered_by->scheduler->deadlines().disarm(timer_);
+  }
+  detail::mark_cancelled(status_, std::move(cause));
+}
+
+bool CancelScope::cancel_called() {
+  if (!status_.cancel_called && status_.entered_by != nullptr && timer_.bucket >= 0 &&
+      timer_.when <= status_.entered_by->scheduler->now()) {
+    status_.entered_by->scheduler->deadlines().disarm(timer_);
+    detail::mark_cancelled(status_, deadline_reason());
+  }
+  return status_.cancel_called;
+}
+
+void CancelScope::set_shield(bool shield) {
+  status_.shield = shield;
+  if (status_.entered_by != nullptr) detail::recalculate(status_);
+}
+
+Instant CancelScope::deadline() const {
+  WEFT_REQUIRE(!is_relative_,
+               "this scope's deadline is relative and it has not been entered; ask for "
+               "relative_deadline()");
+  return timer_.when;
+}
+
+void CancelScope::set_deadline(Instant deadline) {
+  WEFT_REQUIRE(!is_relative_,
+               "this scope's deadline is relative and it has not been entered; use "
+               "set_relative_deadline()");
+  if (timer_.bucket >= 0) status_.entered_by->scheduler->deadlines().disarm(timer_);
+  timer_.when = deadline;
+  if (status_.entered_by != nullptr && deadline != kForever) arm();
+}
+
+Duration CancelScope::relative_deadline() const {
+  if (!entered_) {
+    WEFT_REQUIRE(is_relative_ || timer_.when == kForever,
+                 "this scope's deadline is absolute and it has not been entered; ask for deadline()");
+    return relative_;
+  }
+  return timer_.when == kForever ? Duration::max() : timer_.when - current_time();
+}
+
+void CancelScope::set_relative_deadline(Duration length) {
+  detail::checked_timeout(length);
+  if (entered_) {
+    set_deadline(later(current_time(), length));
+    return;
+  }
+  WEFT_REQUIRE(is_relative_ || timer_.when == kForever,
+               "this scope's deadline is absolute and it has not been entered; use set_deadline()");
+  relative_ = length;
+  is_relative_ = true;
+}
+
+std::optional<bool> CancelScope::is_relative() const {
+  if (entered_) return std::nullopt;
+  return is_relative_;
+}
+
+Instant current_effective_deadline() {
+  const TaskBlock& task = *detail::scheduler_of_task().running();
+  if (task.cancel_status->effectively_cancelled) return kLongAgo;
+  Instant earliest = kForever;
+  for (CancelStatus* s = task.cancel_status; s->parent != nullptr; s = s->parent) {
+    const Instant deadline = ScopeAccess::armed_deadline(ScopeAccess::of(*s));
+    earliest = std::min(earliest, deadline);
+    if (!s->sees_parent()) break;
+  }
+  return earliest;
+}
+
+}  // namespace weft::fibers

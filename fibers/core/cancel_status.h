@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// The tree of cancel statuses: which scopes cover which tasks, and who is effectively cancelled.
+//
+// A status is effectively cancelled when its scope was cancelled, or when the one above is and no
+// shield is between. The flag is kept up to date when something changes, which is rare, so that each
+// wait has one flag to look at.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "fibers/core/task.h"
+#include "weft/fibers/cancel_scope.h"
+
+namespace weft::fibers {
+
+// Why a scope was cancelled. Shared by all the Cancelled that come of it.
+struct CancelReason {
+  std::string_view source;  // A literal.
+  std::string reason;
+  std::string source_task;
+  // What to throw instead of a Cancelled: a KeyboardInterrupt or a DeadlockError.
+  std::exception_ptr interrupt;
+};
+
+// How abort functions get their RaiseCancel.
+struct RaiseCancelAccess {
+  static RaiseCancel make(std::shared_ptr<const CancelReason> reason) {
+    return RaiseCancel(std::move(reason));
+  }
+};
+
+namespace detail {
+
+// Puts `status` under `parent`, or takes it out. `parent` may be null at the root.
+void link_status(CancelStatus& status, CancelStatus* parent);
+void unlink_status(CancelStatus& status);
+
+// Makes `status` the innermost one of `task`.
+void link_task(TaskBlock& task, CancelStatus& status);
+void unlink_task(TaskBlock& task);
+
+// Brings `status` and everything below it up to date, and delivers to waiting tasks what became due.
+void recalculate(CancelStatus& status);
+
+// Marks the scope as cancelled for that reason and delivers. Does nothing the second time.
+void mark_cancelled(CancelStatus& status, std::shared_ptr<const CancelReason> reason);
+
+// Moves the children and the tasks of `from`, except `stays`, under `to`.
+void move_status_children(CancelStatus& from, CancelStatus& to, const TaskBlock* stays);
+
+// Whether a wait of `task` is to be cancelled now: it is covered by a cancelled scope, and not
+// unwinding deeper than that scope's place in it.
+bool cancellation_due(const TaskBlock& task, unsigned uncaught);
+// Covered by a cancelled scope, but held back until the unwinding is over.
+bool cancellation_held_back(const TaskBlock& task, unsigned uncaught);
+
+// Offers a due cancellation (or Ctrl-C, if this is the main task) to the present wait of `task`.
+void attempt_delivery(TaskBlock& task);
+
+// Notes, in the scope that has to catch it, that a Cancelled is being thrown to `task`.
+void note_delivery(const TaskBlock& task);
+
+}  // namespace detail
+}  // namespace weft::fibers

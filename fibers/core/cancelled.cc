@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/cancelled.h"
+
+#include "fibers/core/cancel_status.h"
+
+namespace weft::fibers {
+
+std::string_view Cancelled::source() const { return reason_->source; }
+std::string_view Cancelled::reason() const { return reason_->reason; }
+std::string_view Cancelled::source_task() const { return reason_->source_task; }
+
+std::string Cancelled::what() const {
+  std::string text = "cancelled due to ";
+  text += reason_->source;
+  if (!reason_->reason.empty()) text += " with reason '" + reason_->reason + "'";
+  if (!reason_->source_task.empty()) text += " from task '" + reason_->source_task + "'";
+  return text;
+}
+
+}  // namespace weft::fibers

@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/clock.h"
+
+#include <cmath>
+
+#include "fibers/core/check.h"
+
+namespace weft::fibers {
+
+Duration seconds(double count) {
+  WEFT_REQUIRE(!std::isnan(count), "seconds(NaN) is no duration");
+  const double nanoseconds = count * 1e9;
+  // The first double beyond what fits; the maximum itself is not representable.
+  constexpr double kLimit = 9223372036854775808.0;
+  if (nanoseconds >= kLimit) return Duration::max();
+  if (nanoseconds <= -kLimit) return Duration::min();
+  return Duration{static_cast<Duration::rep>(nanoseconds)};
+}
+
+}  // namespace weft::fibers

@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include <array>
+#include <charconv>
+
+#include "fibers/core/nursery_access.h"
+#include "fibers/core/scheduler.h"
+#include "weft/fibers/inspect.h"
+
+namespace weft::fibers {
+
+namespace {
+
+using detail::CancelStatus;
+using detail::Scheduler;
+using detail::TaskBlock;
+
+std::string seconds_text(Duration d) {
+  std::array<char, 32> text;
+  const double s = std::chrono::duration<double>(d).count();
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), s, std::chars_format::general, 4);
+  return std::string(text.data(), end.ptr) + "s";
+}
+
+std::string place(const std::source_location& site) {
+  std::string_view file = site.file_name();
+  if (const auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
+  return std::string(file) + ":" + std::to_string(site.line());
+}
+
+// Writes a tree without recursion: tasks and nurseries may be nested deeper than a stack allows.
+class TreeWriter {
+ public:
+  explicit TreeWriter(Scheduler& scheduler) : scheduler_(scheduler) {}
+
+  std::string write(const TaskBlock& root) {
+    text_ = describe(root) + "\n";
+    push_nurseries(root, "");
+    while (!todo_.empty()) {
+      const Item item = std::move(todo_.back());
+      todo_.pop_back();
+      text_ += item.indent + (item.last ? "└─ " : "├─ ");
+      const std::string below = item.indent + (item.last ? "   " : "│  ");
+      if (item.nursery != nullptr) {
+        text_ += "nursery at " + place(NurseryAccess::site(*item.nursery)) + cancelled(*item.nursery) + "\n";
+        push_tasks(*item.nursery, below);
+      } else {
+        text_ += describe(*item.task) + "\n";
+        push_nurseries(*item.task, below);
+      }
+    }
+    return std::move(text_);
+  }
+
+ private:
+  struct Item {
+    std::string indent;
+    bool last;
+    Nursery* nursery;
+    const TaskBlock* task;
+  };
+
+  void push_nurseries(const TaskBlock& task, const std::string& indent) {
+    // Innermost first, which on this stack comes out last.
+    for (Nursery* n = task.innermost_nursery; n != nullptr; n = NurseryAccess::next(*n)) {
+      todo_.push_back({indent, n == task.innermost_nursery, n, nullptr});
+    }
+  }
+
+  void push_tasks(Nursery& nursery, const std::string& indent) {
+    for (const TaskBlock* t = NurseryAccess::first_child(nursery); t != nullptr; t = t->next_in_nursery) {
+      todo_.push_back({indent, t == NurseryAccess::first_child(nursery), nullptr, t});
+    }
+  }
+
+  std::string describe(const TaskBlock& task) const {
+    std::string line(task.name());
+    switch (task.state) {
+      case TaskState::kReady: line += "  ready"; break;
+      case TaskState::kRunning: line += "  running"; break;
+      case TaskState::kWaiting: line += "  waiting for " + task.waiting_for(); break;
+      case TaskState::kDone: line += "  done"; break;
+    }
+    return line + deadline(task) + "  started at " + place(task.site);
+  }
+
+  std::string deadline(const TaskBlock& task) const {
+    if (task.cancel_status->effectively_cancelled) return ", cancelled";
+    Instant earliest = kForever;
+    for (CancelStatus* s = task.cancel_status; s->parent != nullptr; s = s->parent) {
+      earliest = std::min(earliest, ScopeAccess::armed_deadline(ScopeAccess::of(*s)));
+      if (!s->sees_parent()) break;
+    }
+    return earliest == kForever ? "" : ", deadline in " + seconds_text(earliest - scheduler_.now());
+  }
+
+  static std::string cancelled(Nursery& nursery) {
+    return ScopeAccess::status(nursery.cancel_scope()).effectively_cancelled ? ", cancelled" : "";
+  }
+
+  Scheduler& scheduler_;
+  std::string text_;
+  std::vector<Item> todo_;
+};
+
+}  // namespace
+
+std::string dump_task_tree() {
+  Scheduler& scheduler = detail::current_scheduler();
+  if (scheduler.root_task == nullptr) return "(no tasks)\n";
+  return TreeWriter(scheduler).write(detail::block_of(*scheduler.root_task));
+}
+
+}  // namespace weft::fibers

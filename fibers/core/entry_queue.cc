@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "fibers/core/entry_queue.h"
+
+#include "fibers/core/scheduler.h"
+#include "weft/fibers/errors.h"
+
+namespace weft::fibers::detail {
+
+namespace {
+
+constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+std::uint64_t pack(std::uint64_t changes, std::uint32_t index) { return changes << 32 | index; }
+
+}  // namespace
+
+EntryQueue::EntryQueue() : free_head_(pack(0, 0)) {
+  for (std::uint32_t i = 0; i < kSlots; ++i) next_free_[i] = i + 1 < kSlots ? i + 1 : kNone;
+}
+
+EntryQueue::~EntryQueue() = default;
+
+bool EntryQueue::is_pooled(const EntrySlot* slot) const {
+  return slot >= slots_.data() && slot < slots_.data() + slots_.size();
+}
+
+EntrySlot* EntryQueue::take_slot() {
+  std::uint64_t head = free_head_.load();
+  for (;;) {
+    const auto index = static_cast<std::uint32_t>(head);
+    if (index == kNone) return new EntrySlot;
+    const std::uint64_t next = pack((head >> 32) + 1, next_free_[index].load());
+    if (free_head_.compare_exchange_weak(head, next)) return &slots_[index];
+  }
+}
+
+void EntryQueue::give_slot_back(EntrySlot* slot) noexcept {
+  if (!is_pooled(slot)) {
+    delete slot;
+    return;
+  }
+  const auto index = static_cast<std::uint32_t>(slot - slots_.data());
+  std::uint64_t head = free_head_.load();
+  do {
+    next_free_[index].store(static_cast<std::uint32_t>(head));
+  } while (!free_head_.compare_exchange_weak(head, pack((head >> 32) + 1, index)));
+}
+
+bool EntryQueue::submit(EntrySlot* slot) noexcept {
+  EntrySlot* head = head_.load();
+  do {
+    if (head == &closed_) return false;
+    slot->next = head;
+  } while (!head_.compare_exchange_weak(head, slot));
+  wakeup_.wake();
+  return true;
+}
+
+EntrySlot* EntryQueue::take_all() noexcept {
+  EntrySlot* newest = std::exchange(remaining_, nullptr);
+  if (newest == nullptr && head_.load() != &closed_) newest = head_.exchange(nullptr);
+  EntrySlot* oldest = nullptr;
+  while (newest != nullptr) {
+    EntrySlot* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  return oldest;
+}
+
+void EntryQueue::close() noexcept { remaining_ = head_.exchange(&closed_); }
+
+EntrySlot* take_entry_slot(EntryQueue& queue) { return queue.take_slot(); }
+
+void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&)) {
+  if (queue.submit(slot)) return;
+  destroy(*slot);
+  queue.give_slot_back(slot);
+  throw RunFinishedError();
+}
+
+}  // namespace weft::fibers::detail
+
+namespace weft::fibers {
+
+Token current_token() { return Token(detail::current_scheduler().entries()); }
+
+}  // namespace weft::fibers

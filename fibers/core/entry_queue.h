@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Calls handed to a run from other threads and from signal handlers. Outlives the run: tokens share
+// it.
+
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "fibers/core/wakeup.h"
+#include "weft/fibers/token.h"
+
+namespace weft::fibers::detail {
+
+class EntryQueue {
+ public:
+  EntryQueue();
+  ~EntryQueue();
+
+  // --- Any thread, and signal handlers. ---
+  EntrySlot* take_slot();
+  void give_slot_back(EntrySlot* slot) noexcept;
+  // False if the run is over.
+  bool submit(EntrySlot* slot) noexcept;
+  Wakeup& wakeup() { return wakeup_; }
+
+  // --- The run's thread. ---
+  bool empty() const { return head_.load(std::memory_order_relaxed) == nullptr; }
+  // Runs what has been submitted so far, in order. What those calls throw goes to `on_error`.
+  template <class OnError>
+  void drain(OnError&& on_error) {
+    for (EntrySlot* slot = take_all(); slot != nullptr;) {
+      EntrySlot* next = slot->next;
+      try {
+        slot->run_and_destroy(*slot);
+      } catch (...) {
+        on_error(std::current_exception());
+      }
+      give_slot_back(slot);
+      slot = next;
+    }
+  }
+  // From here on submit() is refused; what was accepted is still there to drain.
+  void close() noexcept;
+
+ private:
+  static constexpr std::uint32_t kSlots = 256;
+
+  EntrySlot* take_all() noexcept;
+  bool is_pooled(const EntrySlot* slot) const;
+
+  // A stack, newest first; take_all() turns it round. The sentinel &closed_ means closed.
+  std::atomic<EntrySlot*> head_{nullptr};
+  EntrySlot closed_;
+  EntrySlot* remaining_ = nullptr;  // Accepted before close().
+
+  std::array<EntrySlot, kSlots> slots_;
+  // The free slots, as a stack of indices. The upper half of the head counts changes, so that a
+  // slot taken and given back in between does not deceive a compare-and-swap.
+  std::array<std::atomic<std::uint32_t>, kSlots> next_free_;
+  std::atomic<std::uint64_t> free_head_;
+
+  Wakeup wakeup_;
+};
+
+}  // namespace weft::fibers::detail

@@ -1,0 +1,261 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "fibers/core/check.h"
+#include "fibers/core/io_manager.h"
+#include "fibers/core/scheduler.h"
+
+namespace weft::fibers::detail {
+
+namespace {
+
+constexpr std::uint64_t kWakeupKey = ~std::uint64_t{0};
+constexpr std::array<std::uint32_t, 2> kEvents{EPOLLIN | EPOLLRDHUP, EPOLLOUT};
+// An error or a hang-up concerns both directions: the next call will say what it is.
+constexpr std::array<std::uint32_t, 2> kWakes{EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP,
+                                              EPOLLOUT | EPOLLERR | EPOLLHUP};
+constexpr std::array<const char*, 2> kWaitNames{"readable fd", "writable fd"};
+
+std::size_t index_of(FdDirection direction) { return static_cast<std::size_t>(direction); }
+
+[[noreturn]] void throw_errno(int error, const char* what, int fd) {
+  throw std::system_error(error, std::generic_category(),
+                          std::string(what) + " fd " + std::to_string(fd));
+}
+
+}  // namespace
+
+IoManager::IoManager(int wakeup_fd) : epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) {
+  if (epoll_fd_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = kWakeupKey;
+  ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event);
+}
+
+IoManager::~IoManager() { ::close(epoll_fd_); }
+
+std::size_t IoManager::poll(Duration timeout) {
+  std::array<epoll_event, 128> events;
+  int count = 0;
+  if (timeout <= Duration::zero()) {
+    count = ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 0);
+  } else {
+    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+    const timespec wait{whole.count(), (timeout - whole).count()};
+    count = ::epoll_pwait2(epoll_fd_, events.data(), static_cast<int>(events.size()),
+                           timeout == Duration::max() ? nullptr : &wait, nullptr);
+  }
+  if (count < 0) {
+    if (errno == EINTR) return 1;  // A signal: somebody may have left something in a queue.
+    throw std::system_error(errno, std::generic_category(), "epoll_wait");
+  }
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    if (event.data.u64 == kWakeupKey) continue;
+    FdEntry& entry = *entries_[static_cast<std::uint32_t>(event.data.u64)];
+    if (entry.generation == event.data.u64 >> 32) deliver(entry, event.events);
+  }
+  return static_cast<std::size_t>(count);
+}
+
+void IoManager::deliver(FdEntry& entry, std::uint32_t events) {
+  // A foreign descriptor without a watch is armed for one event: epoll has just disarmed it.
+  const bool one_shot = !entry.owned && (entry.armed & EPOLLONESHOT) != 0;
+  if (one_shot) entry.armed = 0;
+  bool woken = false;
+  for (std::size_t d = 0; d < 2; ++d) {
+    if ((events & kWakes[d]) == 0) continue;
+    if (entry.watch[d] != nullptr) FdWatchAccess::deliver(*entry.watch[d]);
+    if (entry.waiting[d] != nullptr) {
+      wake(entry, d);
+      woken = true;
+    }
+  }
+  if (entry.owned) return;
+  const bool others_wait = entry.waiting[0] != nullptr || entry.waiting[1] != nullptr;
+  if (one_shot ? others_wait : woken) update_quietly(entry);
+}
+
+// For places that cannot throw. If the descriptor is gone, its waiters are told so.
+void IoManager::update_quietly(FdEntry& entry) noexcept {
+  try {
+    update(entry);
+  } catch (const std::system_error&) {
+    close_waiters(entry);
+  }
+}
+
+void IoManager::wake(FdEntry& entry, std::size_t direction) {
+  --watched_;
+  TaskBlock* task = std::exchange(entry.waiting[direction], nullptr);
+  task->scheduler->wake(*task);
+}
+
+FdEntry& IoManager::entry_for(int fd) {
+  if (fd < 0) throw_errno(EBADF, "waiting for", fd);
+  const auto index = static_cast<std::size_t>(fd);
+  if (index >= entries_.size()) entries_.resize(std::max(index + 1, entries_.size() * 2));
+  if (entries_[index] == nullptr) {
+    entries_[index] = std::make_unique<FdEntry>();
+    entries_[index]->fd = fd;
+  }
+  return *entries_[index];
+}
+
+void IoManager::control(FdEntry& entry, int operation, std::uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = std::uint64_t{entry.generation} << 32 | static_cast<std::uint32_t>(entry.fd);
+  if (::epoll_ctl(epoll_fd_, operation, entry.fd, &event) == 0) return;
+  const int error = errno;
+  if (operation == EPOLL_CTL_MOD && error == ENOENT) {  // Closed and reopened behind our back.
+    ++entry.generation;
+    control(entry, EPOLL_CTL_ADD, events);
+  } else if (operation == EPOLL_CTL_ADD && error == EEXIST) {
+    control(entry, EPOLL_CTL_MOD, events);
+  } else if (operation != EPOLL_CTL_DEL) {  // Gone already is as good as deleted.
+    throw_errno(error, "epoll_ctl", entry.fd);
+  }
+}
+
+void IoManager::update(FdEntry& entry) {
+  std::uint32_t wanted = 0;
+  for (std::size_t d = 0; d < 2; ++d) {
+    if (entry.waiting[d] != nullptr || entry.watch[d] != nullptr) wanted |= kEvents[d];
+  }
+  if (wanted == 0) {
+    if (entry.registered && entry.armed != 0) {
+      ++entry.generation;
+      control(entry, EPOLL_CTL_DEL, 0);
+      entry.registered = false;
+    }
+    entry.armed = 0;
+    return;
+  }
+  if (entry.watch[0] == nullptr && entry.watch[1] == nullptr) wanted |= EPOLLONESHOT;
+  if (!entry.registered) ++entry.generation;
+  entry.armed = 0;
+  control(entry, entry.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, wanted);
+  entry.registered = true;
+  entry.armed = wanted;
+}
+
+// Suspends the running task as the waiter of `entry`, which has been armed.
+void IoManager::park(FdEntry& entry, FdDirection direction) {
+  const std::size_t d = index_of(direction);
+  wait_task_rescheduled(
+      [this, &entry, d](const RaiseCancel&) {
+        entry.waiting[d] = nullptr;
+        --watched_;
+        if (!entry.owned) update_quietly(entry);
+        return Abort::kSucceeded;
+      },
+      {kWaitNames[d], entry.fd, &entry});
+}
+
+void IoManager::wait(int fd, FdDirection direction) {
+  FdEntry& entry = entry_for(fd);
+  const std::size_t d = index_of(direction);
+  if (entry.waiting[d] != nullptr || entry.watch[d] != nullptr || entry.owned) {
+    throw BusyResourceError("another task or watch is already waiting for this direction of fd " +
+                            std::to_string(fd));
+  }
+  entry.waiting[d] = &block_of(current_task());
+  try {
+    update(entry);
+  } catch (...) {
+    entry.waiting[d] = nullptr;
+    throw;
+  }
+  ++watched_;
+  park(entry, direction);
+}
+
+void IoManager::add_watch(int fd, FdDirection direction, FdWatch* watch) {
+  FdEntry& entry = entry_for(fd);
+  const std::size_t d = index_of(direction);
+  if (entry.waiting[d] != nullptr || (entry.watch[d] != nullptr && entry.watch[d] != watch) ||
+      entry.owned) {
+    throw BusyResourceError("another task or watch is already waiting for this direction of fd " +
+                            std::to_string(fd));
+  }
+  entry.watch[d] = watch;
+  try {
+    update(entry);
+  } catch (...) {
+    entry.watch[d] = nullptr;
+    throw;
+  }
+  ++watched_;
+}
+
+void IoManager::remove_watch(int fd, FdDirection direction) noexcept {
+  FdEntry& entry = *entries_[static_cast<std::size_t>(fd)];
+  entry.watch[index_of(direction)] = nullptr;
+  --watched_;
+  update_quietly(entry);
+}
+
+void IoManager::close_waiters(FdEntry& entry) {
+  for (TaskBlock*& waiting : entry.waiting) {
+    if (waiting == nullptr) continue;
+    --watched_;
+    TaskBlock* task = std::exchange(waiting, nullptr);
+    reschedule(*task, std::make_exception_ptr(ClosedResourceError("the descriptor was closed")));
+  }
+}
+
+void IoManager::notify_closing(int fd) {
+  FdEntry& entry = entry_for(fd);
+  WEFT_REQUIRE(!entry.owned, "this descriptor belongs to an OwnedFd; close that");
+  close_waiters(entry);
+  update_quietly(entry);
+}
+
+FdEntry* IoManager::adopt(int fd) {
+  FdEntry& entry = entry_for(fd);
+  WEFT_REQUIRE(!entry.owned, "this descriptor already belongs to an OwnedFd");
+  ++entry.generation;
+  control(entry, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  entry.owned = true;
+  entry.registered = true;
+  return &entry;
+}
+
+void IoManager::wait_owned(FdEntry& entry, FdDirection direction) {
+  const std::size_t d = index_of(direction);
+  if (entry.waiting[d] != nullptr) {
+    throw BusyResourceError("another task is already waiting for this direction of fd " +
+                            std::to_string(entry.fd));
+  }
+  entry.waiting[d] = &block_of(current_task());
+  ++watched_;
+  park(entry, direction);
+}
+
+void IoManager::drop(FdEntry& entry) {
+  close_waiters(entry);
+  ++entry.generation;
+  entry.owned = false;
+  entry.registered = false;
+  entry.armed = 0;
+}
+
+void IoManager::release(FdEntry& entry) {
+  control(entry, EPOLL_CTL_DEL, 0);
+  drop(entry);
+}
+
+}  // namespace weft::fibers::detail

@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "fibers/core/interrupt.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+
+#include "fibers/core/scheduler.h"
+
+namespace weft::fibers::detail {
+
+namespace {
+
+std::atomic<Scheduler*> g_interrupted{nullptr};
+
+void on_interrupt(int /*signal*/) {
+  if (Scheduler* scheduler = g_interrupted.load()) scheduler->request_interrupt();
+}
+
+bool on_main_thread() { return ::syscall(SYS_gettid) == ::getpid(); }
+
+bool is_ours(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == &on_interrupt;
+}
+
+}  // namespace
+
+InterruptHandler::InterruptHandler(Scheduler& scheduler, bool wanted) {
+  struct sigaction present {};
+  if (!wanted || !on_main_thread() || ::sigaction(SIGINT, nullptr, &present) != 0) return;
+  if ((present.sa_flags & SA_SIGINFO) != 0 || present.sa_handler != SIG_DFL) return;
+  g_interrupted.store(&scheduler);
+  struct sigaction action {};
+  action.sa_handler = &on_interrupt;
+  action.sa_flags = SA_RESTART | SA_ONSTACK;  // A task's stack may be nearly full.
+  installed_ = ::sigaction(SIGINT, &action, nullptr) == 0;
+}
+
+InterruptHandler::~InterruptHandler() {
+  if (!installed_) return;
+  struct sigaction present {};
+  ::sigaction(SIGINT, nullptr, &present);
+  if (is_ours(present)) ::signal(SIGINT, SIG_DFL);
+  g_interrupted.store(nullptr);
+}
+
+}  // namespace weft::fibers::detail

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/io.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "fibers/core/scheduler.h"
+#include "weft/fibers/fd_watch.h"
+#include "weft/fibers/owned_fd.h"
+
+namespace weft::fibers {
+
+using detail::IoManager;
+
+void wait_readable(int fd) { detail::scheduler_of_task().io().wait(fd, FdDirection::kRead); }
+void wait_writable(int fd) { detail::scheduler_of_task().io().wait(fd, FdDirection::kWrite); }
+void notify_closing(int fd) { detail::current_scheduler().io().notify_closing(fd); }
+
+void FdWatch::arm(int fd, FdDirection direction, void (*on_ready)(void*), void* context) {
+  disarm();
+  IoManager& io = detail::current_scheduler().io();
+  on_ready_ = on_ready;
+  context_ = context;
+  direction_ = direction;
+  io.add_watch(fd, direction, this);
+  manager_ = &io;
+  fd_ = fd;
+}
+
+void FdWatch::disarm() noexcept {
+  if (fd_ < 0) return;
+  static_cast<IoManager*>(manager_)->remove_watch(std::exchange(fd_, -1), direction_);
+}
+
+OwnedFd::OwnedFd(int fd) : fd_(fd) {
+  try {
+    entry_ = detail::current_scheduler().io().adopt(fd);
+  } catch (...) {
+    ::close(std::exchange(fd_, -1));
+    throw;
+  }
+}
+
+OwnedFd& OwnedFd::operator=(OwnedFd&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+    entry_ = std::exchange(other.entry_, nullptr);
+  }
+  return *this;
+}
+
+void OwnedFd::wait_readable() {
+  if (!is_open()) throw ClosedResourceError("the descriptor is closed");
+  detail::scheduler_of_task().io().wait_owned(*entry_, FdDirection::kRead);
+}
+
+void OwnedFd::wait_writable() {
+  if (!is_open()) throw ClosedResourceError("the descriptor is closed");
+  detail::scheduler_of_task().io().wait_owned(*entry_, FdDirection::kWrite);
+}
+
+void OwnedFd::close() noexcept {
+  if (!is_open()) return;
+  detail::tls_scheduler->io().drop(*std::exchange(entry_, nullptr));
+  ::close(std::exchange(fd_, -1));
+}
+
+int OwnedFd::release() noexcept {
+  if (!is_open()) return -1;
+  detail::tls_scheduler->io().release(*std::exchange(entry_, nullptr));
+  return std::exchange(fd_, -1);
+}
+
+}  // namespace weft::fibers

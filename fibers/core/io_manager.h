@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Who waits for which descriptor. One epoll instance a run.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "fibers/core/task.h"
+#include "weft/fibers/fd_watch.h"
+
+struct epoll_event;
+
+namespace weft::fibers {
+
+struct FdWatchAccess {
+  static void deliver(const FdWatch& watch) { watch.on_ready_(watch.context_); }
+};
+
+namespace detail {
+
+// One descriptor number. Entries live as long as the run, so that pointers to them stay good.
+struct FdEntry {
+  int fd = -1;
+  // Told to epoll with each registration. An event that carries an older one was meant for a
+  // descriptor that is gone, even if its number is back.
+  std::uint32_t generation = 0;
+  std::uint32_t armed = 0;   // The events epoll has been told and not yet fired once for.
+  bool registered = false;   // As far as we know: the owner may have closed it behind our back.
+  bool owned = false;        // By an OwnedFd: edge-triggered, both directions, for good.
+  TaskBlock* waiting[2] = {nullptr, nullptr};  // By FdDirection.
+  FdWatch* watch[2] = {nullptr, nullptr};
+};
+
+class IoManager {
+ public:
+  explicit IoManager(int wakeup_fd);
+  IoManager(const IoManager&) = delete;
+  IoManager& operator=(const IoManager&) = delete;
+  ~IoManager();
+
+  // Waits for events until `timeout` is over (Duration::max(): for ever; zero: does not wait) and
+  // delivers them. Returns how many there were, the wake-up included.
+  std::size_t poll(Duration timeout);
+  // Whether anybody waits for a descriptor.
+  std::size_t watched() const { return watched_; }
+
+  // Foreign descriptors. The running task waits.
+  void wait(int fd, FdDirection direction);
+  void add_watch(int fd, FdDirection direction, FdWatch* watch);
+  void remove_watch(int fd, FdDirection direction) noexcept;
+  void notify_closing(int fd);
+
+  // Owned descriptors.
+  FdEntry* adopt(int fd);
+  void wait_owned(FdEntry& entry, FdDirection direction);
+  // Wakes its waiters with ClosedResourceError and forgets it; before close().
+  void drop(FdEntry& entry);
+  // The same for a descriptor that stays open.
+  void release(FdEntry& entry);
+
+ private:
+  FdEntry& entry_for(int fd);
+  void park(FdEntry& entry, FdDirection direction);
+  // Tells epoll what `entry` is waited for now. Throws std::system_error.
+  void update(FdEntry& entry);
+  void update_quietly(FdEntry& entry) noexcept;
+  void control(FdEntry& entry, int operation, std::uint32_t events);
+  void deliver(FdEntry& entry, std::uint32_t events);
+  void wake(FdEntry& entry, std::size_t direction);
+  void close_waiters(FdEntry& entry);
+
+  int epoll_fd_;
+  std::size_t watched_ = 0;
+  std::vector<std::unique_ptr<FdEntry>> entries_;  // By number.
+};
+
+}  // namespace detail
+}  // namespace weft::fibers

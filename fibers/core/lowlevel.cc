@@ -1,0 +1,252 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/lowlevel.h"
+
+#include "fibers/core/scheduler.h"
+#include "fibers/core/task_locals.h"
+#include "weft/fibers/log.h"
+#include "weft/fibers/no_suspend.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
+
+namespace weft::fibers {
+
+using detail::Scheduler;
+using detail::TaskBlock;
+using detail::Wake;
+
+namespace {
+
+[[noreturn]] void throw_cancellation(const TaskBlock& task,
+                                     std::shared_ptr<const CancelReason> reason) {
+  if (reason->interrupt != nullptr) std::rethrow_exception(reason->interrupt);
+  detail::note_delivery(task);
+  RaiseCancelAccess::make(std::move(reason))();
+}
+
+// The wait ended otherwise than with a value.
+[[noreturn, gnu::cold]] void throw_wake(TaskBlock& task) {
+  if (task.wake == Wake::kError) std::rethrow_exception(std::exchange(task.wake_error, nullptr));
+  throw_cancellation(task, std::exchange(task.cancel_reason, nullptr));
+}
+
+// After a checkpoint of a task that is cancelled, or while some interrupt is pending.
+[[gnu::cold, gnu::noinline]] void throw_if_due(Scheduler& scheduler, TaskBlock& task) {
+  if (auto interrupt = scheduler.take_interrupt(task)) throw_cancellation(task, std::move(interrupt));
+  if (detail::cancellation_due(task, task.uncaught(scheduler))) {
+    throw_cancellation(task, task.cancel_status->reason);
+  }
+}
+
+bool may_be_cancelled(const Scheduler& scheduler, const TaskBlock& task) {
+  return task.cancel_status->effectively_cancelled || scheduler.interrupt_pending(task);
+}
+
+// Warns about a wait that unwinding holds against a cancellation, every five seconds.
+class HeldBackWarning : private detail::DeadlineNode {
+ public:
+  explicit HeldBackWarning(TaskBlock& task) : task_(task) {
+    fire = [](detail::DeadlineNode& node) { static_cast<HeldBackWarning&>(node).warn(); };
+    arm();
+  }
+  HeldBackWarning(const HeldBackWarning&) = delete;
+  HeldBackWarning& operator=(const HeldBackWarning&) = delete;
+  ~HeldBackWarning() {
+    if (bucket >= 0) task_.scheduler->deadlines().disarm(*this);
+  }
+
+ private:
+  static constexpr Duration kPatience = std::chrono::seconds(5);
+
+  void arm() {
+    Scheduler& scheduler = *task_.scheduler;
+    scheduler.deadlines().arm(*this, later(scheduler.now(), kPatience));
+  }
+  void warn() {
+    if (detail::cancellation_held_back(task_, task_.uncaught(*task_.scheduler))) {
+      log(LogLevel::kWarning,
+          "task '" + std::string(task_.name()) + "' has been cancelled, but has waited for '" +
+              task_.waiting_for() +
+              "' for over 5 s while unwinding, where it cannot be cancelled; give waits in destructors "
+              "a deadline of their own");
+    }
+    arm();
+  }
+
+  TaskBlock& task_;
+};
+
+[[gnu::noinline]] void suspend_while_unwinding(Scheduler& scheduler, TaskBlock& me) {
+  const HeldBackWarning warning(me);
+  scheduler.suspend(me);
+}
+
+}  // namespace
+
+namespace detail {
+
+// A wait in a place where none may be. The operation is taken back as if it had been cancelled; if
+// that is refused, the task has to wait, and whoever refused has got the error.
+[[gnu::cold]] static void refuse_wait(TaskBlock& me, const WaitingFor& waiting_for) {
+  const UsageError error("a task must not wait inside '" + std::string(me.no_suspend) +
+                         "', but it called '" + waiting_for.what +
+                         "'; do the waiting outside, or hand the work to another task");
+  auto reason = std::make_shared<CancelReason>();
+  reason->source = "unknown";
+  reason->interrupt = std::make_exception_ptr(error);
+  const AbortThunk abort = std::exchange(me.abort, nullptr);
+  if (abort == nullptr ||
+      abort(me.abort_context, RaiseCancelAccess::make(std::move(reason))) == Abort::kSucceeded) {
+    throw error;
+  }
+}
+
+void Scheduler::before_suspend(TaskBlock& me, const WaitingFor& waiting_for) {
+  if (me.no_suspend != nullptr) refuse_wait(me, waiting_for);
+  if (me.park_hook != nullptr) me.park_hook->about_to_park(*me.park_hook);
+}
+
+void wait_rescheduled(AbortThunk abort, void* context, WaitingFor waiting_for) {
+  Scheduler& scheduler = scheduler_of_task();
+  TaskBlock& me = *scheduler.running();
+  ++me.counts.schedule_points;
+  ++me.counts.cancel_points;
+  me.abort = abort;
+  me.abort_context = context;
+  if (me.watched) [[unlikely]] scheduler.before_suspend(me, waiting_for);
+  me.wait_info = waiting_for;
+  me.wake = Wake::kValue;
+  me.state = TaskState::kWaiting;
+  if (may_be_cancelled(scheduler, me)) [[unlikely]] attempt_delivery(me);
+  if (thread_exception_state()->uncaught > 0) [[unlikely]] {
+    suspend_while_unwinding(scheduler, me);
+  } else {
+    scheduler.suspend(me);
+  }
+  if (me.wake != Wake::kValue) [[unlikely]] throw_wake(me);
+}
+
+void set_wait_slot(void* slot, const void* type) {
+  TaskBlock& me = *scheduler_of_task().running();
+  me.wait_slot = slot;
+  me.wait_type = type;
+}
+
+void* take_wait_slot(Task& task, const void* type) {
+  TaskBlock& block = block_of(task);
+  WEFT_REQUIRE(block.wait_slot != nullptr && block.wait_type == type,
+               "reschedule() with a value of another type than the task's wait_task_rescheduled<T>");
+  return std::exchange(block.wait_slot, nullptr);
+}
+
+static TaskBlock& require_waiting(Task& task) {
+  TaskBlock& block = block_of(task);
+  WEFT_REQUIRE(block.scheduler == tls_scheduler,
+               "reschedule() was called from another thread; use Token::run_sync_soon");
+  WEFT_REQUIRE(block.state == TaskState::kWaiting,
+               "reschedule() of a task that is not waiting, or has been rescheduled already");
+  return block;
+}
+
+}  // namespace detail
+
+void reschedule(Task& task) {
+  TaskBlock& block = detail::require_waiting(task);
+  block.scheduler->wake(block);
+}
+
+void reschedule(Task& task, std::exception_ptr error) {
+  WEFT_REQUIRE(error != nullptr, "reschedule() with a null error; leave it out to return normally");
+  TaskBlock& block = detail::require_waiting(task);
+  block.scheduler->wake(block);
+  block.wake = Wake::kError;
+  block.wake_error = std::move(error);
+}
+
+void checkpoint() {
+  Scheduler& scheduler = detail::scheduler_of_task();
+  TaskBlock& me = *scheduler.running();
+  ++me.counts.schedule_points;
+  ++me.counts.cancel_points;
+  if (me.watched) [[unlikely]] scheduler.before_suspend(me, {"checkpoint"});
+  scheduler.make_ready(me);
+  scheduler.suspend(me);
+  if (may_be_cancelled(scheduler, me)) [[unlikely]] throw_if_due(scheduler, me);
+}
+
+void checkpoint_if_cancelled() {
+  Scheduler& scheduler = detail::scheduler_of_task();
+  TaskBlock& me = *scheduler.running();
+  ++me.counts.cancel_points;
+  if (!may_be_cancelled(scheduler, me)) [[likely]] return;
+  if (!scheduler.interrupt_pending(me) &&
+      !detail::cancellation_due(me, me.uncaught(scheduler))) {
+    return;
+  }
+  cancel_shielded_checkpoint();
+  throw_if_due(scheduler, me);
+}
+
+void cancel_shielded_checkpoint() {
+  Scheduler& scheduler = detail::scheduler_of_task();
+  TaskBlock& me = *scheduler.running();
+  ++me.counts.schedule_points;
+  if (me.watched) [[unlikely]] scheduler.before_suspend(me, {"checkpoint"});
+  scheduler.make_ready(me);
+  scheduler.suspend(me);
+}
+
+void RaiseCancel::operator()() const {
+  if (reason_->interrupt != nullptr) std::rethrow_exception(reason_->interrupt);
+  throw Cancelled(reason_);
+}
+
+std::exception_ptr RaiseCancel::as_exception() const {
+  return reason_->interrupt != nullptr ? reason_->interrupt
+                                       : std::make_exception_ptr(Cancelled(reason_));
+}
+
+Nursery& system_nursery() {
+  Nursery* nursery = detail::current_scheduler().system_nursery;
+  WEFT_REQUIRE(nursery != nullptr, "the run is shutting down; no system task can be started");
+  return *nursery;
+}
+
+ParkHook* set_park_hook(ParkHook* hook) {
+  TaskBlock& me = *detail::scheduler_of_task().running();
+  ParkHook* before = std::exchange(me.park_hook, hook);
+  me.update_watched();
+  return before;
+}
+
+CheckpointCounts checkpoint_counts() { return detail::scheduler_of_task().running()->counts; }
+
+NoSuspend::NoSuspend(const char* where) {
+  TaskBlock& me = *detail::scheduler_of_task().running();
+  before_ = std::exchange(me.no_suspend, where);
+  me.update_watched();
+}
+
+NoSuspend::~NoSuspend() {
+  TaskBlock& me = *detail::scheduler_of_task().running();
+  me.no_suspend = before_;
+  me.update_watched();
+}
+
+namespace testing {
+
+void wait_all_tasks_blocked(Duration cushion) {
+  Scheduler& scheduler = detail::scheduler_of_task();
+  detail::IdleWaiter waiter{cushion, scheduler.running(), nullptr};
+  scheduler.add_idle_waiter(waiter);
+  wait_task_rescheduled(
+      [&](const RaiseCancel&) {
+        scheduler.remove_idle_waiter(waiter);
+        return Abort::kSucceeded;
+      },
+      {"wait_all_tasks_blocked"});
+}
+
+}  // namespace testing
+
+}  // namespace weft::fibers

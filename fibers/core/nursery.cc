@@ -1,0 +1,208 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/nursery.h"
+
+#include <utility>
+
+#include "fibers/core/nursery_access.h"
+#include "fibers/core/scheduler.h"
+#include "weft/fibers/exception_group.h"
+
+namespace weft::fibers {
+
+using detail::Scheduler;
+using detail::TaskBlock;
+
+namespace {
+
+void link_child(TaskBlock*& first, TaskBlock& child) {
+  child.prev_in_nursery = nullptr;
+  child.next_in_nursery = first;
+  if (first != nullptr) first->prev_in_nursery = &child;
+  first = &child;
+}
+
+void unlink_child(TaskBlock*& first, TaskBlock& child) {
+  if (child.next_in_nursery != nullptr) child.next_in_nursery->prev_in_nursery = child.prev_in_nursery;
+  if (child.prev_in_nursery != nullptr) {
+    child.prev_in_nursery->next_in_nursery = child.next_in_nursery;
+  } else {
+    first = child.next_in_nursery;
+  }
+}
+
+}  // namespace
+
+Nursery::Nursery(std::source_location site) : site_(site) {
+  scope_.enter();
+  parent_ = ScopeAccess::status(scope_).entered_by;
+  next_of_parent_ = std::exchange(parent_->innermost_nursery, this);
+}
+
+// Closed, unless starting its only task has failed.
+Nursery::~Nursery() {
+  if (!closed_) parent_->innermost_nursery = next_of_parent_;
+}
+
+Task& Nursery::parent_task() const { return *parent_; }
+
+std::vector<Task*> Nursery::child_tasks() const {
+  std::vector<Task*> tasks;
+  for (TaskBlock* t = first_child_; t != nullptr; t = t->next_in_nursery) tasks.push_back(t);
+  return tasks;
+}
+
+// A Cancelled that this nursery's own scope will swallow again is only counted: a thousand tasks
+// cancelled together need no thousand copies of it.
+void Nursery::add_error(std::exception_ptr error) {
+  if (holds<Cancelled>(error)) {
+    if (std::exchange(cancelled_inside_, true)) return;
+  }
+  errors_.push_back(std::move(error));
+  auto& status = ScopeAccess::status(scope_);
+  if (status.cancel_called) return;
+  auto cause = std::make_shared<CancelReason>();
+  cause->source = "nursery";
+  if (const TaskBlock* task = parent_->scheduler->running()) cause->source_task = task->name();
+  detail::mark_cancelled(status, std::move(cause));
+}
+
+void NurseryAccess::child_failed(Nursery& nursery, std::exception_ptr error) {
+  nursery.add_error(std::move(error));
+}
+
+void NurseryAccess::child_cancelled(Nursery& nursery) {
+  if (!nursery.cancelled_inside_) nursery.add_error(std::current_exception());
+}
+
+void NurseryAccess::child_ended(Nursery& nursery, TaskBlock& child) {
+  unlink_child(nursery.first_child_, child);
+  detail::unlink_task(child);
+  wake_parent(nursery);
+}
+
+void NurseryAccess::wake_parent(Nursery& nursery) {
+  if (!nursery.parent_waiting_ || nursery.first_child_ != nullptr || nursery.pending_starts_ > 0) {
+    return;
+  }
+  nursery.parent_waiting_ = false;
+  nursery.parent_->scheduler->wake(*nursery.parent_);
+}
+
+void NurseryAccess::require_open(const Nursery& nursery) {
+  WEFT_REQUIRE(!nursery.closed_, "the nursery is closed to new arrivals: its block has ended");
+}
+
+void NurseryAccess::adopt(Nursery& nursery, TaskBlock& child) {
+  child.parent = &nursery;
+  link_child(nursery.first_child_, child);
+  detail::link_task(child, ScopeAccess::status(nursery.scope_));
+}
+
+void NurseryAccess::move_child(Nursery& from, Nursery& to, TaskBlock& child) {
+  unlink_child(from.first_child_, child);
+  link_child(to.first_child_, child);
+  child.parent = &to;
+  child.eventual_parent = nullptr;
+}
+
+// The wait for the children is no cancel point: what cancels it is passed on to them through the
+// scope, and noted, so that it goes on afterwards to whom it belongs.
+void Nursery::close() {
+  if (first_child_ == nullptr && pending_starts_ == 0) cancel_shielded_checkpoint();
+  while (first_child_ != nullptr || pending_starts_ > 0) {
+    parent_waiting_ = true;
+    wait_task_rescheduled(
+        [this](const RaiseCancel& raise) {
+          add_error(raise.as_exception());
+          return Abort::kFailed;
+        },
+        {"tasks of a nursery", -1, this});
+  }
+  closed_ = true;
+  parent_->innermost_nursery = next_of_parent_;
+  if (errors_.empty()) {
+    scope_.leave();
+    return;
+  }
+  const bool only_cancelled = cancelled_inside_ && errors_.size() == 1;
+  if (only_cancelled && scope_.absorbs()) {
+    scope_.leave_with_cancelled();
+    return;
+  }
+  auto group = make_exception_group("exceptions from a nursery", std::move(errors_));
+  if (std::exception_ptr rest = scope_.leave_with(std::move(group))) {
+    std::rethrow_exception(std::move(rest));
+  }
+}
+
+void Nursery::begin_start() {
+  NurseryAccess::require_open(*this);
+  ++pending_starts_;
+}
+
+void Nursery::end_start() noexcept {
+  --pending_starts_;
+  NurseryAccess::wake_parent(*this);
+}
+
+namespace detail {
+
+Spawning begin_spawn(Nursery& nursery, const ClosureType& type, const TaskOptions& options,
+                     std::source_location site) {
+  Scheduler& scheduler = current_scheduler();
+  TaskBlock& parent = block_of(nursery.parent_task());
+  WEFT_REQUIRE(parent.scheduler == &scheduler,
+               "a task can be started only from the thread of its nursery; use Token::run_sync_soon");
+  NurseryAccess::require_open(nursery);
+  TaskBlock* task = scheduler.create_task(type, options, site);
+  return {task, task->closure};
+}
+
+void abandon_spawn(const Spawning& spawning) noexcept {
+  spawning.task->scheduler->discard_task(spawning.task);
+}
+
+TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery) {
+  TaskBlock& task = *spawning.task;
+  NurseryAccess::adopt(nursery, task);
+  task.scheduler->make_ready(task);
+  return &task;
+}
+
+StartHandshake::StartHandshake(Nursery& target, std::source_location site)
+    : target_(target), hidden_((target.begin_start(), site)) {}
+
+StartHandshake::~StartHandshake() { target_.end_start(); }
+
+void StartHandshake::adopt(TaskBlock* task) { task->eventual_parent = &target_; }
+
+// Nothing moves if the caller of start() has been cancelled: the child will notice and end there.
+void StartHandshake::started() {
+  started_ = true;
+  CancelStatus& from = ScopeAccess::status(hidden_.cancel_scope());
+  if (from.effectively_cancelled) return;
+  while (TaskBlock* child = NurseryAccess::first_child(hidden_)) {
+    NurseryAccess::move_child(hidden_, target_, *child);
+  }
+  move_status_children(from, ScopeAccess::status(target_.cancel_scope()),
+                       &block_of(hidden_.parent_task()));
+  NurseryAccess::wake_parent(hidden_);
+}
+
+void StartHandshake::wait() {
+  try {
+    hidden_.close();
+  } catch (const BaseExceptionGroup& group) {
+    // The hidden nursery held one task: its error comes out as it is.
+    if (group.exceptions().size() != 1) throw;
+    const std::exception_ptr only = group.exceptions().front();
+    std::rethrow_exception(only);
+  }
+  WEFT_REQUIRE(started_, "the task of Nursery::start ended without calling TaskStatus::started");
+}
+
+}  // namespace detail
+
+}  // namespace weft::fibers

@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What the kernel does with a nursery and a scope that programs cannot.
+
+#pragma once
+
+#include "fibers/core/task.h"
+#include "weft/fibers/nursery.h"
+
+namespace weft::fibers {
+
+struct ScopeAccess {
+  static detail::CancelStatus& status(CancelScope& scope) { return scope.status_; }
+  static const detail::CancelStatus& status(const CancelScope& scope) { return scope.status_; }
+  static Instant armed_deadline(const CancelScope& scope) { return scope.timer_.when; }
+  // The scope whose status, or timer, this is.
+  static CancelScope& of(detail::CancelStatus& status);
+  static CancelScope& of(detail::DeadlineNode& timer);
+};
+
+struct NurseryAccess {
+  // A child threw. The nursery is cancelled.
+  static void child_failed(Nursery& nursery, std::exception_ptr error);
+  // A child ended by a Cancelled, which is being handled.
+  static void child_cancelled(Nursery& nursery);
+  // A child has ended, after one of the above if it threw: takes it out of the tree.
+  static void child_ended(Nursery& nursery, detail::TaskBlock& child);
+
+  // Throws UsageError.
+  static void require_open(const Nursery& nursery);
+  static void adopt(Nursery& nursery, detail::TaskBlock& child);
+  static void move_child(Nursery& from, Nursery& to, detail::TaskBlock& child);
+  // Lets close() go on if nobody is left to wait for.
+  static void wake_parent(Nursery& nursery);
+
+  static Nursery*& next(Nursery& nursery) { return nursery.next_of_parent_; }
+  static detail::TaskBlock* first_child(const Nursery& nursery) { return nursery.first_child_; }
+  static std::source_location site(const Nursery& nursery) { return nursery.site_; }
+};
+
+}  // namespace weft::fibers

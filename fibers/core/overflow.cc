@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "fibers/core/overflow.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <mutex>
+
+#include "fibers/core/scheduler.h"
+
+namespace weft::fibers::detail {
+
+namespace {
+
+constexpr std::size_t kSignalStack = 64 * 1024;
+
+struct sigaction g_before {};
+
+// A line on standard error, put together without the library: the heap or its locks may be what the
+// task was in the middle of.
+class Line {
+ public:
+  Line& operator<<(std::string_view text) {
+    const std::size_t n = std::min(text.size(), sizeof buffer_ - size_);
+    std::memcpy(buffer_ + size_, text.data(), n);
+    size_ += n;
+    return *this;
+  }
+  Line& operator<<(std::uint64_t number) {
+    char digits[20];
+    char* at = digits + sizeof digits;
+    do {
+      *--at = static_cast<char>('0' + number % 10);
+      number /= 10;
+    } while (number != 0);
+    return *this << std::string_view(at, static_cast<std::size_t>(digits + sizeof digits - at));
+  }
+  void write() const { [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, buffer_, size_); }
+
+ private:
+  char buffer_[1024];
+  std::size_t size_ = 0;
+};
+
+// The running task, if `address` lies in the guard of its stack.
+const TaskBlock* overflowing_task(const void* address) {
+  if (tls_scheduler == nullptr) return nullptr;
+  const TaskBlock* task = tls_scheduler->running();
+  if (task == nullptr) return nullptr;
+  const auto* at = static_cast<const std::byte*>(address);
+  const Stack& stack = task->stack;
+  return at >= stack.bottom && at < stack.bottom + guard_size(stack.size) ? task : nullptr;
+}
+
+void on_fault(int signal, siginfo_t* info, void* context) {
+  if (const TaskBlock* task = overflowing_task(info->si_addr)) {
+    const std::source_location site = task->site;
+    Line line;
+    line << "weft: task '" << task->name() << "' overflowed its stack of "
+         << (task->stack.size - guard_size(task->stack.size)) / 1024 << " KiB (started at "
+         << site.file_name() << ":" << site.line()
+         << "); give it a larger one with TaskOptions::stack_size or RunOptions::stack_size\n";
+    line.write();
+  } else if ((g_before.sa_flags & SA_SIGINFO) != 0) {
+    g_before.sa_sigaction(signal, info, context);
+    return;
+  } else if (g_before.sa_handler != SIG_DFL && g_before.sa_handler != SIG_IGN) {
+    g_before.sa_handler(signal);
+    return;
+  }
+  // Returning repeats the fault, now with the default action: a core dump with the true registers.
+  ::signal(signal, SIG_DFL);
+}
+
+struct SignalStack {
+  SignalStack() {
+    stack_t present{};
+    if (::sigaltstack(nullptr, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0) return;
+    memory = ::mmap(nullptr, kSignalStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return;
+    stack_t wanted{};
+    wanted.ss_sp = memory;
+    wanted.ss_size = kSignalStack;
+    ::sigaltstack(&wanted, nullptr);
+  }
+  SignalStack(const SignalStack&) = delete;
+  SignalStack& operator=(const SignalStack&) = delete;
+  ~SignalStack() {
+    if (memory == MAP_FAILED) return;
+    stack_t off{};
+    off.ss_flags = SS_DISABLE;
+    ::sigaltstack(&off, nullptr);
+    ::munmap(memory, kSignalStack);
+  }
+  void* memory = MAP_FAILED;
+};
+
+}  // namespace
+
+void install_overflow_handler() {
+#if !defined(WEFT_ASAN) && !defined(WEFT_TSAN)  // Those report overflows themselves.
+  static thread_local const SignalStack signal_stack;
+  static_cast<void>(signal_stack);
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct sigaction action {};
+    action.sa_sigaction = &on_fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    ::sigaction(SIGSEGV, &action, &g_before);
+  });
+#endif
+}
+
+}  // namespace weft::fibers::detail

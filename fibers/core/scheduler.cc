@@ -1,0 +1,251 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "fibers/core/scheduler.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <random>
+#include <string>
+
+#include "weft/fibers/inspect.h"
+
+namespace weft::fibers::detail {
+
+constinit thread_local Scheduler* tls_scheduler = nullptr;
+
+namespace {
+
+// While tasks keep running, the world is looked at after this many hand-overs at the latest...
+constexpr std::int32_t kMostHandOvers = 256;
+// ...and system calls are made for it no more often than this.
+constexpr Duration kPollInterval = std::chrono::microseconds(20);
+// The longest single sleep.
+constexpr Duration kLongestSleep = std::chrono::hours(24);
+// Idle for so long, the run gives memory back, a few stacks at a time.
+constexpr Duration kTrimAfter = std::chrono::milliseconds(50);
+constexpr std::size_t kKeepStacks = 256;
+
+// Nobody should come to rely on where the clock starts. (Trio does the same.)
+Duration random_clock_offset() {
+  std::random_device random;
+  return std::chrono::microseconds(10'000'000'000 + random() % 190'000'000'000);
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const RunOptions& options)
+    : exceptions_(thread_exception_state()),
+      clock_(options.clock),
+      every_tick_(options.clock != nullptr || options.schedule_seed.has_value()),
+      shuffle_state_(options.schedule_seed.value_or(0)),
+      shuffles_(options.schedule_seed.has_value()),
+      stacks_(thread_stack_pool()),
+      stack_size_(options.stack_size),
+      entries_(std::make_shared<EntryQueue>()),
+      io_(entries_->wakeup().fd()) {
+  if (clock_ != nullptr) {
+    clock_->start_clock();
+  } else {
+    clock_offset_ = random_clock_offset();
+  }
+#ifdef WEFT_TSAN
+  own_.tsan_fiber = __tsan_get_current_fiber();
+#endif
+}
+
+Scheduler::~Scheduler() {
+#ifdef WEFT_TSAN
+  if (dead_tsan_fiber_ != nullptr) __tsan_destroy_fiber(dead_tsan_fiber_);
+#endif
+}
+
+Instant Scheduler::monotonic_now() {
+  timespec t;
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return Instant{std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)};
+}
+
+void Scheduler::loop() {
+  while (living_ > 0) {
+    poll();
+    run_ready_tasks();
+  }
+}
+
+void Scheduler::poll() {
+  ++ticks_;
+  run_entries();
+  if (!ready_.empty() && !poll_is_due()) return;
+  const Wait wait = plan_wait();
+  const std::size_t events = io_.poll(wait.timeout);
+  run_entries();
+  deliver_interrupt();
+  deadlines_.expire(now());
+  if (events == 0 && ready_.empty()) idle(wait.primed);
+}
+
+// Adapts the budget so that polls are some kPollInterval apart: tasks that run long between two
+// waits do not delay the others' I/O 256-fold.
+bool Scheduler::poll_is_due() {
+  if (every_tick_) return true;
+  const Instant present = now();
+  const Duration since = present - last_poll_;
+  if (since < kPollInterval) {
+    next_budget_ = std::min(next_budget_ * 2, kMostHandOvers);
+    return false;
+  }
+  if (since > 2 * kPollInterval) next_budget_ = std::max(next_budget_ / 2, 1);
+  last_poll_ = present;
+  return true;
+}
+
+void Scheduler::run_entries() {
+  if (entries_->empty()) return;
+  entries_->wakeup().clear();
+  run_last_entries();
+}
+
+void Scheduler::run_last_entries() {
+  entries_->drain([this](std::exception_ptr error) { crash(std::move(error)); });
+}
+
+Scheduler::Wait Scheduler::plan_wait() {
+  if (!ready_.empty() || interrupt_requested_.load(std::memory_order_relaxed)) {
+    return {Duration::zero(), IdleFor::kNothing};
+  }
+  Duration timeout = Duration::max();
+  if (const Instant next = deadlines_.lower_bound(); next != kForever) {
+    const Duration left = clock_ != nullptr ? clock_->deadline_to_sleep_time(next)
+                          : next == kLongAgo ? Duration::zero()
+                                             : next - now();
+    timeout = std::clamp(left, Duration::zero(), kLongestSleep);
+  }
+  IdleFor primed = IdleFor::kNothing;
+  if (idle_waiters_ != nullptr) {
+    if (idle_waiters_->cushion <= timeout) {
+      timeout = idle_waiters_->cushion;
+      primed = IdleFor::kIdleWaiters;
+    }
+  } else if (clock_ != nullptr && clock_->autojump_threshold() < timeout) {
+    timeout = clock_->autojump_threshold();
+    primed = IdleFor::kAutojump;
+  } else if (clock_ == nullptr && timeout > kTrimAfter &&
+             stacks_.statistics().pooled > stacks_.statistics().in_use + kKeepStacks) {
+    timeout = kTrimAfter;
+  }
+  return {timeout, primed};
+}
+
+// Nothing has happened while the run waited.
+void Scheduler::idle(IdleFor primed) {
+  switch (primed) {
+    case IdleFor::kIdleWaiters:
+      wake_idle_waiters();
+      return;
+    case IdleFor::kAutojump:
+      if (deadlines_.size() > 0) {
+        clock_->autojump(deadlines_.earliest());
+        deadlines_.expire(now());
+      } else {
+        report_deadlock();
+      }
+      return;
+    case IdleFor::kNothing:
+      stacks_.trim(stacks_.statistics().in_use + kKeepStacks);
+  }
+}
+
+void Scheduler::add_idle_waiter(IdleWaiter& waiter) {
+  IdleWaiter** at = &idle_waiters_;
+  while (*at != nullptr && (*at)->cushion <= waiter.cushion) at = &(*at)->next;
+  waiter.next = *at;
+  *at = &waiter;
+}
+
+void Scheduler::remove_idle_waiter(IdleWaiter& waiter) {
+  IdleWaiter** at = &idle_waiters_;
+  while (*at != &waiter) at = &(*at)->next;
+  *at = waiter.next;
+}
+
+// Those with the smallest cushion, together.
+void Scheduler::wake_idle_waiters() {
+  const Duration smallest = idle_waiters_->cushion;
+  while (idle_waiters_ != nullptr && idle_waiters_->cushion == smallest) {
+    wake(*std::exchange(idle_waiters_, idle_waiters_->next)->task);
+  }
+}
+
+// Virtual time cannot pass, and if nobody outside holds a token and no descriptor is watched, nothing
+// else can happen either.
+void Scheduler::report_deadlock() {
+  if (io_.watched() > 0 || entries_.use_count() > 1) {
+    if (io_.poll(Duration::max()) > 0) run_entries();
+    return;
+  }
+  const std::string text = "nothing in this run can ever happen again:\n" + dump_task_tree();
+  auto reason = std::make_shared<CancelReason>();
+  reason->source = "deadlock";
+  reason->interrupt = std::make_exception_ptr(DeadlockError(text));
+  interrupt_ = std::move(reason);
+  if (main_task != nullptr) attempt_delivery(*main_task);
+  if (interrupt_ == nullptr) return;
+  // The main task has ended or has refused a cancellation already: there is nobody to tell.
+  std::fputs(text.c_str(), stderr);
+  std::abort();
+}
+
+void Scheduler::request_interrupt() noexcept {
+  interrupt_requested_.store(true);
+  entries_->wakeup().wake();
+}
+
+void Scheduler::deliver_interrupt() {
+  if (!interrupt_requested_.load(std::memory_order_relaxed)) return;
+  interrupt_requested_.store(false);
+  entries_->wakeup().clear();
+  auto reason = std::make_shared<CancelReason>();
+  reason->source = "KeyboardInterrupt";
+  reason->interrupt = std::make_exception_ptr(KeyboardInterrupt());
+  interrupt_ = std::move(reason);
+  if (main_task != nullptr) attempt_delivery(*main_task);
+}
+
+void Scheduler::run_ready_tasks() {
+  if (ready_.empty()) return;
+  if (shuffles_) shuffle_ready();
+  budget_ = every_tick_ ? static_cast<std::int32_t>(ready_.size()) - 1 : next_budget_;
+  switch_to_task(own_, *ready_.pop());
+}
+
+void Scheduler::shuffle_ready() {
+  for (std::uint32_t left = ready_.size(); left > 1; --left) {
+    // splitmix64: the same sequence everywhere, unlike the standard distributions.
+    std::uint64_t z = (shuffle_state_ += 0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    std::swap(ready_.at(left - 1), ready_.at(static_cast<std::uint32_t>((z ^ (z >> 31)) % left)));
+  }
+}
+
+void Scheduler::crash(std::exception_ptr error) {
+  if (crash_error == nullptr) crash_error = std::move(error);
+  if (system_nursery != nullptr) system_nursery->cancel_scope().cancel("the run has crashed");
+}
+
+RunStatistics Scheduler::statistics() {
+  RunStatistics s;
+  s.tasks_living = living_;
+  s.tasks_runnable = ready_.size();
+  s.tasks_peak = peak_;
+  s.deadlines = deadlines_.size();
+  s.fds_watched = io_.watched();
+  s.ticks = ticks_;
+  if (deadlines_.size() > 0) s.until_next_deadline = deadlines_.earliest() - now();
+  return s;
+}
+
+}  // namespace weft::fibers::detail

@@ -1,0 +1,214 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// One run's scheduler: who runs next, and when the world is looked at.
+//
+// Tasks hand over to each other directly: a task that suspends jumps straight into the next ready
+// one. The scheduler has a context of its own, the stack of the thread that called run(), which is
+// entered when nobody is ready or the budget of hand-overs is used up. There the run polls: calls
+// from outside, I/O, deadlines.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <utility>
+
+#include "fibers/core/cancel_status.h"
+#include "fibers/core/check.h"
+#include "fibers/core/deadlines.h"
+#include "fibers/core/entry_queue.h"
+#include "fibers/core/io_manager.h"
+#include "fibers/core/ready_queue.h"
+#include "fibers/core/task.h"
+#include "weft/fibers/run.h"
+
+namespace weft::fibers::detail {
+
+// A task in wait_all_tasks_blocked. Lies on its stack.
+struct IdleWaiter {
+  Duration cushion;
+  TaskBlock* task;
+  IdleWaiter* next;
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(const RunOptions& options);
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+  ~Scheduler();
+
+  // Puts the first task in place.
+  void start_root(TaskBlock& task);
+  // Runs until no task is left.
+  void loop();
+  // Runs the last calls from outside, and accepts no more.
+  void finish_entries();
+
+  // --- The hot path. ---
+
+  // The running task; null on the scheduler's own stack.
+  TaskBlock* running() const { return running_; }
+  TaskBlock& running_task() const {
+    WEFT_REQUIRE(running_ != nullptr,
+                 "this has to be called from a task, not from a callback of the scheduler (a token's "
+                 "call, an abort function, an FdWatch)");
+    return *running_;
+  }
+  // `task` is not in the queue.
+  void make_ready(TaskBlock& task) {
+    task.state = TaskState::kReady;
+    ready_.push(&task);
+  }
+  // Ends a wait with a value. It has to be one.
+  void wake(TaskBlock& task) {
+    task.abort = nullptr;
+    task.wake = Wake::kValue;
+    make_ready(task);
+  }
+  // Gives the thread away; returns when somebody has made the running task ready and its turn has
+  // come.
+  void suspend(TaskBlock& me) {
+    if (budget_-- > 0 && !ready_.empty()) {
+      TaskBlock* next = ready_.pop();
+      if (next == &me) {
+        me.state = TaskState::kRunning;
+        return;
+      }
+      switch_to_task(me.context, *next);
+    } else {
+      running_ = nullptr;
+      switch_context(me.context, own_, *exceptions_);
+    }
+  }
+  // What a watched task has to go through before it suspends.
+  void before_suspend(TaskBlock& me, const WaitingFor& waiting_for);
+
+  // --- Tasks. ---
+
+  TaskBlock* create_task(const ClosureType& type, const TaskOptions& options,
+                         std::source_location site);
+  // A task that has never run.
+  void discard_task(TaskBlock* task) noexcept;
+  [[noreturn]] void finish(TaskBlock& me);
+
+  // --- Time. ---
+
+  Instant now() {
+    return clock_ != nullptr ? clock_->current_time() : monotonic_now() + clock_offset_;
+  }
+  Deadlines& deadlines() { return deadlines_; }
+
+  // --- Interrupts of the main task: Ctrl-C, a deadlock. ---
+
+  // If one is pending for `task`: takes it.
+  std::shared_ptr<const CancelReason> take_interrupt(const TaskBlock& task) {
+    return &task == main_task && interrupt_ != nullptr ? std::exchange(interrupt_, nullptr) : nullptr;
+  }
+  bool interrupt_pending(const TaskBlock& task) const {
+    return &task == main_task && interrupt_ != nullptr;
+  }
+  std::shared_ptr<const CancelReason> take_interrupt() { return std::exchange(interrupt_, nullptr); }
+  // Any thread, and the signal handler.
+  void request_interrupt() noexcept;
+
+  IoManager& io() { return io_; }
+  const std::shared_ptr<EntryQueue>& entries() const { return entries_; }
+  CancelStatus& root_status() { return root_status_; }
+  RunStatistics statistics();
+  void add_idle_waiter(IdleWaiter& waiter);
+  void remove_idle_waiter(IdleWaiter& waiter);
+  // A call from outside, or a system task, threw.
+  void crash(std::exception_ptr error);
+
+  // --- Set by the run, once. ---
+  TaskBlock* root_task = nullptr;
+  TaskBlock* main_task = nullptr;
+  Nursery* system_nursery = nullptr;
+  std::exception_ptr crash_error;  // The first one.
+
+ private:
+  enum class IdleFor : std::uint8_t { kNothing, kIdleWaiters, kAutojump };
+  struct Wait {
+    Duration timeout;
+    IdleFor primed;
+  };
+
+  static Instant monotonic_now();
+  void switch_to_task(Context& from, TaskBlock& next) {
+    running_ = &next;
+    next.state = TaskState::kRunning;
+    switch_context(from, next.context, *exceptions_);
+  }
+  TaskBlock* pick_after_end();
+
+  void poll();
+  bool poll_is_due();
+  void run_entries();
+  void run_last_entries();
+  Wait plan_wait();
+  void idle(IdleFor primed);
+  void wake_idle_waiters();
+  void report_deadlock();
+  void deliver_interrupt();
+  void run_ready_tasks();
+  void shuffle_ready();
+
+  // First what every switch touches.
+  TaskBlock* running_ = nullptr;
+  ReadyQueue ready_;
+  std::int32_t budget_ = 0;  // Hand-overs left before the next poll.
+  ExceptionState* const exceptions_;
+  Context own_;
+
+  Clock* const clock_;
+  Duration clock_offset_{0};
+  Instant last_poll_ = kLongAgo;
+  const bool every_tick_;  // Poll after each batch: with a test's clock or a seed.
+  std::uint64_t shuffle_state_;
+  const bool shuffles_;
+  std::int32_t next_budget_ = 1;
+
+  StackPool& stacks_;
+  const std::size_t stack_size_;
+  std::uint32_t colour_ = 0;
+  Context grave_;  // Where ended tasks jump from.
+  void* dead_tsan_fiber_ = nullptr;
+
+  std::size_t living_ = 0;
+  std::size_t peak_ = 0;
+  std::uint64_t ticks_ = 0;
+  CancelStatus root_status_;
+  Deadlines deadlines_;
+  IdleWaiter* idle_waiters_ = nullptr;
+  std::shared_ptr<EntryQueue> entries_;
+  IoManager io_;
+  std::shared_ptr<const CancelReason> interrupt_;
+  std::atomic<bool> interrupt_requested_{false};
+  int previous_deadlocks_ = 0;
+};
+
+// The run of this thread; null outside one. A plain word, constant-initialised: reading it costs
+// a load. Safe to cache, for a task never leaves its thread.
+extern constinit thread_local Scheduler* tls_scheduler;
+
+inline Scheduler& current_scheduler() {
+  Scheduler* scheduler = tls_scheduler;
+  WEFT_REQUIRE(scheduler != nullptr, "this has to be called inside weft::fibers::run()");
+  return *scheduler;
+}
+inline Scheduler& scheduler_of_task() {
+  Scheduler& scheduler = current_scheduler();
+  static_cast<void>(scheduler.running_task());
+  return scheduler;
+}
+
+inline unsigned TaskBlock::uncaught(const Scheduler& s) const {
+  return s.running() == this ? thread_exception_state()->uncaught : context.exceptions.uncaught;
+}
+
+}  // namespace weft::fibers::detail

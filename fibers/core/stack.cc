@@ -1,0 +1,157 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "fibers/core/stack.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <new>
+
+#include "fibers/core/check.h"
+#include "fibers/core/context.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102  // Linux 6.13; older headers lack the name.
+#endif
+
+namespace weft::fibers::detail {
+
+namespace {
+
+constexpr std::size_t kSmallest = 16 * 1024;
+constexpr std::size_t kLargest = std::size_t{1} << 30;
+// Arenas double from the first to the largest size, so that a million stacks need few mappings and
+// a handful little address space.
+constexpr std::size_t kFirstArena = 64;
+constexpr std::size_t kLargestArenaBytes = std::size_t{16} << 30;
+
+std::byte*& link_of(std::byte* top) {
+  return *reinterpret_cast<std::byte**>(top - sizeof(std::byte*));
+}
+
+// Makes [at, at + size) trap. A guard marker costs no mapping; a protected page costs two, of which
+// the system allows some 65,000. Kernels without markers say EINVAL, as do locked mappings.
+void install_guard(std::byte* at, std::size_t size) {
+  static bool markers_work = true;
+  if (markers_work) {
+    if (::madvise(at, size, MADV_GUARD_INSTALL) == 0) return;
+    if (errno != EINVAL) throw std::bad_alloc();
+    markers_work = false;
+  }
+  if (::mprotect(at, size, PROT_NONE) != 0) throw std::bad_alloc();
+}
+
+}  // namespace
+
+StackPool::~StackPool() {
+  for (const Arena& arena : arenas_) ::munmap(arena.begin, arena.size);
+}
+
+StackPool::SizeClass& StackPool::class_for(std::size_t size) {
+  WEFT_REQUIRE(size <= kLargest, "a task's stack may have 1 GiB at most; check TaskOptions::stack_size");
+  const std::size_t rounded = std::bit_ceil(std::max(size, kSmallest));
+  for (SizeClass& c : classes_) {
+    if (c.size == rounded) return c;
+  }
+  SizeClass& c = classes_.emplace_back();
+  c.size = rounded;
+  c.next_arena = std::max<std::size_t>(1, std::min(kFirstArena, kLargestArenaBytes / rounded));
+  return c;
+}
+
+Stack StackPool::take(std::size_t size) {
+  // Nearly every program uses one size: the first class is looked at without a search.
+  SizeClass& c = !classes_.empty() && classes_.front().size == size ? classes_.front() : class_for(size);
+  if (c.free == nullptr) return carve(c);
+  std::byte* top = c.free;
+  c.free = link_of(top);
+  --c.free_count;
+  c.trimmed = std::min(c.trimmed, c.free_count);
+  ++c.in_use;
+#ifdef WEFT_ASAN
+  // The frames that lived here never returned, so their red zones are still marked.
+  __asan_unpoison_memory_region(top - c.size + guard_size(c.size), c.size - guard_size(c.size));
+#endif
+  return {top - c.size, c.size};
+}
+
+void StackPool::give_back(Stack stack) noexcept {
+  SizeClass* c = &classes_.front();
+  while (c->size != stack.size) ++c;
+#ifdef WEFT_ASAN
+  __asan_unpoison_memory_region(stack.top() - sizeof(std::byte*), sizeof(std::byte*));
+#endif
+  link_of(stack.top()) = c->free;
+  c->free = stack.top();
+  ++c->free_count;
+  --c->in_use;
+}
+
+Stack StackPool::carve(SizeClass& c) {
+  if (c.fresh == c.fresh_end) grow(c);
+  install_guard(c.fresh, guard_size(c.size));
+  const Stack stack{c.fresh, c.size};
+  c.fresh += c.size;
+  ++c.in_use;
+  return stack;
+}
+
+void StackPool::grow(SizeClass& c) {
+  arenas_.reserve(arenas_.size() + 1);
+  const std::size_t bytes = c.next_arena * c.size;
+  // NORESERVE: only touched pages count. Without it the system refuses what it could never back.
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  // Huge pages would make each stack resident as a whole.
+  ::madvise(memory, bytes, MADV_NOHUGEPAGE);
+  arenas_.push_back({static_cast<std::byte*>(memory), bytes});
+  c.fresh = static_cast<std::byte*>(memory);
+  c.fresh_end = c.fresh + bytes;
+  c.next_arena = std::min(c.next_arena * 2, std::max<std::size_t>(1, kLargestArenaBytes / c.size));
+}
+
+void StackPool::trim(std::size_t keep) noexcept {
+  for (SizeClass& c : classes_) {
+    if (c.free_count <= keep + c.trimmed) continue;
+    std::byte* top = c.free;
+    for (std::size_t kept = 0; kept < keep; ++kept) top = link_of(top);
+    // All but the top page, which holds the link.
+    for (std::size_t n = c.free_count - keep - c.trimmed; n > 0; --n, top = link_of(top)) {
+      ::madvise(top - c.size + guard_size(c.size), c.size - guard_size(c.size) - kPageSize,
+                MADV_DONTNEED);
+    }
+    c.trimmed = c.free_count - keep;
+  }
+}
+
+StackStatistics StackPool::statistics() const {
+  StackStatistics s;
+  for (const SizeClass& c : classes_) {
+    s.in_use += c.in_use;
+    s.pooled += c.free_count;
+  }
+  s.mappings = arenas_.size();
+  for (const Arena& arena : arenas_) s.bytes_reserved += arena.size;
+  return s;
+}
+
+StackPool& thread_stack_pool() {
+  static thread_local StackPool pool;
+  return pool;
+}
+
+std::size_t stack_high_water(const Stack& stack) {
+  std::byte* const low = stack.bottom + guard_size(stack.size);
+  const std::size_t pages = static_cast<std::size_t>(stack.top() - low) / kPageSize;
+  std::vector<unsigned char> resident(pages);
+  if (::mincore(low, pages * kPageSize, resident.data()) != 0) return 0;
+  const auto first = std::find_if(resident.begin(), resident.end(), [](unsigned char c) { return c & 1; });
+  return static_cast<std::size_t>(resident.end() - first) * kPageSize;
+}
+
+}  // namespace weft::fibers::detail

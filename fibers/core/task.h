@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// The task control block. It lies at the top of the task's own stack, next to the frames that a
+// switch touches anyway.
+
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <string_view>
+
+#include "fibers/core/context.h"
+#include "fibers/core/stack.h"
+#include "weft/fibers/lowlevel.h"
+
+namespace weft::fibers::detail {
+
+class Scheduler;
+struct TaskLocals;
+
+// How a wait ends. Set by whoever reschedules the task, consumed by the task.
+enum class Wake : std::uint8_t { kValue, kError, kCancelled };
+
+class TaskBlock final : public Task {
+ public:
+  // --- Touched by every switch: the first two cache lines. ---
+  Context context;
+  // Of the innermost scope around the running code. Never null.
+  CancelStatus* cancel_status = nullptr;
+  CheckpointCounts counts;
+  // Set exactly while a cancellation could still be delivered to the present wait.
+  AbortThunk abort = nullptr;
+  void* abort_context = nullptr;
+  TaskState state = TaskState::kReady;
+  Wake wake = Wake::kValue;
+  // Something unusual has to happen before the next suspension: a park hook, a NoSuspend, a
+  // misplaced wait. One flag, so that the usual case tests one byte.
+  bool watched = false;
+
+  // --- The tree. Owned by the lists they are links of. ---
+  TaskBlock* next_in_status = nullptr;
+  TaskBlock* prev_in_status = nullptr;
+  TaskBlock* next_in_nursery = nullptr;
+  TaskBlock* prev_in_nursery = nullptr;
+  Nursery* parent = nullptr;
+  Nursery* eventual_parent = nullptr;
+  Nursery* innermost_nursery = nullptr;  // Opened by this task; the others hang behind it.
+
+  // --- The present wait. ---
+  WaitingFor wait_info;
+  void* wait_slot = nullptr;       // Where a value goes that reschedule<T> delivers,
+  const void* wait_type = nullptr;  // and its type.
+  std::exception_ptr wake_error;                      // For kError.
+  std::shared_ptr<const CancelReason> cancel_reason;  // For kCancelled.
+
+  // --- Fixed at birth. ---
+  Scheduler* scheduler = nullptr;
+  Stack stack;
+  void (*run_and_destroy)(void*) = nullptr;
+  void* closure = nullptr;
+  std::string_view task_name;  // The text lies on the stack, below this block.
+  std::source_location site;
+  std::uint64_t number = 0;
+
+  // --- Rare. ---
+  ParkHook* park_hook = nullptr;
+  const char* no_suspend = nullptr;  // The innermost NoSuspend's text.
+  TaskLocals* locals = nullptr;      // Inherited task variables, counted.
+
+  TaskBlock() = default;
+
+  void update_watched() { watched = park_hook != nullptr || no_suspend != nullptr; }
+  // How deep this task is unwinding; `running` if it is the one that asks.
+  unsigned uncaught(const Scheduler& s) const;
+};
+
+inline TaskBlock& block_of(Task& task) { return static_cast<TaskBlock&>(task); }
+inline const TaskBlock& block_of(const Task& task) { return static_cast<const TaskBlock&>(task); }
+
+}  // namespace weft::fibers::detail

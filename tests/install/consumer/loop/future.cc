@@ -3,5 +3,7 @@
 #include "loop/future.h"
 
 namespace consumer {
-int the_future() { return 41; }
+int the_future() {
+  return 41;
+}
 }  // namespace consumer

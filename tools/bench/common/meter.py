@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: The weft authors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""How the Python subjects measure: the same protocol and the same rules as common/meter.h."""
+
+import json
+import os
+import random
+import statistics
+import sys
+import time
+
+
+class Meter:
+    def __init__(self, subject, work, seconds):
+        self.subject = subject
+        self.work = work
+        self.budget = seconds * 1e9
+        self.start = None
+        self.samples = []
+        self.unit = "ns"
+        self.notes = {}
+
+    async def run(self, batch, operations_per_count=1):
+        """Measures `await batch(n)`, n counts of something, as Meter::run does."""
+        counts = 1
+        while await self._time(batch, counts) < self.budget / 20:
+            counts *= 2
+        while self.more():
+            self.add(await self._time(batch, counts), counts * operations_per_count)
+
+    def more(self):
+        if self.start is None:
+            self.start = time.perf_counter_ns()
+        return len(self.samples) < 3 or time.perf_counter_ns() - self.start < self.budget
+
+    def add(self, nanoseconds, operations):
+        self.samples.append(nanoseconds / operations)
+
+    def set_memory(self, before, tasks):
+        self.samples = [(resident_bytes() - before) / tasks]
+        self.unit = "bytes"
+        self.notes["tasks"] = tasks
+
+    def finish(self):
+        """Prints the row and ends the process: tearing down what is parked is nobody's measurement."""
+        row = {"work": self.work, "subject": self.subject, "value": statistics.median(self.samples)}
+        print(json.dumps(row | {"unit": self.unit, "batches": len(self.samples)} | self.notes), flush=True)
+        os._exit(0)
+
+    @staticmethod
+    async def _time(batch, counts):
+        start = time.perf_counter_ns()
+        await batch(counts)
+        return time.perf_counter_ns() - start
+
+
+def resident_bytes():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
+
+
+def deadlines():
+    """Seconds between one minute and one hour, in no order: see common/deadlines.h."""
+    source = random.Random(1)
+    while True:
+        yield 60 + 3540 * source.random()
+
+
+def subject_main(subject, works, run):
+    """`run(work_function, meter)` starts the library and runs one work in it."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    if wanted == "--works":
+        print("\n".join(works))
+    elif wanted in works:
+        meter = Meter(subject, wanted, float(sys.argv[2]) if len(sys.argv) > 2 else 0.5)
+
+        async def main():
+            await works[wanted](meter)
+            meter.finish()
+
+        run(main)
+    else:
+        sys.exit(f"usage: {sys.argv[0]} WORK [SECONDS] | --works")

@@ -1,0 +1,259 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Subject "asio": Boost.Asio's C++20 awaitables and posted handlers, on an io_context that is told
+// there is one thread only.
+
+#include <boost/asio.hpp>
+#include <boost/asio/experimental/channel.hpp>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "tools/bench/common/deadlines.h"
+#include "tools/bench/common/meter.h"
+#include "tools/bench/common/process_memory.h"
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using asio::use_awaitable;
+using bench::Meter;
+using boost::system::error_code;
+
+using Channel = asio::experimental::channel<void(error_code, std::uint64_t)>;
+
+asio::io_context& context() {
+  static asio::io_context instance(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
+  return instance;
+}
+
+// Runs the coroutine that `make` returns, and everything that it causes.
+template <class F>
+void run_coroutine(F&& make) {
+  asio::co_spawn(context(), std::forward<F>(make), [](std::exception_ptr error) {
+    if (error) std::rethrow_exception(error);
+  });
+  context().restart();
+  context().run();
+}
+
+awaitable<void> yield_while(const bool& go_on) {
+  while (go_on) co_await asio::post(context(), use_awaitable);
+}
+
+template <std::size_t kTasks>
+void yield(Meter& meter) {
+  bool go_on = true;
+  for (std::size_t i = 1; i < kTasks; ++i) {
+    asio::co_spawn(context(), yield_while(go_on), asio::detached);
+  }
+  // The measured task runs the context itself: one of its own turns is one round of all tasks.
+  std::uint64_t rounds_left = 0;
+  asio::co_spawn(
+      context(),
+      [&rounds_left, &go_on]() -> awaitable<void> {
+        while (go_on) {
+          if (rounds_left-- == 0) context().stop();
+          co_await asio::post(context(), use_awaitable);
+        }
+      },
+      asio::detached);
+  meter.run(
+      [&rounds_left](std::uint64_t rounds) {
+        rounds_left = rounds;
+        context().restart();
+        context().run();
+      },
+      kTasks);
+}
+
+awaitable<void> nothing() {
+  co_return;
+}
+
+void spawn_join(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    run_coroutine([count]() -> awaitable<void> {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        co_await asio::co_spawn(context(), nothing(), use_awaitable);
+      }
+    });
+  });
+}
+
+// Asio has no group of tasks that grows; a counter and a timer that is cancelled by the last one is
+// what people write.
+void spawn_join_100(Meter& meter) {
+  meter.run(
+      [](std::uint64_t count) {
+        run_coroutine([count]() -> awaitable<void> {
+          asio::steady_timer done(context());
+          for (std::uint64_t i = 0; i < count; ++i) {
+            int running = 100;
+            done.expires_at(asio::steady_timer::time_point::max());
+            for (int child = 0; child < 100; ++child) {
+              asio::co_spawn(context(), nothing(), [&](const std::exception_ptr&) {
+                if (--running == 0) done.cancel();
+              });
+            }
+            co_await done.async_wait(asio::as_tuple(use_awaitable));
+          }
+        });
+      },
+      100);
+}
+
+void channel_rendezvous(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    Channel channel(context(), 0);
+    asio::co_spawn(
+        context(),
+        [&channel, count]() -> awaitable<void> {
+          for (std::uint64_t i = 0; i < count; ++i) {
+            co_await channel.async_send(error_code(), i, use_awaitable);
+          }
+        },
+        asio::detached);
+    run_coroutine([&channel, count]() -> awaitable<void> {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        bench::keep(co_await channel.async_receive(use_awaitable));
+      }
+    });
+  });
+}
+
+// Cancelling a wait posts its handler, which belongs to the operation: it is run every 100 times.
+template <std::size_t kOthers>
+void scope_deadline(Meter& meter) {
+  bench::Deadlines deadlines;
+  std::vector<asio::steady_timer> others;
+  for (std::size_t i = 0; i < kOthers; ++i) {
+    others.emplace_back(context(), deadlines.next()).async_wait([](const error_code&) {});
+  }
+  asio::steady_timer own(context());
+  meter.run([&](std::uint64_t count) {
+    for (; count > 0; --count) {
+      own.expires_after(deadlines.next());
+      own.async_wait([](const error_code&) {});
+      own.cancel();
+      if (count % 100 == 0) context().poll();
+    }
+    context().poll();
+  });
+}
+
+// Callbacks that post themselves again until the common count is used up.
+struct Requeue {
+  std::uint64_t* left;
+  void operator()() const {
+    if (*left == 0) return;
+    --*left;
+    asio::post(context(), *this);
+  }
+};
+
+template <int kCallbacks>
+void call_soon(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    std::uint64_t left = count;
+    context().restart();
+    for (int i = 0; i < kCallbacks; ++i) asio::post(context(), Requeue{&left});
+    context().run();
+  });
+}
+
+// Suspends until a callback, queued before, hands over a value. Asio has no future to await; this
+// is an asynchronous operation of one's own.
+awaitable<int> value_from_callback() {
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(int)>(
+      [](auto handler) {
+        asio::post(context(), [handler = std::move(handler)]() mutable { std::move(handler)(1); });
+      },
+      use_awaitable);
+}
+
+void await_future(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    run_coroutine([count]() -> awaitable<void> {
+      for (std::uint64_t i = 0; i < count; ++i) bench::keep(co_await value_from_callback());
+    });
+  });
+}
+
+// A handler cannot wait: it starts a coroutine for what comes after.
+void blocking_callback(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    std::function<void()> callback = [&] {
+      asio::co_spawn(context(), value_from_callback(), [&](const std::exception_ptr&, int) {
+        if (--count > 0) asio::post(context(), std::ref(callback));
+      });
+    };
+    context().restart();
+    asio::post(context(), std::ref(callback));
+    context().run();
+  });
+}
+
+awaitable<void> wait_on(asio::steady_timer& timer, std::size_t& finished) {
+  try {
+    co_await timer.async_wait(use_awaitable);
+  } catch (const boost::system::system_error&) {
+    ++finished;
+  }
+}
+
+void cancel_parked(Meter& meter) {
+  constexpr std::size_t kTasks = 10'000;
+  asio::steady_timer never(context());
+  while (meter.more()) {
+    never.expires_at(asio::steady_timer::time_point::max());
+    std::size_t finished = 0;
+    for (std::size_t i = 0; i < kTasks; ++i) {
+      asio::co_spawn(context(), wait_on(never, finished), asio::detached);
+    }
+    context().restart();
+    context().poll();
+    const auto start = Meter::Clock::now();
+    never.cancel();
+    context().poll();
+    meter.add(Meter::seconds_since(start) * 1e9, kTasks);
+    if (finished != kTasks) std::abort();
+  }
+}
+
+void parked_memory(Meter& meter) {
+  constexpr std::size_t kTasks = 1'000'000;
+  static asio::steady_timer never(context(), asio::steady_timer::time_point::max());
+  static std::size_t finished = 0;
+  const auto before = bench::ProcessMemory::now();
+  for (std::size_t i = 0; i < kTasks; ++i) {
+    asio::co_spawn(context(), wait_on(never, finished), asio::detached);
+  }
+  context().poll();
+  bench::report_parked_memory(meter, before, kTasks);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::subject_main("asio",
+                             {{"yield/2", &yield<2>},
+                              {"yield/100", &yield<100>},
+                              {"yield/10000", &yield<10'000>},
+                              {"spawn_join", &spawn_join},
+                              {"spawn_join/100", &spawn_join_100},
+                              {"channel_rendezvous", &channel_rendezvous},
+                              {"scope_deadline/1", &scope_deadline<1>},
+                              {"scope_deadline/1000000", &scope_deadline<1'000'000>},
+                              {"call_soon", &call_soon<100>},
+                              {"call_soon/1", &call_soon<1>},
+                              {"await_future", &await_future},
+                              {"blocking_callback", &blocking_callback},
+                              {"cancel_parked/10000", &cancel_parked},
+                              {"parked_memory/1000000", &parked_memory}},
+                             argc, argv);
+}

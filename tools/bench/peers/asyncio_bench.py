@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: The weft authors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Subject "asyncio": Python's own loop, weft's other model."""
+
+import asyncio
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "common"))
+from meter import deadlines, resident_bytes, subject_main  # noqa: E402
+
+
+async def yield_among(tasks, meter):
+    async def other():
+        while True:
+            await asyncio.sleep(0)
+
+    async def batch(rounds):
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+
+    others = [asyncio.create_task(other()) for _ in range(tasks - 1)]
+    await meter.run(batch, tasks)
+    for task in others:
+        task.cancel()
+
+
+async def nothing():
+    pass
+
+
+async def spawn_join(children, meter):
+    async def batch(count):
+        for _ in range(count):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(children):
+                    group.create_task(nothing())
+
+    await meter.run(batch, children)
+
+
+async def channel_rendezvous(meter):
+    """asyncio has no rendezvous; a queue of one place is what comes nearest."""
+
+    async def batch(count):
+        queue = asyncio.Queue(1)
+
+        async def put_all():
+            for value in range(count):
+                await queue.put(value)
+
+        sender = asyncio.create_task(put_all())
+        for _ in range(count):
+            await queue.get()
+        await sender
+
+    await meter.run(batch)
+
+
+async def scope_deadline(others, meter):
+    length = deadlines()
+    loop = asyncio.get_running_loop()
+
+    async def batch(count):
+        for _ in range(count):
+            async with asyncio.timeout(next(length)):
+                pass
+
+    outstanding = [loop.call_later(next(length), nothing) for _ in range(others)]
+    await meter.run(batch)
+    del outstanding
+
+
+async def call_soon(callbacks, meter):
+    loop = asyncio.get_running_loop()
+
+    async def batch(count):
+        left = count
+        done = loop.create_future()
+
+        def requeue():
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                loop.call_soon(requeue)
+            elif not done.done():
+                done.set_result(None)
+
+        for _ in range(callbacks):
+            loop.call_soon(requeue)
+        await done
+
+    await meter.run(batch)
+
+
+def future_set_by_callback(loop):
+    future = loop.create_future()
+    loop.call_soon(future.set_result, 1)
+    return future
+
+
+async def await_future(meter):
+    loop = asyncio.get_running_loop()
+
+    async def batch(count):
+        for _ in range(count):
+            await future_set_by_callback(loop)
+
+    await meter.run(batch)
+
+
+async def blocking_callback(meter):
+    """A callback cannot wait: it starts a task for what comes after."""
+    loop = asyncio.get_running_loop()
+
+    async def batch(count):
+        done = loop.create_future()
+        left = count
+
+        async def wait():
+            nonlocal left
+            await future_set_by_callback(loop)
+            left -= 1
+            if left > 0:
+                loop.call_soon(callback)
+            else:
+                done.set_result(None)
+
+        def callback():
+            callback.task = loop.create_task(wait())
+
+        loop.call_soon(callback)
+        await done
+
+    await meter.run(batch)
+
+
+async def park(tasks):
+    async def wait_for_ever():
+        await asyncio.get_running_loop().create_future()
+
+    parked = [asyncio.create_task(wait_for_ever()) for _ in range(tasks)]
+    await asyncio.sleep(0)
+    return parked
+
+
+async def cancel_parked(meter):
+    tasks = 10_000
+    while meter.more():
+        parked = await park(tasks)
+        start = time.perf_counter_ns()
+        for task in parked:
+            task.cancel()
+        await asyncio.wait(parked)
+        meter.add(time.perf_counter_ns() - start, tasks)
+
+
+async def parked_memory(meter):
+    tasks = 100_000
+    before = resident_bytes()
+    parked = await park(tasks)
+    meter.set_memory(before, tasks)
+    del parked
+
+
+WORKS = {
+    "yield/2": partial(yield_among, 2),
+    "yield/100": partial(yield_among, 100),
+    "yield/10000": partial(yield_among, 10_000),
+    "spawn_join": partial(spawn_join, 1),
+    "spawn_join/100": partial(spawn_join, 100),
+    "channel_rendezvous": channel_rendezvous,
+    "scope_deadline/1": partial(scope_deadline, 1),
+    "scope_deadline/1000000": partial(scope_deadline, 1_000_000),
+    "call_soon": partial(call_soon, 100),
+    "call_soon/1": partial(call_soon, 1),
+    "await_future": await_future,
+    "blocking_callback": blocking_callback,
+    "cancel_parked/10000": cancel_parked,
+    "parked_memory/1000000": parked_memory,
+}
+
+if __name__ == "__main__":
+    subject_main("asyncio", WORKS, lambda main: asyncio.run(main()))

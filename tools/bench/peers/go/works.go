@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+package main
+
+import (
+	"context"
+	"math/rand"
+	"runtime"
+	"sync"
+	"time"
+)
+
+var works = []struct {
+	name    string
+	measure func(*meter)
+}{
+	{"yield/2", func(m *meter) { yield(m, 2) }},
+	{"yield/100", func(m *meter) { yield(m, 100) }},
+	{"yield/10000", func(m *meter) { yield(m, 10000) }},
+	{"spawn_join", func(m *meter) { spawnJoin(m, 1) }},
+	{"spawn_join/100", func(m *meter) { spawnJoin(m, 100) }},
+	{"channel_rendezvous", channelRendezvous},
+	{"scope_deadline/1", func(m *meter) { scopeDeadline(m, 1) }},
+	{"scope_deadline/1000000", func(m *meter) { scopeDeadline(m, 1000000) }},
+	{"await_future", awaitFuture},
+	{"cancel_parked/10000", cancelParked},
+	{"parked_memory/1000000", parkedMemory},
+}
+
+func yield(m *meter, tasks int) {
+	stop := false
+	for i := 1; i < tasks; i++ {
+		go func() {
+			for !stop {
+				runtime.Gosched()
+			}
+		}()
+	}
+	m.run(tasks, func(rounds int) {
+		for ; rounds > 0; rounds-- {
+			runtime.Gosched()
+		}
+	})
+	stop = true
+}
+
+func spawnJoin(m *meter, children int) {
+	m.run(children, func(count int) {
+		var group sync.WaitGroup
+		for ; count > 0; count-- {
+			group.Add(children)
+			for i := 0; i < children; i++ {
+				go group.Done()
+			}
+			group.Wait()
+		}
+	})
+}
+
+func channelRendezvous(m *meter) {
+	m.run(1, func(count int) {
+		channel := make(chan int)
+		go func() {
+			for i := 0; i < count; i++ {
+				channel <- i
+			}
+			close(channel)
+		}()
+		for range channel {
+		}
+	})
+}
+
+// anHour is a length between one minute and one hour, in no order: see common/deadlines.h.
+func anHour(source *rand.Rand) time.Duration {
+	return time.Minute + time.Duration(source.Int63n(int64(59*time.Minute)))
+}
+
+func scopeDeadline(m *meter, others int) {
+	source := rand.New(rand.NewSource(1))
+	timers := make([]*time.Timer, others)
+	for i := range timers {
+		timers[i] = time.AfterFunc(anHour(source), func() {})
+	}
+	m.run(1, func(count int) {
+		for ; count > 0; count-- {
+			_, cancel := context.WithTimeout(context.Background(), anHour(source))
+			cancel()
+		}
+	})
+	runtime.KeepAlive(timers)
+}
+
+// awaitFuture: a channel of one place is the future, a goroutine that takes functions is the loop.
+func awaitFuture(m *meter) {
+	callbacks := make(chan func(), 1)
+	go func() {
+		for callback := range callbacks {
+			callback()
+		}
+	}()
+	m.run(1, func(count int) {
+		for ; count > 0; count-- {
+			future := make(chan int, 1)
+			callbacks <- func() { future <- 1 }
+			<-future
+		}
+	})
+}
+
+func cancelParked(m *meter) {
+	const tasks = 10000
+	for m.more() {
+		ctx, cancel := context.WithCancel(context.Background())
+		var ended sync.WaitGroup
+		ended.Add(tasks)
+		for i := 0; i < tasks; i++ {
+			go func() {
+				defer ended.Done()
+				<-ctx.Done()
+			}()
+		}
+		runtime.Gosched()
+		start := time.Now()
+		cancel()
+		ended.Wait()
+		m.add(time.Since(start), tasks)
+	}
+}
+
+func parkedMemory(m *meter) {
+	const tasks = 1000000
+	before := residentBytes()
+	never := make(chan int)
+	for i := 0; i < tasks; i++ {
+		go func() { <-never }()
+	}
+	runtime.Gosched()
+	m.setMemory(before, tasks)
+	runtime.KeepAlive(never)
+}

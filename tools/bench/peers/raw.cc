@@ -1,0 +1,174 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Subject "raw": what the machine itself allows. Bare jump_fcontext between contexts that do
+// nothing else, a bare throw + catch on cold stacks, one touched page a stack. No scheduler, no
+// structure.
+
+#include <sys/mman.h>
+
+#include <boost/context/detail/fcontext.hpp>
+#include <cstdint>
+#include <new>
+#include <vector>
+
+#include "tools/bench/common/meter.h"
+#include "tools/bench/common/process_memory.h"
+
+namespace {
+
+namespace context = boost::context::detail;
+using bench::Meter;
+
+constexpr std::size_t kStackSize = 64 * 1024;
+
+// One line at the top of each stack.
+struct alignas(64) Block {
+  context::fcontext_t suspended;
+  Block* next;
+};
+
+// Stacks side by side in one mapping. `coloured`: neighbours' frames fall into different cache
+// sets.
+class Stacks {
+ public:
+  explicit Stacks(std::size_t count, bool coloured) : coloured_(coloured), blocks_(count) {
+    void* memory = mmap(nullptr, count * kStackSize, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    madvise(memory, count * kStackSize, MADV_NOHUGEPAGE);
+    base_ = static_cast<char*>(memory);
+  }
+  Stacks(const Stacks&) = delete;
+  Stacks& operator=(const Stacks&) = delete;
+  ~Stacks() { munmap(base_, blocks_.size() * kStackSize); }
+
+  // (Re)starts all contexts at `entry`; nothing runs yet.
+  void start(void (*entry)(context::transfer_t)) {
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      const std::size_t colour = coloured_ ? i % 32 * 64 : 0;
+      char* top = base_ + (i + 1) * kStackSize - colour - sizeof(Block);
+      blocks_[i] = new (top) Block{context::make_fcontext(top, kStackSize - 4096, entry), nullptr};
+      if (i > 0) blocks_[i - 1]->next = blocks_[i];
+    }
+    blocks_.back()->next = blocks_.front();
+  }
+  const std::vector<Block*>& blocks() const { return blocks_; }
+
+ private:
+  char* base_ = nullptr;
+  bool coloured_;
+  std::vector<Block*> blocks_;
+};
+
+Block* current = nullptr;
+std::uint64_t switches_left = 0;
+context::fcontext_t main_context = nullptr;
+
+// Notes where the one who jumped here can be resumed.
+void note_origin(context::transfer_t origin) {
+  if (origin.data != nullptr) {
+    static_cast<Block*>(origin.data)->suspended = origin.fctx;
+  } else {
+    main_context = origin.fctx;
+  }
+}
+
+[[noreturn]] void yield_for_ever(context::transfer_t origin) {
+  note_origin(origin);
+  for (;;) {
+    Block* self = current;
+    context::fcontext_t target = main_context;
+    if (switches_left != 0) {
+      --switches_left;
+      current = self->next;
+      target = current->suspended;
+    }
+    note_origin(context::jump_fcontext(target, self));
+  }
+}
+
+template <std::size_t kTasks>
+void yield(Meter& meter) {
+  Stacks stacks(kTasks, true);
+  stacks.start(&yield_for_ever);
+  current = stacks.blocks().front();
+  meter.run(
+      [](std::uint64_t rounds) {
+        switches_left = rounds * kTasks;
+        note_origin(context::jump_fcontext(current->suspended, nullptr));
+      },
+      kTasks);
+}
+
+struct Unwind {};
+
+// Three frames with something to destroy, as a task has at least that waits inside calls of its
+// own.
+struct Local {
+  int value;
+  ~Local() { bench::keep(value); }
+};
+[[gnu::noinline]] int inner(int value) {
+  Local local{value};
+  note_origin(context::jump_fcontext(main_context, current));
+  if (switches_left == 0) throw Unwind();
+  return local.value;
+}
+[[gnu::noinline]] int middle(int value) {
+  Local local{value};
+  return inner(value + 1) + local.value;
+}
+[[gnu::noinline]] int outer(int value) {
+  Local local{value};
+  return middle(value + 1) + local.value;
+}
+
+[[noreturn]] void unwind_when_resumed(context::transfer_t origin) {
+  note_origin(origin);
+  try {
+    bench::keep(outer(1));
+  } catch (const Unwind&) {
+  }
+  for (;;) note_origin(context::jump_fcontext(main_context, current));
+}
+
+void resume_all(const Stacks& stacks) {
+  for (Block* block : stacks.blocks()) {
+    current = block;
+    note_origin(context::jump_fcontext(block->suspended, nullptr));
+  }
+}
+
+void cancel_parked(Meter& meter) {
+  constexpr std::size_t kTasks = 10'000;
+  Stacks stacks(kTasks, true);
+  while (meter.more()) {
+    stacks.start(&unwind_when_resumed);
+    resume_all(stacks);  // Up to the park.
+    const auto start = Meter::Clock::now();
+    resume_all(stacks);
+    meter.add(Meter::seconds_since(start) * 1e9, kTasks);
+  }
+}
+
+void parked_memory(Meter& meter) {
+  constexpr std::size_t kTasks = 1'000'000;
+  const auto before = bench::ProcessMemory::now();
+  Stacks stacks(kTasks, false);
+  stacks.start(&unwind_when_resumed);
+  resume_all(stacks);
+  bench::report_parked_memory(meter, before, kTasks);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::subject_main("raw",
+                             {{"yield/2", &yield<2>},
+                              {"yield/100", &yield<100>},
+                              {"yield/10000", &yield<10'000>},
+                              {"cancel_parked/10000", &cancel_parked},
+                              {"parked_memory/1000000", &parked_memory}},
+                             argc, argv);
+}

@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: The weft authors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Subject "trio": Python's Trio, weft's model."""
+
+import contextlib
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import trio
+import trio.testing
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "common"))
+from meter import deadlines, resident_bytes, subject_main  # noqa: E402
+
+
+async def yield_among(tasks, meter):
+    async def other():
+        while True:
+            await trio.lowlevel.checkpoint()
+
+    async def batch(rounds):
+        for _ in range(rounds):
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(tasks - 1):
+            nursery.start_soon(other)
+        await meter.run(batch, tasks)
+        nursery.cancel_scope.cancel()
+
+
+async def nothing():
+    pass
+
+
+async def spawn_join(children, meter):
+    async def batch(count):
+        for _ in range(count):
+            async with trio.open_nursery() as nursery:
+                for _ in range(children):
+                    nursery.start_soon(nothing)
+
+    await meter.run(batch, children)
+
+
+async def channel_rendezvous(meter):
+    async def send_all(sender, count):
+        async with sender:
+            for value in range(count):
+                await sender.send(value)
+
+    async def batch(count):
+        sender, receiver = trio.open_memory_channel(0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_all, sender, count)
+            async for _ in receiver:
+                pass
+
+    await meter.run(batch)
+
+
+async def scope_deadline(others, meter):
+    """The others are scopes of the same task, around the measured one: a million tasks would not fit."""
+    length = deadlines()
+
+    async def batch(count):
+        for _ in range(count):
+            with trio.move_on_after(next(length)):
+                pass
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(others):
+            stack.enter_context(trio.move_on_after(next(length)))
+        await meter.run(batch)
+        meter.finish()
+
+
+async def call_soon(callbacks, meter):
+    """Trio's own queue of callbacks: TrioToken.run_sync_soon."""
+    token = trio.lowlevel.current_trio_token()
+
+    async def batch(count):
+        left = count
+        done = trio.Event()
+
+        def requeue():
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                token.run_sync_soon(requeue)
+            else:
+                done.set()
+
+        for _ in range(callbacks):
+            token.run_sync_soon(requeue)
+        await done.wait()
+
+    await meter.run(batch)
+
+
+async def await_future(meter):
+    """An Event, set by a callback, stands for the future, which Trio does not have."""
+    token = trio.lowlevel.current_trio_token()
+
+    async def batch(count):
+        for _ in range(count):
+            event = trio.Event()
+            token.run_sync_soon(event.set)
+            await event.wait()
+
+    await meter.run(batch)
+
+
+async def cancel_parked(meter):
+    tasks = 10_000
+    while meter.more():
+        async with trio.open_nursery() as nursery:
+            for _ in range(tasks):
+                nursery.start_soon(trio.sleep_forever)
+            await trio.testing.wait_all_tasks_blocked()
+            start = time.perf_counter_ns()
+            nursery.cancel_scope.cancel()
+        meter.add(time.perf_counter_ns() - start, tasks)
+
+
+async def parked_memory(meter):
+    tasks = 100_000
+    before = resident_bytes()
+    async with trio.open_nursery() as nursery:
+        for _ in range(tasks):
+            nursery.start_soon(trio.sleep_forever)
+        await trio.testing.wait_all_tasks_blocked()
+        meter.set_memory(before, tasks)
+        meter.finish()
+
+
+WORKS = {
+    "yield/2": partial(yield_among, 2),
+    "yield/100": partial(yield_among, 100),
+    "yield/10000": partial(yield_among, 10_000),
+    "spawn_join": partial(spawn_join, 1),
+    "spawn_join/100": partial(spawn_join, 100),
+    "channel_rendezvous": channel_rendezvous,
+    "scope_deadline/1": partial(scope_deadline, 1),
+    "scope_deadline/1000000": partial(scope_deadline, 1_000_000),
+    "call_soon": partial(call_soon, 100),
+    "call_soon/1": partial(call_soon, 1),
+    "await_future": await_future,
+    "cancel_parked/10000": cancel_parked,
+    "parked_memory/1000000": parked_memory,
+}
+
+if __name__ == "__main__":
+    subject_main("trio", WORKS, trio.run)

@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Works about cancel scopes: to have a deadline among many, to be cancelled by the thousand.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tools/bench/common/deadlines.h"
+#include "tools/bench/weft/works.h"
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/run.h"
+#include "weft/fibers/timeouts.h"
+
+namespace bench {
+namespace {
+
+namespace fibers = weft::fibers;
+using fibers::Nursery;
+
+// Each of the others is a task of its own that sleeps. They are parked before anything is measured.
+void scope_deadline(std::size_t others, Meter& meter) {
+  fibers::run(
+      [&] {
+        fibers::open_nursery([&](Nursery& nursery) {
+          Deadlines deadlines;
+          std::size_t parked = 0;
+          for (std::size_t i = 0; i < others; ++i) {
+            nursery.start_soon([&parked, length = deadlines.next()] {
+              ++parked;
+              fibers::sleep(length);
+            });
+          }
+          while (parked < others) fibers::checkpoint();
+          meter.run([&deadlines](std::uint64_t count) {
+            for (; count > 0; --count) keep(fibers::move_on_after(deadlines.next(), [] {}));
+          });
+          meter.finish();
+        });
+      },
+      {.stack_size = 64 * 1024});
+}
+
+}  // namespace
+
+void scope_deadline_1(Meter& meter) {
+  scope_deadline(1, meter);
+}
+void scope_deadline_1000000(Meter& meter) {
+  scope_deadline(1'000'000, meter);
+}
+
+// From cancel() until the nursery has taken in every task.
+void cancel_parked(Meter& meter) {
+  constexpr std::size_t kTasks = 10'000;
+  fibers::run([&] {
+    while (meter.more()) {
+      Meter::Clock::time_point start;
+      fibers::open_nursery([&start](Nursery& nursery) {
+        std::size_t parked = 0;
+        for (std::size_t i = 0; i < kTasks; ++i) {
+          nursery.start_soon([&parked] {
+            ++parked;
+            fibers::sleep_forever();
+          });
+        }
+        while (parked < kTasks) fibers::checkpoint();
+        start = Meter::Clock::now();
+        nursery.cancel_scope().cancel();
+      });
+      meter.add(Meter::seconds_since(start) * 1e9, kTasks);
+    }
+  });
+}
+
+}  // namespace bench

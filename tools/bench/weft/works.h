@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// The works of the subject "weft", by the file that has them. README.md says what each measures.
+
+#pragma once
+
+#include <cstddef>
+
+#include "tools/bench/common/meter.h"
+
+namespace bench {
+
+// tasks.cc
+void yield_2(Meter& meter);
+void yield_100(Meter& meter);
+void yield_10000(Meter& meter);
+void spawn_join(Meter& meter);
+void spawn_join_100(Meter& meter);
+void channel_rendezvous(Meter& meter);
+void parked_memory(Meter& meter);
+
+// scopes.cc
+void scope_deadline_1(Meter& meter);
+void scope_deadline_1000000(Meter& meter);
+void cancel_parked(Meter& meter);
+
+// callbacks.cc
+void call_soon_1(Meter& meter);
+void call_soon_100(Meter& meter);
+void await_future(Meter& meter);
+void blocking_callback(Meter& meter);
+
+// allocations.cc
+void allocations_yield(Meter& meter);
+void allocations_sleep(Meter& meter);
+void allocations_channel(Meter& meter);
+void allocations_call_soon(Meter& meter);
+void allocations_spawn(Meter& meter);
+
+}  // namespace bench

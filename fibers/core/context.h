@@ -1,12 +1,11 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// The stack switch, and everything that has to be swapped with it: the C++ exception state, and what
-// the sanitizers want to know.
+// The stack switch, and everything that has to be swapped with it: the C++ exception state, and
+// what the sanitizers want to know.
 
 #pragma once
 
-#include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
 #include <utility>
 
@@ -25,6 +24,9 @@
 #endif
 #endif
 
+#if !defined(__x86_64__) || defined(WEFT_FCONTEXT)
+#include <boost/context/detail/fcontext.hpp>
+#endif
 #ifdef WEFT_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -35,9 +37,9 @@
 
 namespace weft::fibers::detail {
 
-// The layout of __cxa_eh_globals (Itanium C++ ABI 2.2.2; libstdc++ and libc++): the exceptions being
-// handled, and how many are in flight. It belongs to the thread; a fiber asleep inside a catch block
-// needs its own, or its `throw;` rethrows somebody else's exception.
+// The layout of __cxa_eh_globals (Itanium C++ ABI 2.2.2; libstdc++ and libc++): the exceptions
+// being handled, and how many are in flight. It belongs to the thread; a fiber asleep inside a
+// catch block needs its own, or its `throw;` rethrows somebody else's exception.
 struct ExceptionState {
   void* caught = nullptr;
   unsigned uncaught = 0;
@@ -48,7 +50,7 @@ ExceptionState* thread_exception_state() noexcept;
 
 // A point at which somebody has been suspended.
 struct Context {
-  boost::context::detail::fcontext_t point = nullptr;
+  void* point = nullptr;  // Its stack pointer, below what the switch has saved.
   ExceptionState exceptions;
 #if defined(WEFT_ASAN) || defined(WEFT_TSAN)
   const void* stack_bottom = nullptr;
@@ -58,24 +60,68 @@ struct Context {
 #endif
 };
 
-// To be called first thing on the new side of every switch, with what the switch handed over.
-inline void arrived(Context& here, boost::context::detail::transfer_t from) {
-  auto* left = static_cast<Context*>(from.data);
-  left->point = from.fctx;
-#ifdef WEFT_ASAN
-  const void* bottom = nullptr;
-  std::size_t size = 0;
-  __sanitizer_finish_switch_fiber(here.asan_fake_stack, &bottom, &size);
-  if (left->stack_bottom == nullptr) {  // The thread's own stack, whose bounds only ASan knows.
-    left->stack_bottom = bottom;
-    left->stack_size = size;
-  }
+// Where a new context begins. Must not return.
+using ContextEntry = void (*)();
+
+#if defined(__x86_64__) && !defined(WEFT_FCONTEXT)
+
+// The switch, inline: the compiler saves what it has in use, and only that. Unlike Boost.Context's
+// it leaves the floating-point control words alone, whose saving and loading costs more than all
+// the rest; they belong to the thread, not to the task. See tools/docs/adr/0002-own-switch.md.
+//
+// The jump and not a `ret`, so that each switching place has a branch prediction of its own. The
+// 128 bytes are the red zone of the function around.
+#define WEFT_SWITCH_CLOBBERS                                                                   \
+  "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc",   \
+      "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+
+[[gnu::always_inline]] inline void jump(Context& from, void* to) {
+  void** save = &from.point;
+  asm volatile(
+      "subq $128, %%rsp\n\t"
+      "pushq %%rbp\n\t"
+      "pushq %%rbx\n\t"
+      "leaq 1f(%%rip), %%rax\n\t"
+      "pushq %%rax\n\t"
+      "movq %%rsp, (%0)\n\t"
+      "movq %1, %%rsp\n\t"
+      "popq %%rax\n\t"
+      "jmpq *%%rax\n"
+      "1:\n\t"
+      "popq %%rbx\n\t"
+      "popq %%rbp\n\t"
+      "addq $128, %%rsp"
+      : "+D"(save), "+S"(to)
+      :
+      : WEFT_SWITCH_CLOBBERS);
+}
+
+// Prepares a context that begins in `entry`, on the stack below `top` (a multiple of 16).
+void make_context(Context& context, std::byte* top, std::size_t size, ContextEntry entry);
+
+#else
+
+// Elsewhere Boost.Context's switch. It hands over where it came from instead of storing it.
+inline void jump(Context& from, void* to) {
+  const auto back = boost::context::detail::jump_fcontext(to, &from);
+  static_cast<Context*>(back.data)->point = back.fctx;
+}
+
+void make_context(Context& context, std::byte* top, std::size_t size, ContextEntry entry);
+
 #endif
-  static_cast<void>(here);
+
+// The new side of every switch, when it has been arrived at.
+inline void arrived([[maybe_unused]] Context& here) {
+#ifdef WEFT_ASAN
+  __sanitizer_finish_switch_fiber(here.asan_fake_stack, nullptr, nullptr);
+#endif
 }
 
 // Leaves `from` and goes on in `to`; returns when somebody switches back.
-inline void switch_context(Context& from, Context& to, ExceptionState& exceptions) {
+[[gnu::always_inline]] inline void switch_context(Context& from, Context& to,
+                                                  ExceptionState& exceptions) {
   from.exceptions = exceptions;
   exceptions = to.exceptions;
 #ifdef WEFT_ASAN
@@ -84,11 +130,12 @@ inline void switch_context(Context& from, Context& to, ExceptionState& exception
 #ifdef WEFT_TSAN
   __tsan_switch_to_fiber(to.tsan_fiber, 0);
 #endif
-  arrived(from, boost::context::detail::jump_fcontext(to.point, &from));
+  jump(from, to.point);
+  arrived(from);
 }
 
-// The last switch of a fiber that has ended.
-[[noreturn]] inline void leave_context(Context& from, Context& to, ExceptionState& exceptions) {
+// The last switch of a context that has ended.
+[[noreturn]] inline void leave_context(Context& grave, Context& to, ExceptionState& exceptions) {
   exceptions = to.exceptions;
 #ifdef WEFT_ASAN
   // A null fake stack tells ASan to free it: nobody comes back here.
@@ -97,8 +144,11 @@ inline void switch_context(Context& from, Context& to, ExceptionState& exception
 #ifdef WEFT_TSAN
   __tsan_switch_to_fiber(to.tsan_fiber, 0);
 #endif
-  boost::context::detail::jump_fcontext(to.point, &from);
+  jump(grave, to.point);
   __builtin_unreachable();
 }
+
+// Notes where the running thread's own stack lies, for the sanitizers.
+void describe_thread_stack(Context& own);
 
 }  // namespace weft::fibers::detail

@@ -51,9 +51,7 @@ Scheduler::Scheduler(const RunOptions& options)
   } else {
     clock_offset_ = random_clock_offset();
   }
-#ifdef WEFT_TSAN
-  own_.tsan_fiber = __tsan_get_current_fiber();
-#endif
+  describe_thread_stack(own_);
 }
 
 Scheduler::~Scheduler() {
@@ -118,7 +116,7 @@ Scheduler::Wait Scheduler::plan_wait() {
   }
   Duration timeout = Duration::max();
   if (const Instant next = deadlines_.lower_bound(); next != kForever) {
-    const Duration left = clock_ != nullptr ? clock_->deadline_to_sleep_time(next)
+    const Duration left = clock_ != nullptr  ? clock_->deadline_to_sleep_time(next)
                           : next == kLongAgo ? Duration::zero()
                                              : next - now();
     timeout = std::clamp(left, Duration::zero(), kLongestSleep);
@@ -179,8 +177,8 @@ void Scheduler::wake_idle_waiters() {
   }
 }
 
-// Virtual time cannot pass, and if nobody outside holds a token and no descriptor is watched, nothing
-// else can happen either.
+// Virtual time cannot pass, and if nobody outside holds a token and no descriptor is watched,
+// nothing else can happen either.
 void Scheduler::report_deadlock() {
   if (io_.watched() > 0 || entries_.use_count() > 1) {
     if (io_.poll(Duration::max()) > 0) run_entries();

@@ -43,10 +43,10 @@ void end_with_error(TaskBlock& task, std::exception_ptr error) {
 }
 
 // The first frame of every task. It never returns: a context's entry that does ends the process.
-void task_entry(boost::context::detail::transfer_t from) {
+void task_entry() {
   Scheduler& scheduler = *tls_scheduler;
   TaskBlock& me = *scheduler.running();
-  arrived(me.context, from);
+  arrived(me.context);
   try {
     me.run_and_destroy(me.closure);
   } catch (const Cancelled&) {
@@ -60,7 +60,8 @@ void task_entry(boost::context::detail::transfer_t from) {
 }  // namespace
 
 void ReadyQueue::grow(std::size_t tasks) {
-  const auto capacity = static_cast<std::uint32_t>(std::bit_ceil(std::max<std::size_t>(tasks * 2, 64)));
+  const auto capacity =
+      static_cast<std::uint32_t>(std::bit_ceil(std::max<std::size_t>(tasks * 2, 64)));
   auto ring = std::make_unique<TaskBlock*[]>(capacity);
   const std::uint32_t count = size();
   for (std::uint32_t i = 0; i < count; ++i) ring[i] = at(i);
@@ -93,8 +94,7 @@ TaskBlock* Scheduler::create_task(const ClosureType& type, const TaskOptions& op
   }
   at = align_down(at, 64);
   std::byte* const low = stack.bottom + guard_size(stack.size);
-  task->context.point = boost::context::detail::make_fcontext(
-      at, static_cast<std::size_t>(at - low), &task_entry);
+  make_context(task->context, at, static_cast<std::size_t>(at - low), &task_entry);
 #ifdef WEFT_ASAN
   task->context.stack_bottom = low;
   task->context.stack_size = static_cast<std::size_t>(stack.top() - low);
@@ -162,12 +162,24 @@ std::string_view Task::name() const {
   return block.task_name.empty() ? block.site.function_name() : block.task_name;
 }
 
-std::source_location Task::spawn_site() const { return block_of(*this).site; }
-TaskState Task::state() const { return block_of(*this).state; }
-Nursery* Task::parent_nursery() const { return block_of(*this).parent; }
-Nursery* Task::eventual_parent_nursery() const { return block_of(*this).eventual_parent; }
-std::uint64_t Task::id() const { return block_of(*this).number; }
-std::size_t Task::stack_size() const { return block_of(*this).stack.size; }
+std::source_location Task::spawn_site() const {
+  return block_of(*this).site;
+}
+TaskState Task::state() const {
+  return block_of(*this).state;
+}
+Nursery* Task::parent_nursery() const {
+  return block_of(*this).parent;
+}
+Nursery* Task::eventual_parent_nursery() const {
+  return block_of(*this).eventual_parent;
+}
+std::uint64_t Task::id() const {
+  return block_of(*this).number;
+}
+std::size_t Task::stack_size() const {
+  return block_of(*this).stack.size;
+}
 
 std::size_t Task::stack_high_water() const {
   return detail::stack_high_water(block_of(*this).stack);
@@ -189,9 +201,15 @@ std::vector<Nursery*> Task::child_nurseries() const {
   return nurseries;
 }
 
-Task& current_task() { return detail::current_scheduler().running_task(); }
-Task& current_root_task() { return *detail::current_scheduler().root_task; }
-bool in_trio_run() { return detail::tls_scheduler != nullptr; }
+Task& current_task() {
+  return detail::current_scheduler().running_task();
+}
+Task& current_root_task() {
+  return *detail::current_scheduler().root_task;
+}
+bool in_trio_run() {
+  return detail::tls_scheduler != nullptr;
+}
 bool in_trio_task() {
   return detail::tls_scheduler != nullptr && detail::tls_scheduler->running() != nullptr;
 }

@@ -9,8 +9,8 @@ namespace weft::fibers {
 
 namespace {
 
-// The end of a sleep is not worth an exception, which would cost more than everything else in it: when
-// the deadline of its own scope wakes it, the wait simply returns.
+// The end of a sleep is not worth an exception, which would cost more than everything else in it:
+// when the deadline of its own scope wakes it, the wait simply returns.
 struct Sleep {
   CancelScope scope;
   Task& task;
@@ -36,21 +36,25 @@ void sleep_until(Instant deadline) {
   });
 }
 
-void sleep(Duration length) { sleep_until(later(current_time(), detail::checked_timeout(length))); }
+void sleep(Duration length) {
+  sleep_until(later(current_time(), detail::checked_timeout(length)));
+}
 
 void sleep_forever() {
   wait_task_rescheduled([](const RaiseCancel&) { return Abort::kSucceeded; },
                         {.what = "sleep_forever"});
   throw UsageError(
-      "reschedule() was called for a task in sleep_forever(), which only ends by cancellation; give "
+      "reschedule() was called for a task in sleep_forever(), which only ends by cancellation; "
+      "give "
       "the task an Event to wait for instead");
 }
 
 namespace detail {
 Duration checked_timeout(Duration length) {
   if (length < Duration::zero()) {
-    throw UsageError("a timeout must not be negative; for a time that may have passed use a deadline "
-                     "(move_on_at, fail_at, sleep_until)");
+    throw UsageError(
+        "a timeout must not be negative; for a time that may have passed use a deadline "
+        "(move_on_at, fail_at, sleep_until)");
   }
   return length;
 }

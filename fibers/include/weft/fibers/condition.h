@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Waiting for a state that a lock protects to change.
+//
+//   LockGuard guard(condition.lock());
+//   while (queue.empty()) condition.wait();
+//
+// No wake-up is spurious, but between notify() and the end of wait() others may have held the lock:
+// hence the loop. (Trio: Condition.)
+
+#pragma once
+
+#include <cstddef>
+#include <limits>
+
+#include "weft/fibers/lock.h"
+
+namespace weft::fibers {
+
+struct ConditionStatistics {
+  std::size_t tasks_waiting = 0;
+  LockStatistics lock_statistics;
+};
+
+// A resource: neither copied nor moved.
+class Condition {
+ public:
+  // With a lock of its own.
+  Condition() : lock_(&own_lock_) {}
+  // With one shared with others, which has to outlive it.
+  explicit Condition(Lock& lock) : lock_(&lock) {}
+  Condition(const Condition&) = delete;
+  Condition& operator=(const Condition&) = delete;
+  ~Condition() { detail::fail_all_destroyed(waiting_, "Condition"); }
+
+  Lock& lock() { return *lock_; }
+
+  // Gives the lock away, waits to be notified, and takes the lock again. Throws UsageError unless
+  // this task holds the lock.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: takes the lock again first, which may wait in spite of the cancellation.
+  // Threads: the run's own only.
+  void wait();
+
+  // Moves the `count` tasks that have waited longest to the queue of the lock: they go on one by
+  // one once the caller has released it. Throws UsageError unless this task holds the lock.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void notify(std::size_t count = 1);
+  void notify_all() { notify(std::numeric_limits<std::size_t>::max()); }
+
+  ConditionStatistics statistics() const {
+    return {.tasks_waiting = waiting_.size(), .lock_statistics = lock_->statistics()};
+  }
+
+ private:
+  void need_lock() const;
+
+  Lock own_lock_;
+  Lock* lock_;
+  detail::WaitQueue waiting_;
+};
+
+}  // namespace weft::fibers

@@ -1,0 +1,107 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// The templates of memory_channel.h.
+
+#pragma once
+
+#include "weft/fibers/memory_channel.h"
+
+namespace weft::fibers {
+
+// Only a wait that is certain not to be needed needs its own check for cancellation: one that
+// happens checks by itself. Nothing can change between the check and the effect, since it does not
+// suspend.
+template <class T>
+void MemorySendChannel<T>::send(T item) {
+  detail::ChannelState<T>& state = this->open_state();
+  if (!state.has_receivers()) detail::throw_no_receivers();
+  if (state.has_place()) {
+    checkpoint_if_cancelled();
+    state.put(std::move(item));
+    return cancel_shielded_checkpoint();
+  }
+  detail::ChannelWaiter waiter;
+  waiter.slot = &item;
+  waiter.handle = this->id();
+  state.wait_to_send(waiter);
+}
+
+template <class T>
+void MemorySendChannel<T>::send_nowait(T&& item) {
+  detail::ChannelState<T>& state = this->open_state();
+  if (!state.has_receivers()) detail::throw_no_receivers();
+  if (!state.has_place()) detail::throw_would_block();
+  state.put(std::move(item));
+}
+
+template <class T>
+std::optional<T> MemoryReceiveChannel<T>::next() {
+  detail::ChannelState<T>& state = this->open_state();
+  std::optional<T> item;
+  if (state.has_item()) {
+    checkpoint_if_cancelled();
+    item.emplace(state.take());
+    cancel_shielded_checkpoint();
+  } else if (state.has_senders()) {
+    detail::ChannelWaiter waiter;
+    waiter.slot = &item;
+    waiter.handle = this->id();
+    state.wait_to_receive(waiter);
+  } else {
+    checkpoint();
+  }
+  return item;
+}
+
+template <class T>
+T MemoryReceiveChannel<T>::receive() {
+  std::optional<T> item = next();
+  if (!item) detail::throw_end_of_channel();
+  return std::move(*item);
+}
+
+template <class T>
+T MemoryReceiveChannel<T>::receive_nowait() {
+  detail::ChannelState<T>& state = this->open_state();
+  if (state.has_item()) return state.take();
+  if (!state.has_senders()) detail::throw_end_of_channel();
+  detail::throw_would_block();
+}
+
+// Holds the item that the loop's body works on.
+template <class T>
+class MemoryReceiveChannel<T>::Iterator {
+ public:
+  using value_type = T;
+  using difference_type = std::ptrdiff_t;
+
+  explicit Iterator(MemoryReceiveChannel& channel) : channel_(&channel), item_(channel.next()) {}
+  T& operator*() { return *item_; }
+  T* operator->() { return &*item_; }
+  Iterator& operator++() {
+    // The old item goes first: it must not live on while the next is waited for.
+    item_.reset();
+    std::optional<T> next = channel_->next();
+    if (next) item_.emplace(std::move(*next));
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  bool operator==(std::default_sentinel_t) const { return !item_.has_value(); }
+
+ private:
+  MemoryReceiveChannel* channel_;
+  std::optional<T> item_;
+};
+
+template <class T>
+MemoryChannelPair<T> open_memory_channel(std::size_t capacity) {
+  static_assert(
+      std::is_nothrow_move_constructible_v<T>,
+      "items of a memory channel must be movable without throwing; send std::unique_ptr<T>");
+  auto* state = new detail::ChannelState<T>(capacity);
+  MemorySendChannel<T> send(state);
+  return {std::move(send), MemoryReceiveChannel<T>(state)};
+}
+
+}  // namespace weft::fibers

@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Mutual exclusion between the tasks of one run.
+//
+//   Lock lock;
+//   {
+//     LockGuard guard(lock);      // waits here
+//     ...                         // may wait for other things, too
+//   }                             // only releases, never waits
+//
+// Between two waits nobody interrupts a task: where no wait lies inside, no lock is needed.
+
+#pragma once
+
+#include <cstddef>
+
+#include "weft/fibers/detail/wait_queue.h"
+
+namespace weft::fibers {
+
+struct LockStatistics {
+  bool locked = false;
+  Task* owner = nullptr;  // Null if not locked.
+  std::size_t tasks_waiting = 0;
+};
+
+// Knows its owner, and is fair: release() hands it straight to the task that has waited longest, so
+// that nobody can push in. A resource: neither copied nor moved. (Trio: Lock, StrictFIFOLock.) Trio
+// differs: there a lock notices that its owner ended without releasing it. Here such a lock stays
+// locked; use LockGuard, which cannot forget.
+class Lock {
+ public:
+  Lock() = default;
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() { detail::fail_all_destroyed(waiting_, "Lock"); }
+
+  // Throws UsageError if this task holds the lock already.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: before any effect; who is cancelled does not get the lock.
+  // Threads: the run's own only.
+  void acquire();
+  // Throws WouldBlock if somebody holds it, UsageError if that is this task.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void acquire_nowait();
+  // Throws UsageError unless this task holds the lock.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void release();
+
+  bool locked() const { return owner_ != nullptr; }
+  LockStatistics statistics() const {
+    return {.locked = locked(), .owner = owner_, .tasks_waiting = waiting_.size()};
+  }
+
+ private:
+  friend class Condition;
+  bool held_by_me() const { return owner_ == &current_task(); }
+  void refuse_second_acquire() const;
+
+  Task* owner_ = nullptr;
+  detail::WaitQueue waiting_;
+};
+
+// Holds a lock, semaphore or limiter for as long as it lives. Its end never waits.
+template <class L>
+class [[nodiscard]] Guard {
+ public:
+  // Acquires `lock`, which has to outlive the guard.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: before any effect.
+  // Threads: the run's own only.
+  explicit Guard(L& lock) : lock_(lock) { lock_.acquire(); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+  // Must happen in the task that made the guard; anything else ends the process.
+  ~Guard() { lock_.release(); }
+
+ private:
+  L& lock_;
+};
+using LockGuard = Guard<Lock>;
+
+}  // namespace weft::fibers

@@ -1,0 +1,144 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Connected sockets as streams of bytes, and sockets that listen. To make them: tcp.h.
+//
+//   stream.send_all("HEAD / HTTP/1.0\r\n\r\n");
+//   for (;;) {
+//     const std::string data = stream.receive_some();
+//     if (data.empty()) break;                          // the peer has finished
+//     ...
+//   }
+
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "weft/fibers/owned_fd.h"
+#include "weft/fibers/socket_address.h"
+
+namespace weft::fibers {
+
+// One task may send while another receives; a second one in the same direction gets
+// BusyResourceError. What the network or the peer breaks is BrokenResourceError, with the
+// std::system_error nested in it; using a stream after closing it here, or closing it while another
+// task waits, is ClosedResourceError. A resource that can be moved, and destroyed, while nobody
+// uses it; the destructor closes. (Trio: SocketStream.)
+class SocketStream {
+ public:
+  static constexpr std::size_t kDefaultReceive = 65536;
+
+  // Takes a connected, non-blocking stream socket. TCP: switches Nagle's algorithm off, and asks to
+  // be called writable only when little is left unsent, so that what is queued stays fresh.
+  explicit SocketStream(OwnedFd fd);
+  SocketStream(SocketStream&&) noexcept = default;
+  SocketStream& operator=(SocketStream&&) noexcept = default;
+  ~SocketStream() = default;
+
+  // Sends everything.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: an unknown part has been sent; the stream is then only good for closing.
+  // Threads: the run's own only.
+  void send_all(std::span<const std::byte> data);
+  void send_all(std::string_view data) { send_all(std::as_bytes(std::span(data))); }
+  // Waits until send_all() of a little would probably not wait. For data that should be as fresh as
+  // possible when it is sent.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: nothing has happened.
+  // Threads: the run's own only.
+  void wait_send_all_might_not_block();
+  // Tells the peer that no more will come. Receiving goes on.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: before any effect.
+  // Threads: the run's own only.
+  void send_eof();
+
+  // Waits until there is something and returns as much of it as fits; 0 bytes are the end. Throws
+  // UsageError for no room.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: nothing has been received.
+  // Threads: the run's own only.
+  std::size_t receive_some(std::span<std::byte> buffer);
+  // The same, as a string of at most `max` bytes, and of 64 KiB at most; empty at the end.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: nothing has been received.
+  // Threads: the run's own only.
+  std::string receive_some(std::size_t max = kDefaultReceive);
+
+  // Idempotent.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void close() noexcept { fd_.close(); }
+  // The same, then a checkpoint. (Trio: aclose.)
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: after closing.
+  // Threads: the run's own only.
+  void aclose();
+  bool is_open() const { return fd_.is_open(); }
+
+  // Throw ClosedResourceError on a closed stream, std::system_error if the system does not know.
+  SocketAddress local_address() const;
+  SocketAddress peer_address() const;
+  // The descriptor, for getsockopt() and the like; -1 when closed.
+  int fd() const { return fd_.get(); }
+  // Gives the descriptor away: it stays open and non-blocking, the stream counts as closed.
+  int release() noexcept { return fd_.release(); }
+
+ private:
+  std::size_t send_some(std::span<const std::byte> data, bool& waited);
+  template <class Take>
+  void receive_into(std::span<std::byte> buffer, Take&& take);
+
+  OwnedFd fd_;
+  bool sending_ = false;
+  bool receiving_ = false;
+};
+
+// A resource that can be moved while nobody uses it; the destructor closes. (Trio: SocketListener.)
+class SocketListener {
+ public:
+  // Takes a non-blocking socket that listens already.
+  explicit SocketListener(OwnedFd fd) : fd_(std::move(fd)) {}
+
+  // The next connection. Errors of a single connection that broke before it was accepted are
+  // skipped; throws std::system_error for others, such as EMFILE, ClosedResourceError when closed.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: no connection is lost.
+  // Threads: the run's own only.
+  SocketStream accept();
+
+  void close() noexcept { fd_.close(); }
+  // Blocks: yes, always a checkpoint.
+  // Cancel: after closing.
+  // Threads: the run's own only.
+  void aclose();
+  bool is_open() const { return fd_.is_open(); }
+  SocketAddress local_address() const;
+  int fd() const { return fd_.get(); }
+
+ private:
+  OwnedFd fd_;
+};
+
+// Two streams connected with each other, without a network: for tests, and for talking to a child.
+// Throws std::system_error.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+std::pair<SocketStream, SocketStream> socket_stream_pair();
+
+}  // namespace weft::fibers

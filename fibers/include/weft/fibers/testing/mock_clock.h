@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// A clock for tests, whose time passes only when told to.
+//
+//   MockClock clock(0.0, Duration::zero());        // jumps whenever everybody waits
+//   run([] { sleep(24h); }, {.clock = &clock});    // takes no time
+//
+// FIBER_TEST (fiber_test.h) runs under one. (Trio: testing.MockClock.)
+
+#pragma once
+
+#include "weft/fibers/clock.h"
+
+namespace weft::fibers::testing {
+
+// A resource. Belongs to the run that it is given to; everything may be changed while that goes on.
+class MockClock final : public Clock {
+ public:
+  // `rate`: seconds of this clock a real second, usually 0. `autojump_threshold`: how long, in real
+  // time, everybody has to wait before the clock jumps to the next deadline; Duration::max() for
+  // never. Throws UsageError if one of them is negative, also below.
+  explicit MockClock(double rate = 0.0, Duration autojump_threshold = Duration::max());
+
+  double rate() const { return rate_; }
+  void set_rate(double rate);
+  void set_autojump_threshold(Duration threshold);
+
+  // Lets `length` pass at once. Deadlines that this reaches take effect when the caller next waits.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void jump(Duration length);
+
+  Instant current_time() override;
+  Duration deadline_to_sleep_time(Instant deadline) override;
+  Duration autojump_threshold() const override { return autojump_threshold_; }
+  void autojump(Instant next) override;
+
+ private:
+  double rate_ = 0.0;
+  Duration autojump_threshold_ = Duration::max();
+  // The time of this clock when the real one last showed `real_base_`.
+  Instant base_{};
+  Instant real_base_{};
+};
+
+}  // namespace weft::fibers::testing

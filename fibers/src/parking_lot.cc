@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/parking_lot.h"
+
+#include "weft/fibers/errors.h"
+
+namespace weft::fibers {
+
+namespace {
+BrokenResourceError broken_lot() {
+  return BrokenResourceError("the parking lot is broken: what its tasks wait for can never come");
+}
+}  // namespace
+
+void ParkingLot::park(const WaitingFor& waiting_for) {
+  if (broken_) throw broken_lot();
+  WaitingFor described = waiting_for;
+  if (described.on == nullptr) described.on = this;
+  detail::Waiter waiter;
+  detail::wait_in(queue_, waiter, described);
+}
+
+std::size_t ParkingLot::unpark(std::size_t count) {
+  std::size_t done = 0;
+  while (done < count && detail::wake_first(queue_) != nullptr) ++done;
+  return done;
+}
+
+std::size_t ParkingLot::repark(ParkingLot& other, std::size_t count) {
+  if (&other == this) throw UsageError("ParkingLot::repark needs another lot to move the tasks to");
+  if (other.broken_) throw UsageError("ParkingLot::repark cannot move tasks to a broken lot");
+  std::size_t done = 0;
+  for (; done < count && !queue_.empty(); ++done) other.queue_.push_back(*queue_.pop_front());
+  return done;
+}
+
+void ParkingLot::break_lot() {
+  broken_ = true;
+  if (!queue_.empty()) detail::fail_all(queue_, std::make_exception_ptr(broken_lot()));
+}
+
+}  // namespace weft::fibers

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/testing/sequencer.h"
+
+#include <string>
+
+#include "weft/fibers/errors.h"
+
+namespace weft::fibers::testing {
+
+void Sequencer::enter(int position) {
+  if (!claimed_.insert(position).second) {
+    throw UsageError("position " + std::to_string(position) +
+                     " of the Sequencer has been used already; give each its own number");
+  }
+  if (position != 0) {
+    try {
+      done_[position - 1].wait();
+    } catch (...) {
+      break_all();
+      throw;
+    }
+  }
+  if (broken_) throw UsageError("the sequence is broken: an earlier position was cancelled");
+}
+
+void Sequencer::break_all() {
+  broken_ = true;
+  for (auto& [position, done] : done_) done.set();
+}
+
+}  // namespace weft::fibers::testing

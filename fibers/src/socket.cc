@@ -1,0 +1,240 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/socket.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <exception>
+#include <system_error>
+
+#include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
+
+namespace weft::fibers {
+
+namespace {
+
+constexpr int kUnsentLowWater = 16384;
+
+[[noreturn, gnu::cold]] void throw_closed(const char* what) {
+  throw ClosedResourceError(std::string("this ") + what + " is closed");
+}
+
+// EBADF means that somebody closed the descriptor behind our back.
+[[noreturn, gnu::cold]] void throw_broken(int error, const char* call) {
+  if (error == EBADF || error == ENOTSOCK) throw_closed("socket");
+  try {
+    throw std::system_error(error, std::generic_category(), call);
+  } catch (const std::system_error& cause) {
+    std::throw_with_nested(
+        BrokenResourceError(std::string("the socket is broken: ") + cause.what()));
+  }
+}
+
+// Marks one direction as in use.
+class Use {
+ public:
+  Use(bool& flag, const char* what) : flag_(flag) {
+    if (flag_) {
+      throw BusyResourceError(std::string("another task is ") + what +
+                              " this stream already; let one task do it, or use a Lock");
+    }
+    flag_ = true;
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  ~Use() { flag_ = false; }
+
+ private:
+  bool& flag_;
+};
+
+template <class Getter>
+SocketAddress ask_address(int fd, Getter&& getter, const char* what) {
+  if (fd < 0) throw_closed("socket");
+  SocketAddress address;
+  auto size = static_cast<socklen_t>(SocketAddress::capacity());
+  if (getter(fd, address.data(), &size) != 0) {
+    throw std::system_error(errno, std::generic_category(), what);
+  }
+  address.set_size(size);
+  return address;
+}
+
+bool is_tcp(int fd) {
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+  return domain == AF_INET || domain == AF_INET6;
+}
+
+bool is_writable_now(int fd) {
+  pollfd asked{.fd = fd, .events = POLLOUT, .revents = 0};
+  return ::poll(&asked, 1, 0) != 0;
+}
+
+// What accept() reports about a connection that died early, or about the network: the next one may
+// well be good.
+bool concerns_one_connection(int error) {
+  constexpr std::array kSkipped = {EPERM,       ECONNABORTED, EPROTO,    ENETDOWN,
+                                   ENOPROTOOPT, EHOSTDOWN,    ENONET,    EHOSTUNREACH,
+                                   EOPNOTSUPP,  ENETUNREACH,  ETIMEDOUT, EINTR};
+  return std::find(kSkipped.begin(), kSkipped.end(), error) != kSkipped.end();
+}
+
+}  // namespace
+
+SocketStream::SocketStream(OwnedFd fd) : fd_(std::move(fd)) {
+  if (!fd_.is_open()) throw UsageError("a SocketStream needs an open socket");
+  if (!is_tcp(fd_.get())) return;
+  const int on = 1;
+  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentLowWater, sizeof kUnsentLowWater);
+}
+
+// One successful send(). A wait that it needs is a checkpoint for the whole call.
+std::size_t SocketStream::send_some(std::span<const std::byte> data, bool& waited) {
+  for (;;) {
+    if (!fd_.is_open()) throw_closed("stream");
+    const ssize_t n = ::send(fd_.get(), data.data(), data.size(), MSG_NOSIGNAL);
+    if (n >= 0) return static_cast<std::size_t>(n);
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) throw_broken(errno, "send");
+    fd_.wait_writable();
+    waited = true;
+  }
+}
+
+void SocketStream::send_all(std::span<const std::byte> data) {
+  const Use use(sending_, "sending on");
+  if (!fd_.is_open()) throw_closed("stream");
+  checkpoint_if_cancelled();
+  bool waited = false;
+  while (!data.empty()) data = data.subspan(send_some(data, waited));
+  if (!waited) cancel_shielded_checkpoint();
+}
+
+void SocketStream::wait_send_all_might_not_block() {
+  const Use use(sending_, "sending on");
+  if (!fd_.is_open()) throw_closed("stream");
+  if (is_writable_now(fd_.get())) return checkpoint();
+  fd_.wait_writable();
+}
+
+void SocketStream::send_eof() {
+  const Use use(sending_, "sending on");
+  if (!fd_.is_open()) throw_closed("stream");
+  checkpoint_if_cancelled();
+  // A peer that is gone has no need to be told.
+  if (::shutdown(fd_.get(), SHUT_WR) != 0 && errno != ENOTCONN) throw_broken(errno, "shutdown");
+  cancel_shielded_checkpoint();
+}
+
+// One recv() that succeeds, whatever it takes. `take` gets the result before other tasks run.
+template <class Take>
+void SocketStream::receive_into(std::span<std::byte> buffer, Take&& take) {
+  if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
+  const Use use(receiving_, "receiving from");
+  if (!fd_.is_open()) throw_closed("stream");
+  checkpoint_if_cancelled();
+  for (bool waited = false;;) {
+    const ssize_t n = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (n >= 0) {
+      take(static_cast<std::size_t>(n));
+      if (!waited) cancel_shielded_checkpoint();
+      return;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) throw_broken(errno, "recv");
+    fd_.wait_readable();
+    waited = true;
+    if (!fd_.is_open()) throw_closed("stream");
+  }
+}
+
+std::size_t SocketStream::receive_some(std::span<std::byte> buffer) {
+  std::size_t received = 0;
+  receive_into(buffer, [&](std::size_t n) { received = n; });
+  return received;
+}
+
+// Through a buffer that all streams of the thread share: the string then has the size of what came,
+// and nothing has to be cleared first.
+std::string SocketStream::receive_some(std::size_t max) {
+  static thread_local const auto shared = std::make_unique<std::byte[]>(kDefaultReceive);
+  const std::span<std::byte> buffer(shared.get(), std::min(max, kDefaultReceive));
+  std::string data;
+  receive_into(buffer, [&](std::size_t n) {
+    data.assign(static_cast<const char*>(static_cast<const void*>(buffer.data())), n);
+  });
+  return data;
+}
+
+void SocketStream::aclose() {
+  close();
+  checkpoint();
+}
+
+SocketAddress SocketStream::local_address() const {
+  return ask_address(fd_.get(), &::getsockname, "getsockname");
+}
+SocketAddress SocketStream::peer_address() const {
+  return ask_address(fd_.get(), &::getpeername, "getpeername");
+}
+
+SocketStream SocketListener::accept() {
+  if (!fd_.is_open()) throw_closed("listener");
+  checkpoint_if_cancelled();
+  for (bool waited = false;;) {
+    if (!fd_.is_open()) throw_closed("listener");
+    const int fd = ::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      SocketStream stream{OwnedFd(fd)};
+      if (!waited) cancel_shielded_checkpoint();
+      return stream;
+    }
+    if (errno == EAGAIN) {
+      fd_.wait_readable();
+      waited = true;
+    } else if (errno == EBADF || errno == ENOTSOCK) {
+      throw_closed("listener");
+    } else if (!concerns_one_connection(errno)) {
+      throw std::system_error(errno, std::generic_category(), "accept");
+    }
+  }
+}
+
+void SocketListener::aclose() {
+  close();
+  checkpoint();
+}
+
+SocketAddress SocketListener::local_address() const {
+  return ask_address(fd_.get(), &::getsockname, "getsockname");
+}
+
+std::pair<SocketStream, SocketStream> socket_stream_pair() {
+  std::array<int, 2> fds{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()) != 0) {
+    throw std::system_error(errno, std::generic_category(), "socketpair");
+  }
+  OwnedFd first;
+  try {
+    first = OwnedFd(fds[0]);
+  } catch (...) {
+    ::close(fds[1]);
+    throw;
+  }
+  OwnedFd second(fds[1]);
+  return {SocketStream(std::move(first)), SocketStream(std::move(second))};
+}
+
+}  // namespace weft::fibers

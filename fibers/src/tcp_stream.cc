@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <deque>
+#include <system_error>
+
+#include "weft/fibers/event.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/tcp.h"
+#include "weft/fibers/timeouts.h"
+
+namespace weft::fibers {
+
+namespace {
+
+[[noreturn]] void throw_errno(int error, const std::string& what) {
+  throw std::system_error(error, std::generic_category(), what);
+}
+
+// An unsuccessful attempt should not keep the next from trying another protocol: so the second
+// place goes to the first address of another family. (RFC 6555, 5.4.)
+void put_other_family_second(std::vector<SocketAddress>& targets) {
+  if (targets.empty()) return;
+  const auto other = std::find_if(targets.begin(), targets.end(), [&](const SocketAddress& target) {
+    return target.family() != targets.front().family();
+  });
+  if (other != targets.end()) std::rotate(targets.begin() + 1, other, other + 1);
+}
+
+class Race {
+ public:
+  Race(const detail::Connect& connect, Duration delay) : connect_(connect), delay_(delay) {}
+
+  void run(const std::vector<SocketAddress>& targets) {
+    open_nursery([&](Nursery& nursery) {
+      for (const SocketAddress& target : targets) {
+        Event& failed = failed_.emplace_back();
+        nursery.start_soon([this, &target, &failed, &nursery] { attempt(target, failed, nursery); },
+                           {.name = "connect"});
+        move_on_after(delay_, [&] { failed.wait(); });
+      }
+    });
+  }
+
+  std::optional<SocketStream> winner;
+  std::vector<std::exception_ptr> errors;
+
+ private:
+  void attempt(const SocketAddress& target, Event& failed, Nursery& nursery) {
+    try {
+      SocketStream stream = connect_(target);
+      if (!winner) winner.emplace(std::move(stream));
+      nursery.cancel_scope().cancel("connected");
+    } catch (const std::system_error&) {
+      errors.push_back(std::current_exception());
+      failed.set();  // The next one need not wait for the delay.
+    }
+  }
+
+  const detail::Connect& connect_;
+  const Duration delay_;
+  std::deque<Event> failed_;
+};
+
+[[noreturn]] void throw_all_failed(const Race& race, const std::string& description) {
+  const std::string what = "all attempts to connect to " + description + " failed";
+  std::error_code first;
+  try {
+    std::rethrow_exception(race.errors.front());
+  } catch (const std::system_error& error) {
+    first = error.code();
+  }
+  try {
+    throw ExceptionGroup(what, race.errors);
+  } catch (...) {
+    std::throw_with_nested(std::system_error(first, what));
+  }
+}
+
+int open_socket_from(const SocketAddress& target, const std::string& local_address) {
+  const int fd = ::socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw_errno(errno, "socket");
+  if (local_address.empty()) return fd;
+  OwnedFd owned(fd);
+  const std::vector<SocketAddress> local = resolve(local_address, 0);
+  if (local.front().family() != target.family()) {
+    throw_errno(EAFNOSUPPORT, "connect to " + target.to_string() + " from " + local_address);
+  }
+  if (::bind(fd, local.front().data(), static_cast<socklen_t>(local.front().size())) != 0) {
+    throw_errno(errno, "bind to " + local_address);
+  }
+  return owned.release();
+}
+
+// After a connect() that was under way. What the socket has come to, or nothing yet.
+std::optional<int> connection_result(int fd) {
+  pollfd asked{.fd = fd, .events = POLLOUT, .revents = 0};
+  if (::poll(&asked, 1, 0) == 0) return std::nullopt;
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
+}
+
+SocketStream connect_tcp(const SocketAddress& target, const std::string& local_address) {
+  checkpoint_if_cancelled();
+  const int fd = open_socket_from(target, local_address);
+  const int failed = ::connect(fd, target.data(), static_cast<socklen_t>(target.size()));
+  const int error = failed != 0 ? errno : 0;
+  // Registered only now: before, an unconnected socket would have looked ready.
+  OwnedFd owned(fd);
+  const std::string what = "connect to " + target.to_string();
+  if (error != 0 && error != EINPROGRESS && error != EINTR) throw_errno(error, what);
+  for (;;) {
+    if (const std::optional<int> result = connection_result(fd)) {
+      if (*result != 0) throw_errno(*result, what);
+      break;
+    }
+    owned.wait_writable();
+  }
+  SocketStream stream(std::move(owned));
+  cancel_shielded_checkpoint();
+  return stream;
+}
+
+}  // namespace
+
+namespace detail {
+SocketStream race_connections(std::vector<SocketAddress> targets, Duration delay,
+                              const std::string& description, const Connect& connect) {
+  if (targets.empty()) throw_errno(EADDRNOTAVAIL, "no address to connect to for " + description);
+  put_other_family_second(targets);
+  Race race(connect, delay);
+  race.run(targets);
+  if (!race.winner) throw_all_failed(race, description);
+  return std::move(*race.winner);
+}
+}  // namespace detail
+
+SocketStream open_tcp_stream(const std::string& host, std::uint16_t port,
+                             const TcpStreamOptions& options) {
+  if (options.happy_eyeballs_delay < Duration::zero()) {
+    throw UsageError("happy_eyeballs_delay must not be negative");
+  }
+  const std::string description =
+      (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
+  return detail::race_connections(
+      resolve(host, port), options.happy_eyeballs_delay, description,
+      [&](const SocketAddress& target) { return connect_tcp(target, options.local_address); });
+}
+
+}  // namespace weft::fibers

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/to_thread.h"
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "fibers/src/limiter_state.h"
+#include "fibers/src/thread_cache.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
+
+namespace weft::fibers::to_thread {
+
+namespace {
+
+constexpr std::size_t kDefaultTokens = 40;
+
+// Back on the run's thread.
+void finish(detail::ThreadJob& job, const void* borrower) {
+  fibers::detail::release_token(*job.limiter, borrower);
+  if (job.task != nullptr) reschedule(*job.task);
+}
+
+// What the worker holds of a job. Its token is also how the run sees that a thread is out: while
+// there are tokens, a run in which everybody waits is no deadlock.
+class JobWork final : public ThreadWork {
+ public:
+  explicit JobWork(std::shared_ptr<detail::ThreadJob> job) : job_(std::move(job)) {}
+
+  void run() noexcept override { job_->run(); }
+
+  void deliver() noexcept override {
+    auto returned = std::make_shared<std::atomic<bool>>(false);
+    {
+      const Token token = std::move(token_);
+      try {
+        token.run_sync_soon([job = std::move(job_), returned] {
+          // The worker has a few instructions left, at the end of which its token is gone. Without
+          // this a run that deadlocks right now would take it for a thread still at work.
+          while (!returned->load(std::memory_order_acquire)) std::this_thread::yield();
+          finish(*job, job.get());
+        });
+      } catch (const RunFinishedError&) {
+        // Nobody is left to tell, and no limiter to give the token back to.
+      }
+    }
+    returned->store(true, std::memory_order_release);
+  }
+
+ private:
+  std::shared_ptr<detail::ThreadJob> job_;
+  Token token_ = current_token();
+};
+
+// The runs of a thread take turns or nest, so a few limiters are enough: a run is known by its root
+// task, whose number no other task ever has.
+CapacityLimiter& limiter_of_run(std::uint64_t run) {
+  struct Entry {
+    std::uint64_t run;
+    std::unique_ptr<CapacityLimiter> limiter;
+  };
+  constexpr std::size_t kRunsKept = 32;
+  static thread_local std::vector<Entry> entries;
+  for (const Entry& entry : entries) {
+    if (entry.run == run) return *entry.limiter;
+  }
+  if (entries.size() == kRunsKept) entries.erase(entries.begin());
+  entries.push_back({run, std::make_unique<CapacityLimiter>(kDefaultTokens)});
+  return *entries.back().limiter;
+}
+
+}  // namespace
+
+namespace detail {
+
+void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options) {
+  checkpoint_if_cancelled();
+  CapacityLimiter& limiter =
+      options.limiter != nullptr ? *options.limiter : current_default_thread_limiter();
+  limiter.acquire_on_behalf_of(job.get());
+  job->limiter = fibers::detail::LimiterAccess::state(limiter);
+  job->task = &current_task();
+  try {
+    start_thread_soon(std::make_unique<JobWork>(job), options.thread_name);
+  } catch (...) {
+    fibers::detail::release_token(*job->limiter, job.get());
+    throw;
+  }
+  wait_task_rescheduled(
+      [&](const RaiseCancel&) {
+        if (!options.abandon_on_cancel) return Abort::kFailed;
+        job->task = nullptr;
+        return Abort::kSucceeded;
+      },
+      {.what = "to_thread.run_sync"});
+}
+
+}  // namespace detail
+
+CapacityLimiter& current_default_thread_limiter() {
+  return limiter_of_run(current_root_task().id());
+}
+
+}  // namespace weft::fibers::to_thread

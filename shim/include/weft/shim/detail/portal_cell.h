@@ -1,0 +1,125 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What the two sides of a portal share. Not for use outside weft: see portal.h.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/outcome.h"
+#include "weft/fibers/token.h"
+
+namespace weft::shim {
+
+enum class CancelResult : std::uint8_t;
+
+namespace detail {
+
+// The life of a wait. All but the counts is touched on the run's thread only.
+//
+//   kIdle --begin--> kStarted --await--> kParked --call--> kFinished
+//                       |                   '--cancel--> kCancelling --call--> kFinished
+//                       |                                     '--gives up--> kAbandoned
+//                       '--call--> kCompletedEarly --await--> (at once)
+enum class PortalState : std::uint8_t {
+  kIdle,
+  kStarted,
+  kParked,
+  kCompletedEarly,
+  kCancelling,
+  kAbandoned,
+  kFinished,
+};
+
+class PortalCore {
+ public:
+  PortalCore();
+  PortalCore(const PortalCore&) = delete;
+  PortalCore& operator=(const PortalCore&) = delete;
+
+  // --- The task's side. ---
+  void begin();
+  void abandon();
+  // Returns when there is an outcome to take; else throws.
+  void await(const std::function<CancelResult()>& cancel);
+  void release();
+
+  // --- The library's side. ---
+  // True if this call is the one that counts: its outcome is to be stored, then settle() called.
+  bool accept();
+  void settle();
+  void acknowledge_cancel(std::exception_ptr otherwise);
+  void add_holder() { holders_.fetch_add(1, std::memory_order_relaxed); }
+  void drop_holder();
+  // Lets the run call `fn`; not if the run is over.
+  template <class F>
+  void post(F&& fn) const {
+    try {
+      token_.run_sync_soon(std::forward<F>(fn));
+    } catch (const fibers::RunFinishedError&) {
+      count_late();
+    }
+  }
+
+ protected:
+  virtual ~PortalCore() = default;
+
+ private:
+  fibers::Abort abort(const fibers::RaiseCancel& raise,
+                      const std::function<CancelResult()>& cancel);
+  void check_thread() const;
+  // The library lost its last copy.
+  void dropped();
+  // Ends the wait without an outcome.
+  void settle_with_error(std::exception_ptr error);
+  static void count_late();
+
+  PortalState state_ = PortalState::kIdle;
+  bool cancel_acknowledged_ = false;
+  fibers::Task* task_ = nullptr;              // Set while the task waits.
+  const void* thread_;                        // Identifies the run's thread.
+  std::exception_ptr error_;                  // Instead of an outcome.
+  std::optional<fibers::RaiseCancel> raise_;  // Set from kCancelling on.
+  const fibers::Token token_;
+  std::atomic<std::uint32_t> holders_{1};  // Completions, and pointers that stand for one.
+  std::atomic<std::uint32_t> sides_{2};    // The task; the holders as a whole.
+};
+
+template <class R>
+class PortalCell final : public PortalCore {
+ public:
+  void settle_with(fibers::Outcome<R> outcome) {
+    outcome_.emplace(std::move(outcome));
+    settle();
+  }
+  R take() { return outcome_->unwrap(); }
+
+ private:
+  std::optional<fibers::Outcome<R>> outcome_;
+};
+
+// The task's hold on the cell.
+template <class R>
+class PortalRef {
+ public:
+  explicit PortalRef(PortalCell<R>* cell) : cell_(cell) {}
+  PortalRef(const PortalRef&) = delete;
+  PortalRef& operator=(const PortalRef&) = delete;
+  ~PortalRef() { cell_->release(); }
+  PortalCell<R>* operator->() const { return cell_; }
+  PortalCell<R>* get() const { return cell_; }
+
+ private:
+  PortalCell<R>* cell_;
+};
+
+}  // namespace detail
+}  // namespace weft::shim

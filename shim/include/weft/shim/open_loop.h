@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Opening an event loop inside a run of fibers, and finding it again.
+//
+//   int main() {
+//     return weft::run([](weft::EventLoop& loop) {
+//       loop.call_later(1s, [] { puts("a callback"); });
+//       auto page = weft::curl::get("https://example.org/");
+//       return page.status == 200 ? 0 : 1;
+//     });
+//   }
+
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "weft/fibers/errors.h"
+#include "weft/fibers/run.h"
+#include "weft/loop/event_loop.h"
+
+namespace weft::shim {
+
+namespace detail {
+void open_loop_erased(const std::function<void(loop::EventLoop&)>& body);
+
+template <class F>
+decltype(auto) call_body(F& body, loop::EventLoop& loop) {
+  if constexpr (std::is_invocable_v<F&, loop::EventLoop&>) {
+    return std::invoke(body, loop);
+  } else {
+    return std::invoke(body);
+  }
+}
+}  // namespace detail
+
+// Runs `body(loop)`, or `body()`, with an event loop beside it, and returns what it returns, after
+// the loop has been shut down in order:
+//   - everything handed to call_soon before the end of the body has begun;
+//   - callbacks that block and tasks started by trio_as_aio are cancelled, together, and waited
+//   for;
+//   - what they have handed to call_soon has run; resources of the loop are closed
+//   (loop_resource.h);
+//   - timers and descriptors that are left are dropped.
+// Cancelling from outside reaches the body only; the rest follows when the body has ended.
+//
+// What goes wrong, in the body, in a callback (unless an exception handler is set) or in a task,
+// comes out in two nested exception groups, one for each of the two nurseries. A body with a result
+// that is cut short has none to return: if the cancellation stops here that is a UsageError; let
+// such a body return void. (trio-asyncio: open_loop.)
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: cancels the body, then shuts down, shielded.
+// Threads: the run's own only.
+template <class F>
+auto open_loop(F&& body) {
+  using R = std::decay_t<decltype(detail::call_body(body, std::declval<loop::EventLoop&>()))>;
+  if constexpr (std::is_void_v<R>) {
+    detail::open_loop_erased([&](loop::EventLoop& loop) { detail::call_body(body, loop); });
+  } else {
+    std::optional<R> result;
+    detail::open_loop_erased(
+        [&](loop::EventLoop& loop) { result.emplace(detail::call_body(body, loop)); });
+    if (!result) {
+      throw fibers::UsageError(
+          "the body of open_loop was cut short and has no value to return; let it return void and "
+          "store the value outside");
+    }
+    return std::move(*result);
+  }
+}
+
+// fibers::run and open_loop in one.
+//
+// Blocks: the thread, until the run is over.
+// Cancel: does not apply.
+// Threads: any.
+template <class F>
+auto run(F&& body, const fibers::RunOptions& options = {}) {
+  return fibers::run([&] { return open_loop(std::forward<F>(body)); }, options);
+}
+
+// The loop that the calling code belongs to: in a callback, the one that runs it; else the
+// innermost open_loop around the task, or around the task that started it. Null if there is none,
+// or it has been closed.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: any.
+loop::EventLoop* current_loop();
+// The same; throws UsageError where there is none.
+loop::EventLoop& require_loop();
+
+// How the calling code is cancelled: "trio" in a task, "asyncio" in a callback of a loop, also
+// while it blocks. Throws UsageError elsewhere. (sniffio: current_async_library.)
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: any.
+std::string_view current_async_library();
+
+}  // namespace weft::shim
+
+namespace weft {
+using loop::EventLoop;
+using shim::current_async_library;
+using shim::current_loop;
+using shim::open_loop;
+using shim::run;
+}  // namespace weft

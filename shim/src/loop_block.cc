@@ -1,0 +1,263 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "shim/src/loop_block.h"
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+
+#include "weft/fibers/context_var.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/task.h"
+#include "weft/fibers/timeouts.h"
+
+namespace weft::shim {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// A callback that begins to block after all have been cancelled is cancelled so much later.
+constexpr fibers::Duration kCancelAgainAfter = milliseconds(50);
+constexpr fibers::Duration kCloseHookTime = std::chrono::seconds(5);
+
+thread_local LoopBlock* open_blocks = nullptr;
+
+fibers::ContextVar<std::shared_ptr<LoopBlock>>& current_block() {
+  static fibers::ContextVar<std::shared_ptr<LoopBlock>> variable("weft current_loop");
+  return variable;
+}
+
+LoopBlock* find_block(const loop::EventLoop* loop, LoopBlock* LoopBlock::*next) {
+  LoopBlock* block = open_blocks;
+  while (block != nullptr && block->loop() != loop) block = block->*next;
+  return block;
+}
+
+}  // namespace
+
+void LoopBlock::enter(Phase next) {
+  if (next <= phase_) throw fibers::InternalError("open_loop: a phase came twice, or too late");
+  phase_ = next;
+}
+
+void LoopBlock::run(const std::function<void(loop::EventLoop&)>& body) {
+  try {
+    fibers::open_nursery([&](fibers::Nursery& nursery) { live_in(nursery, body); });
+  } catch (...) {
+    storage_.reset();
+    enter(Phase::kClosed);
+    throw;
+  }
+  storage_.reset();
+  enter(Phase::kClosed);
+}
+
+// What is inside L.
+void LoopBlock::live_in(fibers::Nursery& loop_nursery,
+                        const std::function<void(loop::EventLoop&)>& body) {
+  make_loop(loop_nursery);
+  try {
+    fibers::open_nursery([&](fibers::Nursery& tasks) { live_with_tasks(tasks, body); });
+  } catch (...) {
+    loop_nursery.add_error(std::current_exception());
+  }
+  tasks_ = nullptr;
+  step(Phase::kCloseResources, loop_nursery, [&] { close_resources(); });
+  step(Phase::kStopLoop, loop_nursery, [&] { stop_loop(); });
+  step(Phase::kDrain, loop_nursery, [&] { loop_->drain(); });
+  step(Phase::kCloseLoop, loop_nursery, [&] { close_loop(); });
+  enter(Phase::kReraise);
+  if (body_cancelled_) fibers::checkpoint_if_cancelled();
+  // A cancellation that the body has not seen is not seen by the last tasks that go home either.
+  loop_nursery.cancel_scope().set_shield(true);
+}
+
+// What is inside T.
+void LoopBlock::live_with_tasks(fibers::Nursery& tasks,
+                                const std::function<void(loop::EventLoop&)>& body) {
+  enter(Phase::kShieldTasks);
+  tasks_ = &tasks;
+  tasks.cancel_scope().set_shield(true);
+  try {
+    start_loop();
+    run_body(body);
+  } catch (...) {
+    tasks.add_error(std::current_exception());
+  }
+  end_forwarder();
+  step(Phase::kLetStart, tasks, [&] { loop_->synchronize(); });
+  step(Phase::kCancel, tasks, [&] { cancel_all(); });
+  enter(Phase::kCloseTasks);
+}
+
+void LoopBlock::step(Phase phase, fibers::Nursery& errors, const std::function<void()>& fn) {
+  enter(phase);
+  try {
+    fibers::CancelScope shield({.shield = true});
+    shield.run(fn);
+  } catch (...) {
+    errors.add_error(std::current_exception());
+  }
+}
+
+void LoopBlock::make_loop(fibers::Nursery& loop_nursery) {
+  enter(Phase::kMakeLoop);
+  loop_nursery_ = &loop_nursery;
+  loop_ = &storage_.emplace(loop_nursery);
+  core_ = &loop::FutureAccess::core(loop_->create_future<void>()).loop();
+  loop_->set_exception_handler([this](loop::EventLoop&, const loop::ExceptionContext& context) {
+    handle_exception(context);
+  });
+  open_ = true;
+  next_ = std::exchange(open_blocks, this);
+  before_ = current_block().get_or(nullptr);
+  current_block().set(shared_from_this());
+}
+
+void LoopBlock::start_loop() {
+  enter(Phase::kStartLoop);
+  loop_nursery_->start(
+      [this](fibers::TaskStatus<void> status) { loop_->main_loop(std::move(status)); },
+      {.name = "event loop"});
+}
+
+void LoopBlock::run_body(const std::function<void(loop::EventLoop&)>& body) {
+  fibers::CancelScope scope;
+  scope.run([&] {
+    body_scope_ = &scope;
+    start_forwarder();
+    enter(Phase::kBody);
+    body(*loop_);
+  });
+  body_cancelled_ = scope.cancelled_caught();
+}
+
+void LoopBlock::start_forwarder() {
+  enter(Phase::kForward);
+  loop_nursery_->start([this](fibers::TaskStatus<void> status) { forward(std::move(status)); },
+                       {.name = "open_loop's forwarder"});
+}
+
+// Lives in L, so a cancellation from outside arrives here. It never takes effect here: the wait
+// ends when the body does.
+void LoopBlock::forward(fibers::TaskStatus<void> status) {
+  status.started();
+  forwarder_ = &fibers::current_task();
+  fibers::wait_task_rescheduled(
+      [this](const fibers::RaiseCancel&) {
+        if (body_scope_ != nullptr) body_scope_->cancel("what is around open_loop was cancelled");
+        return fibers::Abort::kFailed;
+      },
+      {"the end of open_loop's body", -1, this});
+}
+
+void LoopBlock::end_forwarder() {
+  enter(Phase::kBodyEnded);
+  body_scope_ = nullptr;
+  if (forwarder_ != nullptr) fibers::reschedule(*std::exchange(forwarder_, nullptr));
+}
+
+void LoopBlock::cancel_all() {
+  loop_->cancel_blocked();
+  tasks_->start_soon([this] { wait_for_callbacks(); }, {.name = "open_loop waits for callbacks"});
+  tasks_->cancel_scope().cancel("the block of open_loop has ended");
+}
+
+// Keeps T open until no callback blocks.
+void LoopBlock::wait_for_callbacks() {
+  fibers::CancelScope shield({.shield = true});
+  shield.run([&] {
+    while (!fibers::move_on_after(kCancelAgainAfter, [&] { loop_->wait_blocked(); })) {
+      loop_->cancel_blocked();
+    }
+  });
+}
+
+void LoopBlock::close_resources() {
+  while (!close_hooks_.empty()) {
+    absl::AnyInvocable<void()> hook = std::move(close_hooks_.back());
+    close_hooks_.pop_back();
+    try {
+      fibers::move_on_after(kCloseHookTime, [&] { hook(); });
+    } catch (...) {
+      loop_nursery_->add_error(std::current_exception());
+    }
+  }
+}
+
+void LoopBlock::stop_loop() {
+  while (loop_->is_running()) {
+    loop_->stop();
+    try {
+      loop_->wait_stopped();
+    } catch (...) {
+      // Ctrl-C: the loop has to be stopped all the same before anybody hears of it.
+      loop_nursery_->add_error(std::current_exception());
+    }
+  }
+}
+
+void LoopBlock::close_loop() {
+  current_block().set(std::move(before_));
+  LoopBlock** at = &open_blocks;
+  while (*at != this) at = &(*at)->next_;
+  *at = next_;
+  resources_.clear();
+  loop_->close();
+  open_ = false;
+}
+
+void LoopBlock::handle_exception(const loop::ExceptionContext& context) {
+  loop_->default_exception_handler(context);
+  if (!open_) return;
+  fail(context.exception != nullptr
+           ? context.exception
+           : std::make_exception_ptr(std::runtime_error(
+                 context.message.empty() ? "unhandled error in the event loop" : context.message)));
+}
+
+void LoopBlock::fail(std::exception_ptr error) {
+  (tasks_ != nullptr ? tasks_ : loop_nursery_)->add_error(std::move(error));
+}
+
+void LoopBlock::at_close(absl::AnyInvocable<void()> fn) {
+  if (phase_ > Phase::kCloseResources) {
+    throw fibers::UsageError(
+        "the loop is being shut down; nothing can be registered with it any more");
+  }
+  close_hooks_.push_back(std::move(fn));
+}
+
+std::shared_ptr<void> LoopBlock::find_resource(const void* key) const {
+  const auto found =
+      std::ranges::find(resources_, key, [](const auto& entry) { return entry.first; });
+  return found == resources_.end() ? nullptr : found->second;
+}
+
+void LoopBlock::keep_resource(const void* key, std::shared_ptr<void> resource) {
+  resources_.emplace_back(key, std::move(resource));
+}
+
+LoopBlock* LoopBlock::current() {
+  if (const loop::EventLoop* running = loop::running_loop()) {
+    return find_block(running, &LoopBlock::next_);
+  }
+  if (!fibers::in_trio_task()) return nullptr;
+  // The task's variables keep it alive.
+  LoopBlock* block = current_block().get_or(nullptr).get();
+  return block != nullptr && block->open_ ? block : nullptr;
+}
+
+LoopBlock& LoopBlock::of(loop::EventLoop& loop) {
+  LoopBlock* block = find_block(&loop, &LoopBlock::next_);
+  if (block == nullptr) {
+    throw fibers::UsageError(
+        "this event loop is not one of open_loop's, or has been closed; open it with open_loop");
+  }
+  return *block;
+}
+
+}  // namespace weft::shim

@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// One block of open_loop: two nurseries, a loop, and the order in which they come and go. That
+// order is the hard part: a loop that is shut down in the wrong order deadlocks, or leaves tasks
+// behind.
+//
+//   L, the loop nursery: the task that runs the loop, the forwarder
+//   └─ T, the tasks nursery, shielded: the body, what trio_as_aio starts
+//
+// Both kinds of code may use the other until they have ended: a callback that unwinds may wait for
+// a task, a task may call a callback. Therefore T is inside L, both kinds are cancelled at the same
+// moment, and the loop goes on until T has closed.
+
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/nursery.h"
+#include "weft/loop/event_loop.h"
+
+namespace weft::shim {
+
+// In the order in which a block goes through them. From kBodyEnded on none is left out, whatever
+// happens; who fails to start goes there at once.
+enum class Phase : std::uint8_t {
+  kNew,
+  // Start-up.
+  kMakeLoop,     // In L. From here on current_loop() is this loop.
+  kShieldTasks,  // T is open: nothing from outside reaches it directly.
+  kStartLoop,  // Under T's shield, or an enclosing cancellation would stop the loop from starting.
+  kForward,    // A task in L passes a cancellation from outside on to the body.
+  kBody,
+  // Shut-down.
+  kBodyEnded,       // No forwarding any more.
+  kLetStart,        // What has been submitted begins; unless somebody has stopped the loop.
+  kCancel,          // Blocked callbacks and T's tasks, together.
+  kCloseTasks,      // T closes when all of them have ended.
+  kCloseResources,  // at_close(), while the loop still runs.
+  kStopLoop,        // Shielded, as all that follows.
+  kDrain,           // What was submitted meanwhile runs.
+  kCloseLoop,       // current_loop() is what it was before.
+  kReraise,         // The cancellation that ended the body goes on, outside the shield.
+  kClosed,          // L has closed.
+};
+
+class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
+ public:
+  LoopBlock() = default;
+  LoopBlock(const LoopBlock&) = delete;
+  LoopBlock& operator=(const LoopBlock&) = delete;
+
+  // The whole life, kNew to kClosed.
+  void run(const std::function<void(loop::EventLoop&)>& body);
+
+  // The block of the calling code; null if there is none or it has no loop any more.
+  static LoopBlock* current();
+  // The block of `loop`; throws UsageError if it is not one of open_loop's.
+  static LoopBlock& of(loop::EventLoop& loop);
+
+  // Null before kMakeLoop and from kCloseLoop on.
+  loop::EventLoop* loop() const { return open_ ? loop_ : nullptr; }
+  loop::detail::LoopCore& core() const { return *core_; }
+  // T; null before it opens and from kCloseTasks on, when no task can be started any more.
+  fibers::Nursery* tasks() const { return tasks_; }
+  Phase phase() const { return phase_; }
+
+  // Lets an error that belongs to nobody end the block.
+  void fail(std::exception_ptr error);
+
+  void at_close(absl::AnyInvocable<void()> fn);
+  std::shared_ptr<void> find_resource(const void* key) const;
+  void keep_resource(const void* key, std::shared_ptr<void> resource);
+
+ private:
+  void enter(Phase next);
+  void live_in(fibers::Nursery& loop_nursery, const std::function<void(loop::EventLoop&)>& body);
+  void make_loop(fibers::Nursery& loop_nursery);
+  void live_with_tasks(fibers::Nursery& tasks, const std::function<void(loop::EventLoop&)>& body);
+  void start_loop();
+  void start_forwarder();
+  void forward(fibers::TaskStatus<void> status);
+  void end_forwarder();
+  void run_body(const std::function<void(loop::EventLoop&)>& body);
+  void let_start();
+  void cancel_all();
+  void wait_for_callbacks();
+  void close_resources();
+  void stop_loop();
+  void close_loop();
+  // Runs a step of the shut-down shielded; what it throws joins the errors of the block.
+  void step(Phase phase, fibers::Nursery& errors, const std::function<void()>& fn);
+  void handle_exception(const loop::ExceptionContext& context);
+
+  Phase phase_ = Phase::kNew;
+  bool open_ = false;
+  bool body_cancelled_ = false;             // From outside.
+  std::optional<loop::EventLoop> storage_;  // Outlives L, for callbacks that still unwind there.
+  loop::EventLoop* loop_ = nullptr;
+  loop::detail::LoopCore* core_ = nullptr;
+  fibers::Nursery* loop_nursery_ = nullptr;
+  fibers::Nursery* tasks_ = nullptr;
+  fibers::CancelScope* body_scope_ = nullptr;  // While the body runs.
+  fibers::Task* forwarder_ = nullptr;          // While it waits.
+  std::shared_ptr<LoopBlock> before_;          // current_loop()'s block outside this one.
+  std::vector<absl::AnyInvocable<void()>> close_hooks_;
+  std::vector<std::pair<const void*, std::shared_ptr<void>>> resources_;
+  LoopBlock* next_ = nullptr;  // Of this thread's open blocks.
+};
+
+}  // namespace weft::shim

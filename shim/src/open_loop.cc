@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/shim/open_loop.h"
+
+#include <memory>
+
+#include "shim/src/loop_block.h"
+#include "weft/fibers/task.h"
+#include "weft/shim/loop_resource.h"
+
+namespace weft::shim {
+
+namespace detail {
+
+void open_loop_erased(const std::function<void(loop::EventLoop&)>& body) {
+  std::make_shared<LoopBlock>()->run(body);
+}
+
+std::shared_ptr<void> find_resource(loop::EventLoop& loop, const void* key) {
+  return LoopBlock::of(loop).find_resource(key);
+}
+
+void keep_resource(loop::EventLoop& loop, const void* key, std::shared_ptr<void> resource) {
+  LoopBlock::of(loop).keep_resource(key, std::move(resource));
+}
+
+}  // namespace detail
+
+void at_close(loop::EventLoop& loop, absl::AnyInvocable<void()> fn) {
+  LoopBlock::of(loop).at_close(std::move(fn));
+}
+
+loop::EventLoop* current_loop() {
+  if (loop::EventLoop* running = loop::running_loop()) return running;
+  const LoopBlock* block = LoopBlock::current();
+  return block == nullptr ? nullptr : block->loop();
+}
+
+loop::EventLoop& require_loop() {
+  loop::EventLoop* loop = current_loop();
+  if (loop == nullptr) {
+    throw fibers::UsageError(
+        "there is no event loop here: the task is not inside the block of an open_loop, or that "
+        "has "
+        "been closed. Start the program with weft::run, or wrap this part in weft::open_loop");
+  }
+  return *loop;
+}
+
+std::string_view current_async_library() {
+  if (loop::running_loop() != nullptr) return "asyncio";
+  if (fibers::in_trio_task()) return "trio";
+  throw fibers::UsageError("this code runs neither in a task nor in a callback of a loop");
+}
+
+}  // namespace weft::shim

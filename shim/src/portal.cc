@@ -1,0 +1,181 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/shim/portal.h"
+
+#include "weft/fibers/no_suspend.h"
+#include "weft/fibers/task.h"
+#include "weft/loop/errors.h"
+
+namespace weft::shim {
+
+namespace {
+
+std::atomic<std::uint64_t> extra_calls{0};
+std::atomic<std::uint64_t> late_calls{0};
+
+// Its address tells threads apart without a system call.
+thread_local const char thread_mark = 0;
+
+// Runs `cancel`, which must not wait. On the scheduler's own stack, where a deadline fires, a wait
+// is refused anyway.
+CancelResult run_cancel(const std::function<CancelResult()>& cancel) {
+  if (!fibers::in_trio_task()) return cancel();
+  const fibers::NoSuspend guard("the cancel function of wait_for_callback");
+  return cancel();
+}
+
+}  // namespace
+
+PortalStatistics portal_statistics() {
+  return {extra_calls.load(std::memory_order_relaxed), late_calls.load(std::memory_order_relaxed)};
+}
+
+namespace detail {
+
+PortalCore::PortalCore() : thread_(&thread_mark), token_(fibers::current_token()) {}
+
+void PortalCore::begin() {
+  state_ = PortalState::kStarted;
+}
+
+void PortalCore::abandon() {
+  state_ = PortalState::kAbandoned;
+}
+
+void PortalCore::await(const std::function<CancelResult()>& cancel) {
+  if (state_ == PortalState::kCompletedEarly) {
+    // The value is there and must not be lost; but others are to have their turn.
+    fibers::cancel_shielded_checkpoint();
+  } else {
+    state_ = PortalState::kParked;
+    task_ = &fibers::current_task();
+    fibers::wait_task_rescheduled(
+        [&](const fibers::RaiseCancel& raise) { return abort(raise, cancel); },
+        {"a callback", -1, this});
+  }
+  if (cancel_acknowledged_) (*raise_)();
+  if (error_ != nullptr) std::rethrow_exception(error_);
+}
+
+fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise,
+                                const std::function<CancelResult()>& cancel) {
+  state_ = PortalState::kCancelling;
+  raise_.emplace(raise);
+  // The library may call inside cancel: what to do about the task is decided afterwards.
+  fibers::Task* const task = std::exchange(task_, nullptr);
+  CancelResult result = CancelResult::kAbandoned;
+  try {
+    result = run_cancel(cancel);
+  } catch (...) {
+    if (accept()) error_ = std::current_exception();
+  }
+  if (state_ == PortalState::kFinished) {
+    // A wait that was refused, by a NoSuspend, has not begun and cannot be ended.
+    if (cancel_acknowledged_ || task->state() != fibers::TaskState::kWaiting) {
+      return fibers::Abort::kSucceeded;
+    }
+    fibers::reschedule(*task);
+    return fibers::Abort::kFailed;
+  }
+  if (result == CancelResult::kWillComplete) {
+    task_ = task;
+    return fibers::Abort::kFailed;
+  }
+  abandon();
+  return fibers::Abort::kSucceeded;
+}
+
+bool PortalCore::accept() {
+  check_thread();
+  switch (state_) {
+    case PortalState::kStarted:
+      state_ = PortalState::kCompletedEarly;
+      return true;
+    case PortalState::kParked:
+    case PortalState::kCancelling:
+      state_ = PortalState::kFinished;
+      return true;
+    case PortalState::kAbandoned:
+      count_late();
+      return false;
+    case PortalState::kIdle:
+    case PortalState::kCompletedEarly:
+    case PortalState::kFinished:
+      extra_calls.fetch_add(1, std::memory_order_relaxed);
+      return false;
+  }
+  return false;
+}
+
+void PortalCore::settle() {
+  if (task_ != nullptr) fibers::reschedule(*std::exchange(task_, nullptr));
+}
+
+void PortalCore::settle_with_error(std::exception_ptr error) {
+  error_ = std::move(error);
+  settle();
+}
+
+void PortalCore::acknowledge_cancel(std::exception_ptr otherwise) {
+  if (!accept()) return;
+  if (raise_) {
+    cancel_acknowledged_ = true;
+    settle();
+  } else {
+    settle_with_error(otherwise != nullptr ? std::move(otherwise)
+                                           : std::make_exception_ptr(loop::CancelledError()));
+  }
+}
+
+void PortalCore::check_thread() const {
+  if (thread_ == &thread_mark) return;
+  throw fibers::UsageError(
+      "a Completion was called on a thread that is not its run's; use complete_threadsafe()");
+}
+
+void PortalCore::count_late() {
+  late_calls.fetch_add(1, std::memory_order_relaxed);
+}
+
+void PortalCore::dropped() {
+  const bool waited_for = state_ == PortalState::kStarted || state_ == PortalState::kParked ||
+                          state_ == PortalState::kCancelling;
+  if (!waited_for) return;
+  if (raise_) {
+    acknowledge_cancel(nullptr);
+  } else if (accept()) {
+    settle_with_error(std::make_exception_ptr(fibers::BrokenResourceError(
+        "the last Completion of a wait_for_callback was destroyed without having been called")));
+  }
+}
+
+void PortalCore::drop_holder() {
+  if (holders_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  struct Side {
+    PortalCore* cell;
+    explicit Side(PortalCore* c) : cell(c) {}
+    Side(Side&& other) noexcept : cell(std::exchange(other.cell, nullptr)) {}
+    Side(const Side&) = delete;
+    Side& operator=(const Side&) = delete;
+    ~Side() {
+      if (cell != nullptr) cell->release();
+    }
+  } side(this);
+  if (thread_ == &thread_mark) {
+    dropped();
+  } else if (sides_.load(std::memory_order_acquire) > 1) {
+    try {
+      token_.run_sync_soon([side = std::move(side)] { side.cell->dropped(); });
+    } catch (const fibers::RunFinishedError&) {
+      // Then nobody waits either.
+    }
+  }
+}
+
+void PortalCore::release() {
+  if (sides_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+}  // namespace detail
+}  // namespace weft::shim

@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/shim/detail/trio_call.h"
+
+#include "shim/src/loop_block.h"
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/loop/event_loop.h"
+#include "weft/shim/trio_as_aio.h"
+
+namespace weft::shim::detail {
+
+namespace {
+
+// The Cancelled in `error`, and the rest; each null if there is none.
+struct Parts {
+  std::exception_ptr cancelled;
+  std::exception_ptr rest;
+};
+
+Parts split_cancelled(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const fibers::Cancelled&) {
+    return {error, nullptr};
+  } catch (const fibers::BaseExceptionGroup& group) {
+    auto [cancelled, rest] = group.split(&fibers::holds<fibers::Cancelled>);
+    return {std::move(cancelled), std::move(rest)};
+  } catch (...) {
+    return {nullptr, error};
+  }
+}
+
+}  // namespace
+
+bool TrioCall::request_cancel(std::string message) {
+  if (future_.done()) return false;
+  if (!cancel_requested_) message_ = std::move(message);
+  cancel_requested_ = true;
+  if (scope_ != nullptr) scope_->cancel(message_);
+  return true;
+}
+
+void TrioCall::run(const std::function<void()>& fn, void (*finish)(loop::detail::FutureCore&)) {
+  fibers::CancelScope scope;
+  // Between the task's start and here nobody has run.
+  scope_ = &scope;
+  std::exception_ptr error;
+  bool finished = false;
+  try {
+    finished = scope.run(fn);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  scope_ = nullptr;
+  // Somebody may have ended the future from outside.
+  if (error != nullptr) {
+    end_with(error);
+  } else if (!finished) {
+    end_cancelled();
+  } else if (!future_.done()) {
+    finish(future_);
+  }
+}
+
+void TrioCall::end_cancelled() {
+  if (!future_.done()) future_.FutureCore::cancel(message_);
+}
+
+void TrioCall::end_with(const std::exception_ptr& error) {
+  const Parts parts = split_cancelled(error);
+  if (parts.rest == nullptr) {
+    end_cancelled();
+  } else if (!future_.done()) {
+    try {
+      std::rethrow_exception(parts.rest);
+    } catch (const loop::CancelledError& cancelled) {
+      future_.FutureCore::cancel(cancelled.message());
+    } catch (...) {
+      future_.set_exception(parts.rest);
+    }
+  }
+  if (parts.cancelled != nullptr) std::rethrow_exception(parts.cancelled);
+}
+
+void TrioCall::drop() noexcept {
+  try {
+    if (scope_ == nullptr) end_cancelled();
+  } catch (...) {
+    // The loop is closed: those who wait have been woken, and callbacks have nowhere to run.
+  }
+}
+
+void StartGate::wait() {
+  if (opened_) return;
+  waiting_ = &fibers::current_task();
+  fibers::ParkHook* const hook = fibers::set_park_hook(nullptr);
+  fibers::wait_task_rescheduled([](const fibers::RaiseCancel&) { return fibers::Abort::kFailed; },
+                                {"a task to begin", -1, this});
+  fibers::set_park_hook(hook);
+}
+
+void StartGate::open() {
+  opened_ = true;
+  if (waiting_ != nullptr) fibers::reschedule(*waiting_);
+}
+
+loop::EventLoop& loop_for_tasks() {
+  LoopBlock* block = LoopBlock::current();
+  if (block == nullptr) {
+    throw fibers::UsageError(
+        "you are not within a loop of weft::open_loop; start the program with weft::run, or wrap "
+        "this "
+        "part in weft::open_loop");
+  }
+  return *block->loop();
+}
+
+loop::detail::LoopCore& core_of(loop::EventLoop& loop) {
+  return LoopBlock::of(loop).core();
+}
+
+fibers::Nursery* nursery_for_tasks() {
+  LoopBlock* block = LoopBlock::current();
+  return block == nullptr ? nullptr : block->tasks();
+}
+
+void run_monitored(const std::function<void()>& fn, std::source_location site) {
+  try {
+    fn();
+  } catch (...) {
+    const Parts parts = split_cancelled(std::current_exception());
+    LoopBlock* block = LoopBlock::current();
+    if (parts.rest != nullptr) {
+      // Without a loop to ask the error goes the usual way, to the nursery.
+      if (block == nullptr) std::rethrow_exception(parts.rest);
+      block->loop()->call_exception_handler({.message = "exception in a task of run_trio_task",
+                                             .exception = parts.rest,
+                                             .source = site});
+    }
+    if (parts.cancelled != nullptr) std::rethrow_exception(parts.cancelled);
+  }
+}
+
+}  // namespace weft::shim::detail

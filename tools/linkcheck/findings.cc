@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "tools/linkcheck/findings.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "tools/linkcheck/http_message.h"
+#include "tools/linkcheck/page.h"
+
+namespace linkcheck {
+namespace {
+
+// Hosts of others turn programs away with these while people get in: worth a note, not proof of a
+// dead link.
+bool is_refusal(int status) {
+  return status == 401 || status == 403 || status == 407 || status == 429 || status == 999;
+}
+
+struct Verdict {
+  bool dead = false;
+  std::string reason;  // of the death, or of the note
+};
+
+// What is wrong with one URL by itself, its redirect left aside.
+Verdict own_verdict(const UrlRecord& record) {
+  switch (record.state) {
+    case UrlState::kMalformed:
+      return {true, "malformed URL: " + record.error};
+    case UrlState::kFailed:
+      return {true, record.error};
+    case UrlState::kAnswered:
+      break;
+    default:
+      return {};
+  }
+  if (!record.error.empty()) return {true, record.error};
+  if (record.status >= 400) {
+    const bool refused = !record.ours && is_refusal(record.status);
+    return {!refused, status_text(record.status) + (refused ? " (refused to us)" : "")};
+  }
+  return {false, record.note};
+}
+
+Verdict verdict_of(const Ledger& ledger, const RedirectChain& chain) {
+  if (chain.loop) return {true, "redirect loop"};
+  Verdict verdict = own_verdict(ledger[chain.end()]);
+  if (chain.hops.size() > 1 && !verdict.reason.empty()) {
+    verdict.reason = "redirects, then: " + verdict.reason;
+  }
+  return verdict;
+}
+
+// The links to anchors that the page at the end of the chain does not have, by fragment.
+std::map<std::string, std::vector<Referrer>> broken_fragments(const Ledger& ledger, UrlId id,
+                                                              const UrlRecord& target) {
+  std::map<std::string, std::vector<Referrer>> broken;
+  if (!target.page || !target.complete) return broken;
+  for (const Referrer& referrer : ledger[id].referrers) {
+    if (!has_anchor(target.anchors, referrer.fragment)) {
+      broken[referrer.fragment].push_back(referrer);
+    }
+  }
+  return broken;
+}
+
+class Finder {
+ public:
+  explicit Finder(const Ledger& ledger) : ledger_(ledger) {}
+
+  Findings run() {
+    for (UrlId id = 0; id < ledger_.size(); ++id) look_at(id);
+    sort(found_.dead);
+    sort(found_.notes);
+    sort(found_.redirects);
+    return std::move(found_);
+  }
+
+ private:
+  void look_at(UrlId id);
+  void judge(UrlId id);
+  void sort(std::vector<Finding>& findings) const;
+
+  const Ledger& ledger_;
+  Findings found_;
+};
+
+void Finder::look_at(UrlId id) {
+  const UrlRecord& record = ledger_[id];
+  for (const Referrer& referrer : record.referrers) found_.links += referrer.count;
+  found_.pages += record.page ? 1 : 0;
+  switch (record.state) {
+    case UrlState::kPending:
+      ++found_.unasked;
+      return;
+    case UrlState::kSkipped:
+      ++found_.skipped;
+      return;
+    case UrlState::kListed:
+      ++found_.listed;
+      return;
+    case UrlState::kForbidden:
+      ++found_.forbidden;
+      return;
+    default:
+      ++found_.urls;
+      judge(id);
+  }
+}
+
+void Finder::judge(UrlId id) {
+  const RedirectChain chain = follow_redirects(ledger_, id);
+  const Verdict verdict = verdict_of(ledger_, chain);
+  Finding finding;
+  finding.url = id;
+  finding.reason = verdict.reason;
+  finding.redirects.assign(chain.hops.begin() + 1, chain.hops.end());
+  if (!verdict.dead) ++found_.fine;
+  // A URL that only a redirect leads to is told about under the one that redirects.
+  const bool linked = ledger_[id].start || !ledger_[id].referrers.empty();
+  if (!verdict.dead && linked) {
+    for (auto& [fragment, referrers] : broken_fragments(ledger_, id, ledger_[chain.end()])) {
+      Finding broken = finding;
+      broken.fragment = fragment;
+      broken.reason = "no such anchor";
+      broken.referrers = std::move(referrers);
+      found_.dead.push_back(std::move(broken));
+    }
+  }
+  if (!linked) return;
+  finding.referrers = ledger_[id].referrers;
+  if (verdict.dead) {
+    found_.dead.push_back(std::move(finding));
+  } else if (!verdict.reason.empty()) {
+    found_.notes.push_back(std::move(finding));
+  } else if (!finding.redirects.empty()) {
+    finding.reason = status_text(ledger_[id].status);
+    found_.redirects.push_back(std::move(finding));
+  }
+}
+
+void Finder::sort(std::vector<Finding>& findings) const {
+  std::sort(findings.begin(), findings.end(), [this](const Finding& a, const Finding& b) {
+    return std::tie(a.reason, ledger_[a.url].url, a.fragment) <
+           std::tie(b.reason, ledger_[b.url].url, b.fragment);
+  });
+}
+
+}  // namespace
+
+Findings find(const Ledger& ledger) {
+  return Finder(ledger).run();
+}
+
+std::string status_text(int status) {
+  const std::string_view name = status_name(status);
+  return std::to_string(status) + (name.empty() ? "" : " " + std::string(name));
+}
+
+}  // namespace linkcheck

@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "tools/linkcheck/ledger.h"
+
+#include <algorithm>
+
+namespace linkcheck {
+
+std::pair<UrlId, bool> Ledger::add(std::string_view url) {
+  if (const auto known = index_.find(url); known != index_.end()) return {known->second, false};
+  const UrlId id = size();
+  UrlRecord& record = records_.emplace_back();
+  record.url = std::string(url);
+  index_.emplace(record.url, id);
+  return {id, true};
+}
+
+void Ledger::link(UrlId page, UrlId target, std::string_view fragment, std::uint32_t count) {
+  std::vector<Referrer>& referrers = records_[target].referrers;
+  // A page's links arrive together: its earlier ones to the same target are at the end of the list.
+  // Only a few of them are looked at, so that a page with 10,000 different fragments of one target
+  // stays cheap.
+  constexpr std::size_t kLooked = 8;
+  std::size_t looked = 0;
+  for (auto at = referrers.rbegin(); at != referrers.rend() && looked < kLooked; ++at, ++looked) {
+    if (at->page != page) break;
+    if (at->fragment != fragment) continue;
+    at->count += count;
+    return;
+  }
+  referrers.push_back({page, count, std::string(fragment)});
+}
+
+RedirectChain follow_redirects(const Ledger& ledger, UrlId id) {
+  RedirectChain chain;
+  chain.hops.push_back(id);
+  while (ledger[chain.end()].redirect != kNoUrl) {
+    const UrlId next = ledger[chain.end()].redirect;
+    chain.loop = std::find(chain.hops.begin(), chain.hops.end(), next) != chain.hops.end();
+    chain.hops.push_back(next);
+    if (chain.loop) break;
+  }
+  return chain;
+}
+
+}  // namespace linkcheck

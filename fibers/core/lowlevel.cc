@@ -118,7 +118,7 @@ void wait_rescheduled(AbortThunk abort, void* context, WaitingFor waiting_for) {
   me.wake = Wake::kValue;
   me.state = TaskState::kWaiting;
   if (may_be_cancelled(scheduler, me)) [[unlikely]] attempt_delivery(me);
-  if (thread_exception_state()->uncaught > 0) [[unlikely]] {
+  if (scheduler.uncaught() > 0) [[unlikely]] {
     suspend_while_unwinding(scheduler, me);
   } else {
     scheduler.suspend(me);

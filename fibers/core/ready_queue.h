@@ -49,7 +49,7 @@ class ReadyQueue {
     __builtin_prefetch(at, 1);
     __builtin_prefetch(at - kFrameBelow, 1);
   }
-  static constexpr std::ptrdiff_t kFrameBelow = 320;
+  static constexpr std::ptrdiff_t kFrameBelow = 352;
 
   void grow(std::size_t tasks);
 

@@ -59,6 +59,8 @@ class Scheduler {
                  "call, an abort function, an FdWatch)");
     return *running_;
   }
+  // std::uncaught_exceptions(), without the call.
+  unsigned uncaught() const { return exceptions_->uncaught; }
   // `task` is not in the queue.
   void make_ready(TaskBlock& task) {
     task.state = TaskState::kReady;
@@ -208,7 +210,7 @@ inline Scheduler& scheduler_of_task() {
 }
 
 inline unsigned TaskBlock::uncaught(const Scheduler& s) const {
-  return s.running() == this ? thread_exception_state()->uncaught : context.exceptions.uncaught;
+  return s.running() == this ? s.uncaught() : context.exceptions.uncaught;
 }
 
 }  // namespace weft::fibers::detail

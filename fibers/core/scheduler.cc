@@ -27,6 +27,8 @@ constexpr Duration kLongestSleep = std::chrono::hours(24);
 // Idle for so long, the run gives memory back, a few stacks at a time.
 constexpr Duration kTrimAfter = std::chrono::milliseconds(50);
 constexpr std::size_t kKeepStacks = 256;
+// Under a clock that jumps: how long, in real time, another thread or process may take to answer.
+constexpr Duration kSilence = std::chrono::seconds(10);
 
 // Nobody should come to rely on where the clock starts. (Trio does the same.)
 Duration random_clock_offset() {
@@ -177,12 +179,11 @@ void Scheduler::wake_idle_waiters() {
   }
 }
 
-// Virtual time cannot pass, and if nobody outside holds a token and no descriptor is watched,
-// nothing else can happen either.
+// Virtual time cannot pass. If nobody outside holds a token and no descriptor is watched, nothing
+// else can happen either; otherwise something may, but not after a long silence.
 void Scheduler::report_deadlock() {
   if (io_.watched() > 0 || entries_.use_count() > 1) {
-    if (io_.poll(Duration::max()) > 0) run_entries();
-    return;
+    if (io_.poll(kSilence) > 0) return run_entries();
   }
   const std::string text = "nothing in this run can ever happen again:\n" + dump_task_tree();
   auto reason = std::make_shared<CancelReason>();

@@ -46,19 +46,6 @@ void ChannelCore::close_receiver(std::uint32_t handle) {
   clear_buffer();
 }
 
-void ChannelCore::wait_to_send(ChannelWaiter& waiter) {
-  wait_in(senders_, waiter, {.what = "MemorySendChannel.send", .on = this});
-  if (waiter.result == ChannelResult::kDone) return;
-  if (waiter.result == ChannelResult::kOwnHandleClosed) throw_channel_closed();
-  throw_no_receivers();
-}
-
-bool ChannelCore::wait_to_receive(ChannelWaiter& waiter) {
-  wait_in(receivers_, waiter, {.what = "MemoryReceiveChannel.receive", .on = this});
-  if (waiter.result == ChannelResult::kOwnHandleClosed) throw_channel_closed();
-  return waiter.result == ChannelResult::kDone;
-}
-
 MemoryChannelStatistics ChannelCore::statistics() const {
   return {.current_buffer_used = buffered(),
           .max_buffer_size = capacity_,
@@ -71,6 +58,10 @@ MemoryChannelStatistics ChannelCore::statistics() const {
 
 void throw_channel_closed() {
   throw ClosedResourceError("this handle of the channel is closed");
+}
+void throw_not_sent(ChannelResult result) {
+  if (result == ChannelResult::kOwnHandleClosed) throw_channel_closed();
+  throw_no_receivers();
 }
 void throw_no_receivers() {
   throw BrokenResourceError("nobody can receive: all receiving handles of the channel are closed");

@@ -25,6 +25,13 @@ struct Sleep {
   }
 };
 
+void sleep_in(const CancelScopeOptions& deadline) {
+  Sleep sleep{.scope = CancelScope(deadline), .task = current_task()};
+  sleep.scope.run([&] {
+    wait_task_rescheduled([&](const RaiseCancel&) { return sleep.abort(); }, {.what = "sleep"});
+  });
+}
+
 }  // namespace
 
 void sleep_until(Instant deadline) {

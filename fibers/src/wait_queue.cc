@@ -9,18 +9,10 @@
 
 namespace weft::fibers::detail {
 
-namespace {
-Abort leave_queue(void* context, const RaiseCancel&) {
-  auto& waiter = *static_cast<Waiter*>(context);
-  waiter.queue->remove(waiter);
+Abort leave_queue(void* waiter, const RaiseCancel&) {
+  auto& leaving = *static_cast<Waiter*>(waiter);
+  leaving.queue->remove(leaving);
   return Abort::kSucceeded;
-}
-}  // namespace
-
-void wait_in(WaitQueue& queue, Waiter& waiter, const WaitingFor& waiting_for) {
-  waiter.task = &current_task();
-  queue.push_back(waiter);
-  wait_rescheduled(&leave_queue, &waiter, waiting_for);
 }
 
 Task* wake_first(WaitQueue& queue) {

@@ -9,10 +9,10 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,36 +20,60 @@
 
 namespace bench {
 
+// A point in time, in nanoseconds: of the processor's time that this process has used, which is
+// what is reported, and of the wall's, which shows if the process was kept waiting. All works keep
+// the processor busy; on a quiet machine the two agree.
+struct Moment {
+  double processor = 0;
+  double wall = 0;
+
+  static Moment now() { return {read(CLOCK_PROCESS_CPUTIME_ID), read(CLOCK_MONOTONIC)}; }
+
+ private:
+  static double read(clockid_t clock) {
+    timespec time{};
+    clock_gettime(clock, &time);
+    return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
+  }
+};
+
 class Meter {
  public:
-  using Clock = std::chrono::steady_clock;
-
   Meter(std::string subject, std::string work, double seconds)
-      : subject_(std::move(subject)), work_(std::move(work)), budget_(seconds) {}
+      : subject_(std::move(subject)), work_(std::move(work)), budget_(seconds * 1e9) {}
 
   // Measures batch(n), which does n counts of something, `operations_per_count` operations each:
-  // n grows until one batch lasts a twentieth of the budget (that is also the warm-up), then
+  // n grows until a batch lasts a twentieth of the budget, and does so again when it is warm; then
   // batches are measured until the budget is used up.
   template <class F>
   void run(F&& batch, double operations_per_count = 1) {
     std::uint64_t counts = 1;
-    while (time(batch, counts) < budget_ * 1e9 / 20 && counts < (std::uint64_t{1} << 40))
-      counts *= 2;
-    do {
-      const double ns = time(batch, counts);
-      add(ns, static_cast<double>(counts) * operations_per_count);
-    } while (more());
+    const auto too_short = [&] {
+      const Moment start = Moment::now();
+      batch(counts);
+      return Moment::now().processor - start.processor < budget_ / 20;
+    };
+    while (too_short() || too_short()) counts *= 2;
+    while (more()) {
+      const Moment start = Moment::now();
+      batch(counts);
+      add(start, static_cast<double>(counts) * operations_per_count);
+    }
   }
 
-  // For works whose set-up must not be timed: while (meter.more()) { set up; meter.add(ns, n); }.
+  // For works whose set-up must not be timed:
+  //   while (meter.more()) { set up; start = Moment::now(); do n; meter.add(start, n); }
   // At least three samples, so that the first, cold one is never the median.
   bool more() {
-    if (samples_.empty()) start_ = Clock::now();
-    return samples_.size() < 3 || seconds_since(start_) < budget_;
+    const double now = Moment::now().processor;
+    if (samples_.empty()) began_ = now;
+    return samples_.size() < 3 || now - began_ < budget_;
   }
-  void add(double nanoseconds, double operations) {
-    if (samples_.empty() && start_ == Clock::time_point{}) start_ = Clock::now();
-    samples_.push_back(nanoseconds / operations);
+  // `operations` were done from `start` until now.
+  void add(Moment start, double operations) {
+    const Moment end = Moment::now();
+    samples_.push_back((end.processor - start.processor) / operations);
+    walls_.push_back((end.wall - start.wall) / operations);
   }
   // For works that are not about time.
   void set(double value, std::string unit) {
@@ -62,33 +86,27 @@ class Meter {
   // Prints the line and ends the process. Tearing down a million parked tasks is nobody's
   // measurement.
   [[noreturn]] void finish() {
-    std::sort(samples_.begin(), samples_.end());
+    if (!walls_.empty()) note("wall", median(walls_));
     std::printf(R"({"work": "%s", "subject": "%s", "value": %.6g, "unit": "%s", "batches": %zu)",
-                work_.c_str(), subject_.c_str(), samples_[samples_.size() / 2], unit_.c_str(),
-                samples_.size());
+                work_.c_str(), subject_.c_str(), median(samples_), unit_.c_str(), samples_.size());
     for (const auto& [name, value] : notes_) std::printf(R"(, "%s": %.10g)", name.c_str(), value);
     std::puts("}");
     std::fflush(stdout);
     std::_Exit(0);
   }
 
-  static double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  }
-
  private:
-  template <class F>
-  static double time(F& batch, std::uint64_t counts) {
-    const auto start = Clock::now();
-    batch(counts);
-    return seconds_since(start) * 1e9;
+  static double median(std::vector<double>& values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
   }
 
   std::string subject_;
   std::string work_;
-  double budget_;
-  Clock::time_point start_{};
+  double budget_;  // Nanoseconds.
+  double began_ = 0;
   std::vector<double> samples_;
+  std::vector<double> walls_;
   std::vector<std::pair<std::string, double>> notes_;
   std::string unit_ = "ns";
 };

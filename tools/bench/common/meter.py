@@ -15,26 +15,37 @@ class Meter:
         self.subject = subject
         self.work = work
         self.budget = seconds * 1e9
-        self.start = None
+        self.began = 0
         self.samples = []
+        self.walls = []
         self.unit = "ns"
         self.notes = {}
 
     async def run(self, batch, operations_per_count=1):
         """Measures `await batch(n)`, n counts of something, as Meter::run does."""
         counts = 1
-        while await self._time(batch, counts) < self.budget / 20:
+        while await self._too_short(batch, counts) or await self._too_short(batch, counts):
             counts *= 2
         while self.more():
-            self.add(await self._time(batch, counts), counts * operations_per_count)
+            start = moment()
+            await batch(counts)
+            self.add(start, counts * operations_per_count)
+
+    async def _too_short(self, batch, counts):
+        start = time.process_time_ns()
+        await batch(counts)
+        return time.process_time_ns() - start < self.budget / 20
 
     def more(self):
-        if self.start is None:
-            self.start = time.perf_counter_ns()
-        return len(self.samples) < 3 or time.perf_counter_ns() - self.start < self.budget
+        if not self.samples:
+            self.began = time.process_time_ns()
+        return len(self.samples) < 3 or time.process_time_ns() - self.began < self.budget
 
-    def add(self, nanoseconds, operations):
-        self.samples.append(nanoseconds / operations)
+    def add(self, start, operations):
+        """`operations` were done from `start`, a moment(), until now."""
+        processor, wall = moment()
+        self.samples.append((processor - start[0]) / operations)
+        self.walls.append((wall - start[1]) / operations)
 
     def set_memory(self, before, tasks):
         self.samples = [(resident_bytes() - before) / tasks]
@@ -43,15 +54,16 @@ class Meter:
 
     def finish(self):
         """Prints the row and ends the process: tearing down what is parked is nobody's measurement."""
+        if self.walls:
+            self.notes["wall"] = statistics.median(self.walls)
         row = {"work": self.work, "subject": self.subject, "value": statistics.median(self.samples)}
         print(json.dumps(row | {"unit": self.unit, "batches": len(self.samples)} | self.notes), flush=True)
         os._exit(0)
 
-    @staticmethod
-    async def _time(batch, counts):
-        start = time.perf_counter_ns()
-        await batch(counts)
-        return time.perf_counter_ns() - start
+
+def moment():
+    """The processor's time that this process has used, and the wall's."""
+    return time.process_time_ns(), time.perf_counter_ns()
 
 
 def resident_bytes():

@@ -217,10 +217,10 @@ void cancel_parked(Meter& meter) {
     }
     context().restart();
     context().poll();
-    const auto start = Meter::Clock::now();
+    const bench::Moment start = bench::Moment::now();
     never.cancel();
     context().poll();
-    meter.add(Meter::seconds_since(start) * 1e9, kTasks);
+    meter.add(start, kTasks);
     if (finished != kTasks) std::abort();
   }
 }

@@ -4,13 +4,12 @@
 
 import asyncio
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "common"))
-from meter import deadlines, resident_bytes, subject_main  # noqa: E402
+from meter import deadlines, moment, resident_bytes, subject_main  # noqa: E402
 
 
 async def yield_among(tasks, meter):
@@ -151,11 +150,11 @@ async def cancel_parked(meter):
     tasks = 10_000
     while meter.more():
         parked = await park(tasks)
-        start = time.perf_counter_ns()
+        start = moment()
         for task in parked:
             task.cancel()
         await asyncio.wait(parked)
-        meter.add(time.perf_counter_ns() - start, tasks)
+        meter.add(start, tasks)
 
 
 async def parked_memory(meter):

@@ -146,9 +146,9 @@ void cancel_parked(Meter& meter) {
   while (meter.more()) {
     stacks.start(&unwind_when_resumed);
     resume_all(stacks);  // Up to the park.
-    const auto start = Meter::Clock::now();
+    const bench::Moment start = bench::Moment::now();
     resume_all(stacks);
-    meter.add(Meter::seconds_since(start) * 1e9, kTasks);
+    meter.add(start, kTasks);
   }
 }
 

@@ -4,7 +4,6 @@
 
 import contextlib
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import trio.testing
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "common"))
-from meter import deadlines, resident_bytes, subject_main  # noqa: E402
+from meter import deadlines, moment, resident_bytes, subject_main  # noqa: E402
 
 
 async def yield_among(tasks, meter):
@@ -121,9 +120,9 @@ async def cancel_parked(meter):
             for _ in range(tasks):
                 nursery.start_soon(trio.sleep_forever)
             await trio.testing.wait_all_tasks_blocked()
-            start = time.perf_counter_ns()
+            start = moment()
             nursery.cancel_scope.cancel()
-        meter.add(time.perf_counter_ns() - start, tasks)
+        meter.add(start, tasks)
 
 
 async def parked_memory(meter):

@@ -57,7 +57,7 @@ void cancel_parked(Meter& meter) {
   constexpr std::size_t kTasks = 10'000;
   fibers::run([&] {
     while (meter.more()) {
-      Meter::Clock::time_point start;
+      Moment start;
       fibers::open_nursery([&start](Nursery& nursery) {
         std::size_t parked = 0;
         for (std::size_t i = 0; i < kTasks; ++i) {
@@ -67,10 +67,10 @@ void cancel_parked(Meter& meter) {
           });
         }
         while (parked < kTasks) fibers::checkpoint();
-        start = Meter::Clock::now();
+        start = Moment::now();
         nursery.cancel_scope().cancel();
       });
-      meter.add(Meter::seconds_since(start) * 1e9, kTasks);
+      meter.add(start, kTasks);
     }
   });
 }

@@ -13,42 +13,64 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"time"
+	"syscall"
+	"unsafe"
 )
+
+// moment is a point in time, in nanoseconds: of the processor's time that this process has used, and
+// of the wall's.
+type moment struct{ processor, wall int64 }
+
+func now() moment {
+	read := func(clock uintptr) int64 {
+		var time syscall.Timespec
+		syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&time)), 0)
+		return time.Nano()
+	}
+	const monotonic, processCPUTime = 1, 2
+	return moment{processor: read(processCPUTime), wall: read(monotonic)}
+}
 
 // meter measures one work inside one process, by the rules of common/meter.h.
 type meter struct {
-	budget  time.Duration
-	start   time.Time
+	budget  int64
+	began   int64
 	samples []float64
+	walls   []float64
 	unit    string
 	tasks   int
 }
 
 func (m *meter) run(operationsPerCount int, batch func(count int)) {
-	timed := func(count int) time.Duration {
-		start := time.Now()
-		batch(count)
-		return time.Since(start)
-	}
 	count := 1
-	for timed(count) < m.budget/20 {
+	tooShort := func() bool {
+		start := now()
+		batch(count)
+		return now().processor-start.processor < m.budget/20
+	}
+	for tooShort() || tooShort() {
 		count *= 2
 	}
 	for m.more() {
-		m.add(timed(count), count*operationsPerCount)
+		start := now()
+		batch(count)
+		m.add(start, count*operationsPerCount)
 	}
 }
 
 func (m *meter) more() bool {
-	if m.start.IsZero() {
-		m.start = time.Now()
+	processor := now().processor
+	if len(m.samples) == 0 {
+		m.began = processor
 	}
-	return len(m.samples) < 3 || time.Since(m.start) < m.budget
+	return len(m.samples) < 3 || processor-m.began < m.budget
 }
 
-func (m *meter) add(elapsed time.Duration, operations int) {
-	m.samples = append(m.samples, float64(elapsed.Nanoseconds())/float64(operations))
+// add takes in that operations were done from start until now.
+func (m *meter) add(start moment, operations int) {
+	end := now()
+	m.samples = append(m.samples, float64(end.processor-start.processor)/float64(operations))
+	m.walls = append(m.walls, float64(end.wall-start.wall)/float64(operations))
 }
 
 func (m *meter) setMemory(before float64, tasks int) {
@@ -58,14 +80,20 @@ func (m *meter) setMemory(before float64, tasks int) {
 }
 
 func (m *meter) print(work string) {
-	sort.Float64s(m.samples)
-	row := map[string]any{"work": work, "subject": "go", "value": m.samples[len(m.samples)/2],
-		"unit": m.unit, "batches": len(m.samples)}
+	row := map[string]any{"work": work, "subject": "go", "value": median(m.samples), "unit": m.unit,
+		"batches": len(m.samples)}
 	if m.tasks != 0 {
 		row["tasks"] = m.tasks
+	} else {
+		row["wall"] = median(m.walls)
 	}
 	line, _ := json.Marshal(row)
 	fmt.Println(string(line))
+}
+
+func median(values []float64) float64 {
+	sort.Float64s(values)
+	return values[len(values)/2]
 }
 
 func residentBytes() float64 {
@@ -97,7 +125,7 @@ func main() {
 			if len(os.Args) > 2 {
 				seconds, _ = strconv.ParseFloat(os.Args[2], 64)
 			}
-			m := &meter{budget: time.Duration(seconds * float64(time.Second)), unit: "ns"}
+			m := &meter{budget: int64(seconds * 1e9), unit: "ns"}
 			work.measure(m)
 			m.print(work.name)
 			return

@@ -122,10 +122,10 @@ func cancelParked(m *meter) {
 			}()
 		}
 		runtime.Gosched()
-		start := time.Now()
+		start := now()
 		cancel()
 		ended.Wait()
-		m.add(time.Since(start), tasks)
+		m.add(start, tasks)
 	}
 }
 

@@ -23,6 +23,12 @@ namespace weft::fibers::detail {
 // How a wait on a channel ended. Written by whoever takes the waiter out of its queue.
 enum class ChannelResult : std::uint8_t { kDone, kOwnHandleClosed, kOtherSideClosed };
 
+[[noreturn]] void throw_channel_closed();
+[[noreturn]] void throw_not_sent(ChannelResult result);
+[[noreturn]] void throw_no_receivers();
+[[noreturn]] void throw_end_of_channel();
+[[noreturn]] void throw_would_block();
+
 // A task in send() or receive(). `slot` is the sender's T or the receiver's std::optional<T>, in
 // the frame of that call; the other side moves the item straight from or to it.
 struct ChannelWaiter : Waiter {
@@ -89,9 +95,17 @@ class ChannelCore {
   }
 
   // Waits in send(), until the item has been taken; throws if it has not been.
-  void wait_to_send(ChannelWaiter& waiter);
-  // Waits in receive(). False: there will be no more items.
-  bool wait_to_receive(ChannelWaiter& waiter);
+  void wait_to_send(ChannelWaiter& waiter) {
+    wait_in(senders_, waiter, {.what = "MemorySendChannel.send", .on = this});
+    if (waiter.result != ChannelResult::kDone) [[unlikely]]
+      throw_not_sent(waiter.result);
+  }
+  // Waits in receive(), until there is an item or there will be no more.
+  void wait_to_receive(ChannelWaiter& waiter) {
+    wait_in(receivers_, waiter, {.what = "MemoryReceiveChannel.receive", .on = this});
+    if (waiter.result == ChannelResult::kOwnHandleClosed) [[unlikely]]
+      throw_channel_closed();
+  }
 
   MemoryChannelStatistics statistics() const;
 
@@ -111,11 +125,6 @@ class ChannelCore {
   std::uint32_t handles_ = 0;
   std::uint32_t last_handle_ = 0;
 };
-
-[[noreturn]] void throw_channel_closed();
-[[noreturn]] void throw_no_receivers();
-[[noreturn]] void throw_end_of_channel();
-[[noreturn]] void throw_would_block();
 
 template <class T>
 class ChannelState final : public ChannelCore {

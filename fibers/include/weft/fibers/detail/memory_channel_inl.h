@@ -13,7 +13,7 @@ namespace weft::fibers {
 // happens checks by itself. Nothing can change between the check and the effect, since it does not
 // suspend.
 template <class T>
-void MemorySendChannel<T>::send(T item) {
+[[gnu::always_inline]] inline void MemorySendChannel<T>::send(T item) {
   detail::ChannelState<T>& state = this->open_state();
   if (!state.has_receivers()) detail::throw_no_receivers();
   if (state.has_place()) {
@@ -36,7 +36,7 @@ void MemorySendChannel<T>::send_nowait(T&& item) {
 }
 
 template <class T>
-std::optional<T> MemoryReceiveChannel<T>::next() {
+[[gnu::always_inline]] inline std::optional<T> MemoryReceiveChannel<T>::next() {
   detail::ChannelState<T>& state = this->open_state();
   std::optional<T> item;
   if (state.has_item()) {

@@ -89,6 +89,7 @@ class FutureCore {
   void wake_waiters() noexcept;
   void schedule_callbacks();
   void drop_callbacks() noexcept;
+  void cancel_for_waiter() noexcept;
   void report_unretrieved() noexcept;
   [[noreturn]] void throw_what_there_is();
 
@@ -106,7 +107,7 @@ class FutureCore {
 };
 
 template <class T>
-class FutureBox final : public FutureCore {
+class FutureBox : public FutureCore {
  public:
   using FutureCore::FutureCore;
   using Stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;

@@ -65,6 +65,19 @@ struct HandleNode {
     } prepare;
   };
   alignas(16) unsigned char storage[kInline];
+
+  // A callback of its own, not scheduled, with one reference. Leaves the union to whoever sets
+  // `kind`.
+  HandleNode(LoopCore& loop, std::source_location where) noexcept
+      : core(&loop),
+        ops(nullptr),
+        site(where),
+        refs(1),
+        kind(NodeKind::kSoon),
+        queued(false),
+        running(false),
+        cancelled(false),
+        blocked_on(nullptr) {}
 };
 
 // A node with one reference, the caller's. Throws UsageError when the loop is closed or belongs to

@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/loop/event_loop.h"
+
+#include <utility>
+
+#include "loop/src/loop_core.h"
+#include "weft/fibers/errors.h"
+
+namespace weft::loop {
+
+using detail::LoopCore;
+using fibers::FdDirection;
+
+EventLoop::EventLoop(fibers::Nursery& nursery) : core_(new LoopCore(*this, nursery)) {}
+
+EventLoop::~EventLoop() {
+  core_->lose_facade();
+}
+
+void EventLoop::main_loop(fibers::TaskStatus<void> status) {
+  core_->drive(LoopCore::Mode::kRunning, &status);
+}
+void EventLoop::drain() {
+  core_->drive(LoopCore::Mode::kDraining, nullptr);
+}
+void EventLoop::stop() {
+  core_->stop();
+}
+bool EventLoop::is_running() const {
+  return core_->is_running();
+}
+bool EventLoop::is_closed() const {
+  return core_->is_closed();
+}
+void EventLoop::close() {
+  core_->close();
+}
+bool EventLoop::synchronize() {
+  return core_->synchronize();
+}
+void EventLoop::wait_stopped() {
+  core_->wait_stopped();
+}
+
+void EventLoop::cancel_blocked() {
+  core_->cancel_blocked();
+}
+void EventLoop::wait_blocked() {
+  core_->wait_blocked();
+}
+
+Handle EventLoop::watch_node(int fd, FdDirection direction, detail::HandleNode* node) {
+  ++node->refs;
+  Handle handle = HandleAccess::wrap(node);
+  core_->fds().add(fd, direction, node);
+  return handle;
+}
+bool EventLoop::remove_reader(int fd) {
+  return core_->fds().remove(fd, FdDirection::kRead);
+}
+bool EventLoop::remove_writer(int fd) {
+  return core_->fds().remove(fd, FdDirection::kWrite);
+}
+
+PrepareHandle EventLoop::add_prepare_node(detail::HandleNode* node) {
+  ++node->refs;
+  PrepareHandle handle = HandleAccess::wrap<PrepareHandle>(node);
+  core_->add_prepare(node);
+  return handle;
+}
+
+void EventLoop::set_exception_handler(ExceptionHandler handler) {
+  core_->exception_handler = std::move(handler);
+}
+const ExceptionHandler& EventLoop::get_exception_handler() const {
+  return core_->exception_handler;
+}
+void EventLoop::call_exception_handler(const ExceptionContext& context) {
+  core_->report(context);
+}
+void EventLoop::default_exception_handler(const ExceptionContext& context) {
+  core_->log_context(context);
+}
+
+void EventLoop::set_debug(bool enabled) {
+  core_->debug = enabled;
+}
+bool EventLoop::get_debug() const {
+  return core_->debug;
+}
+fibers::Duration EventLoop::slow_callback_duration() const {
+  return core_->slow_callback_duration;
+}
+void EventLoop::set_slow_callback_duration(fibers::Duration duration) {
+  core_->slow_callback_duration = duration;
+}
+
+LoopStatistics EventLoop::statistics() const {
+  return core_->statistics();
+}
+
+EventLoop* running_loop() {
+  const detail::Runner* runner = detail::Runner::current();
+  return runner == nullptr ? nullptr : runner->core().facade();
+}
+
+EventLoop& get_running_loop() {
+  if (EventLoop* loop = running_loop()) return *loop;
+  throw fibers::UsageError("no running event loop: this is not called from a callback of one");
+}
+
+std::string CancelledError::what() const {
+  return message_.empty() ? "the future was cancelled" : "the future was cancelled: " + message_;
+}
+
+}  // namespace weft::loop

@@ -1,0 +1,134 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "loop/src/fd_table.h"
+
+#include <utility>
+
+#include "loop/src/loop_core.h"
+#include "weft/fibers/errors.h"
+
+namespace weft::loop::detail {
+
+using fibers::FdDirection;
+
+void FdTable::add(int fd, FdDirection direction, HandleNode* node) {
+  node->kind = NodeKind::kFd;
+  node->fd.watcher = nullptr;
+  if (fd < 0) {
+    release_node(node);
+    throw fibers::UsageError("a negative number is no descriptor; is the socket closed already?");
+  }
+  remove(fd, direction);
+  FdWatcher*& place = slot(fd, direction);
+  FdWatcher* watcher = take_watcher();
+  watcher->fd = fd;
+  watcher->direction = direction;
+  watcher->node = node;
+  node->fd.watcher = watcher;
+  place = watcher;
+  ++counts_[index(direction)];
+  try {
+    arm(*watcher);
+  } catch (...) {
+    drop(*watcher);
+    throw;
+  }
+}
+
+bool FdTable::remove(int fd, FdDirection direction) {
+  FdWatcher* watcher = find(fd, direction);
+  if (watcher == nullptr) return false;
+  drop(*watcher);
+  return true;
+}
+
+void FdTable::remove_all() {
+  for (auto& watchers : by_fd_) {
+    for (std::size_t fd = 0; fd < watchers.size(); ++fd) {
+      if (watchers[fd] != nullptr) drop(*watchers[fd]);
+    }
+  }
+}
+
+void FdTable::resume(FdWatcher& watcher) {
+  if (!watcher.paused || !core_.is_running()) return;
+  try {
+    arm(watcher);
+  } catch (...) {
+    // The owner has closed the descriptor meanwhile. There is nothing to watch any more.
+    const std::source_location site = watcher.node->site;
+    drop(watcher);
+    core_.report({.message = "a descriptor cannot be watched any more",
+                  .exception = std::current_exception(),
+                  .source = site});
+  }
+}
+
+void FdTable::resume_all() {
+  for (auto& watchers : by_fd_) {
+    for (std::size_t fd = 0; fd < watchers.size(); ++fd) {
+      FdWatcher* watcher = watchers[fd];
+      if (watcher != nullptr && !watcher->node->queued && !watcher->node->running) resume(*watcher);
+    }
+  }
+}
+
+void FdTable::arm(FdWatcher& watcher) {
+  watcher.watch.arm(watcher.fd, watcher.direction, &on_ready, &watcher);
+  watcher.paused = false;
+}
+
+// On the scheduler's own stack.
+void FdTable::on_ready(void* context) {
+  auto& watcher = *static_cast<FdWatcher*>(context);
+  HandleNode* node = watcher.node;
+  if (node->queued || node->running || !watcher.core->is_running()) {
+    watcher.watch.disarm();
+    watcher.paused = true;
+    return;
+  }
+  ++node->refs;
+  watcher.core->push_ready(node);
+}
+
+// The callable of one that is being called lives until it returns; any other goes now.
+void FdTable::drop(FdWatcher& watcher) {
+  watcher.watch.disarm();
+  slot(watcher.fd, watcher.direction) = nullptr;
+  --counts_[index(watcher.direction)];
+  HandleNode* node = std::exchange(watcher.node, nullptr);
+  watcher.paused = false;
+  free_.push_back(&watcher);
+  node->fd.watcher = nullptr;
+  node->cancelled = true;
+  if (!node->running) LoopCore::drop_callable(node);
+  release_node(node);
+}
+
+FdWatcher*& FdTable::slot(int fd, FdDirection direction) {
+  auto& watchers = by_fd_[index(direction)];
+  const auto at = static_cast<std::size_t>(fd);
+  if (at >= watchers.size()) watchers.resize(at + at / 2 + 16);
+  return watchers[at];
+}
+
+FdWatcher* FdTable::find(int fd, FdDirection direction) const {
+  const auto& watchers = by_fd_[index(direction)];
+  if (fd < 0 || static_cast<std::size_t>(fd) >= watchers.size()) return nullptr;
+  return watchers[static_cast<std::size_t>(fd)];
+}
+
+FdWatcher* FdTable::take_watcher() {
+  if (free_.empty()) {
+    all_.push_back(std::make_unique<FdWatcher>());
+    free_.reserve(all_.size());  // drop() must not fail.
+    all_.back()->core = &core_;
+    return all_.back().get();
+  }
+  FdWatcher* watcher = free_.back();
+  free_.pop_back();
+  return watcher;
+}
+
+}  // namespace weft::loop::detail

@@ -1,0 +1,238 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/loop/detail/future_core.h"
+
+#include <optional>
+#include <utility>
+
+#include "loop/src/loop_core.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/loop/future.h"
+
+namespace weft::loop::detail {
+
+// A fiber in wait(). Lies on its stack.
+struct FutureWaiter {
+  fibers::Task* task;
+  FutureWaiter* next = nullptr;
+  FutureWaiter* prev = nullptr;
+  bool linked = false;
+};
+
+EventLoop& FutureCore::event_loop() const {
+  if (EventLoop* loop = loop_->facade()) return *loop;
+  throw fibers::UsageError("the loop that this future belongs to is gone");
+}
+
+bool FutureCore::cancel(std::string message) {
+  unretrieved_ = false;
+  if (done()) return false;
+  if (!message.empty()) cancel_message_ = new std::string(std::move(message));
+  complete(State::kCancelled);
+  return true;
+}
+
+void FutureCore::set_exception(std::exception_ptr error) {
+  require_pending();
+  if (error == nullptr) {
+    throw fibers::UsageError("set_exception() needs an exception; set_result() ends without one");
+  }
+  exception_ = std::move(error);
+  unretrieved_ = true;
+  complete(State::kFinished);
+}
+
+void FutureCore::require_pending() const {
+  if (done()) {
+    throw InvalidStateError("the future is done already; ask done() before finishing it");
+  }
+}
+
+void FutureCore::finish() {
+  complete(State::kFinished);
+}
+
+std::exception_ptr FutureCore::exception() {
+  if (state_ != State::kFinished) throw_what_there_is();
+  unretrieved_ = false;
+  return exception_;
+}
+
+void FutureCore::throw_what_there_is() {
+  if (state_ == State::kPending) {
+    throw InvalidStateError("Result is not set; await() the future, or ask done() first");
+  }
+  if (state_ == State::kCancelled) {
+    throw CancelledError(cancel_message_ != nullptr ? *cancel_message_ : std::string());
+  }
+  unretrieved_ = false;
+  std::rethrow_exception(exception_);
+}
+
+void FutureCore::complete(State state) {
+  state_ = state;
+  wake_waiters();
+  if (first_callback_ != nullptr) schedule_callbacks();
+}
+
+// --- Callbacks. ---
+
+HandleNode* FutureCore::add_callback(HandleNode* node) {
+  node->kind = NodeKind::kFuture;
+  node->future.core = this;
+  ++node->refs;
+  if (done()) {
+    retain();
+    loop_->push_ready(node);
+    return node;
+  }
+  node->next = nullptr;
+  node->future.prev = last_callback_;
+  (last_callback_ != nullptr ? last_callback_->next : first_callback_) = node;
+  last_callback_ = node;
+  return node;
+}
+
+std::size_t FutureCore::remove_callback(HandleNode* node) {
+  const bool here = node != nullptr && node->kind == NodeKind::kFuture &&
+                    node->future.core == this && !node->queued && !node->running &&
+                    node->ops != nullptr;
+  if (!here) return 0;
+  cancel_node(node);
+  return 1;
+}
+
+void FutureCore::unlink_callback(HandleNode* node) noexcept {
+  HandleNode* prev = node->future.prev;
+  (prev != nullptr ? prev->next : first_callback_) = node->next;
+  (node->next != nullptr ? node->next->future.prev : last_callback_) = prev;
+  node->future.core = nullptr;
+}
+
+// Each scheduled callback keeps the future alive until it has run.
+void FutureCore::schedule_callbacks() {
+  if (loop_->is_closed()) {
+    drop_callbacks();
+    throw fibers::UsageError(
+        "Event loop is closed; the callbacks of this future cannot run any more");
+  }
+  loop_->take_inbox();
+  last_callback_ = nullptr;
+  for (HandleNode* node = std::exchange(first_callback_, nullptr); node != nullptr;) {
+    HandleNode* next = node->next;
+    retain();
+    loop_->push_ready(node);
+    node = next;
+  }
+}
+
+void FutureCore::drop_callbacks() noexcept {
+  while (HandleNode* node = first_callback_) {
+    unlink_callback(node);
+    node->cancelled = true;
+    LoopCore::drop_callable(node);
+    release_node(node);
+  }
+}
+
+// --- Waiting. ---
+
+namespace {
+
+void link(FutureWaiter& waiter, FutureWaiter*& first, FutureWaiter*& last) noexcept {
+  waiter.linked = true;
+  waiter.next = nullptr;
+  waiter.prev = last;
+  (last != nullptr ? last->next : first) = &waiter;
+  last = &waiter;
+}
+
+void unlink(FutureWaiter& waiter, FutureWaiter*& first, FutureWaiter*& last) noexcept {
+  if (!waiter.linked) return;
+  waiter.linked = false;
+  (waiter.prev != nullptr ? waiter.prev->next : first) = waiter.next;
+  (waiter.next != nullptr ? waiter.next->prev : last) = waiter.prev;
+}
+
+}  // namespace
+
+void FutureCore::wake_waiters() noexcept {
+  while (FutureWaiter* waiter = first_waiter_) {
+    unlink(*waiter, first_waiter_, last_waiter_);
+    fibers::reschedule(*waiter->task);
+  }
+}
+
+void FutureCore::wait() {
+  if (done()) return;
+  FutureWaiter waiter{&fibers::current_task()};
+  link(waiter, first_waiter_, last_waiter_);
+  // Also when the wait is refused before it begins.
+  struct Unlink {
+    FutureCore& core;
+    FutureWaiter& waiter;
+    ~Unlink() { unlink(waiter, core.first_waiter_, core.last_waiter_); }
+  } unlink_at_end{*this, waiter};
+  std::optional<fibers::RaiseCancel> cancelled;
+  fibers::wait_task_rescheduled(
+      [&](const fibers::RaiseCancel& raise) {
+        unlink(waiter, first_waiter_, last_waiter_);
+        cancel_for_waiter();
+        if (state_ == State::kCancelled) return fibers::Abort::kSucceeded;
+        cancelled = raise;
+        if (done()) {
+          fibers::reschedule(*waiter.task);
+        } else {
+          link(waiter, first_waiter_, last_waiter_);
+        }
+        return fibers::Abort::kFailed;
+      },
+      {"a future", -1, this});
+  if (cancelled && state_ == State::kCancelled) (*cancelled)();
+}
+
+// Inside an abort function, which must not throw.
+void FutureCore::cancel_for_waiter() noexcept {
+  try {
+    cancel("the task that awaits this future was cancelled");
+  } catch (const fibers::UsageError&) {
+    // The loop is closed: the future is cancelled, its callbacks will not run.
+  }
+}
+
+// --- The end. ---
+
+void FutureCore::dispose() noexcept {
+  if (unretrieved_) report_unretrieved();
+  drop_callbacks();
+  delete cancel_message_;
+  destroy();
+}
+
+void FutureCore::report_unretrieved() noexcept {
+  try {
+    loop_->report({.message = "Future exception was never retrieved",
+                   .exception = exception_,
+                   .future = this,
+                   .source = site_});
+  } catch (...) {
+    // Only a cancellation or an interrupt; there is no one here who could take it, and the next
+    // wait raises it again.
+  }
+}
+
+}  // namespace weft::loop::detail
+
+namespace weft::loop {
+
+void wait(const FutureBase& future) {
+  FutureAccess::core(future).wait();
+}
+
+void FutureBase::throw_empty() {
+  throw fibers::UsageError("this Future is empty; make one with EventLoop::create_future");
+}
+
+}  // namespace weft::loop

@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Handing over the loop when a callback waits, and what becomes of the runners.
+
+#include <utility>
+
+#include "loop/src/loop_core.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
+
+namespace weft::loop::detail {
+
+void LoopCore::callback_blocks(Runner& me) noexcept {
+  if (debug) report_slow(*me.node, facade_->time() - me.called_at);
+  me.blocked = true;
+  me.node->blocked_on = &me;
+  blocked_.push(me);
+  ++callbacks_blocked_;
+  active_ = nullptr;
+  try {
+    hand_over();
+  } catch (...) {
+    // No room for another task, or the nursery is closed: the first callback that returns goes on
+    // with the loop (conclude).
+  }
+}
+
+void LoopCore::callback_returned(Runner& me) noexcept {
+  me.blocked = false;
+  me.node->blocked_on = nullptr;
+  blocked_.remove(me);
+  if (blocked_.empty()) blocked_waiters_.wake_all();
+}
+
+// Gives the free role to an idle runner, or to a new one.
+void LoopCore::hand_over() {
+  if (Runner* runner = idle_.first()) {
+    idle_.remove(*runner);
+    active_ = runner;
+    fibers::reschedule(runner->task());
+    return;
+  }
+  Runner::start(*this, nursery_);
+  runner_on_its_way_ = true;
+}
+
+bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
+  const bool interrupt = error != nullptr && fibers::holds<fibers::KeyboardInterrupt>(error);
+  if (HandleNode* node = me.node) {
+    node->running = false;
+    if (me.blocked) callback_returned(me);
+    if (error != nullptr && !interrupt) report_callback_error(node, std::exchange(error, nullptr));
+    me.node = nullptr;
+    ++callbacks_run_;
+    finish_node(node);
+  }
+  if (error != nullptr) {
+    if (active_ != &me) std::rethrow_exception(error);  // To the nursery.
+    end_drive(std::move(error));
+  }
+  return role_is_free() || keep_idle(me);
+}
+
+// Parks until there is the role to take. False if the loop is closed, or has enough idle runners.
+bool LoopCore::keep_idle(Runner& me) {
+  if (closed_ || idle_.size() >= kMaxIdleRunners) return false;
+  idle_.push(me);
+  fibers::wait_task_rescheduled(
+      [&](const fibers::RaiseCancel&) {
+        idle_.remove(me);
+        return fibers::Abort::kSucceeded;
+      },
+      {"a callback that blocks", -1, this});
+  return active_ == &me;
+}
+
+void LoopCore::cancel_blocked() {
+  for (Runner* runner = blocked_.first(); runner != nullptr; runner = runner->next) {
+    runner->node->cancelled = true;
+    runner->cancel();
+  }
+}
+
+void LoopCore::wait_blocked() {
+  if (const Runner* me = Runner::current(); me != nullptr && &me->core() == this) {
+    throw fibers::UsageError(
+        "a callback cannot wait until no callback is blocked: it would wait for itself; wait in a "
+        "task");
+  }
+  fibers::checkpoint();
+  while (!blocked_.empty()) {
+    WaitList::Entry entry;
+    blocked_waiters_.wait(entry, "blocked callbacks of the loop");
+  }
+}
+
+}  // namespace weft::loop::detail

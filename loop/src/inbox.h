@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Callbacks from other threads.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <source_location>
+#include <thread>
+
+#include "absl/functional/any_invocable.h"
+#include "weft/fibers/token.h"
+#include "weft/loop/detail/handle_node.h"
+
+namespace weft::loop::detail {
+
+class Inbox;
+
+// One call_soon_threadsafe, shared by the loop and the handles. What is not atomic belongs to the
+// loop's thread from the moment of submission.
+struct ThreadsafeCall {
+  enum class State : std::uint8_t { kPending, kStarted, kDone, kCancelled };
+
+  std::atomic<std::uint32_t> refs{1};
+  std::atomic<State> state{State::kPending};
+  std::atomic<bool> cancel_called{false};
+  absl::AnyInvocable<void()> fn;
+  std::source_location site;
+  std::shared_ptr<Inbox> inbox;
+  ThreadsafeCall* next = nullptr;
+  HandleNode* node = nullptr;  // While it is scheduled or running.
+
+  // False if it has been cancelled.
+  bool begin();
+  void end();
+};
+
+// Where other threads leave their calls. The loop empties it in every iteration, when its token's
+// call says so, and before its own thread schedules anything: so a call that was made earlier also
+// runs earlier, whoever made it.
+class Inbox : public std::enable_shared_from_this<Inbox> {
+ public:
+  explicit Inbox(LoopCore& core)
+      : core_(&core), thread_(std::this_thread::get_id()), token_(fibers::current_token()) {}
+
+  // Any thread. Takes over a reference; throws UsageError when closed.
+  void post(ThreadsafeCall* call);
+  bool pending() const { return pending_.load(std::memory_order_acquire); }
+
+  // The loop's thread only.
+  ThreadsafeCall* take_all();
+  void close();
+  bool on_own_thread() const { return thread_ == std::this_thread::get_id(); }
+  LoopCore* core() const { return core_; }
+
+ private:
+  LoopCore* core_;  // Null once closed.
+  const std::thread::id thread_;
+  const fibers::Token token_;
+  std::mutex mutex_;
+  bool closed_ = false;
+  ThreadsafeCall* first_ = nullptr;
+  ThreadsafeCall** last_ = &first_;
+  std::atomic<bool> pending_{false};
+};
+
+}  // namespace weft::loop::detail

@@ -1,0 +1,193 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// One iteration, phase by phase.
+
+#include <algorithm>
+#include <utility>
+
+#include "loop/src/loop_core.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/no_suspend.h"
+
+namespace weft::loop::detail {
+
+// A runner that takes over in the middle goes on with the callbacks of the iteration it finds.
+void LoopCore::run(Runner& me) {
+  active_ = &me;
+  runner_on_its_way_ = false;
+  for (;;) {
+    if (!batch_open_) {
+      run_prepare_hooks();
+      wait_for_events();
+      take_inbox();
+      schedule_due_timers();
+      batch_ = ready_.size();
+      batch_open_ = true;
+    }
+    if (!run_batch(me)) return;
+    batch_open_ = false;
+    ++iterations_;
+    if (at_end()) return end_drive(nullptr);
+  }
+}
+
+bool LoopCore::at_end() const {
+  return mode_ == Mode::kDraining ? ready_.empty() : stopping_;
+}
+
+// Hooks may add and remove hooks; those added now are asked the next time.
+void LoopCore::run_prepare_hooks() {
+  prepare_wake_ = fibers::kForever;
+  if (prepare_.empty() || mode_ == Mode::kDraining) return;
+  asking_hooks_ = true;
+  const std::size_t count = prepare_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (prepare_[i] != nullptr) ask_prepare_hook(prepare_[i]);
+  }
+  asking_hooks_ = false;
+  std::erase(prepare_, nullptr);
+}
+
+void LoopCore::ask_prepare_hook(HandleNode* node) {
+  ++node->refs;
+  node->running = true;
+  const fibers::NoSuspend guard("a prepare hook of the event loop");
+  try {
+    node->ops->invoke(*node);
+  } catch (...) {
+    node->prepare.wake_at = fibers::kForever;
+    report({.message = "Exception in a prepare hook",
+            .exception = std::current_exception(),
+            .source = node->site});
+  }
+  node->running = false;
+  if (node->cancelled) {
+    drop_callable(node);
+  } else {
+    prepare_wake_ = std::min(prepare_wake_, node->prepare.wake_at);
+  }
+  release_node(node);
+}
+
+fibers::Instant LoopCore::next_wake() const {
+  return std::min(timers_.next(), prepare_wake_);
+}
+
+// The other tasks get their turn here in any case, and descriptors are looked at.
+void LoopCore::wait_for_events() {
+  if (ready_.empty() && !stopping_ && mode_ == Mode::kRunning && !inbox_->pending()) {
+    const fibers::Instant until = next_wake();
+    if (until == fibers::kForever || until > fibers::current_time()) return sleep(until);
+  }
+  fibers::cancel_shielded_checkpoint();
+}
+
+// The deadline of the scope ends the wait without an exception: its cancellation is answered by
+// waking up, and nothing in the scope waits again.
+void LoopCore::sleep(fibers::Instant until) {
+  fibers::CancelScope scope({.deadline = until});
+  sleep_scope_ = &scope;
+  scope.run([this] {
+    sleeper_ = &active_->task();
+    fibers::wait_task_rescheduled(
+        [this](const fibers::RaiseCancel&) {
+          wake();
+          return fibers::Abort::kFailed;
+        },
+        {"events of the loop", -1, this});
+  });
+  sleep_scope_ = nullptr;
+}
+
+// The earliest timer has changed. Moving the deadline instead of waking keeps a clock that jumps
+// from jumping to a time that means nothing any more.
+void LoopCore::retime_sleep() {
+  if (sleeper_ != nullptr) sleep_scope_->set_deadline(next_wake());
+}
+
+void LoopCore::wake() noexcept {
+  fibers::reschedule(*std::exchange(sleeper_, nullptr));
+}
+
+void LoopCore::schedule_due_timers() {
+  if (timers_.empty() || mode_ == Mode::kDraining) return;
+  const fibers::Instant now = fibers::current_time();
+  while (timers_.next() <= now && !timers_.empty()) {
+    HandleNode* node = timers_.top();
+    timers_.remove(node);
+    push_ready(node);
+  }
+}
+
+// False once the role is lost.
+bool LoopCore::run_batch(Runner& me) {
+  me.watch_parking();
+  while (batch_ > 0) {
+    --batch_;
+    run_node(me, ready_.pop());
+    if (me.blocked) return false;
+  }
+  Runner::ignore_parking();
+  return true;
+}
+
+// What a callback that has blocked leaves behind is seen to in conclude(), after its scope.
+inline void LoopCore::run_node(Runner& me, HandleNode* node) {
+  node->queued = false;
+  if (!node->cancelled) {
+    me.node = node;
+    node->running = true;
+    std::exception_ptr error;
+    try {
+      if (debug) [[unlikely]] {
+        invoke_timed(me, node);
+      } else {
+        node->ops->invoke(*node);
+      }
+    } catch (const fibers::KeyboardInterrupt&) {
+      throw;
+    } catch (...) {
+      if (me.blocked) throw;
+      error = std::current_exception();
+    }
+    if (me.blocked) return;
+    if (error != nullptr) [[unlikely]] {
+      report_callback_error(node, std::move(error));
+      if (me.blocked) return;
+    }
+    node->running = false;
+    me.node = nullptr;
+    ++callbacks_run_;
+  }
+  finish_node(node);
+}
+
+void LoopCore::invoke_timed(Runner& me, HandleNode* node) {
+  me.called_at = fibers::current_time();
+  node->ops->invoke(*node);
+  if (!me.blocked) report_slow(*node, fibers::current_time() - me.called_at);
+}
+
+// The end of a turn. The callable goes before the next callback runs, but for those of descriptors.
+void LoopCore::finish_node(HandleNode* node) noexcept {
+  switch (node->kind) {
+    case NodeKind::kFd:
+      if (node->fd.watcher != nullptr) {
+        fds_.resume(*node->fd.watcher);
+      } else {
+        drop_callable(node);
+      }
+      break;
+    case NodeKind::kFuture: {
+      drop_callable(node);
+      std::exchange(node->future.core, nullptr)->release();
+      break;
+    }
+    default:
+      drop_callable(node);
+  }
+  release_node(node);
+}
+
+}  // namespace weft::loop::detail

@@ -1,0 +1,183 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What an EventLoop is made of.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "loop/src/block_pool.h"
+#include "loop/src/fd_table.h"
+#include "loop/src/inbox.h"
+#include "loop/src/ready_queue.h"
+#include "loop/src/runner.h"
+#include "loop/src/timer_heap.h"
+#include "loop/src/wait_list.h"
+#include "weft/loop/event_loop.h"
+
+namespace weft::loop::detail {
+
+// Counted: the EventLoop, every node and future in use and every runner hold one reference, so that
+// handles and futures may outlive the loop. All on one thread.
+//
+// The role: at any time at most one runner, `active_`, runs iterations. When its callback is about
+// to wait, the role passes to another (callback_blocks); when the loop stops, it ends (end_drive).
+class LoopCore {
+ public:
+  LoopCore(EventLoop& facade, fibers::Nursery& nursery);
+  LoopCore(const LoopCore&) = delete;
+  LoopCore& operator=(const LoopCore&) = delete;
+
+  void retain() noexcept { ++refs_; }
+  void release() noexcept {
+    if (--refs_ == 0) delete this;
+  }
+  // Null once the EventLoop is gone.
+  EventLoop* facade() const { return facade_; }
+  void lose_facade();
+
+  // --- Nodes: scheduling.cc. ---
+
+  HandleNode* take_node(std::source_location site);
+  void recycle(HandleNode* node) noexcept;
+  static void drop_callable(HandleNode* node) noexcept {
+    if (const NodeOps* ops = std::exchange(node->ops, nullptr); ops != nullptr) {
+      if (ops->destroy != nullptr) ops->destroy(*node);
+    }
+  }
+  // Takes over one reference. Also on the scheduler's own stack.
+  void push_ready(HandleNode* node) noexcept {
+    node->queued = true;
+    ready_.push(node);
+    if (sleeper_ != nullptr) wake();
+  }
+  void add_timer(HandleNode* node, fibers::Instant when);
+  void cancel(HandleNode* node);
+  void add_prepare(HandleNode* node);
+  void take_inbox();
+  // Throws UsageError if it is not this one.
+  void require_own_thread() const;
+  bool on_own_thread() const { return thread_ == std::this_thread::get_id(); }
+
+  // --- Driving: driver.cc. ---
+
+  enum class Mode : std::uint8_t { kStopped, kRunning, kDraining };
+  bool is_running() const { return mode_ == Mode::kRunning; }
+  bool is_closed() const { return closed_; }
+  void drive(Mode mode, fibers::TaskStatus<void>* status);
+  void stop();
+  void close();
+  bool synchronize();
+  void wait_stopped();
+
+  // --- An iteration: iteration.cc. ---
+
+  // Runs iterations until `me` has lost the role or the loop has stopped.
+  void run(Runner& me);
+  void report_slow(const HandleNode& node, fibers::Duration took) const;
+
+  // --- Blocking callbacks: handover.cc. ---
+
+  // On the stack of `me`'s callback, which is about to wait.
+  void callback_blocks(Runner& me) noexcept;
+  void callback_returned(Runner& me) noexcept;
+  // The end of an incarnation, with what came out of it. True if there is to be another one.
+  bool conclude(Runner& me, std::exception_ptr error);
+  void cancel_blocked();
+  void wait_blocked();
+
+  // --- Errors: reports.cc. ---
+
+  void report(const ExceptionContext& context);
+  void report_callback_error(HandleNode* node, std::exception_ptr error);
+  void log_context(const ExceptionContext& context) const;
+
+  BlockPool& pool() { return pool_; }
+  FdTable& fds() { return fds_; }
+  const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
+  LoopStatistics statistics() const;
+
+  ExceptionHandler exception_handler;
+  bool debug = false;
+  fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
+
+ private:
+  static constexpr std::size_t kMaxIdleRunners = 16;
+
+  ~LoopCore();
+
+  // The phases.
+  void run_prepare_hooks();
+  void wait_for_events();
+  void schedule_due_timers();
+  bool run_batch(Runner& me);
+  bool at_end() const;
+
+  void run_node(Runner& me, HandleNode* node);
+  void invoke_timed(Runner& me, HandleNode* node);
+  void finish_node(HandleNode* node) noexcept;
+  void remove_prepare(HandleNode* node);
+  void ask_prepare_hook(HandleNode* node);
+  fibers::Instant next_wake() const;
+  void sleep(fibers::Instant until);
+  void retime_sleep();
+  void wake() noexcept;
+  void hand_over();
+  bool role_is_free() const {
+    return mode_ != Mode::kStopped && active_ == nullptr && !runner_on_its_way_;
+  }
+  bool keep_idle(Runner& me);
+  std::exception_ptr wait_for_end();
+  void end_drive(std::exception_ptr error);
+  void forget_everything() noexcept;
+
+  EventLoop* facade_;
+  fibers::Nursery& nursery_;
+  std::uint64_t refs_ = 1;
+  std::thread::id thread_ = std::this_thread::get_id();
+  BlockPool pool_;
+
+  ReadyQueue ready_;
+  TimerHeap timers_;
+  FdTable fds_{*this};
+  std::shared_ptr<Inbox> inbox_;
+  std::vector<HandleNode*> prepare_;  // Null where one was removed while they are asked.
+  bool asking_hooks_ = false;
+  fibers::Instant prepare_wake_ = fibers::kForever;
+
+  Mode mode_ = Mode::kStopped;
+  bool stopping_ = false;
+  bool closed_ = false;
+  bool has_run_ = false;
+  // The batch of an iteration: how many of the ready ones are still its own. It stays open while
+  // the role passes from one runner to another.
+  bool batch_open_ = false;
+  std::size_t batch_ = 0;
+
+  fibers::Task* driver_ = nullptr;  // In drive().
+  std::exception_ptr driver_error_;
+  Runner* active_ = nullptr;
+  bool runner_on_its_way_ = false;  // Started to take the role, but not there yet.
+  RunnerList idle_;
+  RunnerList blocked_;
+  fibers::Task* sleeper_ = nullptr;  // The active runner's task while it waits for events.
+  fibers::CancelScope* sleep_scope_ = nullptr;
+
+  WaitList synchronizers_;
+  WaitList stop_waiters_;
+  WaitList blocked_waiters_;
+
+  std::uint64_t iterations_ = 0;
+  std::uint64_t callbacks_run_ = 0;
+  std::uint64_t callbacks_blocked_ = 0;
+};
+
+}  // namespace weft::loop::detail

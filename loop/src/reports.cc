@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Errors that have nobody to go to, and slow callbacks.
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "loop/src/loop_core.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/log.h"
+
+namespace weft::loop::detail {
+
+namespace {
+
+std::string place(const std::source_location& site) {
+  const std::string file = site.file_name();
+  return absl::StrCat(file.substr(file.rfind('/') + 1), ":", site.line());
+}
+
+std::string describe(const ExceptionContext& context) {
+  std::string text = context.message.empty() ? "Unhandled error in event loop" : context.message;
+  absl::StrAppend(&text, " (from ", place(context.source), ")");
+  if (context.exception != nullptr) {
+    absl::StrAppend(&text, ": ", fibers::describe_exception(context.exception));
+  }
+  return text;
+}
+
+}  // namespace
+
+void LoopCore::log_context(const ExceptionContext& context) const {
+  fibers::log(fibers::LogLevel::kError, describe(context));
+}
+
+void LoopCore::report(const ExceptionContext& context) {
+  if (exception_handler == nullptr || facade_ == nullptr) return log_context(context);
+  const ExceptionHandler handler = exception_handler;  // It may put another in its place.
+  try {
+    handler(*facade_, context);
+  } catch (const fibers::Cancelled&) {
+    throw;
+  } catch (const fibers::KeyboardInterrupt&) {
+    throw;
+  } catch (...) {
+    fibers::log(fibers::LogLevel::kError,
+                absl::StrCat("Unhandled error in exception handler: ",
+                             fibers::describe_exception(std::current_exception()),
+                             "; it was called with: ", describe(context)));
+  }
+}
+
+void LoopCore::report_callback_error(HandleNode* node, std::exception_ptr error) {
+  ++node->refs;
+  report({.message = "Exception in callback",
+          .exception = std::move(error),
+          .handle = HandleAccess::wrap(node),
+          .source = node->site});
+}
+
+void LoopCore::report_slow(const HandleNode& node, fibers::Duration took) const {
+  if (took < slow_callback_duration) return;
+  fibers::log(fibers::LogLevel::kWarning,
+              absl::StrFormat("Executing the callback from %s took %.3f seconds", place(node.site),
+                              std::chrono::duration<double>(took).count()));
+}
+
+}  // namespace weft::loop::detail

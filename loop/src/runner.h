@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// The tasks that run callbacks.
+
+#pragma once
+
+#include <cstddef>
+#include <exception>
+
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/clock.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/loop/detail/handle_node.h"
+
+namespace weft::loop::detail {
+
+// Lives on the stack of its task. Its life is a row of incarnations, each inside a cancel scope of
+// its own: it gets the role, runs iterations, and in the end loses the role to another runner,
+// because its callback waits; when that callback has returned the incarnation is over.
+class Runner : private fibers::ParkHook {
+ public:
+  // Starts a task that will take the role.
+  static void start(LoopCore& core, fibers::Nursery& nursery);
+  // The runner whose task this is; null elsewhere.
+  static Runner* current();
+
+  explicit Runner(LoopCore& core);
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+  ~Runner();
+
+  LoopCore& core() const { return core_; }
+  fibers::Task& task() const { return task_; }
+  // Lives as long as the task.
+  void live();
+  // While watching, a callback that is about to wait is reported to the core.
+  void watch_parking() { fibers::set_park_hook(this); }
+  static void ignore_parking() { fibers::set_park_hook(nullptr); }
+  // Cancels the incarnation.
+  void cancel();
+
+  // The callback that is being run, from its call until everything about it is done.
+  HandleNode* node = nullptr;
+  bool blocked = false;         // It has waited, and the role is gone.
+  fibers::Instant called_at{};  // In debug mode.
+  Runner* next = nullptr;       // In one of the core's lists.
+  Runner* prev = nullptr;
+
+ private:
+  std::exception_ptr incarnate();
+
+  LoopCore& core_;
+  fibers::Task& task_;
+  fibers::CancelScope* scope_ = nullptr;
+};
+
+class RunnerList {
+ public:
+  bool empty() const { return first_ == nullptr; }
+  std::size_t size() const { return size_; }
+  Runner* first() const { return first_; }
+  void push(Runner& runner) noexcept {
+    runner.prev = nullptr;
+    runner.next = first_;
+    if (first_ != nullptr) first_->prev = &runner;
+    first_ = &runner;
+    ++size_;
+  }
+  void remove(Runner& runner) noexcept {
+    (runner.prev != nullptr ? runner.prev->next : first_) = runner.next;
+    if (runner.next != nullptr) runner.next->prev = runner.prev;
+    --size_;
+  }
+
+ private:
+  Runner* first_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace weft::loop::detail

@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// How callbacks get into the loop, and out of it before they have run.
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "loop/src/loop_core.h"
+#include "weft/fibers/errors.h"
+
+namespace weft::loop::detail {
+
+namespace {
+
+[[noreturn, gnu::cold]] void throw_closed() {
+  throw fibers::UsageError("Event loop is closed; nothing can be scheduled on it any more");
+}
+
+}  // namespace
+
+HandleNode* LoopCore::take_node(std::source_location site) {
+  if (!on_own_thread()) [[unlikely]]
+    require_own_thread();
+  if (closed_) [[unlikely]]
+    throw_closed();
+  if (inbox_->pending()) [[unlikely]]
+    take_inbox();
+  ++refs_;
+  return ::new (pool_.take(sizeof(HandleNode))) HandleNode(*this, site);
+}
+
+void LoopCore::recycle(HandleNode* node) noexcept {
+  drop_callable(node);
+  pool_.give(node, sizeof(HandleNode));
+  release();
+}
+
+void LoopCore::require_own_thread() const {
+  if (on_own_thread()) return;
+  throw fibers::UsageError(
+      "Non-thread-safe operation: this event loop belongs to another thread; use "
+      "call_soon_threadsafe");
+}
+
+void LoopCore::add_timer(HandleNode* node, fibers::Instant when) {
+  node->kind = NodeKind::kTimer;
+  node->timer.when = when;
+  try {
+    timers_.insert(node);
+  } catch (...) {
+    release_node(node);
+    throw;
+  }
+  if (timers_.top() == node) retime_sleep();
+}
+
+void LoopCore::add_prepare(HandleNode* node) {
+  node->kind = NodeKind::kPrepare;
+  node->prepare.wake_at = fibers::kForever;
+  try {
+    prepare_.push_back(node);
+  } catch (...) {
+    release_node(node);
+    throw;
+  }
+  if (sleeper_ != nullptr) wake();
+}
+
+// What is queued stays in the queue, empty, until its turn comes.
+void LoopCore::cancel(HandleNode* node) {
+  if (node->blocked_on != nullptr) node->blocked_on->cancel();
+  if (node->cancelled) return;
+  const bool registered = node->ops != nullptr && !node->queued && !node->running;
+  node->cancelled = true;
+  ++node->refs;  // The callable may hold the handle that this was called on.
+  switch (node->kind) {
+    case NodeKind::kTimer:
+      if (node->timer.index == HandleNode::kNotInHeap) break;
+      {
+        const bool was_next = timers_.top() == node;
+        timers_.remove(node);
+        if (was_next) retime_sleep();
+      }
+      release_node(node);
+      break;
+    case NodeKind::kFuture:
+      if (!registered) break;
+      node->future.core->unlink_callback(node);
+      release_node(node);
+      break;
+    case NodeKind::kFd:
+      if (node->fd.watcher != nullptr)
+        fds_.remove(node->fd.watcher->fd, node->fd.watcher->direction);
+      break;
+    case NodeKind::kPrepare:
+      remove_prepare(node);
+      break;
+    case NodeKind::kSoon:
+      break;
+  }
+  if (!node->running) drop_callable(node);
+  release_node(node);
+}
+
+void LoopCore::remove_prepare(HandleNode* node) {
+  const auto found = std::find(prepare_.begin(), prepare_.end(), node);
+  if (found == prepare_.end()) return;
+  if (asking_hooks_) {
+    *found = nullptr;
+  } else {
+    prepare_.erase(found);
+  }
+  release_node(node);
+}
+
+void LoopCore::forget_everything() noexcept {
+  closed_ = true;
+  inbox_->close();
+  fds_.remove_all();
+  while (!timers_.empty()) {
+    HandleNode* node = timers_.top();
+    timers_.remove(node);
+    node->cancelled = true;
+    finish_node(node);
+  }
+  while (!ready_.empty()) {
+    HandleNode* node = ready_.pop();
+    node->queued = false;
+    node->cancelled = true;
+    finish_node(node);
+  }
+  for (HandleNode* node : std::exchange(prepare_, {})) {
+    node->cancelled = true;
+    finish_node(node);
+  }
+}
+
+// --- What the headers call. ---
+
+HandleNode* take_node(LoopCore& core, std::source_location site) {
+  return core.take_node(site);
+}
+
+void recycle_node(HandleNode* node) noexcept {
+  node->core->recycle(node);
+}
+
+HandleNode* schedule_soon(HandleNode* node) noexcept {
+  ++node->refs;
+  node->core->push_ready(node);
+  return node;
+}
+
+HandleNode* schedule_at(HandleNode* node, fibers::Instant when) {
+  node->core->add_timer(node, when);
+  ++node->refs;
+  return node;
+}
+
+void cancel_node(HandleNode* node) {
+  node->core->cancel(node);
+}
+
+void* allocate_block(LoopCore& core, std::size_t size) {
+  void* block = core.pool().take(size);
+  core.retain();
+  return block;
+}
+
+void free_block(LoopCore& core, void* block, std::size_t size) noexcept {
+  core.pool().give(block, size);
+  core.release();
+}
+
+}  // namespace weft::loop::detail
+
+namespace weft::loop {
+
+void Handle::cancel() {
+  detail::cancel_node(node_);
+}
+
+}  // namespace weft::loop

@@ -1,0 +1,153 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Errors of callbacks, and slow callbacks.
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/loop/loop_testing.h"
+
+namespace weft::loop {
+namespace {
+
+using testing::LogCapture;
+using testing::run_once;
+using testing::with_idle_loop;
+using testing::with_loop;
+using namespace std::chrono_literals;
+
+FIBER_TEST(ExceptionHandlerTest, ErrorOfACallbackGoesThereAndTheLoopGoesOn) {
+  with_loop([](EventLoop& loop) {
+    ExceptionContext seen;
+    EventLoop* by = nullptr;
+    loop.set_exception_handler([&](EventLoop& l, const ExceptionContext& context) {
+      by = &l;
+      seen = context;
+    });
+    const auto line = std::source_location::current().line() + 1;
+    const Handle handle = loop.call_soon([] { throw std::runtime_error("boom"); });
+    bool next = false;
+    loop.call_soon([&] { next = true; });
+    loop.synchronize();
+    EXPECT_EQ(by, &loop);
+    EXPECT_EQ(seen.message, "Exception in callback");
+    EXPECT_TRUE(fibers::holds<std::runtime_error>(seen.exception));
+    EXPECT_EQ(seen.handle, handle);
+    EXPECT_EQ(seen.source.line(), line);
+    EXPECT_TRUE(next);
+    EXPECT_EQ(loop.statistics().callbacks_blocked, 0U);
+  });
+}
+
+FIBER_TEST(ExceptionHandlerTest, AnythingThrownIsReported) {
+  with_loop([](EventLoop& loop) {
+    int errors = 0;
+    loop.set_exception_handler([&](EventLoop&, const ExceptionContext&) { ++errors; });
+    loop.call_soon([] { throw 42; });
+    loop.call_soon([] { throw CancelledError("asyncio's"); });
+    loop.synchronize();
+    EXPECT_EQ(errors, 2);
+  });
+}
+
+FIBER_TEST(ExceptionHandlerTest, DefaultLogsTheErrorAndItsPlace) {
+  with_idle_loop([](EventLoop& loop) {
+    loop.set_exception_handler({});
+    const LogCapture log;
+    loop.call_soon([] { throw std::runtime_error("boom"); });
+    run_once(loop);
+    ASSERT_EQ(log.lines.size(), 1U);
+    EXPECT_NE(log.lines[0].find("Exception in callback"), std::string::npos) << log.lines[0];
+    EXPECT_NE(log.lines[0].find("exception_handler_test.cc:"), std::string::npos) << log.lines[0];
+    EXPECT_NE(log.lines[0].find("boom"), std::string::npos) << log.lines[0];
+  });
+}
+
+FIBER_TEST(ExceptionHandlerTest, HandlerThatThrowsIsLoggedWithWhatItWasFor) {
+  with_idle_loop([](EventLoop& loop) {
+    loop.set_exception_handler(
+        [](EventLoop&, const ExceptionContext&) { throw std::runtime_error("handler"); });
+    const LogCapture log;
+    loop.call_soon([] { throw std::runtime_error("callback"); });
+    bool next = false;
+    loop.call_soon([&] { next = true; });
+    run_once(loop);
+    EXPECT_TRUE(next);
+    ASSERT_EQ(log.lines.size(), 1U);
+    EXPECT_NE(log.lines[0].find("Unhandled error in exception handler"), std::string::npos);
+    EXPECT_NE(log.lines[0].find("callback"), std::string::npos);
+  });
+}
+
+FIBER_TEST(ExceptionHandlerTest, CanBeCalledByHandAndMayReplaceItself) {
+  with_idle_loop([](EventLoop& loop) {
+    std::vector<std::string> seen;
+    loop.set_exception_handler([&](EventLoop& l, const ExceptionContext& context) {
+      seen.push_back("first " + context.message);
+      l.set_exception_handler(
+          [&](EventLoop&, const ExceptionContext& c) { seen.push_back("second " + c.message); });
+    });
+    EXPECT_TRUE(loop.get_exception_handler());
+    loop.call_exception_handler({.message = "a"});
+    loop.call_exception_handler({.message = "b"});
+    EXPECT_EQ(seen, (std::vector<std::string>{"first a", "second b"}));
+  });
+}
+
+class SlowCallbackTest : public ::testing::Test {
+ protected:
+  static std::vector<std::string> logged(bool debug, bool block_after) {
+    fibers::testing::MockClock clock(0.0, fibers::Duration::zero());
+    std::vector<std::string> lines;
+    fibers::testing::run_fiber_test(
+        [&] {
+          with_idle_loop([&](EventLoop& loop) {
+            loop.set_debug(debug);
+            loop.set_slow_callback_duration(50ms);
+            LogCapture log;
+            loop.call_soon([&] {
+              clock.jump(49ms);
+              if (block_after) fibers::sleep(1h);
+            });
+            loop.call_soon([&] {
+              clock.jump(60ms);
+              if (block_after) fibers::sleep(1h);
+            });
+            run_once(loop);
+            loop.wait_blocked();
+            lines = log.lines;
+          });
+        },
+        {.clock = &clock});
+    return lines;
+  }
+};
+
+TEST_F(SlowCallbackTest, IsReportedInDebugModeOnly) {
+  EXPECT_TRUE(logged(false, false).empty());
+  const auto lines = logged(true, false);
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_NE(lines[0].find("exception_handler_test.cc:"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find("0.060 seconds"), std::string::npos) << lines[0];
+}
+
+// Only the time in which nobody else could run counts.
+TEST_F(SlowCallbackTest, TimeSpentBlockedDoesNotCount) {
+  const auto lines = logged(true, true);
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_NE(lines[0].find("0.060 seconds"), std::string::npos) << lines[0];
+}
+
+FIBER_TEST(DebugTest, SettingsAreKept) {
+  with_idle_loop([](EventLoop& loop) {
+    EXPECT_FALSE(loop.get_debug());
+    loop.set_debug(true);
+    EXPECT_TRUE(loop.get_debug());
+    EXPECT_EQ(loop.slow_callback_duration(), 100ms);
+  });
+}
+
+}  // namespace
+}  // namespace weft::loop

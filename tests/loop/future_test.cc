@@ -1,0 +1,423 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/loop/future.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/loop/loop_testing.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/no_suspend.h"
+
+namespace weft::loop {
+namespace {
+
+using testing::thrown;
+using testing::with_idle_loop;
+using testing::with_loop;
+using namespace std::chrono_literals;
+
+FIBER_TEST(FutureTest, GoesFromPendingToDoneOnce) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    EXPECT_FALSE(future.done());
+    EXPECT_THROW(future.result(), InvalidStateError);
+    EXPECT_THROW(future.exception(), InvalidStateError);
+    future.set_result(7);
+    EXPECT_TRUE(future.done());
+    EXPECT_FALSE(future.cancelled());
+    EXPECT_EQ(future.result(), 7);
+    EXPECT_EQ(future.result(), 7);
+    EXPECT_EQ(future.exception(), nullptr);
+    EXPECT_THROW(future.set_result(8), InvalidStateError);
+    EXPECT_THROW(future.set_exception(std::runtime_error("x")), InvalidStateError);
+    EXPECT_FALSE(future.cancel());
+    EXPECT_EQ(future.result(), 7);
+    EXPECT_EQ(&future.get_loop(), &loop);
+  });
+}
+
+FIBER_TEST(FutureTest, HoldsAnException) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    future.set_exception(std::runtime_error("broken"));
+    EXPECT_TRUE(future.done());
+    EXPECT_EQ(thrown<std::runtime_error>([&] { future.result(); }), "broken");
+    EXPECT_NE(future.exception(), nullptr);
+    EXPECT_FALSE(future.cancel());
+  });
+}
+
+FIBER_TEST(FutureTest, NullExceptionIsRefused) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    EXPECT_THROW(future.set_exception(std::exception_ptr()), fibers::UsageError);
+    EXPECT_FALSE(future.done());
+  });
+}
+
+FIBER_TEST(FutureTest, CancelKeepsItsMessage) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    EXPECT_TRUE(future.cancel("no longer needed"));
+    EXPECT_TRUE(future.done());
+    EXPECT_TRUE(future.cancelled());
+    EXPECT_FALSE(future.cancel());
+    for (int i = 0; i < 2; ++i) {
+      try {
+        future.result();
+        ADD_FAILURE();
+      } catch (const CancelledError& error) {
+        EXPECT_EQ(error.message(), "no longer needed");
+      }
+    }
+    EXPECT_THROW(future.exception(), CancelledError);
+    EXPECT_THROW(future.set_result(1), InvalidStateError);
+  });
+}
+
+FIBER_TEST(FutureTest, EmptyFutureSaysWhatToDo) {
+  const Future<int> empty;
+  EXPECT_FALSE(empty);
+  EXPECT_NE(thrown<fibers::UsageError>([&] { empty.done(); }).find("create_future"),
+            std::string::npos);
+  EXPECT_THROW(await(empty), fibers::UsageError);
+}
+
+FIBER_TEST(FutureTest, CallbacksRunThroughCallSoonInTheirOrder) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    std::vector<std::string> order;
+    future.add_done_callback(
+        [&](const Future<int>& f) { order.push_back("a" + std::to_string(f.result())); });
+    future.add_done_callback([&](const FutureBase& f) { order.push_back(f.done() ? "b" : "?"); });
+    future.add_done_callback([&] { order.push_back("c"); });
+    loop.call_soon([&] { order.push_back("queued before"); });
+    future.set_result(1);
+    loop.call_soon([&] { order.push_back("queued after"); });
+    EXPECT_TRUE(order.empty());
+    testing::run_once(loop);
+    EXPECT_EQ(order, (std::vector<std::string>{"queued before", "a1", "b", "c", "queued after"}));
+  });
+}
+
+FIBER_TEST(FutureTest, CallbackOnADoneFutureIsStillScheduled) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<void> future = loop.create_future<void>();
+    future.set_result();
+    bool ran = false;
+    future.add_done_callback([&] { ran = true; });
+    EXPECT_FALSE(ran);
+    testing::run_once(loop);
+    EXPECT_TRUE(ran);
+  });
+}
+
+FIBER_TEST(FutureTest, CancelSchedulesTheCallbacksToo) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<void> future = loop.create_future<void>();
+    bool cancelled = false;
+    future.add_done_callback([&](const Future<void>& f) { cancelled = f.cancelled(); });
+    future.cancel();
+    testing::run_once(loop);
+    EXPECT_TRUE(cancelled);
+  });
+}
+
+FIBER_TEST(FutureTest, RemovedCallbackDoesNotRun) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    Future<int> other = loop.create_future<int>();
+    std::vector<int> order;
+    auto resource = std::make_shared<int>(0);
+    std::vector<Handle> handles;
+    for (int i = 0; i < 5; ++i) {
+      handles.push_back(future.add_done_callback([&order, resource, i] { order.push_back(i); }));
+    }
+    EXPECT_EQ(resource.use_count(), 6);
+    EXPECT_EQ(other.remove_done_callback(handles[0]), 0U);
+    EXPECT_EQ(future.remove_done_callback(handles[0]), 1U);
+    EXPECT_EQ(future.remove_done_callback(handles[0]), 0U);
+    EXPECT_EQ(future.remove_done_callback(handles[4]), 1U);
+    handles[2].cancel();
+    EXPECT_EQ(future.remove_done_callback(handles[2]), 0U);
+    EXPECT_EQ(resource.use_count(), 3);
+    future.set_result(1);
+    EXPECT_EQ(future.remove_done_callback(handles[1]), 0U);
+    testing::run_once(loop);
+    EXPECT_EQ(order, (std::vector{1, 3}));
+    EXPECT_EQ(resource.use_count(), 1);
+  });
+}
+
+FIBER_TEST(FutureTest, CallbackMayRemoveAnotherThatIsScheduled) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<void> future = loop.create_future<void>();
+    Handle second;
+    future.add_done_callback([&] { second.cancel(); });
+    second = future.add_done_callback([] { ADD_FAILURE(); });
+    future.set_result();
+    testing::run_once(loop);
+  });
+}
+
+FIBER_TEST(FutureTest, DroppedPendingFutureTakesItsCallbacksAlong) {
+  with_idle_loop([](EventLoop& loop) {
+    auto resource = std::make_shared<int>(0);
+    Handle handle;
+    {
+      Future<int> future = loop.create_future<int>();
+      handle = future.add_done_callback([resource] { ADD_FAILURE(); });
+    }
+    EXPECT_EQ(resource.use_count(), 1);
+    EXPECT_TRUE(handle.cancelled());
+    handle.cancel();
+    testing::run_once(loop);
+  });
+}
+
+FIBER_TEST(FutureTest, ScheduledCallbackKeepsTheFutureAlive) {
+  with_idle_loop([](EventLoop& loop) {
+    int seen = 0;
+    {
+      Future<int> future = loop.create_future<int>();
+      future.add_done_callback([&](const Future<int>& f) { seen = f.result(); });
+      future.set_result(5);
+    }
+    testing::run_once(loop);
+    EXPECT_EQ(seen, 5);
+  });
+}
+
+FIBER_TEST(FutureTest, UnretrievedExceptionIsReportedOnce) {
+  with_idle_loop([](EventLoop& loop) {
+    std::vector<std::string> reports;
+    loop.set_exception_handler([&](EventLoop&, const ExceptionContext& context) {
+      reports.push_back(context.message + " " + fibers::describe_exception(context.exception));
+      EXPECT_NE(context.future, nullptr);
+    });
+    {
+      Future<int> future = loop.create_future<int>();
+      const Future<int> copy = future;
+      future.set_exception(std::runtime_error("nobody asked"));
+      future = {};
+      EXPECT_TRUE(reports.empty());
+    }
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_NE(reports[0].find("never retrieved"), std::string::npos);
+    EXPECT_NE(reports[0].find("nobody asked"), std::string::npos);
+  });
+}
+
+FIBER_TEST(FutureTest, RetrievedExceptionIsNotReported) {
+  with_idle_loop([](EventLoop& loop) {  // Its handler fails the test.
+    for (int way = 0; way < 4; ++way) {
+      Future<int> future = loop.create_future<int>();
+      future.set_exception(std::runtime_error("x"));
+      if (way == 0) EXPECT_THROW(future.result(), std::runtime_error);
+      if (way == 1) EXPECT_NE(future.exception(), nullptr);
+      if (way == 2) EXPECT_THROW(await(future), std::runtime_error);
+      if (way == 3) EXPECT_FALSE(future.cancel());
+    }
+  });
+}
+
+FIBER_TEST(FutureTest, MoveOnlyValues) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<std::unique_ptr<int>> future = loop.create_future<std::unique_ptr<int>>();
+    future.set_result(std::make_unique<int>(4));
+    EXPECT_EQ(*future.result(), 4);
+    EXPECT_EQ(*await(future), 4);
+    EXPECT_EQ(future.result(), nullptr);
+  });
+}
+
+FIBER_TEST(FutureTest, LargeValues) {
+  with_idle_loop([](EventLoop& loop) {
+    auto future = loop.create_future<std::array<int, 1000>>();
+    std::array<int, 1000> value{};
+    value[999] = 9;
+    future.set_result(value);
+    EXPECT_EQ(await(future)[999], 9);
+  });
+}
+
+FIBER_TEST(FutureTest, ThrowingValueLeavesItPending) {
+  struct Picky {
+    explicit Picky(int) { throw std::runtime_error("no"); }
+  };
+  with_idle_loop([](EventLoop& loop) {
+    Future<Picky> future = loop.create_future<Picky>();
+    EXPECT_THROW(future.set_result(1), std::runtime_error);
+    EXPECT_FALSE(future.done());
+  });
+}
+
+FIBER_TEST(AwaitTest, FiberWaitsForWhatACallbackSets) {
+  with_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    loop.call_later(1s, [future]() mutable { future.set_result(42); });
+    EXPECT_EQ(await(future), 42);
+    EXPECT_EQ(await(future), 42);
+  });
+}
+
+FIBER_TEST(AwaitTest, CallbackWaitsForWhatAnotherCallbackSets) {
+  with_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    int seen = 0;
+    loop.call_soon([&] { seen = await(future); });
+    loop.call_soon([&] { future.set_result(42); });
+    loop.synchronize();
+    loop.wait_blocked();
+    EXPECT_EQ(seen, 42);
+  });
+}
+
+FIBER_TEST(AwaitTest, DoneFutureDoesNotSuspend) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<void> future = loop.create_future<void>();
+    future.set_result();
+    const fibers::NoSuspend guard("test");
+    await(future);
+  });
+}
+
+FIBER_TEST(AwaitTest, ManyWaitersWakeInTheirOrder) {
+  with_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    std::vector<int> order;
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      for (int i = 0; i < 5; ++i) {
+        nursery.start_soon([&, i] { order.push_back(i + await(future)); });
+      }
+      fibers::sleep(1s);
+      loop.call_soon([&] { future.set_result(0); });
+    });
+    EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4}));
+  });
+}
+
+FIBER_TEST(AwaitTest, ExceptionAndForeignCancellationComeOut) {
+  with_loop([](EventLoop& loop) {
+    Future<int> broken = loop.create_future<int>();
+    Future<int> cancelled = loop.create_future<int>();
+    loop.call_soon([&] {
+      broken.set_exception(std::runtime_error("broken"));
+      cancelled.cancel("by somebody else");
+    });
+    EXPECT_EQ(thrown<std::runtime_error>([&] { await(broken); }), "broken");
+    try {
+      await(cancelled);
+      ADD_FAILURE();
+    } catch (const CancelledError& error) {
+      EXPECT_EQ(error.message(), "by somebody else");
+    }
+  });
+}
+
+FIBER_TEST(AwaitTest, CancelledWaiterCancelsTheFutureAndGetsCancelled) {
+  with_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    bool raised = false;
+    fibers::CancelScope scope({.relative_deadline = 1s});
+    scope.run([&] {
+      try {
+        await(future);
+      } catch (const fibers::Cancelled&) {
+        raised = true;
+        throw;
+      }
+    });
+    EXPECT_TRUE(raised);
+    EXPECT_TRUE(scope.cancelled_caught());
+    EXPECT_TRUE(future.cancelled());
+  });
+}
+
+FIBER_TEST(AwaitTest, OtherWaitersOfAFutureCancelledByOneGetCancelledError) {
+  with_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    bool other = false;
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      nursery.start_soon([&] {
+        try {
+          await(future);
+        } catch (const CancelledError&) {
+          other = true;
+        }
+      });
+      fibers::move_on_after(1s, [&] { await(future); });
+    });
+    EXPECT_TRUE(other);
+  });
+}
+
+FIBER_TEST(AwaitTest, AlreadyCancelledTaskCancelsTheFuture) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<int> pending = loop.create_future<int>();
+    Future<int> done = loop.create_future<int>();
+    done.set_result(1);
+    fibers::CancelScope scope;
+    int value = 0;
+    scope.run([&] {
+      scope.cancel();
+      value = await(done);
+      await(pending);
+      ADD_FAILURE();
+    });
+    EXPECT_EQ(value, 1);
+    EXPECT_TRUE(pending.cancelled());
+  });
+}
+
+FIBER_TEST(AwaitTest, SetBeforeTheCancellationWins) {
+  with_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    int value = 0;
+    fibers::CancelScope scope;
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      nursery.start_soon([&] { scope.run([&] { value = await(future); }); });
+      fibers::sleep(1s);
+      future.set_result(5);
+      scope.cancel();
+    });
+    EXPECT_EQ(value, 5);
+    EXPECT_FALSE(scope.cancelled_caught());
+  });
+}
+
+FIBER_TEST(AwaitTest, RefusedWaitLeavesNoWaiterBehind) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<int> future = loop.create_future<int>();
+    {
+      const fibers::NoSuspend guard("test");
+      EXPECT_THROW(wait(future), fibers::UsageError);
+    }
+    future.cancel();  // Would wake a waiter that is gone.
+    fibers::checkpoint();
+  });
+}
+
+FIBER_TEST(AwaitTest, LastCopyMovesTheValueOut) {
+  struct Counting {
+    explicit Counting(int& c) : copies(&c) {}
+    Counting(const Counting& other) : copies(other.copies) { ++*copies; }
+    Counting(Counting&& other) noexcept = default;
+    int* copies;
+  };
+  with_loop([](EventLoop& loop) {
+    int copies = 0;
+    Future<Counting> kept = loop.create_future<Counting>();
+    kept.set_result(copies);
+    await(kept);
+    EXPECT_EQ(copies, 1);
+    await(std::move(kept));
+    EXPECT_EQ(copies, 1);
+  });
+}
+
+}  // namespace
+}  // namespace weft::loop

@@ -1,0 +1,249 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Starting, stopping, draining and closing.
+
+#include <string>
+#include <vector>
+
+#include "tests/loop/loop_testing.h"
+#include "weft/fibers/lowlevel.h"
+
+namespace weft::loop {
+namespace {
+
+using testing::run_once;
+using testing::thrown;
+using testing::with_idle_loop;
+using testing::with_loop;
+
+FIBER_TEST(LifecycleTest, StopFinishesTheIteration) {
+  with_idle_loop([](EventLoop& loop) {
+    std::vector<std::string> order;
+    loop.call_soon([&] {
+      loop.stop();
+      loop.call_soon([&] { order.push_back("next run"); });
+    });
+    loop.call_soon([&] { order.push_back("same iteration"); });
+    loop.main_loop();
+    EXPECT_EQ(order, (std::vector<std::string>{"same iteration"}));
+    run_once(loop);
+    EXPECT_EQ(order.back(), "next run");
+  });
+}
+
+FIBER_TEST(LifecycleTest, StopBeforeRunningMeansOneIteration) {
+  with_idle_loop([](EventLoop& loop) {
+    int ran = 0;
+    loop.call_soon([&] {
+      ++ran;
+      loop.call_soon([&] { ++ran; });
+    });
+    loop.stop();
+    loop.main_loop();
+    EXPECT_EQ(ran, 1);
+    EXPECT_EQ(loop.statistics().iterations, 1U);
+  });
+}
+
+FIBER_TEST(LifecycleTest, StopFromAnotherTaskWakesTheIdleLoop) {
+  with_loop([](EventLoop& loop) {
+    fibers::sleep(std::chrono::seconds(1));
+    loop.stop();
+    loop.wait_stopped();
+    EXPECT_FALSE(loop.is_running());
+  });
+}
+
+FIBER_TEST(LifecycleTest, IsRunningFromStartToStop) {
+  with_idle_loop([](EventLoop& loop) {
+    EXPECT_FALSE(loop.is_running());
+    bool inside = false;
+    loop.call_soon([&] { inside = loop.is_running(); });
+    run_once(loop);
+    EXPECT_TRUE(inside);
+    EXPECT_FALSE(loop.is_running());
+  });
+}
+
+FIBER_TEST(LifecycleTest, SecondMainLoopIsRefused) {
+  with_loop([](EventLoop& loop) {
+    EXPECT_NE(thrown<fibers::UsageError>([&] { loop.main_loop(); }).find("already running"),
+              std::string::npos);
+    EXPECT_THROW(loop.drain(), fibers::UsageError);
+  });
+}
+
+FIBER_TEST(LifecycleTest, CloseWhileRunningIsRefused) {
+  with_loop([](EventLoop& loop) {
+    EXPECT_NE(
+        thrown<fibers::UsageError>([&] { loop.close(); }).find("Cannot close a running event loop"),
+        std::string::npos);
+    EXPECT_FALSE(loop.is_closed());
+  });
+}
+
+FIBER_TEST(LifecycleTest, ClosedLoopRefusesWork) {
+  with_idle_loop([](EventLoop& loop) {
+    loop.close();
+    loop.close();
+    EXPECT_TRUE(loop.is_closed());
+    const auto refused = [](auto&& fn) {
+      EXPECT_NE(thrown<fibers::UsageError>(fn).find("Event loop is closed"), std::string::npos);
+    };
+    refused([&] { loop.call_soon([] {}); });
+    refused([&] { loop.call_later(std::chrono::seconds(1), [] {}); });
+    refused([&] { loop.call_at(loop.time(), [] {}); });
+    refused([&] { loop.call_soon_threadsafe([] {}); });
+    refused([&] { loop.add_reader(0, [] {}); });
+    refused([&] { loop.add_writer(0, [] {}); });
+    refused([&] { loop.add_prepare([] {}); });
+    refused([&] { loop.main_loop(); });
+    EXPECT_FALSE(loop.remove_reader(0));
+    EXPECT_FALSE(loop.remove_writer(0));
+    EXPECT_FALSE(loop.synchronize());
+    loop.wait_stopped();
+  });
+}
+
+FIBER_TEST(LifecycleTest, CloseDropsWhatIsScheduled) {
+  with_idle_loop([](EventLoop& loop) {
+    auto resource = std::make_shared<int>(0);
+    const Handle soon = loop.call_soon([resource] { ADD_FAILURE(); });
+    const Handle later = loop.call_later(std::chrono::seconds(1), [resource] { ADD_FAILURE(); });
+    loop.add_prepare([resource] {});
+    Future<int> future = loop.create_future<int>();
+    future.set_result(1);
+    future.add_done_callback([resource] { ADD_FAILURE(); });
+    EXPECT_EQ(resource.use_count(), 5);
+    loop.close();
+    EXPECT_EQ(resource.use_count(), 1);
+    EXPECT_TRUE(soon.cancelled());
+    EXPECT_TRUE(later.cancelled());
+    EXPECT_EQ(loop.statistics().timers, 0U);
+  });
+}
+
+FIBER_TEST(LifecycleTest, DrainRunsAllThatIsReadyAndNoTimers) {
+  with_idle_loop([](EventLoop& loop) {
+    int depth = 0;
+    std::function<void()> deeper = [&] {
+      if (++depth < 10) loop.call_soon(deeper);
+    };
+    loop.call_soon(deeper);
+    bool timer = false;
+    loop.call_later(std::chrono::seconds(-1), [&] { timer = true; });
+    loop.drain();
+    EXPECT_EQ(depth, 10);
+    EXPECT_FALSE(timer);
+    loop.drain();
+  });
+}
+
+FIBER_TEST(LifecycleTest, MainLoopIsShieldedFromCancellation) {
+  with_idle_loop([](EventLoop& loop) {
+    bool late = false;
+    fibers::CancelScope scope;
+    scope.run([&] {
+      scope.cancel();
+      loop.call_later(std::chrono::seconds(5), [&] {
+        late = true;
+        loop.stop();
+      });
+      loop.main_loop();
+    });
+    EXPECT_TRUE(late);
+    EXPECT_FALSE(scope.cancelled_caught());
+  });
+}
+
+FIBER_TEST(LifecycleTest, LoopRunsInANurseryThatIsCancelled) {
+  fibers::open_nursery([](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    testing::be_strict(loop);
+    nursery.start([&](fibers::TaskStatus<void> status) { loop.main_loop(status); });
+    nursery.cancel_scope().cancel();
+    fibers::CancelScope shield({.shield = true});
+    shield.run([&] {
+      int woken = 0;
+      for (int i = 0; i < 40; ++i) {
+        loop.call_soon([&] {
+          fibers::sleep(std::chrono::seconds(1));
+          ++woken;
+        });
+      }
+      fibers::sleep(std::chrono::seconds(2));
+      EXPECT_EQ(woken, 40);
+      loop.stop();
+      loop.wait_stopped();
+    });
+  });
+}
+
+FIBER_TEST(LifecycleTest, InterruptOutOfACallbackEndsMainLoopAndKeepsTheRest) {
+  with_idle_loop([](EventLoop& loop) {
+    bool rest = false;
+    loop.call_soon([] { throw fibers::KeyboardInterrupt(); });
+    loop.call_soon([&] { rest = true; });
+    EXPECT_THROW(loop.main_loop(), fibers::KeyboardInterrupt);
+    EXPECT_FALSE(rest);
+    EXPECT_FALSE(loop.is_running());
+    run_once(loop);
+    EXPECT_TRUE(rest);
+  });
+}
+
+TEST(LifecycleTest, DeadlockOfTheMainTaskInMainLoopIsReported) {
+  fibers::testing::MockClock clock(0.0, fibers::Duration::zero());
+  EXPECT_THROW(fibers::run([] { with_idle_loop([](EventLoop& loop) { loop.main_loop(); }); },
+                           {.clock = &clock}),
+               fibers::ExceptionGroup);
+}
+
+FIBER_TEST(LifecycleTest, DestroyingARunningLoopEndsIt) {
+  fibers::open_nursery([](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    nursery.start([&](fibers::TaskStatus<void> status) { loop.main_loop(status); });
+    loop.call_soon([] { fibers::sleep_forever(); });
+    fibers::sleep(std::chrono::seconds(1));
+  });
+}
+
+FIBER_TEST(LifecycleTest, HandlesAndFuturesOutliveTheLoop) {
+  Handle handle;
+  Future<int> future;
+  with_idle_loop([&](EventLoop& loop) {
+    handle = loop.call_soon([] {});
+    future = loop.create_future<int>();
+  });
+  handle.cancel();
+  EXPECT_TRUE(handle.cancelled());
+  future.set_result(3);
+  EXPECT_EQ(future.result(), 3);
+  EXPECT_THROW(future.get_loop(), fibers::UsageError);
+}
+
+FIBER_TEST(LifecycleTest, UnboundCallbacksOfAFutureOfAClosedLoopAreRefused) {
+  Future<int> future;
+  with_idle_loop([&](EventLoop& loop) {
+    future = loop.create_future<int>();
+    future.add_done_callback([] { ADD_FAILURE(); });
+  });
+  EXPECT_NE(thrown<fibers::UsageError>([&] { future.set_result(1); }).find("closed"),
+            std::string::npos);
+  EXPECT_EQ(future.result(), 1);
+}
+
+FIBER_TEST(LifecycleTest, LoopCanBeRunAgain) {
+  with_idle_loop([](EventLoop& loop) {
+    for (int run = 0; run < 3; ++run) {
+      loop.call_soon([&] { loop.stop(); });
+      loop.main_loop();
+    }
+    EXPECT_EQ(loop.statistics().callbacks_run, 3U);
+    EXPECT_LE(loop.statistics().runners_idle, 1U);
+  });
+}
+
+}  // namespace
+}  // namespace weft::loop

@@ -1,0 +1,125 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What the tests of the loop share.
+
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/log.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/loop/event_loop.h"
+
+namespace weft::loop::testing {
+
+using namespace std::chrono_literals;  // NOLINT: for the tests only.
+
+// An error that nobody expected fails the test, instead of being logged.
+inline void be_strict(EventLoop& loop) {
+  loop.set_exception_handler([](EventLoop&, const ExceptionContext& context) {
+    ADD_FAILURE() << context.message << ": "
+                  << (context.exception ? fibers::describe_exception(context.exception) : "");
+  });
+}
+
+// Runs `body(loop)` or `body(loop, nursery)` beside a running loop, then stops that.
+template <class Body>
+void with_loop(Body&& body) {
+  fibers::open_nursery([&](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    be_strict(loop);
+    nursery.start([&](fibers::TaskStatus<void> status) { loop.main_loop(status); });
+    if constexpr (std::is_invocable_v<Body&, EventLoop&, fibers::Nursery&>) {
+      body(loop, nursery);
+    } else {
+      body(loop);
+    }
+    loop.stop();
+    loop.wait_stopped();
+  });
+}
+
+// Runs `body(loop)` beside a loop that nobody runs yet.
+template <class Body>
+void with_idle_loop(Body&& body) {
+  fibers::open_nursery([&](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    be_strict(loop);
+    body(loop);
+  });
+}
+
+// Runs the loop on the calling task for one iteration.
+inline void run_once(EventLoop& loop) {
+  loop.stop();
+  loop.main_loop();
+}
+
+// Keeps what is logged while it lives.
+class LogCapture {
+ public:
+  LogCapture()
+      : before_(fibers::set_log_sink(
+            [this](fibers::LogLevel, std::string_view message) { lines.emplace_back(message); })) {}
+  LogCapture(const LogCapture&) = delete;
+  LogCapture& operator=(const LogCapture&) = delete;
+  ~LogCapture() { fibers::set_log_sink(before_); }
+
+  std::vector<std::string> lines;
+
+ private:
+  fibers::LogSink before_;
+};
+
+// A pipe whose ends are closed at the end.
+class Pipe {
+ public:
+  Pipe() { EXPECT_EQ(::pipe(ends_.data()), 0); }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  ~Pipe() {
+    close_reader();
+    close_writer();
+  }
+  int reader() const { return ends_[0]; }
+  int writer() const { return ends_[1]; }
+  void put(char c = 'x') const { EXPECT_EQ(::write(writer(), &c, 1), 1); }
+  char take() const {
+    char c = 0;
+    EXPECT_EQ(::read(reader(), &c, 1), 1);
+    return c;
+  }
+  void close_reader() { close(ends_[0]); }
+  void close_writer() { close(ends_[1]); }
+
+ private:
+  static void close(int& fd) {
+    if (fd >= 0) ::close(std::exchange(fd, -1));
+  }
+  std::array<int, 2> ends_{-1, -1};
+};
+
+// Fails the test unless `fn` throws an E; returns its text.
+template <class E, class F>
+std::string thrown(F&& fn) {
+  try {
+    std::forward<F>(fn)();
+  } catch (const E& error) {
+    if constexpr (requires { std::string(error.what()); }) return std::string(error.what());
+    return {};
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return {};
+}
+
+}  // namespace weft::loop::testing

@@ -3,12 +3,22 @@
 //
 // Uses each component that it was given; exit status 0 when all of them work.
 #include <cstdio>
+#include <string>
 
 #include "loop/future.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
+#ifdef CONSUMER_HAS_shim
+#include "weft/loop/future.h"
+#include "weft/shim/open_loop.h"
+#endif
+#ifdef CONSUMER_HAS_curl
+#include "weft/curl/curl.h"
+#endif
 
-int main() {
+namespace {
+
+int two_tasks() {
   int sum = 0;
   weft::fibers::run([&] {
     weft::fibers::open_nursery([&](weft::fibers::Nursery& nursery) {
@@ -16,6 +26,42 @@ int main() {
       nursery.start_soon([&] { sum += 1; });
     });
   });
-  std::printf("two tasks and somebody's own loop/future.h: %d\n", sum);
-  return sum == 42 ? 0 : 1;
+  return sum;
+}
+
+#ifdef CONSUMER_HAS_shim
+int a_callback() {
+  int called = 0;
+  weft::run([&](weft::EventLoop& loop) { loop.call_soon([&] { called = 42; }); });
+  return called;
+}
+#endif
+
+#ifdef CONSUMER_HAS_curl
+// The program's own source, by libcurl and without a network.
+bool fetched_itself() {
+  weft::curl::Options options;
+  options.configure = [](CURL* easy) { curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "file"); };
+  const auto page = weft::run([&] { return weft::curl::get("file://" CONSUMER_SOURCE, options); });
+  return page.body.find("needle in this very file") != std::string::npos;
+}
+#endif
+
+}  // namespace
+
+int main() {
+  bool good = two_tasks() == 42;
+  std::printf("consumer: two tasks%s", good ? "" : " (wrong)");
+#ifdef CONSUMER_HAS_shim
+  const bool called = a_callback() == 42;
+  std::printf(", a callback%s", called ? "" : " (wrong)");
+  good = good && called;
+#endif
+#ifdef CONSUMER_HAS_curl
+  const bool fetched = fetched_itself();
+  std::printf(", a transfer%s", fetched ? "" : " (wrong)");
+  good = good && fetched;
+#endif
+  std::printf("\n");
+  return good ? 0 : 1;
 }

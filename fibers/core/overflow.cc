@@ -15,6 +15,12 @@
 
 namespace weft::fibers::detail {
 
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+
+void install_overflow_handler() {}  // The sanitizers report overflows themselves.
+
+#else
+
 namespace {
 
 constexpr std::size_t kSignalStack = 64 * 1024;
@@ -103,7 +109,6 @@ struct SignalStack {
 }  // namespace
 
 void install_overflow_handler() {
-#if !defined(WEFT_ASAN) && !defined(WEFT_TSAN)  // Those report overflows themselves.
   static thread_local const SignalStack signal_stack;
   static_cast<void>(signal_stack);
   static std::once_flag once;
@@ -113,7 +118,8 @@ void install_overflow_handler() {
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     ::sigaction(SIGSEGV, &action, &g_before);
   });
-#endif
 }
+
+#endif
 
 }  // namespace weft::fibers::detail

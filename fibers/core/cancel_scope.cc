@@ -30,13 +30,15 @@ std::shared_ptr<const CancelReason> deadline_reason() {
 }
 
 [[gnu::cold]] void report_swallowed(const TaskBlock& task) {
-  log(LogLevel::kWarning,
-      "task '" + std::string(task.name()) +
-          "' swallowed a Cancelled: something inside a cancelled scope caught it and did not throw it "
-          "on; catch (...) blocks have to rethrow what they do not know");
+  log(LogLevel::kWarning, "task '" + std::string(task.name()) +
+                              "' swallowed a Cancelled: something inside a cancelled scope caught "
+                              "it and did not throw it "
+                              "on; catch (...) blocks have to rethrow what they do not know");
 }
 
-bool is_cancelled(const std::exception_ptr& error) { return holds<Cancelled>(error); }
+bool is_cancelled(const std::exception_ptr& error) {
+  return holds<Cancelled>(error);
+}
 
 }  // namespace
 
@@ -79,8 +81,7 @@ void CancelScope::enter() {
   const unsigned uncaught = task.uncaught(scheduler);
   status_.entered_by = &task;
   status_.entry_uncaught = uncaught;
-  status_.unwind_shield =
-      uncaught > (outer.entered_by == &task ? outer.entry_uncaught : 0U);
+  status_.unwind_shield = uncaught > (outer.entered_by == &task ? outer.entry_uncaught : 0U);
   detail::link_status(status_, &outer);
   detail::unlink_task(task);
   detail::link_task(task, status_);
@@ -112,13 +113,13 @@ void CancelScope::close_status() {
 }
 
 bool CancelScope::absorbs() const {
-  return status_.effectively_cancelled &&
-         !(status_.parent != nullptr && status_.sees_parent() &&
-           status_.parent->effectively_cancelled);
+  return status_.effectively_cancelled && !(status_.parent != nullptr && status_.sees_parent() &&
+                                            status_.parent->effectively_cancelled);
 }
 
 void CancelScope::leave() {
-  if (status_.delivered) [[unlikely]] report_swallowed(*status_.entered_by);
+  if (status_.delivered) [[unlikely]]
+    report_swallowed(*status_.entered_by);
   close_status();
 }
 
@@ -208,8 +209,9 @@ void CancelScope::set_deadline(Instant deadline) {
 
 Duration CancelScope::relative_deadline() const {
   if (!entered_) {
-    WEFT_REQUIRE(is_relative_ || timer_.when == kForever,
-                 "this scope's deadline is absolute and it has not been entered; ask for deadline()");
+    WEFT_REQUIRE(
+        is_relative_ || timer_.when == kForever,
+        "this scope's deadline is absolute and it has not been entered; ask for deadline()");
     return relative_;
   }
   return timer_.when == kForever ? Duration::max() : timer_.when - current_time();

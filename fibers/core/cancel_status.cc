@@ -49,8 +49,8 @@ namespace {
 
 // Brings one status up to date. True if it changed, so that what is below has to follow.
 bool refresh(CancelStatus& status) {
-  const bool from_parent = status.parent != nullptr && status.sees_parent() &&
-                           status.parent->effectively_cancelled;
+  const bool from_parent =
+      status.parent != nullptr && status.sees_parent() && status.parent->effectively_cancelled;
   const bool cancelled = status.cancel_called || from_parent;
   if (cancelled == status.effectively_cancelled) return false;
   status.effectively_cancelled = cancelled;

@@ -4,8 +4,8 @@
 // The tree of cancel statuses: which scopes cover which tasks, and who is effectively cancelled.
 //
 // A status is effectively cancelled when its scope was cancelled, or when the one above is and no
-// shield is between. The flag is kept up to date when something changes, which is rare, so that each
-// wait has one flag to look at.
+// shield is between. The flag is kept up to date when something changes, which is rare, so that
+// each wait has one flag to look at.
 
 #pragma once
 
@@ -44,7 +44,8 @@ void unlink_status(CancelStatus& status);
 void link_task(TaskBlock& task, CancelStatus& status);
 void unlink_task(TaskBlock& task);
 
-// Brings `status` and everything below it up to date, and delivers to waiting tasks what became due.
+// Brings `status` and everything below it up to date, and delivers to waiting tasks what became
+// due.
 void recalculate(CancelStatus& status);
 
 // Marks the scope as cancelled for that reason and delivers. Does nothing the second time.

@@ -7,9 +7,15 @@
 
 namespace weft::fibers {
 
-std::string_view Cancelled::source() const { return reason_->source; }
-std::string_view Cancelled::reason() const { return reason_->reason; }
-std::string_view Cancelled::source_task() const { return reason_->source_task; }
+std::string_view Cancelled::source() const {
+  return reason_->source;
+}
+std::string_view Cancelled::reason() const {
+  return reason_->reason;
+}
+std::string_view Cancelled::source_task() const {
+  return reason_->source_task;
+}
 
 std::string Cancelled::what() const {
   std::string text = "cancelled due to ";

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Checks that stay on in release builds. The caller's mistake is WEFT_REQUIRE and throws UsageError;
-// ours is WEFT_ASSERT and ends the process, with the state and a request to report it.
+// Checks that stay on in release builds. The caller's mistake is WEFT_REQUIRE and throws
+// UsageError; ours is WEFT_ASSERT and ends the process, with the state and a request to report it.
 
 #pragma once
 
@@ -17,14 +17,14 @@ namespace weft::fibers::detail {
 
 }  // namespace weft::fibers::detail
 
-#define WEFT_REQUIRE(condition, what)                                        \
-  do {                                                                       \
-    if (!(condition)) [[unlikely]]                                           \
-      ::weft::fibers::detail::throw_usage_error(what);                       \
+#define WEFT_REQUIRE(condition, what)                  \
+  do {                                                 \
+    if (!(condition)) [[unlikely]]                     \
+      ::weft::fibers::detail::throw_usage_error(what); \
   } while (false)
 
-#define WEFT_ASSERT(condition)                                                          \
-  do {                                                                                  \
-    if (!(condition)) [[unlikely]]                                                      \
-      ::weft::fibers::detail::broken_invariant(#condition, __FILE__, __LINE__);         \
+#define WEFT_ASSERT(condition)                                                  \
+  do {                                                                          \
+    if (!(condition)) [[unlikely]]                                              \
+      ::weft::fibers::detail::broken_invariant(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // The outstanding deadlines of a run. Arming and disarming cost the same few nanoseconds whether
-// there are ten or a million, because most deadlines are disarmed without ever firing: they are kept
-// unsorted in buckets, by the highest bit in which they differ from the last time looked at, and
-// sorted only when they are due. (A radix heap with removal.)
+// there are ten or a million, because most deadlines are disarmed without ever firing: they are
+// kept unsorted in buckets, by the highest bit in which they differ from the last time looked at,
+// and sorted only when they are due. (A radix heap with removal.)
 
 #pragma once
 
@@ -24,14 +24,16 @@ class Deadlines {
   void disarm(DeadlineNode& node) noexcept;
 
   std::size_t size() const { return size_; }
-  // No deadline is earlier than this; kForever if there is none. Exact when it is near: a caller that
-  // sleeps until then and calls expire() gets closer each time, and after at most 64 times is there.
+  // No deadline is earlier than this; kForever if there is none. Exact when it is near: a caller
+  // that sleeps until then and calls expire() gets closer each time, and after at most 64 times is
+  // there.
   Instant lower_bound() const;
   // The earliest one, exactly. Looks at the nodes of one bucket.
   Instant earliest() const;
 
-  // Disarms every node that is due at `now`, and calls their `fire`, in the order of their deadlines
-  // and, among equals, of their arming. A `fire` may arm and disarm others. Returns how many.
+  // Disarms every node that is due at `now`, and calls their `fire`, in the order of their
+  // deadlines and, among equals, of their arming. A `fire` may arm and disarm others. Returns how
+  // many.
   std::size_t expire(Instant now);
 
  private:
@@ -44,8 +46,8 @@ class Deadlines {
 
   std::array<DeadlineNode*, kBuckets> buckets_{};
   DeadlineNode* due_ = nullptr;  // Being fired by expire().
-  std::uint64_t occupied_ = 0;  // Bit b - 1 for bucket b > 0.
-  std::uint64_t last_ = 0;      // Every armed node's time is >= this, unless it is in bucket 0.
+  std::uint64_t occupied_ = 0;   // Bit b - 1 for bucket b > 0.
+  std::uint64_t last_ = 0;       // Every armed node's time is >= this, unless it is in bucket 0.
   std::uint64_t next_order_ = 0;
   std::size_t size_ = 0;
 };

@@ -19,7 +19,8 @@ using detail::TaskBlock;
 std::string seconds_text(Duration d) {
   std::array<char, 32> text;
   const double s = std::chrono::duration<double>(d).count();
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), s, std::chars_format::general, 4);
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), s, std::chars_format::general, 4);
   return std::string(text.data(), end.ptr) + "s";
 }
 
@@ -43,7 +44,8 @@ class TreeWriter {
       text_ += item.indent + (item.last ? "└─ " : "├─ ");
       const std::string below = item.indent + (item.last ? "   " : "│  ");
       if (item.nursery != nullptr) {
-        text_ += "nursery at " + place(NurseryAccess::site(*item.nursery)) + cancelled(*item.nursery) + "\n";
+        text_ += "nursery at " + place(NurseryAccess::site(*item.nursery)) +
+                 cancelled(*item.nursery) + "\n";
         push_tasks(*item.nursery, below);
       } else {
         text_ += describe(*item.task) + "\n";
@@ -69,7 +71,8 @@ class TreeWriter {
   }
 
   void push_tasks(Nursery& nursery, const std::string& indent) {
-    for (const TaskBlock* t = NurseryAccess::first_child(nursery); t != nullptr; t = t->next_in_nursery) {
+    for (const TaskBlock* t = NurseryAccess::first_child(nursery); t != nullptr;
+         t = t->next_in_nursery) {
       todo_.push_back({indent, t == NurseryAccess::first_child(nursery), nullptr, t});
     }
   }
@@ -77,10 +80,18 @@ class TreeWriter {
   std::string describe(const TaskBlock& task) const {
     std::string line(task.name());
     switch (task.state) {
-      case TaskState::kReady: line += "  ready"; break;
-      case TaskState::kRunning: line += "  running"; break;
-      case TaskState::kWaiting: line += "  waiting for " + task.waiting_for(); break;
-      case TaskState::kDone: line += "  done"; break;
+      case TaskState::kReady:
+        line += "  ready";
+        break;
+      case TaskState::kRunning:
+        line += "  running";
+        break;
+      case TaskState::kWaiting:
+        line += "  waiting for " + task.waiting_for();
+        break;
+      case TaskState::kDone:
+        line += "  done";
+        break;
     }
     return line + deadline(task) + "  started at " + place(task.site);
   }

@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
-std::uint64_t pack(std::uint64_t changes, std::uint32_t index) { return changes << 32 | index; }
+std::uint64_t pack(std::uint64_t changes, std::uint32_t index) {
+  return changes << 32 | index;
+}
 
 }  // namespace
 
@@ -71,9 +73,13 @@ EntrySlot* EntryQueue::take_all() noexcept {
   return oldest;
 }
 
-void EntryQueue::close() noexcept { remaining_ = head_.exchange(&closed_); }
+void EntryQueue::close() noexcept {
+  remaining_ = head_.exchange(&closed_);
+}
 
-EntrySlot* take_entry_slot(EntryQueue& queue) { return queue.take_slot(); }
+EntrySlot* take_entry_slot(EntryQueue& queue) {
+  return queue.take_slot();
+}
 
 void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&)) {
   if (queue.submit(slot)) return;
@@ -86,6 +92,8 @@ void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&
 
 namespace weft::fibers {
 
-Token current_token() { return Token(detail::current_scheduler().entries()); }
+Token current_token() {
+  return Token(detail::current_scheduler().entries());
+}
 
 }  // namespace weft::fibers

@@ -27,7 +27,9 @@ constexpr std::array<std::uint32_t, 2> kWakes{EPOLLIN | EPOLLRDHUP | EPOLLPRI | 
                                               EPOLLOUT | EPOLLERR | EPOLLHUP};
 constexpr std::array<const char*, 2> kWaitNames{"readable fd", "writable fd"};
 
-std::size_t index_of(FdDirection direction) { return static_cast<std::size_t>(direction); }
+std::size_t index_of(FdDirection direction) {
+  return static_cast<std::size_t>(direction);
+}
 
 [[noreturn]] void throw_errno(int error, const char* what, int fd) {
   throw std::system_error(error, std::generic_category(),
@@ -44,7 +46,9 @@ IoManager::IoManager(int wakeup_fd) : epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) 
   ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event);
 }
 
-IoManager::~IoManager() { ::close(epoll_fd_); }
+IoManager::~IoManager() {
+  ::close(epoll_fd_);
+}
 
 std::size_t IoManager::poll(Duration timeout) {
   std::array<epoll_event, 128> events;

@@ -36,7 +36,9 @@ bool visit_group(const std::exception_ptr& error, Visit&& visit) {
   }
 }
 
-bool is_std_exception(const std::exception_ptr& error) { return holds<std::exception>(error); }
+bool is_std_exception(const std::exception_ptr& error) {
+  return holds<std::exception>(error);
+}
 
 }  // namespace
 
@@ -65,7 +67,9 @@ BaseExceptionGroup::State::~State() {
   }
 }
 
-void BaseExceptionGroup::add_note(std::string note) { notes_.push_back(std::move(note)); }
+void BaseExceptionGroup::add_note(std::string note) {
+  notes_.push_back(std::move(note));
+}
 
 std::exception_ptr make_exception_group(std::string message,
                                         std::vector<std::exception_ptr> exceptions) {

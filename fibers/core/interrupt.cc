@@ -21,7 +21,9 @@ void on_interrupt(int /*signal*/) {
   if (Scheduler* scheduler = g_interrupted.load()) scheduler->request_interrupt();
 }
 
-bool on_main_thread() { return ::syscall(SYS_gettid) == ::getpid(); }
+bool on_main_thread() {
+  return ::syscall(SYS_gettid) == ::getpid();
+}
 
 bool is_ours(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == &on_interrupt;

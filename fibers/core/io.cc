@@ -16,9 +16,15 @@ namespace weft::fibers {
 
 using detail::IoManager;
 
-void wait_readable(int fd) { detail::scheduler_of_task().io().wait(fd, FdDirection::kRead); }
-void wait_writable(int fd) { detail::scheduler_of_task().io().wait(fd, FdDirection::kWrite); }
-void notify_closing(int fd) { detail::current_scheduler().io().notify_closing(fd); }
+void wait_readable(int fd) {
+  detail::scheduler_of_task().io().wait(fd, FdDirection::kRead);
+}
+void wait_writable(int fd) {
+  detail::scheduler_of_task().io().wait(fd, FdDirection::kWrite);
+}
+void notify_closing(int fd) {
+  detail::current_scheduler().io().notify_closing(fd);
+}
 
 void FdWatch::arm(int fd, FdDirection direction, void (*on_ready)(void*), void* context) {
   disarm();

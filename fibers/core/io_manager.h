@@ -29,9 +29,9 @@ struct FdEntry {
   // Told to epoll with each registration. An event that carries an older one was meant for a
   // descriptor that is gone, even if its number is back.
   std::uint32_t generation = 0;
-  std::uint32_t armed = 0;   // The events epoll has been told and not yet fired once for.
-  bool registered = false;   // As far as we know: the owner may have closed it behind our back.
-  bool owned = false;        // By an OwnedFd: edge-triggered, both directions, for good.
+  std::uint32_t armed = 0;  // The events epoll has been told and not yet fired once for.
+  bool registered = false;  // As far as we know: the owner may have closed it behind our back.
+  bool owned = false;       // By an OwnedFd: edge-triggered, both directions, for good.
   TaskBlock* waiting[2] = {nullptr, nullptr};  // By FdDirection.
   FdWatch* watch[2] = {nullptr, nullptr};
 };

@@ -25,7 +25,9 @@ void write_line(LogLevel level, std::string_view message) {
 
 }  // namespace
 
-LogSink set_log_sink(LogSink next) { return std::exchange(sink(), std::move(next)); }
+LogSink set_log_sink(LogSink next) {
+  return std::exchange(sink(), std::move(next));
+}
 
 void log(LogLevel level, std::string_view message) {
   if (sink()) {

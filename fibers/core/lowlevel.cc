@@ -32,7 +32,8 @@ namespace {
 
 // After a checkpoint of a task that is cancelled, or while some interrupt is pending.
 [[gnu::cold, gnu::noinline]] void throw_if_due(Scheduler& scheduler, TaskBlock& task) {
-  if (auto interrupt = scheduler.take_interrupt(task)) throw_cancellation(task, std::move(interrupt));
+  if (auto interrupt = scheduler.take_interrupt(task))
+    throw_cancellation(task, std::move(interrupt));
   if (detail::cancellation_due(task, task.uncaught(scheduler))) {
     throw_cancellation(task, task.cancel_status->reason);
   }
@@ -64,11 +65,12 @@ class HeldBackWarning : private detail::DeadlineNode {
   }
   void warn() {
     if (detail::cancellation_held_back(task_, task_.uncaught(*task_.scheduler))) {
-      log(LogLevel::kWarning,
-          "task '" + std::string(task_.name()) + "' has been cancelled, but has waited for '" +
-              task_.waiting_for() +
-              "' for over 5 s while unwinding, where it cannot be cancelled; give waits in destructors "
-              "a deadline of their own");
+      log(LogLevel::kWarning, "task '" + std::string(task_.name()) +
+                                  "' has been cancelled, but has waited for '" +
+                                  task_.waiting_for() +
+                                  "' for over 5 s while unwinding, where it cannot be cancelled; "
+                                  "give waits in destructors "
+                                  "a deadline of their own");
     }
     arm();
   }
@@ -113,17 +115,20 @@ void wait_rescheduled(AbortThunk abort, void* context, WaitingFor waiting_for) {
   ++me.counts.cancel_points;
   me.abort = abort;
   me.abort_context = context;
-  if (me.watched) [[unlikely]] scheduler.before_suspend(me, waiting_for);
+  if (me.watched) [[unlikely]]
+    scheduler.before_suspend(me, waiting_for);
   me.wait_info = waiting_for;
   me.wake = Wake::kValue;
   me.state = TaskState::kWaiting;
-  if (may_be_cancelled(scheduler, me)) [[unlikely]] attempt_delivery(me);
+  if (may_be_cancelled(scheduler, me)) [[unlikely]]
+    attempt_delivery(me);
   if (scheduler.uncaught() > 0) [[unlikely]] {
     suspend_while_unwinding(scheduler, me);
   } else {
     scheduler.suspend(me);
   }
-  if (me.wake != Wake::kValue) [[unlikely]] throw_wake(me);
+  if (me.wake != Wake::kValue) [[unlikely]]
+    throw_wake(me);
 }
 
 void set_wait_slot(void* slot, const void* type) {
@@ -134,8 +139,9 @@ void set_wait_slot(void* slot, const void* type) {
 
 void* take_wait_slot(Task& task, const void* type) {
   TaskBlock& block = block_of(task);
-  WEFT_REQUIRE(block.wait_slot != nullptr && block.wait_type == type,
-               "reschedule() with a value of another type than the task's wait_task_rescheduled<T>");
+  WEFT_REQUIRE(
+      block.wait_slot != nullptr && block.wait_type == type,
+      "reschedule() with a value of another type than the task's wait_task_rescheduled<T>");
   return std::exchange(block.wait_slot, nullptr);
 }
 
@@ -168,19 +174,21 @@ void checkpoint() {
   TaskBlock& me = *scheduler.running();
   ++me.counts.schedule_points;
   ++me.counts.cancel_points;
-  if (me.watched) [[unlikely]] scheduler.before_suspend(me, {"checkpoint"});
+  if (me.watched) [[unlikely]]
+    scheduler.before_suspend(me, {"checkpoint"});
   scheduler.make_ready(me);
   scheduler.suspend(me);
-  if (may_be_cancelled(scheduler, me)) [[unlikely]] throw_if_due(scheduler, me);
+  if (may_be_cancelled(scheduler, me)) [[unlikely]]
+    throw_if_due(scheduler, me);
 }
 
 void checkpoint_if_cancelled() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.cancel_points;
-  if (!may_be_cancelled(scheduler, me)) [[likely]] return;
-  if (!scheduler.interrupt_pending(me) &&
-      !detail::cancellation_due(me, me.uncaught(scheduler))) {
+  if (!may_be_cancelled(scheduler, me)) [[likely]]
+    return;
+  if (!scheduler.interrupt_pending(me) && !detail::cancellation_due(me, me.uncaught(scheduler))) {
     return;
   }
   cancel_shielded_checkpoint();
@@ -191,7 +199,8 @@ void cancel_shielded_checkpoint() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.schedule_points;
-  if (me.watched) [[unlikely]] scheduler.before_suspend(me, {"checkpoint"});
+  if (me.watched) [[unlikely]]
+    scheduler.before_suspend(me, {"checkpoint"});
   scheduler.make_ready(me);
   scheduler.suspend(me);
 }
@@ -219,7 +228,9 @@ ParkHook* set_park_hook(ParkHook* hook) {
   return before;
 }
 
-CheckpointCounts checkpoint_counts() { return detail::scheduler_of_task().running()->counts; }
+CheckpointCounts checkpoint_counts() {
+  return detail::scheduler_of_task().running()->counts;
+}
 
 NoSuspend::NoSuspend(const char* where) {
   TaskBlock& me = *detail::scheduler_of_task().running();

@@ -24,7 +24,8 @@ void link_child(TaskBlock*& first, TaskBlock& child) {
 }
 
 void unlink_child(TaskBlock*& first, TaskBlock& child) {
-  if (child.next_in_nursery != nullptr) child.next_in_nursery->prev_in_nursery = child.prev_in_nursery;
+  if (child.next_in_nursery != nullptr)
+    child.next_in_nursery->prev_in_nursery = child.prev_in_nursery;
   if (child.prev_in_nursery != nullptr) {
     child.prev_in_nursery->next_in_nursery = child.next_in_nursery;
   } else {
@@ -45,7 +46,9 @@ Nursery::~Nursery() {
   if (!closed_) parent_->innermost_nursery = next_of_parent_;
 }
 
-Task& Nursery::parent_task() const { return *parent_; }
+Task& Nursery::parent_task() const {
+  return *parent_;
+}
 
 std::vector<Task*> Nursery::child_tasks() const {
   std::vector<Task*> tasks;
@@ -153,8 +156,9 @@ Spawning begin_spawn(Nursery& nursery, const ClosureType& type, const TaskOption
                      std::source_location site) {
   Scheduler& scheduler = current_scheduler();
   TaskBlock& parent = block_of(nursery.parent_task());
-  WEFT_REQUIRE(parent.scheduler == &scheduler,
-               "a task can be started only from the thread of its nursery; use Token::run_sync_soon");
+  WEFT_REQUIRE(
+      parent.scheduler == &scheduler,
+      "a task can be started only from the thread of its nursery; use Token::run_sync_soon");
   NurseryAccess::require_open(nursery);
   TaskBlock* task = scheduler.create_task(type, options, site);
   return {task, task->closure};
@@ -174,9 +178,13 @@ TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery) {
 StartHandshake::StartHandshake(Nursery& target, std::source_location site)
     : target_(target), hidden_((target.begin_start(), site)) {}
 
-StartHandshake::~StartHandshake() { target_.end_start(); }
+StartHandshake::~StartHandshake() {
+  target_.end_start();
+}
 
-void StartHandshake::adopt(TaskBlock* task) { task->eventual_parent = &target_; }
+void StartHandshake::adopt(TaskBlock* task) {
+  task->eventual_parent = &target_;
+}
 
 // Nothing moves if the caller of start() has been cancelled: the child will notice and end there.
 void StartHandshake::started() {

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// The tasks that can run, in the order in which they became ready. A ring of pointers and not a list
-// through the blocks: it tells which tasks come next without touching them, so that they can be
-// fetched ahead. With 10,000 tasks in shuffled order that is 6 times as fast a switch.
+// The tasks that can run, in the order in which they became ready. A ring of pointers and not a
+// list through the blocks: it tells which tasks come next without touching them, so that they can
+// be fetched ahead. With 10,000 tasks in shuffled order that is 6 times as fast a switch.
 
 #pragma once
 

@@ -84,8 +84,8 @@ class Run {
     try {
       std::rethrow_exception(cause);
     } catch (...) {
-      std::throw_with_nested(InternalError("a system task, or a call from outside the run, failed: " +
-                                           describe_exception(cause)));
+      std::throw_with_nested(InternalError(
+          "a system task, or a call from outside the run, failed: " + describe_exception(cause)));
     }
   }
 
@@ -126,10 +126,20 @@ void Scheduler::finish_entries() {
 
 }  // namespace detail
 
-RunStatistics current_statistics() { return detail::current_scheduler().statistics(); }
-StackStatistics stack_statistics() { return detail::thread_stack_pool().statistics(); }
-void trim_stacks() { detail::thread_stack_pool().trim(0); }
-Instant current_time() { return detail::current_scheduler().now(); }
-Instant RunClock::now() { return current_time(); }
+RunStatistics current_statistics() {
+  return detail::current_scheduler().statistics();
+}
+StackStatistics stack_statistics() {
+  return detail::thread_stack_pool().statistics();
+}
+void trim_stacks() {
+  detail::thread_stack_pool().trim(0);
+}
+Instant current_time() {
+  return detail::current_scheduler().now();
+}
+Instant RunClock::now() {
+  return current_time();
+}
 
 }  // namespace weft::fibers

@@ -54,9 +54,10 @@ class Scheduler {
   // The running task; null on the scheduler's own stack.
   TaskBlock* running() const { return running_; }
   TaskBlock& running_task() const {
-    WEFT_REQUIRE(running_ != nullptr,
-                 "this has to be called from a task, not from a callback of the scheduler (a token's "
-                 "call, an abort function, an FdWatch)");
+    WEFT_REQUIRE(
+        running_ != nullptr,
+        "this has to be called from a task, not from a callback of the scheduler (a token's "
+        "call, an abort function, an FdWatch)");
     return *running_;
   }
   // std::uncaught_exceptions(), without the call.
@@ -109,12 +110,15 @@ class Scheduler {
 
   // If one is pending for `task`: takes it.
   std::shared_ptr<const CancelReason> take_interrupt(const TaskBlock& task) {
-    return &task == main_task && interrupt_ != nullptr ? std::exchange(interrupt_, nullptr) : nullptr;
+    return &task == main_task && interrupt_ != nullptr ? std::exchange(interrupt_, nullptr)
+                                                       : nullptr;
   }
   bool interrupt_pending(const TaskBlock& task) const {
     return &task == main_task && interrupt_ != nullptr;
   }
-  std::shared_ptr<const CancelReason> take_interrupt() { return std::exchange(interrupt_, nullptr); }
+  std::shared_ptr<const CancelReason> take_interrupt() {
+    return std::exchange(interrupt_, nullptr);
+  }
   // Any thread, and the signal handler.
   void request_interrupt() noexcept;
 

@@ -52,7 +52,8 @@ StackPool::~StackPool() {
 }
 
 StackPool::SizeClass& StackPool::class_for(std::size_t size) {
-  WEFT_REQUIRE(size <= kLargest, "a task's stack may have 1 GiB at most; check TaskOptions::stack_size");
+  WEFT_REQUIRE(size <= kLargest,
+               "a task's stack may have 1 GiB at most; check TaskOptions::stack_size");
   const std::size_t rounded = std::bit_ceil(std::max(size, kSmallest));
   for (SizeClass& c : classes_) {
     if (c.size == rounded) return c;
@@ -65,7 +66,8 @@ StackPool::SizeClass& StackPool::class_for(std::size_t size) {
 
 Stack StackPool::take(std::size_t size) {
   // Nearly every program uses one size: the first class is looked at without a search.
-  SizeClass& c = !classes_.empty() && classes_.front().size == size ? classes_.front() : class_for(size);
+  SizeClass& c =
+      !classes_.empty() && classes_.front().size == size ? classes_.front() : class_for(size);
   if (c.free == nullptr) return carve(c);
   std::byte* top = c.free;
   c.free = link_of(top);
@@ -150,7 +152,8 @@ std::size_t stack_high_water(const Stack& stack) {
   const std::size_t pages = static_cast<std::size_t>(stack.top() - low) / kPageSize;
   std::vector<unsigned char> resident(pages);
   if (::mincore(low, pages * kPageSize, resident.data()) != 0) return 0;
-  const auto first = std::find_if(resident.begin(), resident.end(), [](unsigned char c) { return c & 1; });
+  const auto first =
+      std::find_if(resident.begin(), resident.end(), [](unsigned char c) { return c & 1; });
   return static_cast<std::size_t>(resident.end() - first) * kPageSize;
 }
 

@@ -48,13 +48,13 @@ class StackPool {
   // A stack in the pool keeps its link in its own top word, which is warm.
   struct SizeClass {
     std::size_t size = 0;
-    std::byte* free = nullptr;       // Tops, linked.
+    std::byte* free = nullptr;  // Tops, linked.
     std::size_t free_count = 0;
     std::size_t in_use = 0;
-    std::size_t trimmed = 0;         // At the far end of `free`: already without memory.
-    std::byte* fresh = nullptr;      // Never used: [fresh, fresh_end) of the newest arena.
+    std::size_t trimmed = 0;     // At the far end of `free`: already without memory.
+    std::byte* fresh = nullptr;  // Never used: [fresh, fresh_end) of the newest arena.
     std::byte* fresh_end = nullptr;
-    std::size_t next_arena = 0;      // In stacks.
+    std::size_t next_arena = 0;  // In stacks.
   };
   struct Arena {
     std::byte* begin;

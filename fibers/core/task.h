@@ -51,9 +51,9 @@ class TaskBlock final : public Task {
 
   // --- The present wait. ---
   WaitingFor wait_info;
-  void* wait_slot = nullptr;       // Where a value goes that reschedule<T> delivers,
+  void* wait_slot = nullptr;        // Where a value goes that reschedule<T> delivers,
   const void* wait_type = nullptr;  // and its type.
-  std::exception_ptr wake_error;                      // For kError.
+  std::exception_ptr wake_error;    // For kError.
   std::shared_ptr<const CancelReason> cancel_reason;  // For kCancelled.
 
   // --- Fixed at birth. ---
@@ -77,7 +77,11 @@ class TaskBlock final : public Task {
   unsigned uncaught(const Scheduler& s) const;
 };
 
-inline TaskBlock& block_of(Task& task) { return static_cast<TaskBlock&>(task); }
-inline const TaskBlock& block_of(const Task& task) { return static_cast<const TaskBlock&>(task); }
+inline TaskBlock& block_of(Task& task) {
+  return static_cast<TaskBlock&>(task);
+}
+inline const TaskBlock& block_of(const Task& task) {
+  return static_cast<const TaskBlock&>(task);
+}
 
 }  // namespace weft::fibers::detail

@@ -37,14 +37,13 @@ void sleep_in(const CancelScopeOptions& deadline) {
 void sleep_until(Instant deadline) {
   if (deadline == kForever) sleep_forever();
   if (deadline <= current_time()) return checkpoint();
-  Sleep sleep{.scope = CancelScope({.deadline = deadline}), .task = current_task()};
-  sleep.scope.run([&] {
-    wait_task_rescheduled([&](const RaiseCancel&) { return sleep.abort(); }, {.what = "sleep"});
-  });
+  sleep_in({.deadline = deadline});
 }
 
 void sleep(Duration length) {
-  sleep_until(later(current_time(), detail::checked_timeout(length)));
+  if (length == Duration::max()) sleep_forever();
+  if (length == Duration::zero()) return checkpoint();
+  sleep_in({.relative_deadline = detail::checked_timeout(length)});
 }
 
 void sleep_forever() {

@@ -8,10 +8,10 @@
 //   if (scope.cancelled_caught()) ...
 //
 // Everything that runs inside, down to the tasks of nurseries opened there, is covered. When the
-// scope is cancelled, by cancel() or by its deadline, every wait inside it throws Cancelled, and goes
-// on doing so; the scope swallows that exception at its end. A scope is a closure and not a guard
-// because a destructor can neither swallow an exception nor wait. See timeouts.h for the short forms.
-// (Trio: CancelScope.)
+// scope is cancelled, by cancel() or by its deadline, every wait inside it throws Cancelled, and
+// goes on doing so; the scope swallows that exception at its end. A scope is a closure and not a
+// guard because a destructor can neither swallow an exception nor wait. See timeouts.h for the
+// short forms. (Trio: CancelScope.)
 
 #pragma once
 
@@ -39,8 +39,8 @@ struct CancelScopeOptions {
 template <class R>
 using ScopeResult = std::conditional_t<std::is_void_v<R>, bool, std::optional<std::decay_t<R>>>;
 
-// A resource: neither copied nor moved. Good for one run() only. May be cancelled, shielded or given
-// another deadline before, during and after, from any task of the run.
+// A resource: neither copied nor moved. Good for one run() only. May be cancelled, shielded or
+// given another deadline before, during and after, from any task of the run.
 class CancelScope {
  public:
   explicit CancelScope(const CancelScopeOptions& options = {});
@@ -110,9 +110,10 @@ class CancelScope {
 };
 
 namespace detail {
-// Called in a handler: closes `leave_with`'s way for the exception being handled. True if swallowed,
-// else throws what is left.
-bool swallow_current(CancelScope& scope, std::exception_ptr (CancelScope::*leave)(std::exception_ptr));
+// Called in a handler: closes `leave_with`'s way for the exception being handled. True if
+// swallowed, else throws what is left.
+bool swallow_current(CancelScope& scope,
+                     std::exception_ptr (CancelScope::*leave)(std::exception_ptr));
 }  // namespace detail
 
 template <class F>

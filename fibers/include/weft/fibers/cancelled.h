@@ -15,9 +15,9 @@ namespace weft::fibers {
 class RaiseCancel;
 struct CancelReason;
 
-// Raised by a wait inside a cancelled scope, and only by the runtime. Let it pass: the scope that was
-// cancelled catches it. Cancellation is level-triggered: who swallows a Cancelled gets another at
-// the next wait, and a warning naming the task when the scope closes. (Trio: trio.Cancelled.)
+// Raised by a wait inside a cancelled scope, and only by the runtime. Let it pass: the scope that
+// was cancelled catches it. Cancellation is level-triggered: who swallows a Cancelled gets another
+// at the next wait, and a warning naming the task when the scope closes. (Trio: trio.Cancelled.)
 class Cancelled {
  public:
   // "deadline", "explicit", "nursery", "shutdown" or "unknown".

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// The exceptions of weft that report an error, under Trio's names. The ones that steer control flow,
-// Cancelled and KeyboardInterrupt, are in cancelled.h.
+// The exceptions of weft that report an error, under Trio's names. The ones that steer control
+// flow, Cancelled and KeyboardInterrupt, are in cancelled.h.
 
 #pragma once
 
@@ -64,10 +64,10 @@ class TooSlowError : public std::runtime_error {
   TooSlowError() : std::runtime_error("the time is up") {}
 };
 
-// Nothing in this run can ever happen again: every task waits and no deadline is set. The text holds
-// the task tree. Raised in the main task, only in runs whose clock jumps (testing::MockClock):
-// elsewhere the world may still act. While a descriptor is waited for, or somebody holds a Token, it
-// may here too, and the run waits ten seconds of real time first.
+// Nothing in this run can ever happen again: every task waits and no deadline is set. The text
+// holds the task tree. Raised in the main task, only in runs whose clock jumps
+// (testing::MockClock): elsewhere the world may still act. While a descriptor is waited for, or
+// somebody holds a Token, it may here too, and the run waits ten seconds of real time first.
 class DeadlockError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };

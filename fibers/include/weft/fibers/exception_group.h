@@ -4,8 +4,8 @@
 // Several errors at once. A nursery throws one group with everything that went wrong in it; nothing
 // is dropped. The semantics are those of Python's exceptiongroup.
 //
-// Like in Python there are two types: an ExceptionGroup holds only derivatives of std::exception and
-// is one itself; a BaseExceptionGroup may also hold Cancelled or KeyboardInterrupt and passes a
+// Like in Python there are two types: an ExceptionGroup holds only derivatives of std::exception
+// and is one itself; a BaseExceptionGroup may also hold Cancelled or KeyboardInterrupt and passes a
 // `catch (const std::exception&)`. `catch (const BaseExceptionGroup&)` catches both.
 
 #pragma once
@@ -99,8 +99,9 @@ namespace detail {
 void dispatch_to_handlers(std::exception_ptr error, const std::vector<CatchHandler>& handlers);
 }
 
-// Python's `except*`: runs `body`; each handler in turn gets what it matches of the error as a group
-// (a lone error is wrapped in one); the rest, and what handlers throw, leaves catch_ as one group.
+// Python's `except*`: runs `body`; each handler in turn gets what it matches of the error as a
+// group (a lone error is wrapped in one); the rest, and what handlers throw, leaves catch_ as one
+// group.
 //
 // Blocks: only if the body or a handler does.
 // Cancel: does not catch Cancelled unless a handler asks for it.

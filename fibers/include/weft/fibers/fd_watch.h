@@ -12,9 +12,9 @@ namespace weft::fibers {
 
 enum class FdDirection : std::uint8_t { kRead, kWrite };
 
-// Level-triggered: `on_ready` is called at every poll as long as the descriptor is ready. It runs on
-// the scheduler's own stack, outside any task: it must not wait or throw, and should only mark what
-// is to be done. A resource: lives where it is, watches while armed; both directions of one
+// Level-triggered: `on_ready` is called at every poll as long as the descriptor is ready. It runs
+// on the scheduler's own stack, outside any task: it must not wait or throw, and should only mark
+// what is to be done. A resource: lives where it is, watches while armed; both directions of one
 // descriptor may be watched, each by one. Closing the descriptor ends the readiness, but not the
 // watch: disarm first.
 class FdWatch {
@@ -25,8 +25,8 @@ class FdWatch {
   ~FdWatch() { disarm(); }
 
   // Takes effect at once. Arming again, also for the same descriptor, registers it anew: do that
-  // when a library may have closed and reopened it. Throws BusyResourceError if somebody else watches
-  // or waits in that direction, std::system_error if the descriptor cannot be polled.
+  // when a library may have closed and reopened it. Throws BusyResourceError if somebody else
+  // watches or waits in that direction, std::system_error if the descriptor cannot be polled.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.

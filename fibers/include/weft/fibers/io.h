@@ -8,8 +8,8 @@
 
 namespace weft::fibers {
 
-// Suspends until `fd` is readable (or at its end, or in error). Level-like: returns at once, after a
-// checkpoint, if it already is. One waiting task a direction: BusyResourceError for a second one.
+// Suspends until `fd` is readable (or at its end, or in error). Level-like: returns at once, after
+// a checkpoint, if it already is. One waiting task a direction: BusyResourceError for a second one.
 // Survives that the owner closes the descriptor and the number comes back as another one.
 // (Trio: lowlevel.wait_readable.)
 //

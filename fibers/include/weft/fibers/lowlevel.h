@@ -8,7 +8,8 @@
 //    public:
 //     void wait() {
 //       task_ = &current_task();
-//       wait_task_rescheduled([&](const RaiseCancel&) { task_ = nullptr; return Abort::kSucceeded; });
+//       wait_task_rescheduled([&](const RaiseCancel&) { task_ = nullptr; return Abort::kSucceeded;
+//       });
 //     }
 //     void open() { if (task_ != nullptr) reschedule(*std::exchange(task_, nullptr)); }
 //    ...
@@ -30,8 +31,8 @@
 
 namespace weft::fibers {
 
-// The answer of an abort function. kSucceeded: the operation did not happen and never will; the wait
-// throws. kFailed: the operation goes on and somebody will reschedule the task.
+// The answer of an abort function. kSucceeded: the operation did not happen and never will; the
+// wait throws. kFailed: the operation goes on and somebody will reschedule the task.
 enum class Abort : std::uint8_t { kSucceeded, kFailed };
 
 // Throws the cancellation that an abort function was called for. May be copied and called later.
@@ -64,9 +65,9 @@ template <class T>
 inline constexpr char kTypeTag = 0;
 }  // namespace detail
 
-// Suspends the running task until somebody calls reschedule() for it. `abort` is called at most once
-// a wait, from inside CancelScope::cancel (or before suspending, if already cancelled), and must not
-// wait or throw. Exactly one reschedule a wait, none after kSucceeded.
+// Suspends the running task until somebody calls reschedule() for it. `abort` is called at most
+// once a wait, from inside CancelScope::cancel (or before suspending, if already cancelled), and
+// must not wait or throw. Exactly one reschedule a wait, none after kSucceeded.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: as `abort` decides.
@@ -89,7 +90,8 @@ T wait_task_rescheduled(AbortFn&& abort, WaitingFor waiting_for = {}) {
   std::optional<Outcome<T>> delivered;
   detail::set_wait_slot(&delivered, &detail::kTypeTag<T>);
   wait_task_rescheduled(std::forward<AbortFn>(abort), waiting_for);
-  if (!delivered) throw UsageError("the task was rescheduled without the value that its wait returns");
+  if (!delivered)
+    throw UsageError("the task was rescheduled without the value that its wait returns");
   return delivered->unwrap();
 }
 
@@ -115,7 +117,8 @@ void reschedule(Task& task, Outcome<T> outcome) {
 // Cancel: after the others have run.
 // Threads: the run's own only.
 void checkpoint();
-// The halves of checkpoint(). The first only raises, and does not suspend a task that is not cancelled.
+// The halves of checkpoint(). The first only raises, and does not suspend a task that is not
+// cancelled.
 //
 // Blocks: only if cancelled.
 // Cancel: at once.
@@ -126,8 +129,8 @@ void checkpoint_if_cancelled();
 // Threads: the run's own only.
 void cancel_shielded_checkpoint();
 
-// Starts a task outside all nurseries of the program, under the run itself. It is cancelled when the
-// main task ends; if it fails, so does the run, with InternalError.
+// Starts a task outside all nurseries of the program, under the run itself. It is cancelled when
+// the main task ends; if it fails, so does the run, with InternalError.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
@@ -139,8 +142,9 @@ void spawn_system_task(F&& fn, const TaskOptions& options = {},
   system_nursery().start_soon(std::forward<F>(fn), options, site);
 }
 
-// Called on a task's own stack each time just before it suspends, until it is taken off again (which
-// it may do itself). It must not wait or throw. This is how the loop learns that a callback blocks.
+// Called on a task's own stack each time just before it suspends, until it is taken off again
+// (which it may do itself). It must not wait or throw. This is how the loop learns that a callback
+// blocks.
 struct ParkHook {
   void (*about_to_park)(ParkHook&) = nullptr;
 };

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// A guard for places where a task must not wait: inside a callback of a C library that serves others
-// too. Suspended there, a task would wedge everybody else who uses the library.
+// A guard for places where a task must not wait: inside a callback of a C library that serves
+// others too. Suspended there, a task would wedge everybody else who uses the library.
 
 #pragma once
 

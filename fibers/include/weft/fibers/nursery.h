@@ -102,10 +102,10 @@ class Nursery {
     detail::spawn(*this, std::forward<F>(fn), options, site);
   }
 
-  // Starts `fn(status)` as a task and waits until it calls `status.started(value)`, or fails. Before
-  // that the task belongs to the caller: its errors come out of start() itself and the caller's
-  // cancellation reaches it. Afterwards it belongs to this nursery. Throws UsageError if `fn` returns
-  // without having called started().
+  // Starts `fn(status)` as a task and waits until it calls `status.started(value)`, or fails.
+  // Before that the task belongs to the caller: its errors come out of start() itself and the
+  // caller's cancellation reaches it. Afterwards it belongs to this nursery. Throws UsageError if
+  // `fn` returns without having called started().
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: cancels the task and waits for it.
@@ -145,8 +145,8 @@ class Nursery {
 };
 
 // Runs `body(nursery)` and waits for every task of it; returns what the body returned. If the
-// nursery's own scope cut a body with a result short there is none to return: UsageError; let such a
-// body return void.
+// nursery's own scope cut a body with a result short there is none to return: UsageError; let such
+// a body return void.
 //
 // Blocks: yes, always a schedule point.
 // Cancel: the closing itself is not a cancel point; being cancelled cancels the tasks, and waits.

@@ -23,8 +23,12 @@ class Outcome {
   using Stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
  public:
-  static Outcome value(Stored v = Stored{}) { return Outcome(std::in_place_index<0>, std::move(v)); }
-  static Outcome error(std::exception_ptr e) { return Outcome(std::in_place_index<1>, std::move(e)); }
+  static Outcome value(Stored v = Stored{}) {
+    return Outcome(std::in_place_index<0>, std::move(v));
+  }
+  static Outcome error(std::exception_ptr e) {
+    return Outcome(std::in_place_index<1>, std::move(e));
+  }
 
   bool has_value() const { return state_.index() == 0; }
   // Null unless this is an error.

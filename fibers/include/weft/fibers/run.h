@@ -23,8 +23,8 @@ namespace weft::fibers {
 struct RunOptions {
   // Null: the machine's monotonic clock. The caller keeps it alive.
   Clock* clock = nullptr;
-  // Bytes of a task's stack where nothing else is said. Address space only: pages are touched one by
-  // one. 64 KiB suit a million tasks, but not std::regex.
+  // Bytes of a task's stack where nothing else is said. Address space only: pages are touched one
+  // by one. 64 KiB suit a million tasks, but not std::regex.
   std::size_t stack_size = 256 * 1024;
   // With a seed the order of each batch of ready tasks is shuffled, the same way every time. For
   // tests: correct code does not depend on that order.
@@ -61,10 +61,10 @@ auto run(F&& main, const RunOptions& options = {}) -> std::invoke_result_t<F> {
 struct RunStatistics {
   std::size_t tasks_living = 0;
   std::size_t tasks_runnable = 0;
-  std::size_t tasks_peak = 0;       // The most that lived at once.
-  std::size_t deadlines = 0;        // Scopes with a deadline outstanding.
-  std::size_t fds_watched = 0;      // Descriptors somebody waits for.
-  std::uint64_t ticks = 0;          // Turns of the scheduler: polls for I/O and deadlines.
+  std::size_t tasks_peak = 0;   // The most that lived at once.
+  std::size_t deadlines = 0;    // Scopes with a deadline outstanding.
+  std::size_t fds_watched = 0;  // Descriptors somebody waits for.
+  std::uint64_t ticks = 0;      // Turns of the scheduler: polls for I/O and deadlines.
   Duration until_next_deadline = Duration::max();
 };
 // Throws UsageError outside a run.
@@ -74,8 +74,8 @@ RunStatistics current_statistics();
 struct StackStatistics {
   std::size_t in_use = 0;
   std::size_t pooled = 0;
-  std::size_t mappings = 0;          // Arenas.
-  std::size_t bytes_reserved = 0;    // Address space.
+  std::size_t mappings = 0;        // Arenas.
+  std::size_t bytes_reserved = 0;  // Address space.
 };
 StackStatistics stack_statistics();
 // Gives the memory of pooled stacks back to the system.

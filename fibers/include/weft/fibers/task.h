@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Tasks, as seen from outside: to name, to look at, to reschedule (lowlevel.h). A task is a fiber: a
-// stack of its own and a place in the tree of nurseries. It never leaves its thread.
+// Tasks, as seen from outside: to name, to look at, to reschedule (lowlevel.h). A task is a fiber:
+// a stack of its own and a place in the tree of nurseries. It never leaves its thread.
 
 #pragma once
 

@@ -78,12 +78,14 @@ auto move_on_at(Instant deadline, F&& body) {
 template <class F>
 auto fail_after(Duration length, F&& body) -> std::invoke_result_t<F> {
   CancelScope scope({.relative_deadline = detail::checked_timeout(length)});
-  return detail::value_or_too_slow<std::invoke_result_t<F>>(scope.run(std::forward<F>(body)), scope);
+  return detail::value_or_too_slow<std::invoke_result_t<F>>(scope.run(std::forward<F>(body)),
+                                                            scope);
 }
 template <class F>
 auto fail_at(Instant deadline, F&& body) -> std::invoke_result_t<F> {
   CancelScope scope({.deadline = deadline});
-  return detail::value_or_too_slow<std::invoke_result_t<F>>(scope.run(std::forward<F>(body)), scope);
+  return detail::value_or_too_slow<std::invoke_result_t<F>>(scope.run(std::forward<F>(body)),
+                                                            scope);
 }
 
 }  // namespace weft::fibers

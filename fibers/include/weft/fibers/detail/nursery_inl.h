@@ -76,8 +76,9 @@ template <class T, class F>
 T Nursery::start(F&& fn, const TaskOptions& options, std::source_location site) {
   detail::StartValue<T> value;
   detail::StartHandshake handshake(*this, site);
-  auto child = [fn = std::forward<F>(fn),
-                status = TaskStatus<T>(&handshake, &value)]() mutable { std::invoke(fn, status); };
+  auto child = [fn = std::forward<F>(fn), status = TaskStatus<T>(&handshake, &value)]() mutable {
+    std::invoke(fn, status);
+  };
   handshake.adopt(detail::spawn(handshake.hidden(), std::move(child), options, site));
   handshake.wait();
   if constexpr (!std::is_void_v<T>) return std::move(*value.value);
@@ -104,7 +105,8 @@ auto open_nursery(F&& body, std::source_location site) -> std::invoke_result_t<F
     nursery.close();
     if (!result) {
       throw UsageError(
-          "the body of open_nursery was cut short by the nursery's own cancel scope and has no value "
+          "the body of open_nursery was cut short by the nursery's own cancel scope and has no "
+          "value "
           "to return; let the body return void and store the value outside");
     }
     return std::move(*result);

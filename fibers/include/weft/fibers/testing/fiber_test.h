@@ -46,8 +46,7 @@ void run_fiber_test(Body&& body, RunOptions options = {}) {
   try {
     run(std::forward<Body>(body), options);
   } catch (...) {
-    ADD_FAILURE() << "the test's body threw "
-                  << describe_exception(std::current_exception());
+    ADD_FAILURE() << "the test's body threw " << describe_exception(std::current_exception());
   }
   EXPECT_EQ(stack_statistics().in_use, stacks) << "stacks left over";
   EXPECT_EQ(open_descriptors(), descriptors) << "descriptors left over";
@@ -55,9 +54,9 @@ void run_fiber_test(Body&& body, RunOptions options = {}) {
 
 }  // namespace weft::fibers::testing
 
-#define FIBER_TEST(Suite, Claim)                                              \
-  static void weft_fiber_test_##Suite##_##Claim();                            \
-  TEST(Suite, Claim) {                                                        \
+#define FIBER_TEST(Suite, Claim)                                                 \
+  static void weft_fiber_test_##Suite##_##Claim();                               \
+  TEST(Suite, Claim) {                                                           \
     ::weft::fibers::testing::run_fiber_test(&weft_fiber_test_##Suite##_##Claim); \
-  }                                                                           \
+  }                                                                              \
   static void weft_fiber_test_##Suite##_##Claim()

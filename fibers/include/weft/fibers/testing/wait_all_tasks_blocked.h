@@ -10,8 +10,9 @@
 namespace weft::fibers::testing {
 
 // Suspends until every other task of the run has been waiting for `cushion` of real time: nobody is
-// ready and nothing arrives. Of several who wait for this, those with the smallest cushion go first,
-// together. Takes precedence over a clock that jumps. (Trio: testing.wait_all_tasks_blocked.)
+// ready and nothing arrives. Of several who wait for this, those with the smallest cushion go
+// first, together. Takes precedence over a clock that jumps. (Trio:
+// testing.wait_all_tasks_blocked.)
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: at once.

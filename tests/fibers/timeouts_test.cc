@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/timeouts.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include "weft/fibers/errors.h"
+#include "weft/fibers/event.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/testing/checkpoints.h"
+#include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
+
+namespace weft::fibers {
+namespace {
+
+using testing::assert_checkpoints;
+using testing::wait_all_tasks_blocked;
+
+using namespace std::chrono_literals;
+
+// Trio: test_timeouts.py::test_sleep
+FIBER_TEST(TimeoutsTest, SleepTakesItsTimeByTheRunsClock) {
+  const Instant start = current_time();
+  sleep(24h);
+  EXPECT_EQ(current_time() - start, 24h);
+  sleep_until(start + 25h);
+  EXPECT_EQ(current_time() - start, 25h);
+  assert_checkpoints([] { sleep(0s); });
+  assert_checkpoints([&] { sleep_until(start); });
+  assert_checkpoints([] { sleep(1s); });
+  EXPECT_EQ(current_time() - start, 25h + 1s);
+}
+
+// Trio: test_timeouts.py::test_timeouts_raise_value_error
+FIBER_TEST(TimeoutsTest, NegativeTimesAreRefused) {
+  EXPECT_THROW(sleep(-1ns), UsageError);
+  EXPECT_THROW(move_on_after(-1ns, [] {}), UsageError);
+  EXPECT_THROW(fail_after(-1ns, [] {}), UsageError);
+}
+
+FIBER_TEST(TimeoutsTest, ManySleepersWakeInOrderOfTheirTimes) {
+  std::vector<int> order;
+  open_nursery([&](Nursery& nursery) {
+    for (const int i : {3, 1, 4, 0, 2}) {
+      nursery.start_soon([&order, i] {
+        sleep(std::chrono::seconds(i));
+        order.push_back(i);
+      });
+    }
+  });
+  EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4}));
+}
+
+FIBER_TEST(TimeoutsTest, CancelledSleeperDoesNotFinish) {
+  const Instant start = current_time();
+  EXPECT_FALSE(move_on_after(1s, [] { sleep(10s); }));
+  EXPECT_FALSE(move_on_after(1s, [] { sleep_forever(); }));
+  EXPECT_FALSE(move_on_after(1s, [] { sleep(Duration::max()); }));
+  EXPECT_EQ(current_time() - start, 3s);
+}
+
+FIBER_TEST(TimeoutsTest, SleepOfTheSameLengthAsTheScopeAroundItEndsOnce) {
+  // Both fire at once; whichever way it goes, the next wait hears of the outer one.
+  EXPECT_FALSE(move_on_after(1s, [] {
+    sleep(1s);
+    checkpoint();
+  }));
+}
+
+// A sleep whose time has come by the clock must not hide that it has been cancelled.
+FIBER_TEST(TimeoutsTest, LoopOfTinySleepsCanBeCancelled) {
+  CancelScope scope;
+  scope.cancel();
+  EXPECT_FALSE(scope.run([] {
+    for (;;) sleep(1ns);
+  }));
+}
+
+// Trio: test_timeouts.py::test_cannot_wake_sleep_forever
+FIBER_TEST(TimeoutsTest, SleepForeverIsNotWokenByHand) {
+  Task* sleeper = nullptr;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      sleeper = &current_task();
+      EXPECT_THROW(sleep_forever(), UsageError);
+    });
+    wait_all_tasks_blocked();
+    reschedule(*sleeper);
+  });
+}
+
+// Trio: test_timeouts.py::test_move_on_after
+FIBER_TEST(TimeoutsTest, MoveOnTellsWhetherTheBodyFinished) {
+  EXPECT_TRUE(move_on_after(10s, [] { sleep(1s); }));
+  EXPECT_FALSE(move_on_after(1s, [] { sleep(10s); }));
+  EXPECT_EQ(move_on_after(10s, [] { return 3; }), 3);
+  EXPECT_EQ(move_on_after(1s, []() -> int { sleep_forever(); }), std::nullopt);
+  EXPECT_FALSE(move_on_at(current_time() + 1s, [] { sleep_forever(); }));
+}
+
+// Trio: test_timeouts.py::test_fail
+FIBER_TEST(TimeoutsTest, FailThrowsWhenTheBodyWasCutShort) {
+  EXPECT_THROW(fail_after(1s, [] { sleep(2s); }), TooSlowError);
+  EXPECT_THROW(fail_at(current_time() + 1s, [] { sleep_forever(); }), TooSlowError);
+  EXPECT_EQ(fail_after(1s, [] { return 3; }), 3);
+  // Late, but not cut short.
+  EXPECT_NO_THROW(fail_at(current_time() - 1s, [] {}));
+}
+
+}  // namespace
+}  // namespace weft::fibers

@@ -63,15 +63,16 @@ class Meter {
 
   // For works whose set-up must not be timed:
   //   while (meter.more()) { set up; start = Moment::now(); do n; meter.add(start, n); }
-  // At least three samples, so that the first, cold one is never the median.
+  // The first kWarmUps are not counted: they touch pages for the first time. At least five are.
   bool more() {
     const double now = Moment::now().processor;
     if (samples_.empty()) began_ = now;
-    return samples_.size() < 3 || now - began_ < budget_;
+    return samples_.size() < 5 || now - began_ < budget_;
   }
   // `operations` were done from `start` until now.
   void add(Moment start, double operations) {
     const Moment end = Moment::now();
+    if (warm_ups_++ < kWarmUps) return;
     samples_.push_back((end.processor - start.processor) / operations);
     walls_.push_back((end.wall - start.wall) / operations);
   }
@@ -96,6 +97,8 @@ class Meter {
   }
 
  private:
+  static constexpr int kWarmUps = 3;
+
   static double median(std::vector<double>& values) {
     std::sort(values.begin(), values.end());
     return values[values.size() / 2];
@@ -104,6 +107,7 @@ class Meter {
   std::string subject_;
   std::string work_;
   double budget_;  // Nanoseconds.
+  int warm_ups_ = 0;
   double began_ = 0;
   std::vector<double> samples_;
   std::vector<double> walls_;

@@ -9,6 +9,8 @@ import statistics
 import sys
 import time
 
+WARM_UPS = 3
+
 
 class Meter:
     def __init__(self, subject, work, seconds):
@@ -16,6 +18,7 @@ class Meter:
         self.work = work
         self.budget = seconds * 1e9
         self.began = 0
+        self.warm_ups = 0
         self.samples = []
         self.walls = []
         self.unit = "ns"
@@ -39,11 +42,14 @@ class Meter:
     def more(self):
         if not self.samples:
             self.began = time.process_time_ns()
-        return len(self.samples) < 3 or time.process_time_ns() - self.began < self.budget
+        return len(self.samples) < 5 or time.process_time_ns() - self.began < self.budget
 
     def add(self, start, operations):
         """`operations` were done from `start`, a moment(), until now."""
         processor, wall = moment()
+        self.warm_ups += 1
+        if self.warm_ups <= WARM_UPS:
+            return
         self.samples.append((processor - start[0]) / operations)
         self.walls.append((wall - start[1]) / operations)
 

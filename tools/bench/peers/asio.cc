@@ -41,29 +41,23 @@ void run_coroutine(F&& make) {
   context().run();
 }
 
-awaitable<void> yield_while(const bool& go_on) {
-  while (go_on) co_await asio::post(context(), use_awaitable);
+// What every task runs: post to itself, until the context is stopped. The first of them counts the
+// rounds; the measurement is outside.
+awaitable<void> yield_for_ever(std::uint64_t* rounds_left) {
+  for (;;) {
+    if (rounds_left != nullptr && (*rounds_left)-- == 0) context().stop();
+    co_await asio::post(context(), use_awaitable);
+  }
 }
 
 template <std::size_t kTasks>
 void yield(Meter& meter) {
-  bool go_on = true;
-  for (std::size_t i = 1; i < kTasks; ++i) {
-    asio::co_spawn(context(), yield_while(go_on), asio::detached);
+  static std::uint64_t rounds_left = 0;
+  for (std::size_t i = 0; i < kTasks; ++i) {
+    asio::co_spawn(context(), yield_for_ever(i == 0 ? &rounds_left : nullptr), asio::detached);
   }
-  // The measured task runs the context itself: one of its own turns is one round of all tasks.
-  std::uint64_t rounds_left = 0;
-  asio::co_spawn(
-      context(),
-      [&rounds_left, &go_on]() -> awaitable<void> {
-        while (go_on) {
-          if (rounds_left-- == 0) context().stop();
-          co_await asio::post(context(), use_awaitable);
-        }
-      },
-      asio::detached);
   meter.run(
-      [&rounds_left](std::uint64_t rounds) {
+      [](std::uint64_t rounds) {
         rounds_left = rounds;
         context().restart();
         context().run();

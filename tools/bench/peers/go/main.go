@@ -35,6 +35,7 @@ func now() moment {
 type meter struct {
 	budget  int64
 	began   int64
+	warmUps int
 	samples []float64
 	walls   []float64
 	unit    string
@@ -63,12 +64,15 @@ func (m *meter) more() bool {
 	if len(m.samples) == 0 {
 		m.began = processor
 	}
-	return len(m.samples) < 3 || processor-m.began < m.budget
+	return len(m.samples) < 5 || processor-m.began < m.budget
 }
 
 // add takes in that operations were done from start until now.
 func (m *meter) add(start moment, operations int) {
 	end := now()
+	if m.warmUps++; m.warmUps <= 3 {
+		return
+	}
 	m.samples = append(m.samples, float64(end.processor-start.processor)/float64(operations))
 	m.walls = append(m.walls, float64(end.wall-start.wall)/float64(operations))
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"math/rand"
 	"runtime"
 	"sync"
@@ -28,20 +29,21 @@ var works = []struct {
 	{"parked_memory/1000000", parkedMemory},
 }
 
+// yieldUntil is what every goroutine runs, the measured one too.
+//
+//go:noinline
+func yieldUntil(stop *bool, rounds int) {
+	for ; rounds > 0 && !*stop; rounds-- {
+		runtime.Gosched()
+	}
+}
+
 func yield(m *meter, tasks int) {
 	stop := false
 	for i := 1; i < tasks; i++ {
-		go func() {
-			for !stop {
-				runtime.Gosched()
-			}
-		}()
+		go yieldUntil(&stop, math.MaxInt)
 	}
-	m.run(tasks, func(rounds int) {
-		for ; rounds > 0; rounds-- {
-			runtime.Gosched()
-		}
-	})
+	m.run(tasks, func(rounds int) { yieldUntil(&stop, rounds) })
 	stop = true
 }
 

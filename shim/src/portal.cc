@@ -71,10 +71,7 @@ fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise,
     if (accept()) error_ = std::current_exception();
   }
   if (state_ == PortalState::kFinished) {
-    // A wait that was refused, by a NoSuspend, has not begun and cannot be ended.
-    if (cancel_acknowledged_ || task->state() != fibers::TaskState::kWaiting) {
-      return fibers::Abort::kSucceeded;
-    }
+    if (cancel_acknowledged_) return fibers::Abort::kSucceeded;
     fibers::reschedule(*task);
     return fibers::Abort::kFailed;
   }

@@ -113,8 +113,6 @@ requires(!detail::FutureTraits<std::decay_t<F>>::kIsFuture) auto aio_as_trio(F&&
 }  // namespace weft::shim
 
 namespace weft {
-using loop::await;
-using loop::Future;
 using shim::aio_as_trio;
 using shim::run_aio_future;
 }  // namespace weft

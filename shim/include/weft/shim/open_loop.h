@@ -106,7 +106,9 @@ std::string_view current_async_library();
 }  // namespace weft::shim
 
 namespace weft {
+using loop::await;
 using loop::EventLoop;
+using loop::Future;
 using shim::current_async_library;
 using shim::current_loop;
 using shim::open_loop;

@@ -1,0 +1,101 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/shim/loop_resource.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/shim/shim_test_support.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/shim/open_loop.h"
+
+namespace weft::shim {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::vector<std::string>& events() {
+  static std::vector<std::string> list;
+  return list;
+}
+
+class Connection {
+ public:
+  explicit Connection(loop::EventLoop& loop) : loop_(loop) { events().emplace_back("made"); }
+  void close() {
+    // The loop can still be used.
+    loop_.call_soon([] { events().emplace_back("callback of close"); });
+    events().emplace_back("closed");
+  }
+
+ private:
+  loop::EventLoop& loop_;
+};
+
+FIBER_TEST(LoopResourceTest, IsMadeOnceAndClosedWhileTheLoopRuns) {
+  events().clear();
+  std::shared_ptr<Connection> kept;
+  open_loop([&](EventLoop& loop) {
+    kept = loop_resource<Connection>(loop);
+    EXPECT_EQ(kept, loop_resource<Connection>(loop));
+    open_loop([&](EventLoop& inner) { EXPECT_NE(kept, loop_resource<Connection>(inner)); });
+    events().clear();
+  });
+  EXPECT_EQ(events(), (std::vector<std::string>{"closed", "callback of close"}));
+  EXPECT_EQ(kept.use_count(), 1);
+}
+
+FIBER_TEST(LoopResourceTest, HooksRunInReverseOrderAndMayWait) {
+  std::vector<int> order;
+  open_loop([&](EventLoop& loop) {
+    at_close(loop, [&] { order.push_back(1); });
+    at_close(loop, [&] {
+      fibers::sleep(1s);
+      order.push_back(2);
+    });
+  });
+  EXPECT_EQ(order, (std::vector{2, 1}));
+}
+
+FIBER_TEST(LoopResourceTest, AHookThatFailsDoesNotKeepTheOthersFromRunning) {
+  bool ran = false;
+  const auto error = error_of([&] {
+    open_loop([&](EventLoop& loop) {
+      at_close(loop, [&] { ran = true; });
+      at_close(loop, [] { throw std::runtime_error("cannot close"); });
+    });
+  });
+  EXPECT_TRUE(ran);
+  EXPECT_TRUE(holds<fibers::ExceptionGroup>(error));
+}
+
+FIBER_TEST(LoopResourceTest, AHookHasFiveSeconds) {
+  const fibers::Instant start = fibers::current_time();
+  open_loop([&](EventLoop& loop) { at_close(loop, [] { fibers::sleep_forever(); }); });
+  EXPECT_EQ(fibers::current_time() - start, 5s);
+}
+
+FIBER_TEST(LoopResourceTest, TooLateIsAUsageError) {
+  std::exception_ptr error;
+  open_loop([&](EventLoop& loop) {
+    loop.stop();  // So that the callback runs when the loop is drained.
+    loop.wait_stopped();
+    loop.call_soon([&] { error = error_of([&] { at_close(loop, [] {}); }); });
+  });
+  EXPECT_TRUE(holds<fibers::UsageError>(error));
+}
+
+FIBER_TEST(LoopResourceTest, ALoopOfItsOwnHasNoResources) {
+  fibers::open_nursery([](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    EXPECT_THROW(loop_resource<Connection>(loop), fibers::UsageError);
+  });
+}
+
+}  // namespace
+}  // namespace weft::shim

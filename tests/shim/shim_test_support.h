@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What the tests of the shim share.
+
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/log.h"
+#include "weft/fibers/testing/fiber_test.h"
+
+namespace weft::shim {
+
+// The exception `fn` throws; null if it returns.
+template <class F>
+std::exception_ptr error_of(F&& fn) {
+  try {
+    std::forward<F>(fn)();
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
+}
+
+template <class E>
+bool holds(const std::exception_ptr& error) {
+  return error != nullptr && fibers::holds<E>(error);
+}
+
+// What is inside two nested groups of one; null if `error` is anything else.
+inline std::exception_ptr inside_two_groups(std::exception_ptr error) {
+  for (int level = 0; level < 2; ++level) {
+    try {
+      if (error == nullptr) return nullptr;
+      std::rethrow_exception(error);
+    } catch (const fibers::BaseExceptionGroup& group) {
+      if (group.exceptions().size() != 1) return nullptr;
+      error = group.exceptions().front();
+    } catch (...) {
+      return nullptr;
+    }
+  }
+  return error;
+}
+
+// Collects what is logged while it lives.
+class CapturedLog {
+ public:
+  CapturedLog()
+      : before_(fibers::set_log_sink(
+            [this](fibers::LogLevel, std::string_view line) { lines.emplace_back(line); })) {}
+  CapturedLog(const CapturedLog&) = delete;
+  CapturedLog& operator=(const CapturedLog&) = delete;
+  ~CapturedLog() { fibers::set_log_sink(before_); }
+
+  std::vector<std::string> lines;
+
+ private:
+  fibers::LogSink before_;
+};
+
+}  // namespace weft::shim

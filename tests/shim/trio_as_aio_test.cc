@@ -1,0 +1,326 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/shim/trio_as_aio.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/shim/shim_test_support.h"
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/shim/open_loop.h"
+
+namespace weft::shim {
+namespace {
+
+using namespace std::chrono_literals;
+using fibers::Cancelled;
+using fibers::CancelScope;
+using fibers::current_time;
+using fibers::Instant;
+using fibers::Nursery;
+using fibers::sleep;
+using fibers::sleep_forever;
+using loop::await;
+using loop::CancelledError;
+
+struct Failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::string message_of(const std::exception_ptr& error) {
+  try {
+    if (error != nullptr) std::rethrow_exception(error);
+  } catch (const CancelledError& cancelled) {
+    return cancelled.message();
+  } catch (...) {
+  }
+  return "not a CancelledError";
+}
+
+// trio-asyncio: interop/test_calls.py::test_asyncio_trio
+FIBER_TEST(TrioAsAioTest, TheFutureGetsTheValue) {
+  open_loop([](EventLoop& loop) {
+    const auto add = trio_as_aio([](int a, int b) {
+      sleep(1s);
+      return a + b;
+    });
+    int sum = 0;
+    loop.call_soon([&] { sum = await(add(3, 4)); });
+    sleep(2s);
+    EXPECT_EQ(sum, 7);
+  });
+}
+
+FIBER_TEST(TrioAsAioTest, ValuesMayBeMovable) {
+  open_loop([](EventLoop&) {
+    auto wrap = trio_as_aio([](std::unique_ptr<int> p) { return p; });
+    EXPECT_EQ(*await(wrap(std::make_unique<int>(5))), 5);
+    await(run_trio([p = std::make_unique<int>(6)] { EXPECT_EQ(*p, 6); }));
+  });
+}
+
+// trio-asyncio: interop/test_calls.py::test_asyncio_trio_error
+FIBER_TEST(TrioAsAioTest, TheFutureGetsTheError) {
+  open_loop([](EventLoop&) {
+    const auto original = std::make_exception_ptr(Failure("x"));
+    const auto error =
+        error_of([&] { await(run_trio([&] { std::rethrow_exception(original); })); });
+    EXPECT_EQ(error, original) << "the very same";
+  });
+}
+
+// trio-asyncio: test_misc.py::TestMisc::test_err3
+FIBER_TEST(TrioAsAioTest, ErrorsPassThroughSeveralBorders) {
+  open_loop([](EventLoop& loop) {
+    std::exception_ptr error;
+    loop.call_soon([&] {
+      error = error_of(
+          [&] { await(run_trio([&] { await(run_trio([] { throw Failure("deep inside"); })); })); });
+    });
+    sleep(1s);
+    EXPECT_TRUE(holds<Failure>(error));
+  });
+}
+
+FIBER_TEST(TrioAsAioTest, TasksAndCallbacksBeginInTheOrderOfSubmission) {
+  std::vector<int> order;
+  const auto begin = [&order](int i) { return [&order, i] { order.push_back(i); }; };
+  open_loop([&](EventLoop& loop) {
+    for (int i = 0; i < 5; ++i) loop.call_soon(begin(i));
+    for (int i = 5; i < 8; ++i) run_trio(begin(i));
+    loop.call_soon(begin(8));
+    run_trio_task(begin(9));
+    loop.call_soon(begin(10));
+  });
+  EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+}
+
+// trio-asyncio: interop/test_calls.py::test_asyncio_trio_cancel_in
+FIBER_TEST(TrioAsAioTest, CancellingTheFutureCancelsTheTask) {
+  open_loop([](EventLoop&) {
+    bool unwound = false;
+    auto future = run_trio([&] {
+      try {
+        sleep_forever();
+      } catch (const Cancelled&) {
+        CancelScope shield({.shield = true});
+        shield.run([] { sleep(1s); });
+        unwound = true;
+        throw;
+      }
+    });
+    sleep(1s);
+    EXPECT_TRUE(future.cancel("no more"));
+    EXPECT_FALSE(future.done()) << "pending until the task has ended";
+    EXPECT_TRUE(future.cancel("again"));
+    const auto error = error_of([&] { await(future); });
+    EXPECT_TRUE(unwound);
+    EXPECT_EQ(message_of(error), "no more");
+    EXPECT_FALSE(future.cancel()) << "it is done";
+  });
+}
+
+FIBER_TEST(TrioAsAioTest, ATaskMaySwallowTheCancellation) {
+  const CapturedLog log;  // It is warned about.
+  open_loop([](EventLoop&) {
+    auto future = run_trio([] {
+      try {
+        sleep_forever();
+      } catch (const Cancelled&) {
+      }
+      return 5;
+    });
+    sleep(1s);
+    EXPECT_TRUE(future.cancel());
+    EXPECT_EQ(await(future), 5);
+  });
+}
+
+// trio-asyncio: test_misc.py::TestMisc::test_trio_as_fut_throws_after_cancelled
+FIBER_TEST(TrioAsAioTest, AnErrorWinsOverTheCancellation) {
+  open_loop([](EventLoop&) {
+    auto future = run_trio([] {
+      try {
+        sleep_forever();
+      } catch (const Cancelled&) {
+        throw Failure("while unwinding");
+      }
+    });
+    sleep(1s);
+    future.cancel();
+    EXPECT_TRUE(holds<Failure>(error_of([&] { await(future); })));
+  });
+}
+
+// A task whose nursery ends with a group of Cancelled and Failure when it is cancelled.
+void fail_in_a_group() {
+  fibers::open_nursery([](Nursery& nursery) {
+    nursery.start_soon([] {
+      try {
+        sleep_forever();
+      } catch (const Cancelled&) {
+        throw Failure("one of two");
+      }
+    });
+    sleep_forever();
+  });
+}
+
+FIBER_TEST(TrioAsAioTest, OfAGroupTheFutureGetsTheRest) {
+  open_loop([](EventLoop&) {
+    auto future = run_trio(fail_in_a_group);
+    sleep(1s);
+    future.cancel();
+    const auto error = error_of([&] { await(future); });
+    ASSERT_TRUE(holds<fibers::ExceptionGroup>(error)) << "no Cancelled in it";
+  });
+}
+
+// trio-asyncio: test_misc.py::TestMisc::test_cancel_loop
+FIBER_TEST(TrioAsAioTest, TheEndOfTheLoopCancelsTheFuture) {
+  Future<void> future;
+  Future<void> failing;
+  std::exception_ptr seen_by_callback;
+  open_loop([&](EventLoop& loop) {
+    future = run_trio([] { sleep_forever(); });
+    failing = run_trio(fail_in_a_group);
+    loop.call_soon([&] {
+      seen_by_callback = error_of([&] {
+        CancelScope shield({.shield = true});
+        shield.run([&] { await(future); });
+      });
+    });
+    sleep(1s);
+  });
+  EXPECT_TRUE(future.cancelled());
+  EXPECT_TRUE(holds<fibers::ExceptionGroup>(failing.exception()));
+  EXPECT_TRUE(holds<CancelledError>(seen_by_callback)) << "never fibers::Cancelled";
+}
+
+// trio-asyncio: test_trio_asyncio.py::test_async_handle_cancelled_before_dequeue
+FIBER_TEST(TrioAsAioTest, CancelledBeforeItsTurnItIsNeverCalled) {
+  open_loop([](EventLoop& loop) {
+    bool called = false;
+    auto future = run_trio([&] { called = true; });
+    EXPECT_TRUE(future.cancel("too early"));
+    EXPECT_FALSE(future.done());
+    loop.synchronize();
+    EXPECT_TRUE(future.cancelled());
+    EXPECT_EQ(message_of(error_of([&] { await(future); })), "too early");
+    EXPECT_FALSE(called);
+  });
+}
+
+// trio-asyncio: interop/test_calls.py::test_asyncio_trio_cancel_out
+FIBER_TEST(TrioAsAioTest, ACancelledErrorOfTheTaskCancelsTheFuture) {
+  open_loop([](EventLoop&) {
+    auto future = run_trio([] { throw CancelledError("of its own"); });
+    EXPECT_EQ(message_of(error_of([&] { await(future); })), "of its own");
+    EXPECT_TRUE(future.cancelled());
+  });
+}
+
+FIBER_TEST(TrioAsAioTest, CancellingTheLoopReachesTheTasksAfterTheBody) {
+  const Instant start = current_time();
+  fibers::Duration ended{};
+  fibers::move_on_after(1s, [&] {
+    open_loop([&](EventLoop&) {
+      run_trio_task([&] {
+        try {
+          sleep_forever();
+        } catch (...) {
+          ended = current_time() - start;
+          throw;
+        }
+      });
+      try {
+        sleep_forever();
+      } catch (...) {
+        CancelScope shield({.shield = true});
+        shield.run([] { sleep(3s); });
+        throw;
+      }
+    });
+  });
+  EXPECT_EQ(ended, 4s);
+}
+
+FIBER_TEST(TrioAsAioTest, AwaitingTaskPassesItsCancellationOn) {
+  open_loop([](EventLoop&) {
+    bool cancelled = false;
+    auto future = run_trio([&] {
+      try {
+        sleep_forever();
+      } catch (...) {
+        cancelled = true;
+        throw;
+      }
+    });
+    CancelScope scope({.relative_deadline = fibers::Duration(1s)});
+    scope.run([&] { await(future); });
+    EXPECT_TRUE(scope.cancelled_caught());
+    EXPECT_TRUE(cancelled);
+  });
+}
+
+FIBER_TEST(TrioAsAioTest, WhatIsSubmittedTooLateIsCancelled) {
+  Future<void> future;
+  bool called = false;
+  open_loop([&](EventLoop& loop) {
+    loop.stop();
+    loop.wait_stopped();
+    future = run_trio([&] { called = true; });
+  });
+  EXPECT_TRUE(future.cancelled());
+  EXPECT_FALSE(called);
+}
+
+// trio-asyncio: test_misc.py::TestMisc::test_run_task
+FIBER_TEST(TrioAsAioTest, OutsideALoopThatIsAUsageError) {
+  EXPECT_THROW(run_trio([] {}), fibers::UsageError);
+  EXPECT_THROW(run_trio_task([] {}), fibers::UsageError);
+}
+
+// trio-asyncio: test_misc.py::TestMisc::test_run_trio_task_errors
+FIBER_TEST(RunTrioTaskTest, AnErrorGoesToTheExceptionHandler) {
+  std::exception_ptr seen;
+  open_loop([&](EventLoop& loop) {
+    loop.set_exception_handler(
+        [&](EventLoop&, const loop::ExceptionContext& context) { seen = context.exception; });
+    run_trio_task([] { throw Failure("monitored"); });
+    sleep(1s);
+  });
+  EXPECT_TRUE(holds<Failure>(seen));
+}
+
+FIBER_TEST(RunTrioTaskTest, AnErrorEndsTheLoopByDefault) {
+  const CapturedLog log;
+  const auto error = error_of([] {
+    open_loop([](EventLoop&) {
+      run_trio_task([] { throw Failure("crash"); });
+      sleep_forever();
+    });
+  });
+  EXPECT_TRUE(holds<Failure>(inside_two_groups(error)));
+}
+
+FIBER_TEST(RunTrioTaskTest, OfAGroupTheHandlerGetsTheRest) {
+  std::exception_ptr seen;
+  open_loop([&](EventLoop& loop) {
+    loop.set_exception_handler(
+        [&](EventLoop&, const loop::ExceptionContext& context) { seen = context.exception; });
+    run_trio_task(fail_in_a_group);
+    sleep(1s);
+  });
+  EXPECT_TRUE(holds<fibers::ExceptionGroup>(seen));
+}
+
+}  // namespace
+}  // namespace weft::shim

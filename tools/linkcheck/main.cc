@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// linkcheck: checks every link of a site. The concurrent half is check.cc (what runs inside what)
+// and crawler.cc (what one task a link does); everything else needs no fibers.
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "tools/linkcheck/check.h"
+#include "tools/linkcheck/options.h"
+#include "tools/linkcheck/plan.h"
+#include "tools/linkcheck/report.h"
+#include "weft/fibers/cancelled.h"
+
+namespace linkcheck {
+namespace {
+
+// Each request is two descriptors when we are the server as well; the usual limit of 1,024 is a
+// default, not a rule.
+void allow_many_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int exit_status(const Options& options, Ending ending, const Findings& findings) {
+  if (ending == Ending::kInterrupted) return kExitInterrupted;
+  if (options.fail && !findings.dead.empty()) return kExitDead;
+  return ending == Ending::kDeadline ? kExitDeadline : kExitFine;
+}
+
+int check_and_report(const Options& options) {
+  Planned planned = make_plan(options);
+  planned.plan.progress = !options.quiet && ::isatty(STDERR_FILENO) == 1;
+  // Where the tables do not go, so that JSON stays JSON.
+  if (!options.quiet) (options.json ? std::cerr : std::cout) << planned.message << std::flush;
+  const CheckResult result = run_check(planned.plan);
+  const Findings findings = find(result.ledger);
+  Report report{.ledger = result.ledger, .findings = findings, .ending = result.ending};
+  report.stats = result.stats;
+  report.sites = result.sites;
+  report.rows = options.rows;
+  report.show_stats = options.stats;
+  report.quiet = options.quiet;
+  options.json ? write_json(std::cout, report) : write_text(std::cout, report);
+  std::cout.flush();
+  return exit_status(options, result.ending, findings);
+}
+
+int main_or_throw(int argc, char** argv) {
+  const ParsedOptions parsed = parse_options({argv + 1, argv + argc});
+  if (parsed.exit) {
+    std::cout << parsed.out << std::flush;
+    std::cerr << parsed.err << std::flush;
+    return *parsed.exit;
+  }
+  allow_many_descriptors();
+  return check_and_report(parsed.options);
+}
+
+}  // namespace
+}  // namespace linkcheck
+
+int main(int argc, char** argv) {
+  try {
+    return linkcheck::main_or_throw(argc, argv);
+  } catch (const weft::fibers::KeyboardInterrupt&) {
+    return linkcheck::kExitInterrupted;  // pressed again while everything was being closed
+  } catch (const std::exception& error) {
+    std::cerr << "linkcheck: " << error.what() << "\n";
+    return linkcheck::kExitBroken;
+  }
+}

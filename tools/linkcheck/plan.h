@@ -1,0 +1,20 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "tools/linkcheck/check.h"
+#include "tools/linkcheck/options.h"
+
+namespace linkcheck {
+
+// What the options ask for. `message` is what should be said first: which directory is served, and
+// when there is nothing to check in the usual one, what is checked instead.
+struct Planned {
+  CheckPlan plan;
+  std::string message;
+};
+Planned make_plan(const Options& options);
+
+}  // namespace linkcheck

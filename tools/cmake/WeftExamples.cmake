@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: The weft authors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Each .cc file in a layer's examples/ is a whole program, linked with that layer. It runs as a test without arguments,
+# when tests are built: no example may need any, or a network.
+
+include_guard(GLOBAL)
+
+set(weft_example_libs_fibers weft::fibers)
+set(weft_example_libs_loop weft::loop)
+set(weft_example_libs_shim weft::shim)
+if(TARGET weft::curl)
+  list(APPEND weft_example_libs_shim weft::curl)
+endif()
+
+foreach(layer IN ITEMS fibers loop shim)
+  file(GLOB programs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${layer}/examples/*.cc")
+  foreach(program IN LISTS programs)
+    get_filename_component(name "${program}" NAME_WE)
+    set(target "weft_example_${layer}_${name}")
+    add_executable(${target} "${program}")
+    weft_compile_options(${target})
+    target_link_libraries(${target} PRIVATE ${weft_example_libs_${layer}})
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+    if(WEFT_BUILD_TESTS)
+      add_test(NAME "example.${layer}.${name}" COMMAND ${target})
+      set_tests_properties("example.${layer}.${name}" PROPERTIES LABELS examples TIMEOUT 60)
+    endif()
+  endforeach()
+endforeach()

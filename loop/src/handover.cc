@@ -67,10 +67,8 @@ bool LoopCore::keep_idle(Runner& me) {
   if (closed_ || idle_.size() >= kMaxIdleRunners) return false;
   idle_.push(me);
   fibers::wait_task_rescheduled(
-      [&](const fibers::RaiseCancel&) {
-        idle_.remove(me);
-        return fibers::Abort::kSucceeded;
-      },
+      // The nursery's cancellation does not end the loop; close() does.
+      [](const fibers::RaiseCancel&) { return fibers::Abort::kFailed; },
       {"a callback that blocks", -1, this});
   return active_ == &me;
 }

@@ -101,7 +101,7 @@ void LoopCore::take_inbox() {
   if (!inbox_->pending()) return;
   for (ThreadsafeCall* call = inbox_->take_all(); call != nullptr;) {
     ThreadsafeCall* next = call->next;
-    HandleNode* node = take_node(call->site);
+    HandleNode* node = new_node(call->site);
     call->node = node;
     emplace_callable<CallPlain>(node, RunCall(call));
     push_ready(node);

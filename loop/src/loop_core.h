@@ -47,6 +47,8 @@ class LoopCore {
   // --- Nodes: scheduling.cc. ---
 
   HandleNode* take_node(std::source_location site);
+  // Without taking in first what other threads have sent.
+  HandleNode* new_node(std::source_location site);
   void recycle(HandleNode* node) noexcept;
   static void drop_callable(HandleNode* node) noexcept {
     if (const NodeOps* ops = std::exchange(node->ops, nullptr); ops != nullptr) {

@@ -467,7 +467,7 @@ TEST_P(BlockingShuffleTest, NothingIsLostInAnyOrder) {
   const auto body = [] {
     int started = 0;
     int ended = 0;
-    with_loop([&](EventLoop& loop, fibers::Nursery& nursery) {
+    with_loop([&](EventLoop& loop) {
       std::vector<Handle> handles;
       for (int i = 0; i < 60; ++i) {
         handles.push_back(loop.call_soon([&, i] {
@@ -480,12 +480,10 @@ TEST_P(BlockingShuffleTest, NothingIsLostInAnyOrder) {
           if (i % 3 == 1) fibers::checkpoint();
         }));
       }
-      nursery.start_soon([&] {
-        for (std::size_t i = 0; i < handles.size(); i += 5) {
-          fibers::checkpoint();
-          handles[i].cancel();
-        }
-      });
+      for (std::size_t i = 0; i < handles.size(); i += 5) {
+        fibers::checkpoint();
+        handles[i].cancel();
+      }
       loop.synchronize();
       loop.wait_blocked();
     });

@@ -3,11 +3,14 @@
 
 #include "weft/loop/event_loop.h"
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "tests/loop/loop_testing.h"
+#include "weft/fibers/lowlevel.h"
 
 namespace weft::loop {
 namespace {
@@ -51,19 +54,19 @@ FIBER_TEST(EventLoopTest, WhatACallbackQueuesRunsInTheNextIteration) {
 }
 
 FIBER_TEST(EventLoopTest, OtherTasksRunOnceAnIteration) {
-  with_loop([](EventLoop& loop, fibers::Nursery& nursery) {
+  with_loop([](EventLoop& loop) {
     int turns_of_other = 0;
-    bool over = false;
-    nursery.start_soon([&] {
-      for (; !over; ++turns_of_other) fibers::checkpoint();
-    });
     int left = 50;
-    std::function<void()> again = [&] {
-      if (--left > 0) loop.call_soon(again);
-    };
-    loop.call_soon(again);
-    while (left > 0) fibers::checkpoint();
-    over = true;
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      nursery.start_soon([&] {
+        for (; left > 0; ++turns_of_other) fibers::checkpoint();
+      });
+      std::function<void()> again = [&] {
+        if (--left > 0) loop.call_soon(again);
+      };
+      loop.call_soon(again);
+      while (left > 0) fibers::checkpoint();
+    });
     EXPECT_GE(turns_of_other, 49);
   });
 }

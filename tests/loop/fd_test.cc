@@ -336,6 +336,7 @@ FIBER_TEST(FdTest, BusyLoopDoesNotStarveDescriptors) {
     while (!called && spins < 1000000) fibers::checkpoint();
     EXPECT_TRUE(called);
     EXPECT_LT(spins, 100000);
+    loop.synchronize();
   });
 }
 

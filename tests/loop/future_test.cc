@@ -216,10 +216,18 @@ FIBER_TEST(FutureTest, RetrievedExceptionIsNotReported) {
     for (int way = 0; way < 4; ++way) {
       Future<int> future = loop.create_future<int>();
       future.set_exception(std::runtime_error("x"));
-      if (way == 0) EXPECT_THROW(future.result(), std::runtime_error);
-      if (way == 1) EXPECT_NE(future.exception(), nullptr);
-      if (way == 2) EXPECT_THROW(await(future), std::runtime_error);
-      if (way == 3) EXPECT_FALSE(future.cancel());
+      if (way == 0) {
+        EXPECT_THROW(future.result(), std::runtime_error);
+      }
+      if (way == 1) {
+        EXPECT_NE(future.exception(), nullptr);
+      }
+      if (way == 2) {
+        EXPECT_THROW(await(future), std::runtime_error);
+      }
+      if (way == 3) {
+        EXPECT_FALSE(future.cancel());
+      }
     }
   });
 }

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <utility>
 
 #include "tools/bench/weft/allocation_counter.h"
 #include "tools/bench/weft/works.h"
@@ -64,14 +63,15 @@ void allocations_sleep(Meter& meter) {
   });
 }
 
+// The receiving handle outlives the nursery, so that the sender ends by its cancellation.
 void allocations_channel(Meter& meter) {
   fibers::run([&] {
-    fibers::open_nursery([&](Nursery& nursery) {
-      auto [sender, receiver] = fibers::open_memory_channel<int>(0);
-      nursery.start_soon([sender = std::move(sender)]() mutable {
+    auto [sender, receiver] = fibers::open_memory_channel<int>(0);
+    fibers::open_nursery([&, &sender = sender, &receiver = receiver](Nursery& nursery) {
+      nursery.start_soon([&sender] {
         for (;;) sender.send(1);
       });
-      count_allocations(meter, 10'000, [&receiver = receiver] { keep(receiver.receive()); });
+      count_allocations(meter, 10'000, [&receiver] { keep(receiver.receive()); });
       nursery.cancel_scope().cancel();
     });
   });

@@ -7,8 +7,6 @@ include_guard(GLOBAL)
 include(GoogleTest)
 find_package(GTest REQUIRED)
 
-option(WEFT_TEST_PCH "Precompile GoogleTest and the usual standard headers for the tests" OFF)
-
 # weft_test(fibers_test SOURCES ... [LIBS ...] [LABEL fibers] [TIMEOUT 60] [SERIAL])
 # A GoogleTest binary. Each case becomes a ctest test with the folder's name as its label. The cases are listed when
 # ctest starts, not when the binary is linked, so building never runs anything.
@@ -24,11 +22,6 @@ function(weft_test name)
   weft_compile_options(${name})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} weft_test_support)
-  if(WEFT_TEST_PCH)
-    target_precompile_headers(${name} PRIVATE
-      <gtest/gtest.h> <gmock/gmock.h> <atomic> <chrono> <functional> <memory> <optional> <string> <string_view>
-      <thread> <vector>)
-  endif()
   set(properties LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
   if(ARG_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)

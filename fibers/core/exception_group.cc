@@ -5,6 +5,7 @@
 
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <typeinfo>
@@ -53,18 +54,22 @@ BaseExceptionGroup::BaseExceptionGroup(std::string message,
   state_->exceptions = std::move(exceptions);
 }
 
-// Groups nested thousands deep would otherwise be destroyed by as many nested destructors.
+// Groups nested thousands deep would otherwise be destroyed by as many nested destructors. The
+// outermost one takes the others' exceptions over and drops them one after the other: those that
+// nobody else holds come here in turn, and find that somebody is already at it.
 BaseExceptionGroup::State::~State() {
-  std::vector<std::exception_ptr> todo = std::move(exceptions);
-  while (!todo.empty()) {
-    const std::exception_ptr error = std::move(todo.back());
-    todo.pop_back();
-    visit_group(error, [&](const BaseExceptionGroup& group) {
-      if (group.state_.use_count() > 1) return;  // Somebody else still looks at it.
-      for (auto& inner : group.state_->exceptions) todo.push_back(std::move(inner));
-      group.state_->exceptions.clear();
-    });
+  static thread_local std::vector<std::exception_ptr>* in_progress = nullptr;
+  if (in_progress != nullptr) {
+    for (auto& inner : exceptions) in_progress->push_back(std::move(inner));
+    return;
   }
+  std::vector<std::exception_ptr> todo = std::move(exceptions);
+  in_progress = &todo;
+  while (!todo.empty()) {
+    const std::exception_ptr dropped = std::move(todo.back());
+    todo.pop_back();
+  }
+  in_progress = nullptr;
 }
 
 void BaseExceptionGroup::add_note(std::string note) {
@@ -154,6 +159,12 @@ std::string describe_exception(const std::exception_ptr& error) {
   }
 }
 
+// Deeper nests are not indented further, or the text would grow with the square of the depth.
+static std::string indentation(std::size_t depth) {
+  constexpr std::size_t kDeepest = 32;
+  return std::string(2 * std::min(depth, kDeepest), ' ');
+}
+
 std::string BaseExceptionGroup::describe() const {
   struct Item {
     std::exception_ptr error;
@@ -162,7 +173,7 @@ std::string BaseExceptionGroup::describe() const {
   std::string text;
   std::vector<Item> todo;
   const auto add = [&](const BaseExceptionGroup& group, std::size_t depth) {
-    for (const auto& note : group.notes()) text += "\n" + std::string(2 * depth, ' ') + note;
+    for (const auto& note : group.notes()) text += "\n" + indentation(depth) + note;
     for (auto e = group.exceptions().rbegin(); e != group.exceptions().rend(); ++e) {
       todo.push_back({*e, depth});
     }
@@ -173,7 +184,7 @@ std::string BaseExceptionGroup::describe() const {
   while (!todo.empty()) {
     const Item item = std::move(todo.back());
     todo.pop_back();
-    text += "\n" + std::string(2 * item.depth, ' ') + "- " + describe_exception(item.error);
+    text += "\n" + indentation(item.depth) + "- " + describe_exception(item.error);
     visit_group(item.error, [&](const BaseExceptionGroup& group) { add(group, item.depth + 1); });
   }
   return text;
@@ -190,7 +201,11 @@ ExceptionGroup::ExceptionGroup(std::string message, std::vector<std::exception_p
 
 const char* ExceptionGroup::what() const noexcept {
   try {
-    text_ = std::make_shared<const std::string>(describe());
+    std::string text = describe();
+    // What was returned before stays good, unless a note has been added.
+    if (text_ == nullptr || *text_ != text) {
+      text_ = std::make_shared<const std::string>(std::move(text));
+    }
     return text_->c_str();
   } catch (...) {
     return "ExceptionGroup";
@@ -201,6 +216,7 @@ namespace detail {
 
 void dispatch_to_handlers(std::exception_ptr error, const std::vector<CatchHandler>& handlers) {
   std::vector<std::exception_ptr> raised;
+  bool only_passed_on = true;  // What handlers threw is what they were given.
   std::optional<BaseExceptionGroup> group;
   const bool was_group = visit_group(error, [&](const BaseExceptionGroup& g) { group = g; });
   if (!was_group) group.emplace("", std::vector<std::exception_ptr>{error});
@@ -215,6 +231,7 @@ void dispatch_to_handlers(std::exception_ptr error, const std::vector<CatchHandl
       handler.handle(matched);
     } catch (...) {
       raised.push_back(std::current_exception());
+      only_passed_on = only_passed_on && raised.back() == matched;
     }
   }
   if (raised.empty() && rest == nullptr) return;
@@ -223,7 +240,7 @@ void dispatch_to_handlers(std::exception_ptr error, const std::vector<CatchHandl
     std::rethrow_exception(was_group ? rest : group->exceptions().front());
   }
   if (rest != nullptr) raised.push_back(std::move(rest));
-  if (raised.size() == 1) std::rethrow_exception(raised.front());
+  if (raised.size() == 1 && only_passed_on) std::rethrow_exception(raised.front());
   std::rethrow_exception(make_exception_group("errors from handlers of catch_", std::move(raised)));
 }
 

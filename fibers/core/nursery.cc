@@ -110,15 +110,16 @@ void NurseryAccess::move_child(Nursery& from, Nursery& to, TaskBlock& child) {
   child.eventual_parent = nullptr;
 }
 
-// The wait for the children is no cancel point: what cancels it is passed on to them through the
-// scope, and noted, so that it goes on afterwards to whom it belongs.
+// The wait for the children is no cancel point: a Cancelled has reached them too, through the
+// scope, and is left to them. An interrupt has come to this task only, and is kept.
 void Nursery::close() {
   if (first_child_ == nullptr && pending_starts_ == 0) cancel_shielded_checkpoint();
   while (first_child_ != nullptr || pending_starts_ > 0) {
     parent_waiting_ = true;
     wait_task_rescheduled(
         [this](const RaiseCancel& raise) {
-          add_error(raise.as_exception());
+          std::exception_ptr error = raise.as_exception();
+          if (!holds<Cancelled>(error)) add_error(std::move(error));
           return Abort::kFailed;
         },
         {"tasks of a nursery", -1, this});
@@ -176,7 +177,9 @@ TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery) {
 }
 
 StartHandshake::StartHandshake(Nursery& target, std::source_location site)
-    : target_(target), hidden_((target.begin_start(), site)) {}
+    : target_(target), hidden_(site) {
+  target_.begin_start();
+}
 
 StartHandshake::~StartHandshake() {
   target_.end_start();

@@ -114,7 +114,13 @@ bool cancellation_due(const TaskBlock& task, unsigned uncaught) {
 }
 
 bool cancellation_held_back(const TaskBlock& task, unsigned uncaught) {
-  return task.cancel_status->effectively_cancelled && !cancellation_due(task, uncaught);
+  if (cancellation_due(task, uncaught)) return false;
+  // Also by a scope that was entered while unwinding, such as that of a sleep.
+  for (const CancelStatus* s = task.cancel_status; s != nullptr; s = s->parent) {
+    if (s->effectively_cancelled) return true;
+    if (s->shield) break;
+  }
+  return false;
 }
 
 void attempt_delivery(TaskBlock& task) {

@@ -26,6 +26,7 @@ namespace {
 
 // The wait ended otherwise than with a value.
 [[noreturn, gnu::cold]] void throw_wake(TaskBlock& task) {
+  task.wait_slot = nullptr;  // It lies in a frame that ends here.
   if (task.wake == Wake::kError) std::rethrow_exception(std::exchange(task.wake_error, nullptr));
   throw_cancellation(task, std::exchange(task.cancel_reason, nullptr));
 }
@@ -48,12 +49,14 @@ class HeldBackWarning : private detail::DeadlineNode {
  public:
   explicit HeldBackWarning(TaskBlock& task) : task_(task) {
     fire = [](detail::DeadlineNode& node) { static_cast<HeldBackWarning&>(node).warn(); };
+    ++task.scheduler->armed_warnings;
     arm();
   }
   HeldBackWarning(const HeldBackWarning&) = delete;
   HeldBackWarning& operator=(const HeldBackWarning&) = delete;
   ~HeldBackWarning() {
     if (bucket >= 0) task_.scheduler->deadlines().disarm(*this);
+    --task_.scheduler->armed_warnings;
   }
 
  private:
@@ -99,6 +102,8 @@ namespace detail {
   const AbortThunk abort = std::exchange(me.abort, nullptr);
   if (abort == nullptr ||
       abort(me.abort_context, RaiseCancelAccess::make(std::move(reason))) == Abort::kSucceeded) {
+    me.state = TaskState::kRunning;
+    me.wait_slot = nullptr;
     throw error;
   }
 }
@@ -115,11 +120,12 @@ void wait_rescheduled(AbortThunk abort, void* context, WaitingFor waiting_for) {
   ++me.counts.cancel_points;
   me.abort = abort;
   me.abort_context = context;
-  if (me.watched) [[unlikely]]
-    scheduler.before_suspend(me, waiting_for);
   me.wait_info = waiting_for;
   me.wake = Wake::kValue;
   me.state = TaskState::kWaiting;
+  // After all that: a park hook may cancel the task.
+  if (me.watched) [[unlikely]]
+    scheduler.before_suspend(me, waiting_for);
   if (may_be_cancelled(scheduler, me)) [[unlikely]]
     attempt_delivery(me);
   if (scheduler.uncaught() > 0) [[unlikely]] {
@@ -137,14 +143,6 @@ void set_wait_slot(void* slot, const void* type) {
   me.wait_type = type;
 }
 
-void* take_wait_slot(Task& task, const void* type) {
-  TaskBlock& block = block_of(task);
-  WEFT_REQUIRE(
-      block.wait_slot != nullptr && block.wait_type == type,
-      "reschedule() with a value of another type than the task's wait_task_rescheduled<T>");
-  return std::exchange(block.wait_slot, nullptr);
-}
-
 static TaskBlock& require_waiting(Task& task) {
   TaskBlock& block = block_of(task);
   WEFT_REQUIRE(block.scheduler == tls_scheduler,
@@ -152,6 +150,14 @@ static TaskBlock& require_waiting(Task& task) {
   WEFT_REQUIRE(block.state == TaskState::kWaiting,
                "reschedule() of a task that is not waiting, or has been rescheduled already");
   return block;
+}
+
+void* take_wait_slot(Task& task, const void* type) {
+  TaskBlock& block = require_waiting(task);
+  WEFT_REQUIRE(
+      block.wait_slot != nullptr && block.wait_type == type,
+      "reschedule() with a value of another type than the task's wait_task_rescheduled<T>");
+  return std::exchange(block.wait_slot, nullptr);
 }
 
 }  // namespace detail

@@ -57,9 +57,10 @@ class Run {
       open_nursery([this](Nursery& system) {
         scheduler_.system_nursery = &system;
         open_nursery([this](Nursery& main) { start_main(main); });
-        scheduler_.main_task = nullptr;
         scheduler_.system_nursery = nullptr;
-        system.cancel_scope().cancel("the main task has ended");
+        auto cause = std::make_shared<CancelReason>();
+        cause->source = "shutdown";
+        detail::mark_cancelled(ScopeAccess::status(system.cancel_scope()), std::move(cause));
       });
     } catch (...) {
       scheduler_.system_nursery = nullptr;
@@ -78,6 +79,8 @@ class Run {
     } catch (...) {
       main_error_ = std::current_exception();
     }
+    // An interrupt that comes from here on comes out of run().
+    scheduler_.main_task = nullptr;
   }
 
   [[noreturn]] static void throw_crash(const std::exception_ptr& cause) {
@@ -116,9 +119,10 @@ void Scheduler::start_root(TaskBlock& task) {
   make_ready(task);
 }
 
-// What was accepted runs, also what those calls submit; then nothing more is accepted.
+// What was accepted runs, and what those calls submit. What these submit in turn is refused, or a
+// call that submits itself again would keep the run for ever.
 void Scheduler::finish_entries() {
-  while (!entries_->empty()) run_entries();
+  run_entries();
   entries_->close();
   run_last_entries();
   deliver_interrupt();

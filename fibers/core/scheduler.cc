@@ -102,10 +102,11 @@ bool Scheduler::poll_is_due() {
   return true;
 }
 
+// The wake-up is taken in also when there is nothing to run: it may come late, for a call that has
+// been run already, and as long as it stands later ones do not wake anybody.
 void Scheduler::run_entries() {
-  if (entries_->empty()) return;
   entries_->wakeup().clear();
-  run_last_entries();
+  if (!entries_->empty()) run_last_entries();
 }
 
 void Scheduler::run_last_entries() {
@@ -146,7 +147,7 @@ void Scheduler::idle(IdleFor primed) {
       wake_idle_waiters();
       return;
     case IdleFor::kAutojump:
-      if (deadlines_.size() > 0) {
+      if (deadlines_.size() > armed_warnings) {
         clock_->autojump(deadlines_.earliest());
         deadlines_.expire(now());
       } else {
@@ -205,7 +206,6 @@ void Scheduler::request_interrupt() noexcept {
 void Scheduler::deliver_interrupt() {
   if (!interrupt_requested_.load(std::memory_order_relaxed)) return;
   interrupt_requested_.store(false);
-  entries_->wakeup().clear();
   auto reason = std::make_shared<CancelReason>();
   reason->source = "KeyboardInterrupt";
   reason->interrupt = std::make_exception_ptr(KeyboardInterrupt());

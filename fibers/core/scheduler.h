@@ -108,13 +108,13 @@ class Scheduler {
 
   // --- Interrupts of the main task: Ctrl-C, a deadlock. ---
 
+  // Held back, as a cancellation is, while the task unwinds: a destructor must not throw.
+  bool interrupt_pending(const TaskBlock& task) const {
+    return interrupt_ != nullptr && &task == main_task && task.uncaught(*this) == 0;
+  }
   // If one is pending for `task`: takes it.
   std::shared_ptr<const CancelReason> take_interrupt(const TaskBlock& task) {
-    return &task == main_task && interrupt_ != nullptr ? std::exchange(interrupt_, nullptr)
-                                                       : nullptr;
-  }
-  bool interrupt_pending(const TaskBlock& task) const {
-    return &task == main_task && interrupt_ != nullptr;
+    return interrupt_pending(task) ? std::exchange(interrupt_, nullptr) : nullptr;
   }
   std::shared_ptr<const CancelReason> take_interrupt() {
     return std::exchange(interrupt_, nullptr);
@@ -136,6 +136,9 @@ class Scheduler {
   TaskBlock* main_task = nullptr;
   Nursery* system_nursery = nullptr;
   std::exception_ptr crash_error;  // The first one.
+
+  // Deadlines that only warn (of a wait while unwinding): no reason for a clock to jump.
+  std::size_t armed_warnings = 0;
 
  private:
   enum class IdleFor : std::uint8_t { kNothing, kIdleWaiters, kAutojump };

@@ -90,8 +90,10 @@ T wait_task_rescheduled(AbortFn&& abort, WaitingFor waiting_for = {}) {
   std::optional<Outcome<T>> delivered;
   detail::set_wait_slot(&delivered, &detail::kTypeTag<T>);
   wait_task_rescheduled(std::forward<AbortFn>(abort), waiting_for);
-  if (!delivered)
+  if (!delivered) {
+    detail::set_wait_slot(nullptr, nullptr);
     throw UsageError("the task was rescheduled without the value that its wait returns");
+  }
   return delivered->unwrap();
 }
 

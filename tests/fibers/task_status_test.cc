@@ -1,0 +1,359 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Nursery::start and what TaskStatus does in it.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/testing/checkpoints.h"
+#include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/fibers/token.h"
+
+namespace weft::fibers {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using testing::wait_all_tasks_blocked;
+
+// Trio: test_run.py::test_nursery_start
+FIBER_TEST(TaskStatusTest, StartReturnsTheValueAndTheTaskGoesOn) {
+  open_nursery([](Nursery& nursery) {
+    const Instant start = current_time();
+    bool ended = false;
+    const int value = nursery.start<int>([&](TaskStatus<int>& status) {
+      sleep(seconds(1));
+      status.started(5);
+      sleep(seconds(1));
+      ended = true;
+    });
+    EXPECT_EQ(value, 5);
+    EXPECT_EQ(current_time(), start + seconds(1));
+    EXPECT_FALSE(ended);
+    EXPECT_EQ(nursery.child_tasks().size(), 1U);
+    sleep(seconds(2));
+    EXPECT_TRUE(ended);
+  });
+}
+
+FIBER_TEST(TaskStatusTest, StartIsACheckpointAndTakesVoidAndMovableValues) {
+  open_nursery([](Nursery& nursery) {
+    testing::assert_checkpoints(
+        [&] { nursery.start([](TaskStatus<void>& status) { status.started(); }); });
+    const auto value = nursery.start<std::unique_ptr<int>>(
+        [](TaskStatus<std::unique_ptr<int>>& status) { status.started(std::make_unique<int>(3)); });
+    EXPECT_EQ(*value, 3);
+  });
+}
+
+// Trio: test_run.py::test_nursery_start
+FIBER_TEST(TaskStatusTest, StartedTwiceIsRefused) {
+  open_nursery([](Nursery& nursery) {
+    nursery.start([](TaskStatus<void>& status) {
+      status.started();
+      EXPECT_THROW(status.started(), UsageError);
+    });
+  });
+}
+
+// Trio: test_run.py::test_nursery_start
+FIBER_TEST(TaskStatusTest, AnErrorBeforeStartedComesOutOfStartUnwrapped) {
+  open_nursery([](Nursery& nursery) {
+    try {
+      nursery.start([](TaskStatus<void>&) {
+        checkpoint();
+        throw std::runtime_error("mine");
+      });
+      ADD_FAILURE() << "the error was lost";
+    } catch (const std::runtime_error& e) {
+      EXPECT_STREQ(e.what(), "mine");
+    }
+    // The nursery itself has not failed.
+    EXPECT_FALSE(nursery.cancel_scope().cancel_called());
+    checkpoint();
+  });
+}
+
+FIBER_TEST(TaskStatusTest, AGroupRaisedBeforeStartedKeepsItsShape) {
+  open_nursery([](Nursery& nursery) {
+    try {
+      nursery.start([](TaskStatus<void>&) {
+        open_nursery([](Nursery&) { throw std::runtime_error("deep"); });
+      });
+      ADD_FAILURE() << "the error was lost";
+    } catch (const ExceptionGroup& group) {
+      ASSERT_EQ(group.exceptions().size(), 1U);
+      EXPECT_TRUE(holds<std::runtime_error>(group.exceptions()[0]));
+    }
+  });
+}
+
+// Trio: test_run.py::test_nursery_start
+FIBER_TEST(TaskStatusTest, AnErrorAfterStartedBelongsToTheNursery) {
+  try {
+    open_nursery([](Nursery& nursery) {
+      nursery.start([](TaskStatus<void>& status) {
+        status.started();
+        throw std::runtime_error("late");
+      });
+      sleep_forever();
+    });
+    ADD_FAILURE() << "the error was lost";
+  } catch (const ExceptionGroup& group) {
+    EXPECT_EQ(group.exceptions().size(), 1U);
+  }
+}
+
+// Trio: test_run.py::test_nursery_start
+FIBER_TEST(TaskStatusTest, EndingWithoutStartedIsTheTasksMistake) {
+  open_nursery([](Nursery& nursery) {
+    EXPECT_THROW(nursery.start([](TaskStatus<void>&) {}), UsageError);
+    EXPECT_THROW(nursery.start<int>([](TaskStatus<int>&) { checkpoint(); }), UsageError);
+  });
+}
+
+// Trio: test_run.py::test_nursery_start
+FIBER_TEST(TaskStatusTest, CancellingTheCallerBeforeStartedCancelsTheTask) {
+  bool cancelled = false;
+  open_nursery([&](Nursery& nursery) {
+    EXPECT_FALSE(move_on_after(seconds(1), [&] {
+      nursery.start([&](TaskStatus<void>&) {
+        try {
+          sleep_forever();
+        } catch (const Cancelled&) {
+          cancelled = true;
+          throw;
+        }
+      });
+    }));
+    EXPECT_TRUE(cancelled);
+    EXPECT_FALSE(nursery.cancel_scope().cancel_called());
+  });
+}
+
+// Trio: test_run.py::test_nursery_start. The task has moved: the caller's scope is behind it.
+FIBER_TEST(TaskStatusTest, CancellingTheCallerAfterStartedLeavesTheTaskAlone) {
+  bool finished = false;
+  open_nursery([&](Nursery& nursery) {
+    CancelScope scope;
+    scope.run([&] {
+      nursery.start([&](TaskStatus<void>& status) {
+        status.started();
+        sleep(seconds(1));
+        finished = true;
+      });
+      scope.cancel();
+      sleep_forever();
+    });
+  });
+  EXPECT_TRUE(finished);
+}
+
+// Trio: test_run.py::test_nursery_start, "started() is a no-op under a cancelled caller"
+FIBER_TEST(TaskStatusTest, StartedUnderACancelledCallerMovesNothing) {
+  bool moved = false;
+  open_nursery([&](Nursery& nursery) {
+    CancelScope scope;
+    scope.run([&] {
+      nursery.start([&](TaskStatus<void>& status) {
+        scope.cancel();
+        status.started();
+        EXPECT_NE(current_task().parent_nursery(), &nursery);
+        checkpoint();
+        moved = true;
+      });
+      ADD_FAILURE() << "start() returned";
+    });
+    EXPECT_TRUE(scope.cancelled_caught());
+    EXPECT_TRUE(nursery.child_tasks().empty());
+  });
+  EXPECT_FALSE(moved);
+}
+
+// Trio: test_run.py::test_nursery_start: its later errors still come out of start().
+FIBER_TEST(TaskStatusTest, AnErrorAfterSuchAStartedComesOutOfStart) {
+  open_nursery([](Nursery& nursery) {
+    CancelScope scope;
+    try {
+      scope.run([&] {
+        nursery.start([&](TaskStatus<void>& status) {
+          scope.cancel();
+          status.started();
+          throw std::runtime_error("still under start");
+        });
+      });
+      ADD_FAILURE() << "the error was lost";
+    } catch (const std::runtime_error& e) {
+      EXPECT_STREQ(e.what(), "still under start");
+    }
+    EXPECT_FALSE(nursery.cancel_scope().cancel_called());
+  });
+}
+
+// Trio: test_run.py::test_nursery_start: a task that never waits is done, cancelled or not.
+FIBER_TEST(TaskStatusTest, ATaskThatNeedsNoWaitStartsUnderACancelledCaller) {
+  open_nursery([](Nursery& nursery) {
+    CancelScope scope;
+    const auto value = scope.run([&] {
+      scope.cancel();
+      return nursery.start<int>([](TaskStatus<int>& status) { status.started(7); });
+    });
+    EXPECT_EQ(value, std::optional<int>(7));
+    EXPECT_FALSE(scope.cancelled_caught());
+  });
+}
+
+// Trio: test_run.py::test_nursery_start_with_cancelled_nursery
+FIBER_TEST(TaskStatusTest, MovingIntoACancelledNurseryCancelsTheTask) {
+  bool cancelled = false;
+  open_nursery([&](Nursery& nursery) {
+    CancelScope shield({.shield = true});
+    shield.run([&] {
+      nursery.cancel_scope().cancel();
+      nursery.start([&](TaskStatus<void>& status) {
+        checkpoint();  // Not cancelled yet: it is the caller's.
+        status.started();
+        try {
+          sleep_forever();
+        } catch (const Cancelled&) {
+          cancelled = true;
+          throw;
+        }
+      });
+    });
+  });
+  EXPECT_TRUE(cancelled);
+}
+
+// Trio: test_run.py::test_nursery_start_keeps_nursery_open
+FIBER_TEST(TaskStatusTest, APendingStartKeepsTheNurseryOpen) {
+  std::vector<int> happened;
+  Nursery* target = nullptr;
+  open_nursery([&](Nursery& outside) {
+    open_nursery([&](Nursery& nursery) {
+      target = &nursery;
+      outside.start_soon([&] {
+        target->start([&](TaskStatus<void>& status) {
+          sleep(seconds(1));
+          happened.push_back(1);
+          status.started();
+          sleep(seconds(1));
+          happened.push_back(2);
+        });
+      });
+      wait_all_tasks_blocked();
+    });
+    happened.push_back(3);
+  });
+  EXPECT_THAT(happened, ElementsAre(1, 2, 3));
+}
+
+// The task takes along the scopes and nurseries that it is in when it moves.
+// Trio: test_run.py::test_nursery_start: "every cancel-status child of the hidden nursery"
+FIBER_TEST(TaskStatusTest, OpenScopesAndNurseriesMoveAlong) {
+  int cancelled = 0;
+  const auto count_cancelled = [&cancelled] {
+    try {
+      sleep_forever();
+    } catch (const Cancelled&) {
+      ++cancelled;
+      throw;
+    }
+  };
+  CancelScope of_caller;
+  open_nursery([&](Nursery& nursery) {
+    of_caller.run([&] {
+      nursery.start([&](TaskStatus<void>& status) {
+        CancelScope inner({.deadline = current_time() + seconds(100)});
+        inner.run([&] {
+          open_nursery([&](Nursery& own) {
+            own.start_soon(count_cancelled);
+            checkpoint();
+            status.started();
+            EXPECT_EQ(current_task().parent_nursery(), &nursery);
+            count_cancelled();
+          });
+        });
+      });
+      of_caller.cancel();
+    });
+    wait_all_tasks_blocked();
+    EXPECT_EQ(cancelled, 0);  // The caller's scope no longer covers them...
+    nursery.cancel_scope().cancel();
+    wait_all_tasks_blocked();
+    EXPECT_EQ(cancelled, 2);  // ...and the new nursery's does.
+  });
+}
+
+FIBER_TEST(TaskStatusTest, TheEventualParentIsKnownWhileTheStartIsPending) {
+  open_nursery([](Nursery& nursery) {
+    nursery.start([&](TaskStatus<void>& status) {
+      const Task& me = current_task();
+      EXPECT_EQ(me.eventual_parent_nursery(), &nursery);
+      EXPECT_NE(me.parent_nursery(), &nursery);
+      status.started();
+      EXPECT_EQ(me.eventual_parent_nursery(), nullptr);
+      EXPECT_EQ(me.parent_nursery(), &nursery);
+    });
+  });
+}
+
+// Trio: TASK_STATUS_IGNORED
+FIBER_TEST(TaskStatusTest, AnIgnoredStatusDoesNothing) {
+  auto status = TaskStatus<int>::ignored();
+  status.started(5);
+  EXPECT_THROW(status.started(5), UsageError);
+}
+
+// A start that is refused at once must not keep the nursery open for ever.
+FIBER_TEST(TaskStatusTest, StartOutsideATaskIsRefusedAndLeavesTheNurseryAsItWas) {
+  bool refused = false;
+  open_nursery([&](Nursery& nursery) {
+    current_token().run_sync_soon([&] {
+      try {
+        nursery.start([](TaskStatus<void>& status) { status.started(); });
+      } catch (const UsageError&) {
+        refused = true;
+      }
+    });
+    wait_all_tasks_blocked();
+  });
+  EXPECT_TRUE(refused);
+}
+
+FIBER_TEST(TaskStatusTest, ManyStartsMayBePendingAtOnce) {
+  static constexpr int kStarts = 50;
+  int sum = 0;
+  open_nursery([&](Nursery& nursery) {
+    open_nursery([&](Nursery& callers) {
+      for (int i = 0; i < kStarts; ++i) {
+        callers.start_soon([&, i] {
+          sum += nursery.start<int>([i](TaskStatus<int>& status) {
+            sleep(seconds(kStarts - i));
+            status.started(i);
+            sleep(seconds(1000));
+          });
+        });
+      }
+    });
+    EXPECT_EQ(nursery.child_tasks().size(), std::size_t{kStarts});
+    nursery.cancel_scope().cancel();
+  });
+  EXPECT_EQ(sum, kStarts * (kStarts - 1) / 2);
+}
+
+}  // namespace
+}  // namespace weft::fibers

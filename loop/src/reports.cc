@@ -3,10 +3,11 @@
 
 // Errors that have nobody to go to, and slow callbacks.
 
+#include <array>
+#include <cstdio>
 #include <string>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "loop/src/loop_core.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
@@ -17,14 +18,14 @@ namespace {
 
 std::string place(const std::source_location& site) {
   const std::string file = site.file_name();
-  return absl::StrCat(file.substr(file.rfind('/') + 1), ":", site.line());
+  return file.substr(file.rfind('/') + 1) + ":" + std::to_string(site.line());
 }
 
 std::string describe(const ExceptionContext& context) {
   std::string text = context.message.empty() ? "Unhandled error in event loop" : context.message;
-  absl::StrAppend(&text, " (from ", place(context.source), ")");
+  text += " (from " + place(context.source) + ")";
   if (context.exception != nullptr) {
-    absl::StrAppend(&text, ": ", fibers::describe_exception(context.exception));
+    text += ": " + fibers::describe_exception(context.exception);
   }
   return text;
 }
@@ -45,10 +46,9 @@ void LoopCore::report(const ExceptionContext& context) {
   } catch (const fibers::KeyboardInterrupt&) {
     throw;
   } catch (...) {
-    fibers::log(fibers::LogLevel::kError,
-                absl::StrCat("Unhandled error in exception handler: ",
-                             fibers::describe_exception(std::current_exception()),
-                             "; it was called with: ", describe(context)));
+    fibers::log(fibers::LogLevel::kError, "Unhandled error in exception handler: " +
+                                              fibers::describe_exception(std::current_exception()) +
+                                              "; it was called with: " + describe(context));
   }
 }
 
@@ -62,9 +62,10 @@ void LoopCore::report_callback_error(HandleNode* node, std::exception_ptr error)
 
 void LoopCore::report_slow(const HandleNode& node, fibers::Duration took) const {
   if (took < slow_callback_duration) return;
-  fibers::log(fibers::LogLevel::kWarning,
-              absl::StrFormat("Executing the callback from %s took %.3f seconds", place(node.site),
-                              std::chrono::duration<double>(took).count()));
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.3f", std::chrono::duration<double>(took).count());
+  fibers::log(fibers::LogLevel::kWarning, "Executing the callback from " + place(node.site) +
+                                              " took " + text.data() + " seconds");
 }
 
 }  // namespace weft::loop::detail

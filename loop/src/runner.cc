@@ -3,16 +3,16 @@
 
 #include "loop/src/runner.h"
 
-#include <string>
+#include <unordered_map>
+#include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "loop/src/loop_core.h"
 
 namespace weft::loop::detail {
 
 namespace {
 
-using RunnerMap = absl::flat_hash_map<const fibers::Task*, Runner*>;
+using RunnerMap = std::unordered_map<const fibers::Task*, Runner*>;
 
 // This thread's runners by their tasks. Not destroyed before the thread's last run.
 RunnerMap& runners() {

@@ -27,8 +27,13 @@ HandleNode* LoopCore::take_node(std::source_location site) {
     throw_closed();
   if (inbox_->pending()) [[unlikely]]
     take_inbox();
+  return new_node(site);
+}
+
+HandleNode* LoopCore::new_node(std::source_location site) {
+  void* block = pool_.take(sizeof(HandleNode));
   ++refs_;
-  return ::new (pool_.take(sizeof(HandleNode))) HandleNode(*this, site);
+  return ::new (block) HandleNode(*this, site);
 }
 
 void LoopCore::recycle(HandleNode* node) noexcept {

@@ -38,7 +38,7 @@ class CheckTest : public ::testing::Test {
     result_ = run_check(plan_);
     found_ = find(result_.ledger);
     EXPECT_EQ(result_.stats.tasks_left, 0U);
-    EXPECT_EQ(result_.stats.descriptors_left, 0U);
+    if (!other_threads_) EXPECT_EQ(result_.stats.descriptors_left, 0U);
     EXPECT_EQ(result_.stats.stacks_left, 0U);
   }
   // The path, and the fragment, of a finding on the served site.
@@ -63,6 +63,7 @@ class CheckTest : public ::testing::Test {
   std::unique_ptr<ScriptedSite> owned_;
   ScriptedSite& site_;
   CheckPlan plan_;
+  bool other_threads_ = false;  // with a server of their own, whose descriptors come and go
   CheckResult result_;
   Findings found_;
 };
@@ -93,8 +94,8 @@ TEST_F(CheckTest, EachUrlIsAskedForOnce) {
   EXPECT_EQ(site_.asked("/"), 1);
   EXPECT_EQ(site_.asked("/a.html"), 1);
   EXPECT_EQ(site_.asked("/b.png"), 1);
-  EXPECT_EQ(record("/b.png").method, "HEAD");
-  EXPECT_EQ(record("/a.html").method, "GET");
+  EXPECT_EQ(record("/b.png").exchange->method, "HEAD");
+  EXPECT_EQ(record("/a.html").exchange->method, "GET");
 }
 
 TEST_F(CheckTest, DeadLinksNameThePagesThatHoldThem) {
@@ -152,7 +153,7 @@ TEST_F(CheckTest, ServersWithoutHeadAreAskedByGet) {
   site_.page("/file.bin", [&times] { return ++times == 1 ? error_answer(405) : Answer(); });
   run();
   EXPECT_THAT(dead(), ::testing::IsEmpty());
-  EXPECT_EQ(record("/file.bin").method, "GET");
+  EXPECT_EQ(record("/file.bin").exchange->method, "GET");
 }
 
 TEST_F(CheckTest, APageThatLooksLikeAFileIsReadAsWell) {
@@ -216,7 +217,7 @@ TEST_F(CheckTest, AHangingPageCostsItsTimeoutAndNothingElse) {
   site_.html("/ok.html", "");
   run();
   EXPECT_THAT(dead(), ::testing::ElementsAre("/hang.html: no complete answer within 30 ms"));
-  EXPECT_EQ(record("/ok.html").status, 200);
+  EXPECT_EQ(record("/ok.html").status(), 200);
 }
 
 TEST_F(CheckTest, TheServersShareOfHangingPagesHangs) {
@@ -276,6 +277,7 @@ TEST_F(CheckTest, TenThousandLinksToOnePageAreOneRequest) {
 TEST_F(CheckTest, StartsThatCannotBeReachedAreReported) {
   const ClosedPort closed;
   const SelfSignedServer untrusted;
+  other_threads_ = true;
   plan_.urls = {"http://127.0.0.1:" + std::to_string(closed.port()) + "/", untrusted.url(),
                 "http://"};
   plan_.unusable = {{"/no/such/directory", "no such directory"}};
@@ -289,7 +291,10 @@ TEST_F(CheckTest, StartsThatCannotBeReachedAreReported) {
 
 class ExternalTest : public CheckTest {
  protected:
-  ExternalTest() { plan_.crawl.external = true; }
+  ExternalTest() {
+    plan_.crawl.external = true;
+    other_threads_ = true;
+  }
   ScriptedSite other_;
 };
 
@@ -310,7 +315,7 @@ TEST_F(ExternalTest, OtherHostsAreAskedButNotRead) {
   run();
   EXPECT_THAT(dead(), ::testing::ElementsAre("/gone: 404 Not Found"));
   EXPECT_EQ(other_.asked("/deeper.html"), 0);
-  EXPECT_EQ(record("/x.html").method, "HEAD");
+  EXPECT_EQ(record("/x.html").exchange->method, "HEAD");
 }
 
 TEST_F(ExternalTest, FragmentsOfOtherHostsAreCheckedToo) {

@@ -56,6 +56,13 @@ TEST_F(DirectorySiteTest, FilesAreServedWithTypeAndSize) {
   EXPECT_EQ(answer.file.read_at(4, buffer, sizeof buffer), 0U);
 }
 
+TEST_F(DirectorySiteTest, MarkdownIsAPageOnlyWhereItIsWanted) {
+  write(root_ / "a.md", "[x](y)");
+  EXPECT_EQ(ask("/a.md").type, "text/plain; charset=utf-8");
+  EXPECT_EQ(DirectorySite(root_.string(), true).answer("/a.md").type,
+            "text/markdown; charset=utf-8");
+}
+
 TEST_F(DirectorySiteTest, DirectoriesHaveAnIndexOrAListing) {
   const Answer listing = ask("/");
   EXPECT_EQ(listing.status, 200);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "tools/linkcheck/page.h"
 
@@ -23,7 +24,8 @@ class FindingsTest : public ::testing::Test {
     const UrlId id = ledger_.add(url).first;
     ledger_[id].state = UrlState::kAnswered;
     ledger_[id].ours = true;
-    ledger_[id].status = status;
+    ledger_[id].exchange = std::make_unique<Exchange>();
+    ledger_[id].exchange->status = status;
     return id;
   }
   UrlId linked(const std::string& url, int status, const std::string& fragment = "") {
@@ -53,7 +55,8 @@ TEST(LedgerTest, TenThousandLinksOfOnePageAreOneReferrer) {
   ASSERT_EQ(ledger[target].referrers.size(), 1U);
   EXPECT_EQ(ledger[target].referrers[0].count, 10'000U);
   ledger.link(page, target, "part");
-  EXPECT_EQ(ledger[target].referrers.size(), 2U);
+  ASSERT_EQ(ledger[target].referrers.size(), 2U);
+  EXPECT_EQ(ledger.fragment(ledger[target].referrers[1].fragment), "part");
 }
 
 TEST_F(FindingsTest, ErrorStatusesAreDead) {
@@ -68,6 +71,14 @@ TEST_F(FindingsTest, ErrorStatusesAreDead) {
   EXPECT_EQ(result.urls, 4U);
   EXPECT_EQ(result.fine, 2U);
   EXPECT_EQ(result.links, 3U);
+}
+
+TEST_F(FindingsTest, APageCountsOnceForADeadUrl) {
+  const UrlId gone = linked("http://x/gone", 404);
+  ledger_.link(home_, gone, "a", 2);
+  ledger_.link(home_, gone, "b");
+  ASSERT_EQ(found().dead.at(0).referrers.size(), 1U);
+  EXPECT_EQ(found().dead[0].referrers[0].count, 4U);
 }
 
 TEST_F(FindingsTest, ABodyThatBreaksItsPromiseIsDead) {
@@ -112,7 +123,7 @@ TEST_F(FindingsTest, ARedirectIsAsGoodAsItsTarget) {
   EXPECT_EQ(found().redirects[0].redirects, std::vector<UrlId>{moved});
   EXPECT_TRUE(found().dead.empty());
 
-  ledger_[moved].status = 404;
+  ledger_[moved].exchange->status = 404;
   const Findings result = found();
   ASSERT_EQ(result.dead.size(), 1U) << "the target is told under the one that redirects, once";
   EXPECT_EQ(result.dead[0].url, old);
@@ -144,7 +155,7 @@ TEST_F(FindingsTest, FragmentsAreCheckedWhereTheRedirectsEnd) {
   ledger_[old].redirect = page;
   ledger_[page].page = true;
   ledger_[page].complete = true;
-  ledger_[page].anchors = {anchor_hash("here")};
+  ledger_[page].exchange->anchors = {anchor_hash("here")};
   const Findings result = found();
   ASSERT_EQ(result.dead.size(), 1U);
   EXPECT_EQ(result.dead[0].fragment, "nowhere");
@@ -168,7 +179,7 @@ TEST_F(FindingsTest, OtherHostsMayRefuseUs) {
 }
 
 TEST_F(FindingsTest, NotesAreNotDead) {
-  ledger_[linked("http://x/long", 200)].note = "longer than 16.0 MiB; read only in part";
+  ledger_[linked("http://x/long", 200)].exchange->note = "longer than 16.0 MiB; read only in part";
   EXPECT_TRUE(found().dead.empty());
   EXPECT_EQ(found().notes.at(0).reason, "longer than 16.0 MiB; read only in part");
 }

@@ -44,6 +44,7 @@ TEST(OptionsTest, EverythingCanBeSaid) {
                                               "--fail",
                                               "--quiet",
                                               "--external",
+                                              "--markdown",
                                               "--stats",
                                               "--rows=0",
                                               "--generated",
@@ -59,7 +60,8 @@ TEST(OptionsTest, EverythingCanBeSaid) {
   EXPECT_DOUBLE_EQ(options.hang, 0.01);
   EXPECT_EQ(options.generated, 679U);
   EXPECT_EQ(options.rows, 0U);
-  EXPECT_TRUE(options.json && options.fail && options.quiet && options.external && options.stats);
+  EXPECT_TRUE(options.json && options.fail && options.quiet && options.markdown &&
+              options.external && options.stats);
 }
 
 TEST(OptionsTest, AServedDirectoryDoesNotSwallowTheTargets) {
@@ -106,7 +108,7 @@ TEST(OptionsTest, HelpTellsTheExitStatuses) {
   EXPECT_EQ(parsed.exit, kExitFine);
   for (const char* text :
        {"--jobs", "--timeout", "--deadline", "--latency", "--hang", "--serve", "--json", "--fail",
-        "--quiet", "--external", "--stats", "--version", "Exit status", "  130 "}) {
+        "--quiet", "--external", "--markdown", "--stats", "--version", "Exit status", "  130 "}) {
     EXPECT_THAT(parsed.out, HasSubstr(text));
   }
 }

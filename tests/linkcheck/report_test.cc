@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -22,8 +23,9 @@ class ReportTest : public ::testing::Test {
     const UrlId id = ledger_.add(url).first;
     ledger_[id].state = UrlState::kAnswered;
     ledger_[id].ours = true;
-    ledger_[id].status = status;
-    ledger_[id].method = "GET";
+    ledger_[id].exchange = std::make_unique<Exchange>();
+    ledger_[id].exchange->status = status;
+    ledger_[id].exchange->method = "GET";
     return id;
   }
   void add_dead(int count) {

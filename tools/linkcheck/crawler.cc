@@ -27,7 +27,7 @@ class Borrowed {
 // Whether a path looks like a page, so that asking for its head first would be a wasted request.
 bool looks_like_page(std::string_view path) {
   if (path.empty() || path.back() == '/') return true;
-  for (const char* suffix : {".html", ".htm", ".xhtml", ".md", ".php", ".asp", ".aspx", ".jsp"}) {
+  for (const char* suffix : {".html", ".htm", ".xhtml", ".php", ".asp", ".aspx", ".jsp"}) {
     if (ends_with_ignoring_case(path, suffix)) return true;
   }
   return false;
@@ -85,7 +85,7 @@ void Crawler::start_task(UrlId id) {
         --progress_.waiting;
         ++progress_.asked;
         const UrlRecord& record = ledger_[id];
-        if (record.status >= 400 || !record.error.empty()) ++progress_.failed;
+        if (record.status() >= 400 || !record.error.empty()) ++progress_.failed;
       },
       {.name = ledger_[id].url});
 }
@@ -150,8 +150,9 @@ Fetched Crawler::ask_server(UrlId id, bool body) {
   Fetched fetched = fetch(
       record.url,
       {.body = body, .no_proxy = served, .timeout = options_.timeout, .limits = options_.limits});
-  record.elapsed = std::chrono::steady_clock::now() - start;
-  record.method = body ? "GET" : "HEAD";
+  if (!record.exchange) record.exchange = std::make_unique<Exchange>();
+  record.exchange->elapsed = std::chrono::steady_clock::now() - start;
+  record.exchange->method = body ? "GET" : "HEAD";
   progress_.bytes += fetched.bytes;
   return fetched;
 }
@@ -159,12 +160,13 @@ Fetched Crawler::ask_server(UrlId id, bool body) {
 void Crawler::store(UrlId id, Fetched fetched) {
   UrlRecord& record = ledger_[id];
   record.state = fetched.status == 0 ? UrlState::kFailed : UrlState::kAnswered;
-  record.status = fetched.status;
   record.error = std::move(fetched.error);
-  record.note = std::move(fetched.note);
-  record.type = std::move(fetched.type);
-  record.bytes = fetched.bytes;
-  if (record.status >= 300 && record.status < 400 && record.status != 304) {
+  Exchange& exchange = *record.exchange;
+  exchange.status = fetched.status;
+  exchange.note = std::move(fetched.note);
+  exchange.type = std::move(fetched.type);
+  exchange.bytes = fetched.bytes;
+  if (fetched.status >= 300 && fetched.status < 400 && fetched.status != 304) {
     store_redirect(id, fetched.location);
   } else if (fetched.page) {
     store_page(id, std::move(*fetched.page));
@@ -200,7 +202,7 @@ void Crawler::store_page(UrlId id, Page page) {
   UrlRecord& record = ledger_[id];
   record.page = true;
   record.complete = page.complete();
-  record.anchors = std::move(page.anchors);
+  record.exchange->anchors = std::move(page.anchors);
   if (record.ours) add_links(id, page);
 }
 
@@ -234,8 +236,8 @@ void Crawler::add_link(UrlId page, const Resolved& target, std::uint32_t count) 
 void Crawler::want_anchors(UrlId id) {
   const UrlRecord& record = ledger_[id];
   const bool first = anchors_wanted_.insert(id).second;
-  const bool was_page = record.state == UrlState::kAnswered && record.status < 300 &&
-                        page_kind(record.type) != PageKind::kNone;
+  const bool was_page = record.state == UrlState::kAnswered && record.status() < 300 &&
+                        page_kind(record.exchange->type) != PageKind::kNone;
   if (first && was_page && !record.page) start_task(id);
 }
 

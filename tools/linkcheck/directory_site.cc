@@ -124,7 +124,8 @@ std::size_t OpenFile::read_at(std::uint64_t offset, char* buffer, std::size_t si
   }
 }
 
-DirectorySite::DirectorySite(const std::string& root) : root_(real_path(root)) {
+DirectorySite::DirectorySite(const std::string& root, bool markdown)
+    : root_(real_path(root)), markdown_(markdown) {
   if (root_.empty()) throw std::system_error(errno, std::generic_category(), root);
   struct stat status {};
   if (::stat(root_.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
@@ -155,7 +156,8 @@ Answer DirectorySite::file(const std::string& path, const std::string& full) con
   struct stat status {};
   if (::stat(full.c_str(), &status) != 0) return error_answer(status_of_error(errno));
   Answer answer;
-  answer.type = std::string(content_type_of(path));
+  const bool page = markdown_ && ends_with_ignoring_case(path, ".md");
+  answer.type = page ? "text/markdown; charset=utf-8" : std::string(content_type_of(path));
   answer.body = BodyKind::kFile;
   answer.file = std::move(opened);
   answer.size = static_cast<std::uint64_t>(status.st_size);

@@ -29,10 +29,12 @@ class BodyReader {
 
   void attach(CURL* easy) { easy_ = easy; }
   void take(std::string_view piece);
+  // After a transfer that brought what it promised, or as much of it as we wanted.
   void finish();
 
  private:
   void begin();
+  void open_reader();
 
   PageLimits limits_;
   Fetched& result_;
@@ -51,7 +53,11 @@ void BodyReader::begin() {
   curl_easy_getinfo(easy_, CURLINFO_CONTENT_TYPE, &type);
   result_.status = static_cast<int>(status);
   result_.type = type == nullptr ? "" : type;
-  if (status < 200 || status >= 300) return;
+  open_reader();
+}
+
+void BodyReader::open_reader() {
+  if (result_.status < 200 || result_.status >= 300) return;
   switch (page_kind(result_.type)) {
     case PageKind::kHtml:
       html_.emplace(charset_of(result_.type), limits_);
@@ -80,6 +86,7 @@ void BodyReader::take(std::string_view piece) {
 }
 
 void BodyReader::finish() {
+  if (easy_ != nullptr && !begun_) open_reader();  // an empty page is a page without anchors
   if (html_) result_.page = html_->finish();
   if (markdown_) result_.page = read_markdown(*markdown_);
   if (!result_.page) return;

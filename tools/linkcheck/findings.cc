@@ -36,11 +36,12 @@ Verdict own_verdict(const UrlRecord& record) {
       return {};
   }
   if (!record.error.empty()) return {true, record.error};
-  if (record.status >= 400) {
-    const bool refused = !record.ours && is_refusal(record.status);
-    return {!refused, status_text(record.status) + (refused ? " (refused to us)" : "")};
+  const int status = record.status();
+  if (status >= 400) {
+    const bool refused = !record.ours && is_refusal(status);
+    return {!refused, status_text(status) + (refused ? " (refused to us)" : "")};
   }
-  return {false, record.note};
+  return {false, record.exchange ? record.exchange->note : ""};
 }
 
 Verdict verdict_of(const Ledger& ledger, const RedirectChain& chain) {
@@ -56,13 +57,25 @@ Verdict verdict_of(const Ledger& ledger, const RedirectChain& chain) {
 std::map<std::string, std::vector<Referrer>> broken_fragments(const Ledger& ledger, UrlId id,
                                                               const UrlRecord& target) {
   std::map<std::string, std::vector<Referrer>> broken;
-  if (!target.page || !target.complete) return broken;
+  if (!target.page || !target.complete || !target.exchange) return broken;
   for (const Referrer& referrer : ledger[id].referrers) {
-    if (!has_anchor(target.anchors, referrer.fragment)) {
-      broken[referrer.fragment].push_back(referrer);
-    }
+    const std::string& fragment = ledger.fragment(referrer.fragment);
+    if (!has_anchor(target.exchange->anchors, fragment)) broken[fragment].push_back(referrer);
   }
   return broken;
+}
+
+// A URL that is dead is dead whatever the fragment: each page counts once, with all its links.
+std::vector<Referrer> one_a_page(const std::vector<Referrer>& referrers) {
+  std::vector<Referrer> merged;
+  for (const Referrer& referrer : referrers) {
+    if (!merged.empty() && merged.back().page == referrer.page) {
+      merged.back().count += referrer.count;
+    } else {
+      merged.push_back({referrer.page, referrer.count, 0});
+    }
+  }
+  return merged;
 }
 
 class Finder {
@@ -129,13 +142,13 @@ void Finder::judge(UrlId id) {
     }
   }
   if (!linked) return;
-  finding.referrers = ledger_[id].referrers;
+  finding.referrers = one_a_page(ledger_[id].referrers);
   if (verdict.dead) {
     found_.dead.push_back(std::move(finding));
   } else if (!verdict.reason.empty()) {
     found_.notes.push_back(std::move(finding));
   } else if (!finding.redirects.empty()) {
-    finding.reason = status_text(ledger_[id].status);
+    finding.reason = status_text(ledger_[id].status());
     found_.redirects.push_back(std::move(finding));
   }
 }

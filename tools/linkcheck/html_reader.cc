@@ -3,6 +3,7 @@
 #include "tools/linkcheck/page.h"
 
 #include <libxml/HTMLparser.h>
+#include <libxml/parserInternals.h>
 
 #include <algorithm>
 #include <exception>
@@ -84,6 +85,8 @@ struct HtmlReader::State {
 
   void open();
   void parse(std::string_view piece);
+  void rewind_lookup() const;
+  void drop_consumed() const;
   void stop(std::string note);
   void on_element(std::string_view element, const Attributes& attributes);
   void on_anchors(std::string_view element, const Attributes& attributes);
@@ -112,9 +115,33 @@ void HtmlReader::State::stop(std::string note) {
   if (parser != nullptr) xmlStopParser(parser);
 }
 
+// libxml2 2.9 remembers how far it has looked for the end of a tag, but not whether it stood inside
+// quotes there. After a piece that ends in the middle of a quoted value it would find no end any
+// more, and keep the rest of the page in memory until finish(). Looking through the tag again from
+// its start mends that.
+void HtmlReader::State::rewind_lookup() const {
+  const xmlParserInputPtr input = parser->input;
+  if (input == nullptr || input->end - input->cur < 2) return;
+  const char second = lower(static_cast<char>(input->cur[1]));
+  if (input->cur[0] == '<' && second >= 'a' && second <= 'z') parser->checkIndex = 0;
+}
+
+// The push parser for HTML keeps what it has read. Its memory of how far it has looked counts from
+// the start of that.
+void HtmlReader::State::drop_consumed() const {
+  const xmlParserInputPtr input = parser->input;
+  if (input == nullptr || input->buf == nullptr) return;
+  const std::ptrdiff_t before = input->cur - input->base;
+  xmlParserInputShrink(input);
+  const std::ptrdiff_t dropped = before - (input->cur - input->base);
+  if (parser->checkIndex > 0) parser->checkIndex -= dropped;
+}
+
 void HtmlReader::State::parse(std::string_view piece) {
   const auto start = std::chrono::steady_clock::now();
+  rewind_lookup();
   htmlParseChunk(parser, piece.data(), static_cast<int>(piece.size()), 0);
+  drop_consumed();
   spent += std::chrono::steady_clock::now() - start;
   if (failure) std::rethrow_exception(failure);
   if (spent > limits.time) stop("takes too long to parse; read only in part");

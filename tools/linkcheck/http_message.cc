@@ -51,7 +51,7 @@ constexpr TypeOfSuffix kTypes[] = {
     {".html", "text/html; charset=utf-8"},
     {".htm", "text/html; charset=utf-8"},
     {".xhtml", "application/xhtml+xml"},
-    {".md", "text/markdown; charset=utf-8"},
+    {".md", "text/plain; charset=utf-8"},
     {".txt", "text/plain"},
     {".css", "text/css"},
     {".js", "text/javascript"},

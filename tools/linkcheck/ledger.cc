@@ -15,7 +15,16 @@ std::pair<UrlId, bool> Ledger::add(std::string_view url) {
   return {id, true};
 }
 
+std::uint32_t Ledger::fragment_id(std::string_view fragment) {
+  const auto known = fragment_index_.find(fragment);
+  if (known != fragment_index_.end()) return known->second;
+  const auto id = static_cast<std::uint32_t>(fragments_.size());
+  fragment_index_.emplace(fragments_.emplace_back(fragment), id);
+  return id;
+}
+
 void Ledger::link(UrlId page, UrlId target, std::string_view fragment, std::uint32_t count) {
+  const std::uint32_t part = fragment_id(fragment);
   std::vector<Referrer>& referrers = records_[target].referrers;
   // A page's links arrive together: its earlier ones to the same target are at the end of the list.
   // Only a few of them are looked at, so that a page with 10,000 different fragments of one target
@@ -24,11 +33,11 @@ void Ledger::link(UrlId page, UrlId target, std::string_view fragment, std::uint
   std::size_t looked = 0;
   for (auto at = referrers.rbegin(); at != referrers.rend() && looked < kLooked; ++at, ++looked) {
     if (at->page != page) break;
-    if (at->fragment != fragment) continue;
+    if (at->fragment != part) continue;
     at->count += count;
     return;
   }
-  referrers.push_back({page, count, std::string(fragment)});
+  referrers.push_back({page, count, part});
 }
 
 RedirectChain follow_redirects(const Ledger& ledger, UrlId id) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -30,29 +31,37 @@ enum class UrlState : std::uint8_t {
 // That a page links here.
 struct Referrer {
   UrlId page;
-  std::uint32_t count;   // how often, on that page
-  std::string fragment;  // decoded, without '#'
+  std::uint32_t count;     // how often, on that page
+  std::uint32_t fragment;  // Ledger::fragment() tells which; 0 for none
 };
 
-// Everything known about one URL. Filled by the task that asks for it.
+// What asking for a URL brought.
+struct Exchange {
+  int status = 0;
+  std::string type;
+  std::string method;
+  std::uint64_t bytes = 0;
+  std::chrono::nanoseconds elapsed{};
+  std::vector<std::uint64_t> anchors;  // of a page
+  std::string note;                    // worth telling, though the link is not dead
+};
+
+// Everything known about one URL. Filled by the task that asks for it. Small, because most URLs of
+// a documentation tree are on other hosts and never asked for.
 struct UrlRecord {
   std::string url;
   UrlState state = UrlState::kPending;
   bool ours = false;
   bool start = false;     // given on the command line
-  bool page = false;      // was parsed: `anchors` is meaningful
+  bool page = false;      // was parsed: the anchors are meaningful
   bool complete = false;  // the page was read to its end, so that an absent anchor is really absent
   std::uint8_t redirects = 0;  // how many redirects led here
-  int status = 0;
-  UrlId redirect = kNoUrl;  // where a 3xx answer points
+  UrlId redirect = kNoUrl;     // where a 3xx answer points
   std::string error;
-  std::string note;  // worth telling, though the link is not dead
-  std::string type;
-  std::string method;
-  std::uint64_t bytes = 0;
-  std::chrono::nanoseconds elapsed{};
-  std::vector<std::uint64_t> anchors;
+  std::unique_ptr<Exchange> exchange;  // null until there was one
   std::vector<Referrer> referrers;
+
+  int status() const { return exchange ? exchange->status : 0; }
 };
 
 // All URLs of a check, each once, and who links to whom. Ids count up from 0 in the order of
@@ -64,13 +73,20 @@ class Ledger {
   std::pair<UrlId, bool> add(std::string_view url);
   void link(UrlId page, UrlId target, std::string_view fragment, std::uint32_t count = 1);
 
+  // Decoded, without '#'.
+  const std::string& fragment(std::uint32_t id) const { return fragments_[id]; }
+
   UrlRecord& operator[](UrlId id) { return records_[id]; }
   const UrlRecord& operator[](UrlId id) const { return records_[id]; }
   UrlId size() const { return static_cast<UrlId>(records_.size()); }
 
  private:
+  std::uint32_t fragment_id(std::string_view fragment);
+
   std::deque<UrlRecord> records_;  // never moves a record: the index's keys point into them
   std::unordered_map<std::string_view, UrlId> index_;
+  std::deque<std::string> fragments_{""};
+  std::unordered_map<std::string_view, std::uint32_t> fragment_index_{{"", 0}};
 };
 
 // Where a URL leads: itself, then each redirect's target. Ends at the first URL that does not

@@ -92,6 +92,8 @@ void add_target_options(CLI::App& app, Options& options) {
   add_number(app, "--generated", "Check a generated site of so many pages", 1, 1'000'000,
              [&options](std::uint64_t n) { options.generated = static_cast<std::uint32_t>(n); });
   app.add_flag("--external", options.external, "Ask other hosts about links to them, too");
+  app.add_flag("--markdown", options.markdown,
+               "Read .md files of served directories as pages, too");
 }
 
 void add_limit_options(CLI::App& app, Options& options) {

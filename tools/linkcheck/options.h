@@ -29,6 +29,7 @@ struct Options {
   std::uint32_t generated = 0;  // pages of a generated site to check
   std::size_t rows = 20;
   bool external = false;
+  bool markdown = false;
   bool json = false;
   bool fail = false;
   bool quiet = false;

@@ -20,11 +20,12 @@ namespace {
 constexpr char kUsualTree[] = "/usr/share/doc";
 constexpr std::uint32_t kUsualPages = 679;
 
-void serve_directory(CheckPlan& plan, const std::string& directory) {
+void serve_directory(CheckPlan& plan, const std::string& directory, bool markdown) {
   try {
     std::string label = directory;
     while (label.size() > 1 && label.back() == '/') label.pop_back();
-    plan.served.push_back({std::make_unique<DirectorySite>(directory), label == "/" ? "" : label});
+    plan.served.push_back(
+        {std::make_unique<DirectorySite>(directory, markdown), label == "/" ? "" : label});
   } catch (const std::system_error& error) {
     plan.unusable.emplace_back(directory, "cannot be served: " + error.code().message());
   }
@@ -35,7 +36,7 @@ void serve_generated(CheckPlan& plan, std::uint32_t pages) {
 }
 
 // A target is a URL when it says so, and else a directory.
-void add_target(CheckPlan& plan, const std::string& target) {
+void add_target(CheckPlan& plan, const std::string& target, bool markdown) {
   if (starts_with_ignoring_case(target, "http:") || starts_with_ignoring_case(target, "https:")) {
     plan.urls.push_back(target);
   } else if (target.find("://") != std::string::npos) {
@@ -43,14 +44,14 @@ void add_target(CheckPlan& plan, const std::string& target) {
   } else if (!std::filesystem::exists(target)) {
     plan.unusable.emplace_back(target, "no such directory (a URL begins with http:// or https://)");
   } else {
-    serve_directory(plan, target);
+    serve_directory(plan, target, markdown);
   }
 }
 
 // Without any target.
-std::string add_usual_targets(CheckPlan& plan) {
+std::string add_usual_targets(CheckPlan& plan, bool markdown) {
   if (holds_html(kUsualTree)) {
-    serve_directory(plan, kUsualTree);
+    serve_directory(plan, kUsualTree, markdown);
     return std::string("Serving and checking ") + kUsualTree + ".\n";
   }
   serve_generated(plan, kUsualPages);
@@ -58,7 +59,7 @@ std::string add_usual_targets(CheckPlan& plan) {
   const std::string generated = "a generated site of " + counted(kUsualPages, "page", "pages");
   const std::string instead = std::string("There is no HTML in ") + kUsualTree + "; checking ";
   if (!std::filesystem::exists(guides + "/README.md")) return instead + generated + " instead.\n";
-  plan.served.push_back({std::make_unique<DirectorySite>(guides), guides, "/README.md"});
+  plan.served.push_back({std::make_unique<DirectorySite>(guides, true), guides, "/README.md"});
   return instead + "weft's own guides and " + generated + " instead.\n";
 }
 
@@ -67,12 +68,13 @@ std::string add_usual_targets(CheckPlan& plan) {
 Planned make_plan(const Options& options) {
   Planned planned;
   CheckPlan& plan = planned.plan;
-  for (const std::string& target : options.targets) add_target(plan, target);
-  for (const std::string& directory : options.serve) serve_directory(plan, directory);
+  for (const std::string& target : options.targets) add_target(plan, target, options.markdown);
+  for (const std::string& directory : options.serve)
+    serve_directory(plan, directory, options.markdown);
   if (options.generated > 0) serve_generated(plan, options.generated);
   const bool nothing_given =
       options.targets.empty() && options.serve.empty() && options.generated == 0;
-  if (nothing_given) planned.message = add_usual_targets(plan);
+  if (nothing_given) planned.message = add_usual_targets(plan, options.markdown);
   plan.crawl.jobs = options.jobs;
   plan.crawl.timeout = options.timeout_for(plan.urls.empty() && !options.external);
   plan.crawl.external = options.external;

@@ -55,7 +55,7 @@ json referrers_json(const Ledger& ledger, const std::vector<Referrer>& referrers
   json list = json::array();
   for (const Referrer& referrer : referrers) {
     json entry = {{"page", ledger[referrer.page].url}, {"count", referrer.count}};
-    if (!referrer.fragment.empty()) entry["fragment"] = referrer.fragment;
+    if (referrer.fragment != 0) entry["fragment"] = ledger.fragment(referrer.fragment);
     list.push_back(std::move(entry));
   }
   return list;
@@ -76,19 +76,21 @@ json finding_json(const Ledger& ledger, const Finding& finding) {
   return entry;
 }
 
+void add_exchange(json& entry, const Exchange& exchange) {
+  if (exchange.status != 0) entry["status"] = exchange.status;
+  if (!exchange.note.empty()) entry["note"] = exchange.note;
+  if (!exchange.type.empty()) entry["content_type"] = exchange.type;
+  entry["method"] = exchange.method;
+  entry["milliseconds"] = milliseconds(exchange.elapsed);
+  entry["bytes"] = exchange.bytes;
+}
+
 json record_json(const Ledger& ledger, UrlId id) {
   const UrlRecord& record = ledger[id];
   json entry = {{"url", record.url}, {"state", state_name(record.state)}, {"ours", record.ours}};
   if (record.start) entry["start"] = true;
-  if (record.status != 0) entry["status"] = record.status;
   if (!record.error.empty()) entry["error"] = record.error;
-  if (!record.note.empty()) entry["note"] = record.note;
-  if (!record.type.empty()) entry["content_type"] = record.type;
-  if (!record.method.empty()) {
-    entry["method"] = record.method;
-    entry["milliseconds"] = milliseconds(record.elapsed);
-    entry["bytes"] = record.bytes;
-  }
+  if (record.exchange) add_exchange(entry, *record.exchange);
   const RedirectChain chain = follow_redirects(ledger, id);
   if (chain.hops.size() > 1) {
     entry["redirects"] = hops_json(ledger, {chain.hops.begin() + 1, chain.hops.end()});

@@ -62,8 +62,10 @@ class Site {
 // are not shown and not served.
 class DirectorySite : public Site {
  public:
-  // Throws std::system_error when `root` is no directory that can be read.
-  explicit DirectorySite(const std::string& root);
+  // Throws std::system_error when `root` is no directory that can be read. With `markdown`, .md
+  // files are pages whose links count; without, plain text, as to a browser: most of those that lie
+  // around were made to be read elsewhere.
+  explicit DirectorySite(const std::string& root, bool markdown = false);
   Answer answer(std::string_view target) const override;
 
  private:
@@ -72,6 +74,7 @@ class DirectorySite : public Site {
   std::string canonical(const std::string& path, const std::string& full) const;
 
   std::string root_;  // resolved, without a slash at its end
+  bool markdown_;
 };
 
 // A site of `pages` pages made of nothing: a tree of eight children a page, links across it,

@@ -192,6 +192,10 @@ void checkpoint_if_cancelled() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.cancel_points;
+  // It would not suspend, but it stands before an effect after which something does.
+  if (me.watched && me.no_suspend != nullptr) [[unlikely]] {
+    detail::refuse_wait(me, {"checkpoint"});
+  }
   if (!may_be_cancelled(scheduler, me)) [[likely]]
     return;
   if (!scheduler.interrupt_pending(me) && !detail::cancellation_due(me, me.uncaught(scheduler))) {

@@ -20,13 +20,16 @@ namespace {
 constexpr std::size_t kDefaultTokens = 40;
 
 // Back on the run's thread.
-void finish(detail::ThreadJob& job, const void* borrower) {
-  fibers::detail::release_token(*job.limiter, borrower);
+void finish(detail::ThreadJob& job) {
+  // The worker has a few instructions left, at the end of which it has given up its token. Without
+  // this, a run that ends or deadlocks right now would find a token that is about to go.
+  while (!job.token_gone.load(std::memory_order_acquire)) std::this_thread::yield();
+  fibers::detail::release_token(*job.limiter, &job);
   if (job.task != nullptr) reschedule(*job.task);
 }
 
-// What the worker holds of a job. Its token is also how the run sees that a thread is out: while
-// there are tokens, a run in which everybody waits is no deadlock.
+// What the worker holds of a job. Its token is also how the run sees that a thread is out: while there
+// are tokens, a run in which everybody waits is no deadlock.
 class JobWork final : public ThreadWork {
  public:
   explicit JobWork(std::shared_ptr<detail::ThreadJob> job) : job_(std::move(job)) {}
@@ -34,26 +37,21 @@ class JobWork final : public ThreadWork {
   void run() noexcept override { job_->run(); }
 
   void deliver() noexcept override {
-    auto returned = std::make_shared<std::atomic<bool>>(false);
-    {
-      const Token token = std::move(token_);
-      try {
-        token.run_sync_soon([job = std::move(job_), returned] {
-          // The worker has a few instructions left, at the end of which its token is gone. Without
-          // this a run that deadlocks right now would take it for a thread still at work.
-          while (!returned->load(std::memory_order_acquire)) std::this_thread::yield();
-          finish(*job, job.get());
-        });
-      } catch (const RunFinishedError&) {
-        // Nobody is left to tell, and no limiter to give the token back to.
-      }
+    detail::ThreadJob* const job = job_.get();
+    bool accepted = true;
+    try {
+      token_->run_sync_soon([owned = std::move(job_)] { finish(*owned); });
+    } catch (const RunFinishedError&) {
+      // Nobody is left to tell, and no limiter to give the token back to.
+      accepted = false;
     }
-    returned->store(true, std::memory_order_release);
+    token_.reset();
+    if (accepted) job->token_gone.store(true, std::memory_order_release);
   }
 
  private:
   std::shared_ptr<detail::ThreadJob> job_;
-  Token token_ = current_token();
+  std::optional<Token> token_ = current_token();
 };
 
 // The runs of a thread take turns or nest, so a few limiters are enough: a run is known by its root

@@ -10,6 +10,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -49,6 +50,8 @@ class ThreadJob {
 
   Task* task = nullptr;  // Who waits for it; null: abandoned.
   std::shared_ptr<fibers::detail::LimiterState> limiter;
+  // Set by the worker when it has nothing more to do with the run.
+  std::atomic<bool> token_gone = false;
 };
 
 template <class Fn, class R>

@@ -1,0 +1,153 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/testing/mock_clock.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/run.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
+#include "weft/fibers/timeouts.h"
+
+namespace weft::fibers {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::MockClock;
+using testing::wait_all_tasks_blocked;
+
+// Trio: test_mock_clock.py::test_mock_clock
+TEST(MockClockTest, StandsStillUntilItJumps) {
+  MockClock clock;
+  const Instant start = clock.current_time();
+  EXPECT_EQ(clock.rate(), 0.0);
+  EXPECT_EQ(clock.current_time(), start);
+  clock.jump(5s);
+  EXPECT_EQ(clock.current_time(), start + 5s);
+  EXPECT_EQ(clock.deadline_to_sleep_time(start + 5s), 0s);
+  EXPECT_EQ(clock.deadline_to_sleep_time(start), 0s);
+  EXPECT_EQ(clock.deadline_to_sleep_time(start + 6s), Duration::max());
+}
+
+// Trio: test_mock_clock.py::test_mock_clock
+TEST(MockClockTest, GoesAtItsRate) {
+  MockClock clock(1000.0);
+  const Instant start = clock.current_time();
+  while (clock.current_time() < start + 1s) {
+  }
+  const Instant deadline = clock.current_time() + 1h;
+  EXPECT_GT(clock.deadline_to_sleep_time(deadline), 3s);
+  EXPECT_LE(clock.deadline_to_sleep_time(deadline), 3600ms);
+  EXPECT_EQ(clock.deadline_to_sleep_time(kForever), Duration::max());
+  clock.set_rate(0.0);
+  const Instant stopped = clock.current_time();
+  EXPECT_GE(stopped, start + 1s);
+  EXPECT_EQ(clock.current_time(), stopped);
+}
+
+// Trio: test_mock_clock.py::test_mock_clock
+TEST(MockClockTest, NeverGoesBack) {
+  MockClock clock;
+  EXPECT_THROW(clock.jump(-1ns), UsageError);
+  EXPECT_THROW(clock.set_rate(-1.0), UsageError);
+  EXPECT_THROW(clock.set_rate(std::numeric_limits<double>::quiet_NaN()), UsageError);
+  EXPECT_THROW(clock.set_autojump_threshold(-1ns), UsageError);
+  EXPECT_THROW(MockClock(-1.0), UsageError);
+}
+
+// Trio: test_mock_clock.py::test_mock_clock_autojump
+TEST(MockClockTest, JumpsFromDeadlineToDeadline) {
+  MockClock clock(0.0, 0s);
+  run(
+      [] {
+        const Instant start = current_time();
+        for (int i = 0; i < 10; ++i) {
+          const Instant before = current_time();
+          sleep(std::chrono::seconds(i));
+          EXPECT_EQ(current_time() - before, std::chrono::seconds(i));
+        }
+        EXPECT_EQ(current_time() - start, 45s);
+        // Past deadlines need no jump.
+        sleep_until(start);
+        EXPECT_EQ(current_time() - start, 45s);
+      },
+      {.clock = &clock});
+}
+
+// Trio: test_mock_clock.py::test_mock_clock_autojump_interference
+TEST(MockClockTest, WaitAllTasksBlockedComesBeforeAJump) {
+  MockClock clock(0.0, 0s);
+  run(
+      [] {
+        std::vector<std::string> order;
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([&] {
+            sleep(1s);
+            order.emplace_back("slept");
+          });
+          wait_all_tasks_blocked();
+          order.emplace_back("blocked");
+        });
+        EXPECT_EQ(order, (std::vector<std::string>{"blocked", "slept"}));
+      },
+      {.clock = &clock});
+}
+
+// Trio: test_mock_clock.py::test_mock_clock_autojump_preset
+TEST(MockClockTest, ThresholdMayBeSetWhileRunning) {
+  MockClock clock;
+  run(
+      [&clock] {
+        const Instant start = current_time();
+        clock.set_autojump_threshold(0s);
+        sleep(24h);
+        EXPECT_EQ(current_time() - start, 24h);
+        // And taken away again: then only jump() helps.
+        clock.set_autojump_threshold(Duration::max());
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([] { sleep(1h); });
+          wait_all_tasks_blocked();
+          EXPECT_EQ(current_time() - start, 24h);
+          clock.jump(1h);
+        });
+        EXPECT_EQ(current_time() - start, 25h);
+      },
+      {.clock = &clock});
+}
+
+// Trio: test_mock_clock.py::test_mock_clock_autojump_0_and_wait_all_tasks_blocked_0
+TEST(MockClockTest, JumpsOnlyWhenEverybodyWaits) {
+  MockClock clock(0.0, 0s);
+  run(
+      [] {
+        std::vector<int> order;
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([&] {
+            sleep(100s);
+            order.push_back(2);
+          });
+          // Busy all the time: as long as it runs no jump may happen.
+          for (int i = 0; i < 100; ++i) checkpoint();
+          order.push_back(1);
+        });
+        EXPECT_EQ(order, (std::vector{1, 2}));
+      },
+      {.clock = &clock});
+}
+
+TEST(MockClockTest, WhoWaitsForWhatCannotComeGetsADeadlockError) {
+  MockClock clock(0.0, 0s);
+  EXPECT_THROW(run([] { sleep_forever(); }, {.clock = &clock}), DeadlockError);
+}
+
+}  // namespace
+}  // namespace weft::fibers

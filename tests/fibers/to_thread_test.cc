@@ -1,0 +1,248 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/to_thread.h"
+
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <semaphore>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "weft/fibers/event.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/testing/checkpoints.h"
+#include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/timeouts.h"
+
+namespace weft::fibers {
+namespace {
+
+using testing::assert_checkpoints;
+using to_thread::current_default_thread_limiter;
+using to_thread::run_sync;
+
+// Trio: test_threads.py::test_run_in_worker_thread
+FIBER_TEST(ToThreadTest, ReturnsTheValueFromAnotherThread) {
+  const auto here = std::this_thread::get_id();
+  EXPECT_NE(run_sync([] { return std::this_thread::get_id(); }), here);
+  EXPECT_EQ(*run_sync([p = std::make_unique<int>(3)]() mutable { return std::move(p); }), 3);
+  bool ran = false;
+  assert_checkpoints([&] { run_sync([&] { ran = true; }); });
+  EXPECT_TRUE(ran);
+}
+
+// Trio: test_threads.py::test_run_in_worker_thread
+FIBER_TEST(ToThreadTest, ThrowsWhatTheCallThrows) {
+  EXPECT_THROW(run_sync([]() -> int { throw std::out_of_range("far"); }), std::out_of_range);
+  EXPECT_EQ(current_default_thread_limiter().borrowed_tokens(), 0U);
+}
+
+FIBER_TEST(ToThreadTest, OtherTasksGoOnMeanwhile) {
+  std::binary_semaphore go(0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { run_sync([&] { go.acquire(); }); });
+    for (int i = 0; i < 3; ++i) checkpoint();
+    go.release();
+  });
+}
+
+// Trio: test_threads.py::test_run_in_worker_thread_cancellation
+FIBER_TEST(ToThreadTest, CancellationWaitsForTheThread) {
+  std::binary_semaphore go(0);
+  Event entered;
+  CancelScope scope;
+  int result = 0;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      scope.run([&] {
+        entered.set();
+        result = run_sync([&] {
+          go.acquire();
+          return 4;
+        });
+        // It was the call that could not be cancelled; the next wait can.
+        checkpoint();
+        ADD_FAILURE() << "not cancelled";
+      });
+    });
+    entered.wait();
+    for (int i = 0; i < 3; ++i) checkpoint();
+    scope.cancel();
+    for (int i = 0; i < 3; ++i) checkpoint();
+    EXPECT_EQ(result, 0);
+    go.release();
+  });
+  EXPECT_EQ(result, 4);
+  EXPECT_TRUE(scope.cancelled_caught());
+}
+
+// Trio: test_threads.py::test_run_in_worker_thread_cancellation
+FIBER_TEST(ToThreadTest, CancelledTaskStartsNoThread) {
+  std::atomic<bool> ran = false;
+  CancelScope scope;
+  scope.cancel();
+  EXPECT_FALSE(scope.run([&] { run_sync([&] { ran = true; }); }));
+  EXPECT_FALSE(ran);
+}
+
+// Trio: test_threads.py::test_run_in_worker_thread_cancellation
+FIBER_TEST(ToThreadTest, AbandonedThreadFinishesAloneAndKeepsItsToken) {
+  CapacityLimiter limiter(1);
+  const auto go = std::make_shared<std::binary_semaphore>(0);
+  const auto finished = std::make_shared<std::atomic<bool>>(false);
+  CancelScope scope;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      scope.run([&] {
+        run_sync(
+            [go, finished] {
+              go->acquire();
+              finished->store(true);
+            },
+            {.abandon_on_cancel = true, .limiter = &limiter});
+        ADD_FAILURE() << "not cancelled";
+      });
+    });
+    while (limiter.borrowed_tokens() == 0) checkpoint();
+    for (int i = 0; i < 3; ++i) checkpoint();
+    scope.cancel();
+  });
+  EXPECT_TRUE(scope.cancelled_caught());
+  EXPECT_FALSE(finished->load());
+  EXPECT_EQ(limiter.borrowed_tokens(), 1U);
+  go->release();
+  // Ends when the thread has given its token back.
+  limiter.acquire();
+  EXPECT_TRUE(finished->load());
+  limiter.release();
+}
+
+FIBER_TEST(ToThreadTest, AbandonedThreadMayOutliveItsLimiter) {
+  const auto go = std::make_shared<std::binary_semaphore>(0);
+  {
+    CapacityLimiter limiter(1);
+    CancelScope scope;
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        scope.run([&] {
+          run_sync([go] { go->acquire(); }, {.abandon_on_cancel = true, .limiter = &limiter});
+        });
+      });
+      while (limiter.borrowed_tokens() == 0) checkpoint();
+      for (int i = 0; i < 3; ++i) checkpoint();
+      scope.cancel();
+    });
+  }
+  go->release();
+  // Until the job is gone, and with it its share of `go`.
+  while (go.use_count() > 1) checkpoint();
+  EXPECT_EQ(go.use_count(), 1);
+}
+
+// Trio: test_threads.py::test_run_in_worker_thread_abandoned
+TEST(ToThreadTest, AbandonedThreadMayOutliveItsRun) {
+  const auto go = std::make_shared<std::binary_semaphore>(0);
+  const auto ended = std::make_shared<std::binary_semaphore>(0);
+  run([&] {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        run_sync(
+            [go, ended] {
+              go->acquire();
+              ended->release();
+            },
+            {.abandon_on_cancel = true});
+      });
+      while (current_default_thread_limiter().borrowed_tokens() == 0) checkpoint();
+      for (int i = 0; i < 3; ++i) checkpoint();
+      nursery.cancel_scope().cancel();
+    });
+  });
+  go->release();
+  ended->acquire();
+  while (go.use_count() > 1) std::this_thread::yield();
+  // The same thread again, as the last that became idle: by now it has let go of the first run.
+  EXPECT_EQ(run([] { return run_sync([] { return 5; }); }), 5);
+}
+
+// Trio: test_threads.py::test_run_in_worker_thread_limiter
+FIBER_TEST(ToThreadTest, NoMoreThreadsThanTokens) {
+  constexpr int kMost = 3;
+  CapacityLimiter limiter(kMost);
+  std::atomic<int> running = 0, most = 0;
+  std::counting_semaphore<> go(0);
+  open_nursery([&](Nursery& nursery) {
+    for (int i = 0; i < 2 * kMost; ++i) {
+      nursery.start_soon([&] {
+        run_sync(
+            [&] {
+              const int now = ++running;
+              for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+              }
+              go.acquire();
+              --running;
+            },
+            {.limiter = &limiter});
+      });
+    }
+    while (running < kMost) checkpoint();
+    EXPECT_EQ(limiter.statistics().tasks_waiting, std::size_t{kMost});
+    go.release(2 * kMost);
+  });
+  EXPECT_EQ(most, kMost);
+  EXPECT_EQ(limiter.borrowed_tokens(), 0U);
+}
+
+// Trio: test_threads.py::test_run_in_worker_thread_custom_limiter
+FIBER_TEST(ToThreadTest, DefaultLimiterHasFortyTokensAndBelongsToTheRun) {
+  CapacityLimiter& limiter = current_default_thread_limiter();
+  EXPECT_EQ(limiter.total_tokens(), 40U);
+  EXPECT_EQ(&limiter, &current_default_thread_limiter());
+  limiter.set_total_tokens(1);
+  std::size_t of_other_run = 0;
+  run_sync([&] { run([&] { of_other_run = current_default_thread_limiter().total_tokens(); }); });
+  EXPECT_EQ(of_other_run, 40U);
+  EXPECT_EQ(limiter.total_tokens(), 1U);
+}
+
+FIBER_TEST(ToThreadTest, NextRunStartsWithAFreshLimiter) {
+  EXPECT_EQ(current_default_thread_limiter().total_tokens(), 40U);
+}
+
+// Trio: test_threads.py::test_named_thread_os
+FIBER_TEST(ToThreadTest, ThreadIsNamed) {
+  const auto name_in_thread = [] {
+    std::array<char, 16> name{};
+    pthread_getname_np(pthread_self(), name.data(), name.size());
+    return std::string(name.data());
+  };
+  EXPECT_EQ(run_sync(name_in_thread, {.thread_name = "reader"}), "reader");
+  EXPECT_EQ(run_sync(name_in_thread, {.thread_name = "a name that is too long"}),
+            "a name that is ");
+  EXPECT_EQ(run_sync(name_in_thread), "weft worker");
+}
+
+// Trio: test_threads.py::test_recursive_to_thread
+FIBER_TEST(ToThreadTest, ThreadMayRunARunOfItsOwnThatUsesThreads) {
+  const auto tid = run_sync(
+      [] { return run([] { return run_sync([] { return std::this_thread::get_id(); }); }); });
+  EXPECT_NE(tid, std::this_thread::get_id());
+}
+
+FIBER_TEST(ToThreadTest, WaitingForAThreadIsNoDeadlock) {
+  EXPECT_EQ(run_sync([] {
+              for (int i = 0; i < 10; ++i) std::this_thread::yield();
+              return 1;
+            }),
+            1);
+}
+
+}  // namespace
+}  // namespace weft::fibers

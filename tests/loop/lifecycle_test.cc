@@ -3,6 +3,9 @@
 
 // Starting, stopping, draining and closing.
 
+#include <csignal>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -193,11 +196,17 @@ FIBER_TEST(LifecycleTest, InterruptOutOfACallbackEndsMainLoopAndKeepsTheRest) {
   });
 }
 
-TEST(LifecycleTest, DeadlockOfTheMainTaskInMainLoopIsReported) {
-  fibers::testing::MockClock clock(0.0, fibers::Duration::zero());
-  EXPECT_THROW(fibers::run([] { with_idle_loop([](EventLoop& loop) { loop.main_loop(); }); },
-                           {.clock = &clock}),
-               fibers::ExceptionGroup);
+FIBER_TEST(LifecycleTest, CtrlCReachesTheMainTaskInMainLoop) {
+  with_idle_loop([](EventLoop& loop) {
+    bool rest = false;
+    loop.call_soon([&] {
+      ::raise(SIGINT);
+      loop.call_later(std::chrono::hours(1), [&] { rest = true; });
+    });
+    EXPECT_THROW(loop.main_loop(), fibers::KeyboardInterrupt);
+    EXPECT_FALSE(loop.is_running());
+    EXPECT_FALSE(rest);
+  });
 }
 
 FIBER_TEST(LifecycleTest, DestroyingARunningLoopEndsIt) {

@@ -28,8 +28,8 @@ void finish(detail::ThreadJob& job) {
   if (job.task != nullptr) reschedule(*job.task);
 }
 
-// What the worker holds of a job. Its token is also how the run sees that a thread is out: while there
-// are tokens, a run in which everybody waits is no deadlock.
+// What the worker holds of a job. Its token is also how the run sees that a thread is out: while
+// there are tokens, a run in which everybody waits is no deadlock.
 class JobWork final : public ThreadWork {
  public:
   explicit JobWork(std::shared_ptr<detail::ThreadJob> job) : job_(std::move(job)) {}

@@ -45,8 +45,6 @@ template <class T>
 class MemoryReceiveChannel;
 template <class T>
 using MemoryChannelPair = std::pair<MemorySendChannel<T>, MemoryReceiveChannel<T>>;
-template <class T>
-MemoryChannelPair<T> open_memory_channel(std::size_t capacity);
 
 namespace detail {
 // What both handles have in common. Copying makes another handle; each is closed on its own.
@@ -141,7 +139,8 @@ class MemorySendChannel : public detail::ChannelHandle<T, true> {
 
  private:
   using detail::ChannelHandle<T, true>::ChannelHandle;
-  friend MemoryChannelPair<T> open_memory_channel<T>(std::size_t capacity);
+  template <class U>
+  friend MemoryChannelPair<U> open_memory_channel(std::size_t capacity);
 };
 
 // The receiving end: likewise a value.
@@ -181,7 +180,8 @@ class MemoryReceiveChannel : public detail::ChannelHandle<T, false> {
 
  private:
   using detail::ChannelHandle<T, false>::ChannelHandle;
-  friend MemoryChannelPair<T> open_memory_channel<T>(std::size_t capacity);
+  template <class U>
+  friend MemoryChannelPair<U> open_memory_channel(std::size_t capacity);
 };
 
 // A new channel with room for `capacity` items. T must be movable without throwing: an item in

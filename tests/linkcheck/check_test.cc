@@ -38,7 +38,9 @@ class CheckTest : public ::testing::Test {
     result_ = run_check(plan_);
     found_ = find(result_.ledger);
     EXPECT_EQ(result_.stats.tasks_left, 0U);
-    if (!other_threads_) EXPECT_EQ(result_.stats.descriptors_left, 0U);
+    if (!other_threads_) {
+      EXPECT_EQ(result_.stats.descriptors_left, 0U);
+    }
     EXPECT_EQ(result_.stats.stacks_left, 0U);
   }
   // The path, and the fragment, of a finding on the served site.

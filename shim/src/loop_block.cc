@@ -119,9 +119,8 @@ void LoopBlock::make_loop(fibers::Nursery& loop_nursery) {
 
 void LoopBlock::start_loop() {
   enter(Phase::kStartLoop);
-  loop_nursery_->start(
-      [this](fibers::TaskStatus<void> status) { loop_->main_loop(std::move(status)); },
-      {.name = "event loop"});
+  loop_nursery_->start([this](fibers::TaskStatus<void> status) { loop_->main_loop(status); },
+                       {.name = "event loop"});
 }
 
 void LoopBlock::run_body(const std::function<void(loop::EventLoop&)>& body) {
@@ -137,7 +136,7 @@ void LoopBlock::run_body(const std::function<void(loop::EventLoop&)>& body) {
 
 void LoopBlock::start_forwarder() {
   enter(Phase::kForward);
-  loop_nursery_->start([this](fibers::TaskStatus<void> status) { forward(std::move(status)); },
+  loop_nursery_->start([this](fibers::TaskStatus<void> status) { forward(status); },
                        {.name = "open_loop's forwarder"});
 }
 

@@ -15,7 +15,7 @@ std::atomic<std::uint64_t> extra_calls{0};
 std::atomic<std::uint64_t> late_calls{0};
 
 // Its address tells threads apart without a system call.
-thread_local const char thread_mark = 0;
+thread_local const char kThreadMark = 0;
 
 // Runs `cancel`, which must not wait. On the scheduler's own stack, where a deadline fires, a wait
 // is refused anyway.
@@ -33,7 +33,7 @@ PortalStatistics portal_statistics() {
 
 namespace detail {
 
-PortalCore::PortalCore() : thread_(&thread_mark), token_(fibers::current_token()) {}
+PortalCore::PortalCore() : thread_(&kThreadMark), token_(fibers::current_token()) {}
 
 void PortalCore::begin() {
   state_ = PortalState::kStarted;
@@ -126,7 +126,7 @@ void PortalCore::acknowledge_cancel(std::exception_ptr otherwise) {
 }
 
 void PortalCore::check_thread() const {
-  if (thread_ == &thread_mark) return;
+  if (thread_ == &kThreadMark) return;
   throw fibers::UsageError(
       "a Completion was called on a thread that is not its run's; use complete_threadsafe()");
 }
@@ -159,7 +159,7 @@ void PortalCore::drop_holder() {
       if (cell != nullptr) cell->release();
     }
   } side(this);
-  if (thread_ == &thread_mark) {
+  if (thread_ == &kThreadMark) {
     dropped();
   } else if (sides_.load(std::memory_order_acquire) > 1) {
     try {

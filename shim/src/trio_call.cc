@@ -108,7 +108,7 @@ void StartGate::open() {
   if (waiting_ != nullptr) fibers::reschedule(*waiting_);
 }
 
-loop::EventLoop& loop_for_tasks() {
+LoopBlock& block_for_tasks() {
   LoopBlock* block = LoopBlock::current();
   if (block == nullptr) {
     throw fibers::UsageError(
@@ -116,16 +116,17 @@ loop::EventLoop& loop_for_tasks() {
         "this "
         "part in weft::open_loop");
   }
-  return *block->loop();
+  return *block;
 }
 
-loop::detail::LoopCore& core_of(loop::EventLoop& loop) {
-  return LoopBlock::of(loop).core();
+loop::EventLoop& loop_of(LoopBlock& block) {
+  return *block.loop();
 }
-
-fibers::Nursery* nursery_for_tasks() {
-  LoopBlock* block = LoopBlock::current();
-  return block == nullptr ? nullptr : block->tasks();
+loop::detail::LoopCore& core_of(LoopBlock& block) {
+  return block.core();
+}
+fibers::Nursery* tasks_of(LoopBlock& block) {
+  return block.tasks();
 }
 
 void run_monitored(const std::function<void()>& fn, std::source_location site) {

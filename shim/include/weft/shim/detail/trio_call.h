@@ -18,7 +18,11 @@
 #include "weft/loop/event_loop.h"
 #include "weft/loop/future.h"
 
-namespace weft::shim::detail {
+namespace weft::shim {
+
+class LoopBlock;
+
+namespace detail {
 
 // What the call's future adds to a plain one: cancelling it cancels the task, and only the task's
 // end ends it.
@@ -111,26 +115,27 @@ class StartGate {
   fibers::Task* waiting_ = nullptr;
 };
 
-// The loop of the calling code, and its parts.
-loop::EventLoop& loop_for_tasks();
-loop::detail::LoopCore& core_of(loop::EventLoop& loop);
-// The nursery for the tasks of the loop whose callback this is; null if none can be started any
-// more.
-fibers::Nursery* nursery_for_tasks();
+// The block of open_loop that the calling code belongs to, and its parts.
+LoopBlock& block_for_tasks();
+loop::EventLoop& loop_of(LoopBlock& block);
+loop::detail::LoopCore& core_of(LoopBlock& block);
+// Null if no task can be started any more.
+fibers::Nursery* tasks_of(LoopBlock& block);
 void run_monitored(const std::function<void()>& fn, std::source_location site);
 
 template <class F>
 auto start_trio_call(F&& fn, std::source_location site) {
   using Fn = std::decay_t<F>;
   using R = std::decay_t<std::invoke_result_t<Fn&>>;
-  loop::EventLoop& loop = loop_for_tasks();
-  loop::detail::LoopCore& core = core_of(loop);
+  LoopBlock& block = block_for_tasks();
+  loop::detail::LoopCore& core = core_of(block);
   auto* call =
       ::new (loop::detail::allocate_block(core, sizeof(TrioFuture<R>))) TrioFuture<R>(core, site);
   loop::Future<R> future = loop::FutureAccess::wrap<R>(call);
-  loop.call_soon(
-      [ref = CallRef<R>(call), fn = Fn(std::forward<F>(fn)), site]() mutable {
-        fibers::Nursery* tasks = nursery_for_tasks();
+  // A callback runs only while its block is there.
+  loop_of(block).call_soon(
+      [ref = CallRef<R>(call), fn = Fn(std::forward<F>(fn)), site, &block]() mutable {
+        fibers::Nursery* tasks = tasks_of(block);
         if (tasks == nullptr || ref->call.cancel_requested()) return;
         StartGate gate;
         tasks->start_soon(
@@ -147,9 +152,10 @@ auto start_trio_call(F&& fn, std::source_location site) {
 
 template <class F>
 void start_trio_task(F&& fn, std::source_location site) {
-  loop_for_tasks().call_soon(
-      [fn = std::decay_t<F>(std::forward<F>(fn)), site]() mutable {
-        fibers::Nursery* tasks = nursery_for_tasks();
+  LoopBlock& block = block_for_tasks();
+  loop_of(block).call_soon(
+      [fn = std::decay_t<F>(std::forward<F>(fn)), site, &block]() mutable {
+        fibers::Nursery* tasks = tasks_of(block);
         if (tasks == nullptr) return;
         StartGate gate;
         tasks->start_soon(
@@ -163,4 +169,5 @@ void start_trio_task(F&& fn, std::source_location site) {
       site);
 }
 
-}  // namespace weft::shim::detail
+}  // namespace detail
+}  // namespace weft::shim

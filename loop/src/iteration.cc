@@ -16,6 +16,7 @@ namespace weft::loop::detail {
 void LoopCore::run(Runner& me) {
   active_ = &me;
   runner_on_its_way_ = false;
+  me.watch_parking();
   for (;;) {
     if (!batch_open_) {
       run_prepare_hooks();
@@ -74,36 +75,44 @@ fibers::Instant LoopCore::next_wake() const {
   return std::min(timers_.next(), prepare_wake_);
 }
 
-// The other tasks get their turn here in any case, and descriptors are looked at.
+// The other tasks get their turn here in any case, and descriptors are looked at. Only if nothing
+// has come of that does the loop go to sleep: a turn costs half of what sleeping and waking does.
 void LoopCore::wait_for_events() {
-  if (ready_.empty() && !stopping_ && mode_ == Mode::kRunning && !inbox_->pending()) {
-    const fibers::Instant until = next_wake();
-    if (until == fibers::kForever || until > fibers::current_time()) return sleep(until);
-  }
   fibers::cancel_shielded_checkpoint();
+  if (!ready_.empty() || stopping_ || mode_ != Mode::kRunning || inbox_->pending()) return;
+  const fibers::Instant until = next_wake();
+  if (until == fibers::kForever || until > fibers::current_time()) sleep(until);
 }
 
 // The deadline of the scope ends the wait without an exception: its cancellation is answered by
 // waking up, and nothing in the scope waits again.
 void LoopCore::sleep(fibers::Instant until) {
+  if (until == fibers::kForever) return sleep_until_woken();
   fibers::CancelScope scope({.deadline = until});
   sleep_scope_ = &scope;
-  scope.run([this] {
-    sleeper_ = &active_->task();
-    fibers::wait_task_rescheduled(
-        [this](const fibers::RaiseCancel&) {
-          wake();
-          return fibers::Abort::kFailed;
-        },
-        {"events of the loop", -1, this});
-  });
+  scope.run([this] { sleep_until_woken(); });
   sleep_scope_ = nullptr;
+}
+
+void LoopCore::sleep_until_woken() {
+  sleeper_ = &active_->task();
+  fibers::wait_task_rescheduled(
+      [this](const fibers::RaiseCancel&) {
+        wake();
+        return fibers::Abort::kFailed;
+      },
+      {"events of the loop", -1, this});
 }
 
 // The earliest timer has changed. Moving the deadline instead of waking keeps a clock that jumps
 // from jumping to a time that means nothing any more.
 void LoopCore::retime_sleep() {
-  if (sleeper_ != nullptr) sleep_scope_->set_deadline(next_wake());
+  if (sleeper_ == nullptr) return;
+  if (sleep_scope_ != nullptr) {
+    sleep_scope_->set_deadline(next_wake());
+  } else {
+    wake();
+  }
 }
 
 void LoopCore::wake() noexcept {
@@ -122,13 +131,11 @@ void LoopCore::schedule_due_timers() {
 
 // False once the role is lost.
 bool LoopCore::run_batch(Runner& me) {
-  me.watch_parking();
   while (batch_ > 0) {
     --batch_;
     run_node(me, ready_.pop());
     if (me.blocked) return false;
   }
-  Runner::ignore_parking();
   return true;
 }
 

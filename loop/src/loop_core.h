@@ -130,6 +130,7 @@ class LoopCore {
   void ask_prepare_hook(HandleNode* node);
   fibers::Instant next_wake() const;
   void sleep(fibers::Instant until);
+  void sleep_until_woken();
   void retime_sleep();
   void wake() noexcept;
   void hand_over();
@@ -171,7 +172,7 @@ class LoopCore {
   RunnerList idle_;
   RunnerList blocked_;
   fibers::Task* sleeper_ = nullptr;  // The active runner's task while it waits for events.
-  fibers::CancelScope* sleep_scope_ = nullptr;
+  fibers::CancelScope* sleep_scope_ = nullptr;  // Null also when it waits without a deadline.
 
   WaitList synchronizers_;
   WaitList stop_waiters_;

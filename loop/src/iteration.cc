@@ -16,7 +16,6 @@ namespace weft::loop::detail {
 void LoopCore::run(Runner& me) {
   active_ = &me;
   runner_on_its_way_ = false;
-  me.watch_parking();
   for (;;) {
     if (!batch_open_) {
       run_prepare_hooks();
@@ -75,13 +74,13 @@ fibers::Instant LoopCore::next_wake() const {
   return std::min(timers_.next(), prepare_wake_);
 }
 
-// The other tasks get their turn here in any case, and descriptors are looked at. Only if nothing
-// has come of that does the loop go to sleep: a turn costs half of what sleeping and waking does.
+// The other tasks get their turn here in any case, and descriptors are looked at.
 void LoopCore::wait_for_events() {
+  if (ready_.empty() && !stopping_ && mode_ == Mode::kRunning && !inbox_->pending()) {
+    const fibers::Instant until = next_wake();
+    if (until == fibers::kForever || until > fibers::current_time()) return sleep(until);
+  }
   fibers::cancel_shielded_checkpoint();
-  if (!ready_.empty() || stopping_ || mode_ != Mode::kRunning || inbox_->pending()) return;
-  const fibers::Instant until = next_wake();
-  if (until == fibers::kForever || until > fibers::current_time()) sleep(until);
 }
 
 // The deadline of the scope ends the wait without an exception: its cancellation is answered by
@@ -131,11 +130,13 @@ void LoopCore::schedule_due_timers() {
 
 // False once the role is lost.
 bool LoopCore::run_batch(Runner& me) {
+  me.watch_parking();
   while (batch_ > 0) {
     --batch_;
     run_node(me, ready_.pop());
     if (me.blocked) return false;
   }
+  Runner::ignore_parking();
   return true;
 }
 

@@ -46,9 +46,8 @@ Runner* Runner::current() {
 
 Runner::Runner(LoopCore& core)
     : fibers::ParkHook{[](fibers::ParkHook& hook) {
-        auto& runner = static_cast<Runner&>(hook);
-        if (runner.node == nullptr) return;  // The loop itself waits, between two callbacks.
         ignore_parking();
+        auto& runner = static_cast<Runner&>(hook);
         runner.core_.callback_blocks(runner);
       }},
       core_(core),

@@ -34,8 +34,7 @@ class Runner : private fibers::ParkHook {
   fibers::Task& task() const { return task_; }
   // Lives as long as the task.
   void live();
-  // Has the core told when the callback that is being run is about to wait for the first time. Once
-  // for an incarnation, and not around every callback.
+  // While watching, a callback that is about to wait is reported to the core.
   void watch_parking() { fibers::set_park_hook(this); }
   static void ignore_parking() { fibers::set_park_hook(nullptr); }
   // Cancels the incarnation.

@@ -139,7 +139,7 @@ struct SelfSignedServer::State {
 };
 
 SelfSignedServer::SelfSignedServer() : state_(std::make_unique<State>()) {
-  const std::unique_ptr<EVP_PKEY, Free> key(EVP_EC_gen("P-256"));
+  const std::unique_ptr<EVP_PKEY, Free> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const std::unique_ptr<X509, Free> certificate = certificate_for(key.get());
   state_->context.reset(SSL_CTX_new(TLS_server_method()));
   SSL_CTX_use_certificate(state_->context.get(), certificate.get());

@@ -214,7 +214,7 @@ Duration CancelScope::relative_deadline() const {
         "this scope's deadline is absolute and it has not been entered; ask for deadline()");
     return relative_;
   }
-  return timer_.when == kForever ? Duration::max() : timer_.when - current_time();
+  return timer_.when == kForever ? Duration::max() : time_between(current_time(), timer_.when);
 }
 
 void CancelScope::set_relative_deadline(Duration length) {

@@ -103,7 +103,9 @@ class TreeWriter {
       earliest = std::min(earliest, ScopeAccess::armed_deadline(ScopeAccess::of(*s)));
       if (!s->sees_parent()) break;
     }
-    return earliest == kForever ? "" : ", deadline in " + seconds_text(earliest - scheduler_.now());
+    return earliest == kForever
+               ? ""
+               : ", deadline in " + seconds_text(time_between(scheduler_.now(), earliest));
   }
 
   static std::string cancelled(Nursery& nursery) {

@@ -46,7 +46,14 @@ IoManager::IoManager(int wakeup_fd) : epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) 
   ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event);
 }
 
+// Watches may outlive the run: they are no longer armed.
 IoManager::~IoManager() {
+  for (const auto& entry : entries_) {
+    if (entry == nullptr) continue;
+    for (FdWatch* watch : entry->watch) {
+      if (watch != nullptr) FdWatchAccess::forget(*watch);
+    }
+  }
   ::close(epoll_fd_);
 }
 

@@ -72,13 +72,16 @@ void OwnedFd::wait_writable() {
 
 void OwnedFd::close() noexcept {
   if (!is_open()) return;
-  detail::tls_scheduler->io().drop(*std::exchange(entry_, nullptr));
+  // After the run its entry is gone, and nobody waits.
+  detail::FdEntry* entry = std::exchange(entry_, nullptr);
+  if (detail::tls_scheduler != nullptr) detail::tls_scheduler->io().drop(*entry);
   ::close(std::exchange(fd_, -1));
 }
 
 int OwnedFd::release() noexcept {
   if (!is_open()) return -1;
-  detail::tls_scheduler->io().release(*std::exchange(entry_, nullptr));
+  detail::FdEntry* entry = std::exchange(entry_, nullptr);
+  if (detail::tls_scheduler != nullptr) detail::tls_scheduler->io().release(*entry);
   return std::exchange(fd_, -1);
 }
 

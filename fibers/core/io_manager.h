@@ -19,6 +19,7 @@ namespace weft::fibers {
 
 struct FdWatchAccess {
   static void deliver(const FdWatch& watch) { watch.on_ready_(watch.context_); }
+  static void forget(FdWatch& watch) { watch.fd_ = -1; }
 };
 
 namespace detail {

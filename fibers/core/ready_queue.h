@@ -45,11 +45,11 @@ class ReadyQueue {
   // saved stack pointer would have to be loaded first. Entries past the tail are stale or null;
   // prefetching those does no harm.
   static void prefetch(const TaskBlock* task) {
-    const char* at = reinterpret_cast<const char*>(task);
-    __builtin_prefetch(at, 1);
-    __builtin_prefetch(at - kFrameBelow, 1);
+    const auto at = reinterpret_cast<std::uintptr_t>(task);
+    __builtin_prefetch(reinterpret_cast<const void*>(at), 1);
+    __builtin_prefetch(reinterpret_cast<const void*>(at - kFrameBelow), 1);
   }
-  static constexpr std::ptrdiff_t kFrameBelow = 352;
+  static constexpr std::uintptr_t kFrameBelow = 352;
 
   void grow(std::size_t tasks);
 

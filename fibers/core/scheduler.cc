@@ -243,7 +243,7 @@ RunStatistics Scheduler::statistics() {
   s.deadlines = deadlines_.size();
   s.fds_watched = io_.watched();
   s.ticks = ticks_;
-  if (deadlines_.size() > 0) s.until_next_deadline = deadlines_.earliest() - now();
+  if (deadlines_.size() > 0) s.until_next_deadline = time_between(now(), deadlines_.earliest());
   return s;
 }
 

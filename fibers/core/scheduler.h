@@ -176,7 +176,7 @@ class Scheduler {
 
   Clock* const clock_;
   Duration clock_offset_{0};
-  Instant last_poll_ = kLongAgo;
+  Instant last_poll_{};    // Not kLongAgo: from there to now is more than a Duration holds.
   const bool every_tick_;  // Poll after each batch: with a test's clock or a seed.
   std::uint64_t shuffle_state_;
   const bool shuffles_;

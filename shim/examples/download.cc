@@ -15,13 +15,13 @@ namespace trio = weft::fibers;
 
 int main(int argc, char** argv) {
   weft::run([&](weft::EventLoop& loop) {
-    loop.call_soon([] {                                // a plain callback of the loop...
-      for (;; trio::sleep(200ms)) std::cerr << '.';    // ...that waits: it suspends only itself
+    loop.call_soon([] {                              // a plain callback of the loop...
+      for (;; trio::sleep(200ms)) std::cerr << '.';  // ...that waits: it suspends only itself
     });
-    trio::open_nursery([&](trio::Nursery& nursery) {   // ends when all its tasks have ended
+    trio::open_nursery([&](trio::Nursery& nursery) {  // ends when all its tasks have ended
       for (int i = 1; i < argc; ++i) {
         nursery.start_soon([url = argv[i]] {
-          const bool in_time = trio::move_on_after(5s, [&] {   // cancels whatever waits inside
+          const bool in_time = trio::move_on_after(5s, [&] {  // cancels whatever waits inside
             const auto page = weft::curl::get(url);
             std::cout << page.status << "  " << page.body.size() << " bytes  " << url << '\n';
           });
@@ -29,5 +29,5 @@ int main(int argc, char** argv) {
         });
       }
     });
-  });   // the callback is cancelled, the loop and libcurl are closed: nothing is left
+  });  // the callback is cancelled, the loop and libcurl are closed: nothing is left
 }

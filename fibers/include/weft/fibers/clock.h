@@ -33,9 +33,18 @@ inline constexpr Instant kLongAgo = Instant::min();
 constexpr Instant later(Instant start, Duration length) {
   if (start == kForever || length == Duration::max()) return kForever;
   if (length >= Duration::zero()) {
-    return kForever - start < length && start > Instant{} ? kForever : start + length;
+    return start > Instant{} && kForever - start < length ? kForever : start + length;
   }
-  return start < Instant{} && start - kLongAgo < -length ? kLongAgo : start + length;
+  return start < Instant{} && kLongAgo - start > length ? kLongAgo : start + length;
+}
+// `to - from`, which stops at the longest duration of either sign in the same way.
+constexpr Duration time_between(Instant from, Instant to) {
+  if (to == kForever) return Duration::max();
+  if (from < Instant{} && to > Instant{} + (Duration::max() + from.time_since_epoch())) {
+    return Duration::max();
+  }
+  if (from > Instant{} && to < kLongAgo + from.time_since_epoch()) return Duration::min();
+  return to - from;
 }
 
 // A duration from a number of seconds. Throws UsageError for NaN; what does not fit is clamped.

@@ -15,7 +15,10 @@ namespace weft::fibers {
 template <class T>
 [[gnu::always_inline]] inline void MemorySendChannel<T>::send(T item) {
   detail::ChannelState<T>& state = this->open_state();
-  if (!state.has_receivers()) detail::throw_no_receivers();
+  if (!state.has_receivers()) [[unlikely]] {
+    checkpoint_if_cancelled();
+    detail::throw_no_receivers();
+  }
   if (state.has_place()) {
     checkpoint_if_cancelled();
     state.put(std::move(item));

@@ -21,6 +21,22 @@ class LoopCore;
 class FutureCore;
 class Runner;
 struct FdWatcher;
+// What a node holds besides, by its kind.
+struct TimerPart {
+  fibers::Instant when;
+  std::size_t index;  // In the timer heap; kNotInHeap outside.
+};
+struct FuturePart {
+  FutureCore* core;  // Holds a reference on it only while queued or running.
+  HandleNode* prev;  // In the future's list.
+};
+struct FdPart {
+  FdWatcher* watcher;  // Null once removed.
+};
+struct PreparePart {
+  fibers::Instant wake_at;  // What the hook returned last.
+};
+
 struct HandleNode;
 
 struct NodeOps {
@@ -49,20 +65,10 @@ struct HandleNode {
   bool cancelled;
   Runner* blocked_on;  // Whose stack its callable waits on; null unless it waits.
   union {
-    struct {
-      fibers::Instant when;
-      std::size_t index;  // In the timer heap; kNotInHeap outside.
-    } timer;
-    struct {
-      FutureCore* core;  // Holds a reference on it only while queued or running.
-      HandleNode* prev;  // In the future's list.
-    } future;
-    struct {
-      FdWatcher* watcher;  // Null once removed.
-    } fd;
-    struct {
-      fibers::Instant wake_at;  // What the hook returned last.
-    } prepare;
+    TimerPart timer;
+    FuturePart future;
+    FdPart fd;
+    PreparePart prepare;
   };
   alignas(16) unsigned char storage[kInline];
 

@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/context_var.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/testing/fiber_test.h"
+
+namespace weft::fibers {
+namespace {
+
+ContextVar<std::string> g_name("name");
+ContextVar<int> g_number("number");
+
+// Trio: test_run.py::test_contextvar_support
+FIBER_TEST(ContextVarTest, HoldsTheTasksOwnValue) {
+  EXPECT_STREQ(g_name.name(), "name");
+  EXPECT_EQ(g_name.get(), std::nullopt);
+  EXPECT_EQ(g_name.get_or("none"), "none");
+  g_name.set("a");
+  g_number.set(1);
+  EXPECT_EQ(g_name.get(), "a");
+  g_name.set("b");
+  EXPECT_EQ(g_name.get_or("none"), "b");
+  EXPECT_EQ(g_number.get(), 1);
+}
+
+// Trio: test_run.py::test_contextvar_multitask
+FIBER_TEST(ContextVarTest, ATaskInheritsItsStartersValuesAndChangesOnlyItsOwn) {
+  g_name.set("parent");
+  g_number.set(1);
+  open_nursery([](Nursery& nursery) {
+    nursery.start_soon([] {
+      EXPECT_EQ(g_name.get(), "parent");
+      g_name.set("child");
+      checkpoint();
+      EXPECT_EQ(g_name.get(), "child");
+      EXPECT_EQ(g_number.get(), 1);
+      open_nursery(
+          [](Nursery& inner) { inner.start_soon([] { EXPECT_EQ(g_name.get(), "child"); }); });
+    });
+    g_name.set("changed");  // After the start: the task has the value from before.
+    checkpoint();
+    EXPECT_EQ(g_name.get(), "changed");
+    nursery.start_soon([] { EXPECT_EQ(g_name.get(), "changed"); });
+  });
+  EXPECT_EQ(g_name.get(), "changed");
+}
+
+FIBER_TEST(ContextVarTest, EachRunBeginsWithNone) {
+  EXPECT_EQ(g_name.get(), std::nullopt);
+}
+
+FIBER_TEST(ContextVarTest, ValuesGoWithTheLastTaskThatSeesThem) {
+  ContextVar<std::shared_ptr<int>> var("pointer");
+  const auto counted = std::make_shared<int>(0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      var.set(counted);
+      open_nursery([&](Nursery& inner) {
+        for (int i = 0; i < 10; ++i) inner.start_soon([] { checkpoint(); });
+        var.set(nullptr);
+        EXPECT_EQ(counted.use_count(), 2);
+      });
+      EXPECT_EQ(counted.use_count(), 1);
+    });
+  });
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST(ContextVarTest, NeedsATask) {
+  EXPECT_THROW(g_name.get(), UsageError);
+  EXPECT_THROW(g_name.set("x"), UsageError);
+}
+
+}  // namespace
+}  // namespace weft::fibers

@@ -57,6 +57,8 @@ class Run {
       open_nursery([this](Nursery& system) {
         scheduler_.system_nursery = &system;
         open_nursery([this](Nursery& main) { start_main(main); });
+        // If main was cancelled, what it made of that is in main_error_, and nothing was swallowed.
+        ScopeAccess::status(system.cancel_scope()).delivered = false;
         scheduler_.system_nursery = nullptr;
         auto cause = std::make_shared<CancelReason>();
         cause->source = "shutdown";

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/captured_log.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
@@ -145,6 +146,7 @@ TEST(TokenTest, ACallThatSubmitsItselfAgainStarvesNobodyAndEndsWithTheRun) {
 
 // Trio: test_run.py::test_TrioToken_run_sync_soon_crashes
 TEST(TokenTest, ACallThatThrowsEndsTheRunButNotTheCallsBehindIt) {
+  const test::CapturedLog log;
   bool later_ran = false;
   bool main_cancelled = false;
   try {
@@ -165,6 +167,7 @@ TEST(TokenTest, ACallThatThrowsEndsTheRunButNotTheCallsBehindIt) {
   }
   EXPECT_TRUE(later_ran);
   EXPECT_TRUE(main_cancelled);
+  EXPECT_TRUE(log.lines.empty()) << log.lines.front();
 }
 
 // Trio: test_run.py::test_TrioToken_run_sync_soon_late_crash

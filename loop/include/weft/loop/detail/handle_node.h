@@ -21,6 +21,8 @@ class LoopCore;
 class FutureCore;
 class Runner;
 struct FdWatcher;
+struct HandleNode;
+
 // What a node holds besides, by its kind.
 struct TimerPart {
   fibers::Instant when;
@@ -36,8 +38,6 @@ struct FdPart {
 struct PreparePart {
   fibers::Instant wake_at;  // What the hook returned last.
 };
-
-struct HandleNode;
 
 struct NodeOps {
   void (*invoke)(HandleNode&);

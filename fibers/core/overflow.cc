@@ -80,7 +80,9 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     return;
   }
   // Returning repeats the fault, now with the default action: a core dump with the true registers.
+  // A signal that was sent, by raise() say, has to be sent again.
   ::signal(signal, SIG_DFL);
+  if (info->si_code <= 0) ::raise(signal);
 }
 
 struct SignalStack {

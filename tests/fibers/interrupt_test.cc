@@ -1,0 +1,208 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Ctrl-C. The tests run on the main thread of the process, with SIGINT at its default.
+
+#include "fibers/core/interrupt.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <stdexcept>
+#include <thread>
+
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/fibers/token.h"
+
+namespace weft::fibers {
+namespace {
+
+using std::chrono::seconds;
+using testing::wait_all_tasks_blocked;
+
+using Handler = void (*)(int);
+
+Handler sigint_handler() {
+  struct sigaction action {};
+  ::sigaction(SIGINT, nullptr, &action);
+  return action.sa_handler;
+}
+
+// Trio: test_ki.py::test_ki_enabled
+FIBER_TEST(InterruptTest, ReachesMainAtItsNextWait) {
+  bool went_on = false;
+  try {
+    std::raise(SIGINT);
+    went_on = true;  // C++ cannot throw out of a signal handler.
+    checkpoint();
+    ADD_FAILURE() << "no KeyboardInterrupt";
+  } catch (const KeyboardInterrupt&) {
+  }
+  EXPECT_TRUE(went_on);
+}
+
+// Trio: test_ki.py::test_ki_protection_works
+FIBER_TEST(InterruptTest, WakesMainWhenItWaits) {
+  open_nursery([](Nursery& nursery) {
+    nursery.start_soon([] {
+      wait_all_tasks_blocked();
+      std::raise(SIGINT);
+    });
+    EXPECT_THROW(sleep_forever(), KeyboardInterrupt);
+  });
+}
+
+// Trio: test_ki.py::test_ki_protection_works: it is an edge.
+FIBER_TEST(InterruptTest, ComesOnce) {
+  std::raise(SIGINT);
+  std::raise(SIGINT);
+  EXPECT_THROW(checkpoint(), KeyboardInterrupt);
+  for (int i = 0; i < 3; ++i) checkpoint();
+  sleep(seconds(1));
+  std::raise(SIGINT);
+  EXPECT_THROW(sleep(seconds(1)), KeyboardInterrupt);
+  sleep(seconds(1));
+}
+
+FIBER_TEST(InterruptTest, ShieldsDoNotStopItAndScopesDoNotCatchIt) {
+  CancelScope scope;
+  CancelScope shield({.shield = true});
+  EXPECT_THROW(scope.run([&] {
+    shield.run([] {
+      std::raise(SIGINT);
+      sleep(seconds(1));
+    });
+  }),
+               KeyboardInterrupt);
+  EXPECT_FALSE(scope.cancelled_caught());
+  EXPECT_FALSE(shield.cancelled_caught());
+}
+
+// Trio: test_ki.py::test_ki_protection_works
+FIBER_TEST(InterruptTest, GoesBeforeACancellation) {
+  CancelScope scope;
+  scope.run([&scope] {
+    scope.cancel();
+    std::raise(SIGINT);
+    EXPECT_THROW(checkpoint(), KeyboardInterrupt);
+    std::raise(SIGINT);
+    EXPECT_THROW(checkpoint_if_cancelled(), KeyboardInterrupt);
+    std::raise(SIGINT);
+    cancel_shielded_checkpoint();
+    EXPECT_THROW(sleep_forever(), KeyboardInterrupt);
+    sleep_forever();
+  });
+  EXPECT_TRUE(scope.cancelled_caught());
+}
+
+FIBER_TEST(InterruptTest, ReachesNoOtherTask) {
+  bool finished = false;
+  try {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        CancelScope shield({.shield = true});
+        shield.run([&] {
+          std::raise(SIGINT);
+          for (int i = 0; i < 5; ++i) checkpoint();
+          finished = true;
+        });
+      });
+    });
+    ADD_FAILURE() << "main was not interrupted";
+  } catch (const BaseExceptionGroup& group) {
+    // It arrived in the wait at the end of the nursery, which keeps it. (Trio does the same.)
+    ASSERT_EQ(group.exceptions().size(), 1U);
+    EXPECT_TRUE(holds<KeyboardInterrupt>(group.exceptions()[0]));
+  }
+  EXPECT_TRUE(finished);
+}
+
+// Trio: test_ki.py::test_ki_protection_works: main has ended already.
+TEST(InterruptTest, ComesOutOfRunWhenMainWaitsNoMore) {
+  EXPECT_THROW(run([] { std::raise(SIGINT); }), KeyboardInterrupt);
+  bool system_task_ended = false;
+  EXPECT_THROW(run([&] {
+                 spawn_system_task([&] {
+                   try {
+                     sleep_forever();
+                   } catch (const Cancelled&) {
+                     std::raise(SIGINT);
+                     cancel_shielded_checkpoint();
+                     system_task_ended = true;
+                     throw;
+                   }
+                 });
+                 wait_all_tasks_blocked();
+               }),
+               KeyboardInterrupt);
+  EXPECT_TRUE(system_task_ended);
+  EXPECT_THROW(run([] { current_token().run_sync_soon([] { std::raise(SIGINT); }); }),
+               KeyboardInterrupt);
+}
+
+TEST(InterruptTest, WakesARunThatSleepsInTheKernel) {
+  EXPECT_THROW(run([] {
+                 std::thread other([] { ::kill(::getpid(), SIGINT); });
+                 other.join();
+                 sleep(seconds(100));
+               }),
+               KeyboardInterrupt);
+}
+
+// Trio: test_ki.py::test_ki_is_good_neighbor
+TEST(InterruptTest, TheHandlerIsThereDuringARunOnlyAndIsGivenBack) {
+  ASSERT_EQ(sigint_handler(), SIG_DFL);
+  run([] { EXPECT_NE(sigint_handler(), SIG_DFL); });
+  EXPECT_EQ(sigint_handler(), SIG_DFL);
+  EXPECT_THROW(run([] { throw std::runtime_error("x"); }), std::runtime_error);
+  EXPECT_EQ(sigint_handler(), SIG_DFL);
+}
+
+void someone_elses(int /*signal*/) {}
+
+// Trio: test_ki.py::test_ki_is_good_neighbor
+TEST(InterruptTest, AnotherHandlerIsLeftAlone) {
+  ::signal(SIGINT, &someone_elses);
+  run([] {
+    EXPECT_EQ(sigint_handler(), &someone_elses);
+    std::raise(SIGINT);
+    checkpoint();
+  });
+  EXPECT_EQ(sigint_handler(), &someone_elses);
+  ::signal(SIGINT, SIG_DFL);
+  run([] { ::signal(SIGINT, &someone_elses); });  // Installed meanwhile: not ours to take off.
+  EXPECT_EQ(sigint_handler(), &someone_elses);
+  ::signal(SIGINT, SIG_IGN);
+  run([] { EXPECT_EQ(sigint_handler(), SIG_IGN); });
+  ::signal(SIGINT, SIG_DFL);
+}
+
+// Trio: test_ki.py::test_ki_disabled_out_of_context
+TEST(InterruptTest, IsForTheMainThreadAndCanBeDeclined) {
+  std::thread([] { run([] { EXPECT_EQ(sigint_handler(), SIG_DFL); }); }).join();
+  run([] { EXPECT_EQ(sigint_handler(), SIG_DFL); }, {.handle_interrupt = false});
+}
+
+TEST(InterruptDeathTest, WithoutARunSigintKillsAsEver) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        run([] { checkpoint(); });
+        std::raise(SIGINT);
+      },
+      ::testing::KilledBySignal(SIGINT), "");
+  EXPECT_EXIT(run([] { std::raise(SIGINT); }, {.handle_interrupt = false}),
+              ::testing::KilledBySignal(SIGINT), "");
+}
+
+}  // namespace
+}  // namespace weft::fibers

@@ -59,7 +59,10 @@ FIBER_TEST(EventLoopTest, OtherTasksRunOnceAnIteration) {
     int left = 50;
     fibers::open_nursery([&](fibers::Nursery& nursery) {
       nursery.start_soon([&] {
-        for (; left > 0; ++turns_of_other) fibers::checkpoint();
+        while (left > 0) {
+          fibers::checkpoint();
+          ++turns_of_other;
+        }
       });
       std::function<void()> again = [&] {
         if (--left > 0) loop.call_soon(again);

@@ -44,9 +44,9 @@ FIBER_TEST(TaskTest, HasTheNameItWasGivenOrThatOfItsStarter) {
 
 FIBER_TEST(TaskTest, KnowsWhereItWasStarted) {
   open_nursery([](Nursery& nursery) {
-    const unsigned line = __LINE__;
-    nursery.start_soon([line] {
-      EXPECT_EQ(current_task().spawn_site().line(), line + 1);
+    static constexpr unsigned kLine = __LINE__;
+    nursery.start_soon([] {
+      EXPECT_EQ(current_task().spawn_site().line(), kLine + 1);
       EXPECT_THAT(current_task().spawn_site().file_name(), HasSubstr("task_test.cc"));
     });
   });

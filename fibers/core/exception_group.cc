@@ -91,11 +91,11 @@ std::exception_ptr BaseExceptionGroup::derive(std::vector<std::exception_ptr> ex
     if (e == nullptr || is_std_exception(e)) continue;
     BaseExceptionGroup group(message(), std::move(exceptions));
     group.notes_ = notes_;
-    return std::make_exception_ptr(std::move(group));
+    return std::make_exception_ptr(group);
   }
   ExceptionGroup group(message(), std::move(exceptions));
   for (const auto& note : notes_) group.add_note(note);
-  return std::make_exception_ptr(std::move(group));
+  return std::make_exception_ptr(group);
 }
 
 // Iterative: an explicit stack of half-split groups instead of calls.
@@ -214,7 +214,8 @@ const char* ExceptionGroup::what() const noexcept {
 
 namespace detail {
 
-void dispatch_to_handlers(std::exception_ptr error, const std::vector<CatchHandler>& handlers) {
+void dispatch_to_handlers(const std::exception_ptr& error,
+                          const std::vector<CatchHandler>& handlers) {
   std::vector<std::exception_ptr> raised;
   bool only_passed_on = true;  // What handlers threw is what they were given.
   std::optional<BaseExceptionGroup> group;

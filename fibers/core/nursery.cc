@@ -11,7 +11,6 @@
 
 namespace weft::fibers {
 
-using detail::Scheduler;
 using detail::TaskBlock;
 
 namespace {

@@ -56,6 +56,7 @@ Scheduler::Scheduler(const RunOptions& options)
   describe_thread_stack(own_);
 }
 
+// NOLINTNEXTLINE(modernize-use-equals-default): under TSan it is not.
 Scheduler::~Scheduler() {
 #ifdef WEFT_TSAN
   if (dead_tsan_fiber_ != nullptr) __tsan_destroy_fiber(dead_tsan_fiber_);

@@ -96,7 +96,8 @@ CatchHandler on(std::function<void(const std::exception_ptr&)> handle) {
 }
 
 namespace detail {
-void dispatch_to_handlers(std::exception_ptr error, const std::vector<CatchHandler>& handlers);
+void dispatch_to_handlers(const std::exception_ptr& error,
+                          const std::vector<CatchHandler>& handlers);
 }
 
 // Python's `except*`: runs `body`; each handler in turn gets what it matches of the error as a
@@ -115,7 +116,7 @@ void catch_(Body&& body, Handlers&&... handlers) {
   } catch (...) {
     error = std::current_exception();
   }
-  detail::dispatch_to_handlers(std::move(error), {std::forward<Handlers>(handlers)...});
+  detail::dispatch_to_handlers(error, {std::forward<Handlers>(handlers)...});
 }
 
 }  // namespace weft::fibers

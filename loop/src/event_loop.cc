@@ -19,7 +19,10 @@ EventLoop::~EventLoop() {
   core_->lose_facade();
 }
 
-void EventLoop::main_loop(fibers::TaskStatus<void> status) {
+void EventLoop::main_loop() {
+  core_->drive(LoopCore::Mode::kRunning, nullptr);
+}
+void EventLoop::main_loop(fibers::TaskStatus<void>& status) {
   core_->drive(LoopCore::Mode::kRunning, &status);
 }
 void EventLoop::drain() {

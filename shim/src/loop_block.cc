@@ -119,7 +119,7 @@ void LoopBlock::make_loop(fibers::Nursery& loop_nursery) {
 
 void LoopBlock::start_loop() {
   enter(Phase::kStartLoop);
-  loop_nursery_->start([this](fibers::TaskStatus<void> status) { loop_->main_loop(status); },
+  loop_nursery_->start([this](fibers::TaskStatus<void>& status) { loop_->main_loop(status); },
                        {.name = "event loop"});
 }
 
@@ -136,13 +136,13 @@ void LoopBlock::run_body(const std::function<void(loop::EventLoop&)>& body) {
 
 void LoopBlock::start_forwarder() {
   enter(Phase::kForward);
-  loop_nursery_->start([this](fibers::TaskStatus<void> status) { forward(status); },
+  loop_nursery_->start([this](fibers::TaskStatus<void>& status) { forward(status); },
                        {.name = "open_loop's forwarder"});
 }
 
 // Lives in L, so a cancellation from outside arrives here. It never takes effect here: the wait
 // ends when the body does.
-void LoopBlock::forward(fibers::TaskStatus<void> status) {
+void LoopBlock::forward(fibers::TaskStatus<void>& status) {
   status.started();
   forwarder_ = &fibers::current_task();
   fibers::wait_task_rescheduled(

@@ -87,7 +87,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void live_with_tasks(fibers::Nursery& tasks, const std::function<void(loop::EventLoop&)>& body);
   void start_loop();
   void start_forwarder();
-  void forward(fibers::TaskStatus<void> status);
+  void forward(fibers::TaskStatus<void>& status);
   void end_forwarder();
   void run_body(const std::function<void(loop::EventLoop&)>& body);
   void let_start();

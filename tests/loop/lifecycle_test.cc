@@ -164,7 +164,7 @@ FIBER_TEST(LifecycleTest, LoopRunsInANurseryThatIsCancelled) {
   fibers::open_nursery([](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
     testing::be_strict(loop);
-    nursery.start([&](fibers::TaskStatus<void> status) { loop.main_loop(status); });
+    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
     nursery.cancel_scope().cancel();
     fibers::CancelScope shield({.shield = true});
     shield.run([&] {
@@ -212,7 +212,7 @@ FIBER_TEST(LifecycleTest, CtrlCReachesTheMainTaskInMainLoop) {
 FIBER_TEST(LifecycleTest, DestroyingARunningLoopEndsIt) {
   fibers::open_nursery([](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
-    nursery.start([&](fibers::TaskStatus<void> status) { loop.main_loop(status); });
+    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
     loop.call_soon([] { fibers::sleep_forever(); });
     fibers::sleep(std::chrono::seconds(1));
   });

@@ -38,7 +38,7 @@ void with_loop(Body&& body) {
   fibers::open_nursery([&](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
     be_strict(loop);
-    nursery.start([&](fibers::TaskStatus<void> status) { loop.main_loop(status); });
+    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
     if constexpr (std::is_invocable_v<Body&, EventLoop&, fibers::Nursery&>) {
       body(loop, nursery);
     } else {

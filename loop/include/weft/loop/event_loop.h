@@ -75,7 +75,13 @@ class EventLoop {
   // Blocks: yes, until stop().
   // Cancel: never; stop() it.
   // Threads: the run's own only.
-  void main_loop(fibers::TaskStatus<void> status = fibers::TaskStatus<void>::ignored());
+  void main_loop();
+  // The same under Nursery::start: tells `status` when the loop runs.
+  //
+  // Blocks: yes, until stop().
+  // Cancel: never; stop() it.
+  // Threads: the run's own only.
+  void main_loop(fibers::TaskStatus<void>& status);
   // Runs what is scheduled, and what that schedules, until nothing is ready any more: no timers, no
   // descriptors. For after main_loop(). Does not wait for callbacks that block.
   //

@@ -42,10 +42,17 @@ struct StartValue<void> {};
 
 }  // namespace detail
 
-// Given to a function that runs under Nursery::start.
+// Given to a function that runs under Nursery::start, which takes it by reference. Not copied: a
+// second copy would not know that started() has been called and start() has gone.
 template <class T>
 class TaskStatus {
  public:
+  TaskStatus(const TaskStatus&) = delete;
+  TaskStatus& operator=(const TaskStatus&) = delete;
+  TaskStatus(TaskStatus&&) = default;
+  TaskStatus& operator=(TaskStatus&&) = delete;
+  ~TaskStatus() = default;
+
   TaskStatus(detail::StartHandshake* handshake, detail::StartValue<T>* value)
       : handshake_(handshake), value_(value) {}
 

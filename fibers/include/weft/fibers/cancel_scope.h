@@ -94,8 +94,7 @@ class CancelScope {
   void leave();
   // The body threw `error`; what is left of it, null if the scope swallowed all of it.
   std::exception_ptr leave_with(std::exception_ptr error);
-  // The same without looking at the exception: a bare Cancelled, or anything that is neither a
-  // Cancelled nor a group. True if it is swallowed.
+  // The same for a lone Cancelled, without one at hand. True if it is swallowed.
   bool leave_with_cancelled();
   bool absorbs() const;
   void close_status();

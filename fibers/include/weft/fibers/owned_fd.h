@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// A non-blocking descriptor that weft owns: registered once, edge-triggered, with its readiness
-// remembered, so that a wait costs no system call. Sockets are built on it:
+// A non-blocking descriptor that weft owns: registered once, edge-triggered, so that a wait makes
+// no system call. The call itself is tried first, and waited for only if it would block:
 //
 //   for (;;) {
 //     const ssize_t n = ::recv(fd.get(), data, size, 0);
@@ -35,7 +35,7 @@ class OwnedFd {
   int get() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
 
-  // To be called after EAGAIN only: forgets the remembered readiness and waits for the next edge.
+  // To be called right after EAGAIN only, with no wait in between: waits for the next edge.
   // One waiting task a direction: BusyResourceError. ClosedResourceError if closed meanwhile.
   //
   // Blocks: yes, always a checkpoint.

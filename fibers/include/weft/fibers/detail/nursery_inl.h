@@ -49,7 +49,7 @@ class TaskStatus {
  public:
   TaskStatus(const TaskStatus&) = delete;
   TaskStatus& operator=(const TaskStatus&) = delete;
-  TaskStatus(TaskStatus&&) = default;
+  TaskStatus(TaskStatus&&) noexcept = default;
   TaskStatus& operator=(TaskStatus&&) = delete;
   ~TaskStatus() = default;
 

@@ -83,8 +83,8 @@ void CapacityLimiter::set_total_tokens(std::size_t total_tokens) {
 }
 
 void CapacityLimiter::acquire_on_behalf_of(const void* borrower) {
-  refuse_second_token(*state_, borrower);
   checkpoint_if_cancelled();
+  refuse_second_token(*state_, borrower);
   if (!may_borrow(*state_)) return wait_for_token(*state_, borrower, this);
   borrow(*state_, borrower);
   cancel_shielded_checkpoint();

@@ -15,8 +15,9 @@ Semaphore::Semaphore(std::size_t initial_value, std::optional<std::size_t> max_v
 }
 
 void Semaphore::acquire() {
+  // Where that suspends and a shield then lets the task go on, somebody may have come first.
+  if (value_ > 0) checkpoint_if_cancelled();
   if (value_ > 0) {
-    checkpoint_if_cancelled();
     --value_;
     return cancel_shielded_checkpoint();
   }

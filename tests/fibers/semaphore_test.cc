@@ -64,6 +64,33 @@ FIBER_TEST(SemaphoreTest, IsNotReleasedAboveItsMaximum) {
   EXPECT_EQ(semaphore.value(), 1U);
 }
 
+// As LockTest.AShieldPutUpInTheLastMomentDoesNotMakeTwoOwners.
+FIBER_TEST(SemaphoreTest, AShieldPutUpInTheLastMomentDoesNotTakeItBelowZero) {
+  Semaphore semaphore(1);
+  CancelScope outer, inner;
+  bool got = false;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      outer.run([&] {
+        inner.run([&] {
+          outer.cancel();
+          semaphore.acquire();
+          got = true;
+        });
+      });
+    });
+    nursery.start_soon([&] {
+      semaphore.acquire_nowait();
+      inner.set_shield(true);
+      wait_all_tasks_blocked();
+      EXPECT_FALSE(got);
+      semaphore.release();
+    });
+  });
+  EXPECT_TRUE(got);
+  EXPECT_EQ(semaphore.value(), 0U);
+}
+
 FIBER_TEST(SemaphoreTest, CancelledTaskDoesNotTakeFromIt) {
   Semaphore semaphore(1);
   CancelScope scope;

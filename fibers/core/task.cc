@@ -125,6 +125,8 @@ void Scheduler::discard_task(TaskBlock* task) noexcept {
 
 // The stack goes back to the pool while this still runs on it: nobody can take it before the jump.
 void Scheduler::finish(TaskBlock& me) {
+  if (me.exits != nullptr) [[unlikely]]
+    me.run_exits();
   if (me.parent != nullptr) {
     NurseryAccess::child_ended(*me.parent, me);
   } else {

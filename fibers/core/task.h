@@ -14,6 +14,7 @@
 
 #include "fibers/core/context.h"
 #include "fibers/core/stack.h"
+#include "weft/fibers/detail/task_exit.h"
 #include "weft/fibers/lowlevel.h"
 
 namespace weft::fibers::detail {
@@ -48,6 +49,8 @@ class TaskBlock final : public Task {
   Nursery* parent = nullptr;
   Nursery* eventual_parent = nullptr;
   Nursery* innermost_nursery = nullptr;  // Opened by this task; the others hang behind it.
+  // Whoever has to be told that this task has ended. The end looks at this line anyway.
+  TaskExit* exits = nullptr;
 
   // --- The present wait. ---
   WaitingFor wait_info;
@@ -75,6 +78,9 @@ class TaskBlock final : public Task {
   void update_watched() { watched = park_hook != nullptr || no_suspend != nullptr; }
   // How deep this task is unwinding; `running` if it is the one that asks.
   unsigned uncaught(const Scheduler& s) const;
+
+  void add_exit(TaskExit& link);
+  void run_exits() noexcept;
 };
 
 inline TaskBlock& block_of(Task& task) {

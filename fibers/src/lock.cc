@@ -3,6 +3,8 @@
 
 #include "weft/fibers/lock.h"
 
+#include <string>
+
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
@@ -15,10 +17,17 @@ void Lock::refuse_second_acquire() const {
   }
 }
 
+void Lock::take() {
+  if (broken_ != nullptr) [[unlikely]]
+    std::rethrow_exception(broken_);
+  owner_ = &detail::link_exit(*this);
+}
+
 void Lock::acquire() {
+  // Where that suspends and a shield then lets the task go on, somebody may have come first.
+  if (owner_ == nullptr) checkpoint_if_cancelled();
   if (owner_ == nullptr) {
-    checkpoint_if_cancelled();
-    owner_ = &current_task();
+    take();
     return cancel_shielded_checkpoint();
   }
   refuse_second_acquire();
@@ -31,7 +40,7 @@ void Lock::acquire_nowait() {
     refuse_second_acquire();
     throw WouldBlock();
   }
-  owner_ = &current_task();
+  take();
 }
 
 void Lock::release() {
@@ -40,7 +49,18 @@ void Lock::release() {
         "Lock::release was called by a task that does not hold the lock; let the task "
         "that acquired it release it");
   }
+  unlink();
   owner_ = detail::wake_first(waiting_);
+  if (owner_ != nullptr) detail::link_exit(*this, *owner_);
+}
+
+void Lock::owner_ended(TaskExit& lock, Task& owner) noexcept {
+  auto& self = static_cast<Lock&>(lock);
+  self.owner_ = nullptr;
+  self.broken_ = std::make_exception_ptr(
+      BrokenResourceError("the owner of the Lock ended without releasing it: task '" +
+                          std::string(owner.name()) + "'; use LockGuard, which cannot forget"));
+  detail::fail_all(self.waiting_, self.broken_);
 }
 
 }  // namespace weft::fibers

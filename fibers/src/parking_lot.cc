@@ -3,18 +3,25 @@
 
 #include "weft/fibers/parking_lot.h"
 
+#include "fibers/src/lot_breaker.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
 
 namespace {
-BrokenResourceError broken_lot() {
-  return BrokenResourceError("the parking lot is broken: what its tasks wait for can never come");
+BrokenResourceError broken_lot(const std::string& by) {
+  return BrokenResourceError("the parking lot was broken by task '" + by +
+                             "': what its tasks wait for can never come");
 }
 }  // namespace
 
+ParkingLot::~ParkingLot() {
+  while (breakers_ != nullptr) delete breakers_;
+  detail::fail_all_destroyed(queue_, "ParkingLot");
+}
+
 void ParkingLot::park(const WaitingFor& waiting_for) {
-  if (broken_) throw broken_lot();
+  if (broken()) throw broken_lot(broken_by_.front());
   WaitingFor described = waiting_for;
   if (described.on == nullptr) described.on = this;
   detail::Waiter waiter;
@@ -29,15 +36,21 @@ std::size_t ParkingLot::unpark(std::size_t count) {
 
 std::size_t ParkingLot::repark(ParkingLot& other, std::size_t count) {
   if (&other == this) throw UsageError("ParkingLot::repark needs another lot to move the tasks to");
-  if (other.broken_) throw UsageError("ParkingLot::repark cannot move tasks to a broken lot");
+  if (other.broken()) throw UsageError("ParkingLot::repark cannot move tasks to a broken lot");
   std::size_t done = 0;
   for (; done < count && !queue_.empty(); ++done) other.queue_.push_back(*queue_.pop_front());
   return done;
 }
 
 void ParkingLot::break_lot() {
-  broken_ = true;
-  if (!queue_.empty()) detail::fail_all(queue_, std::make_exception_ptr(broken_lot()));
+  break_lot(current_task());
+}
+
+void ParkingLot::break_lot(const Task& by) {
+  broken_by_.emplace_back(by.name());
+  if (!queue_.empty()) {
+    detail::fail_all(queue_, std::make_exception_ptr(broken_lot(broken_by_.front())));
+  }
 }
 
 }  // namespace weft::fibers

@@ -91,5 +91,23 @@ FIBER_TEST(ConditionTest, CancelledWaitTakesTheLockAgainFirst) {
   EXPECT_FALSE(condition.lock().locked());
 }
 
+FIBER_TEST(ConditionTest, AnOwnerOfTheLockThatEndsFailsThoseItHasNotified) {
+  Condition condition;
+  open_nursery([&](Nursery& nursery) {
+    for (int i = 0; i < 2; ++i) {
+      nursery.start_soon([&] {
+        condition.lock().acquire();
+        EXPECT_THROW(condition.wait(), BrokenResourceError);
+      });
+    }
+    wait_all_tasks_blocked();
+    nursery.start_soon([&] {
+      condition.lock().acquire();
+      condition.notify_all();
+    });
+  });
+  EXPECT_THROW(condition.lock().acquire(), BrokenResourceError);
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -3,8 +3,11 @@
 
 #include "weft/fibers/lock.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,7 +49,7 @@ FIBER_TEST(LockTest, KnowsItsOwnerAndItsQueue) {
   EXPECT_EQ(lock.statistics().owner, nullptr);
 }
 
-// Trio: test_sync.py::test_lock_multiple_acquire
+// Trio: test_sync.py::test_Lock_and_StrictFIFOLock
 FIBER_TEST(LockTest, SecondAcquireByTheOwnerIsRefused) {
   Lock lock;
   const LockGuard guard(lock);
@@ -54,7 +57,7 @@ FIBER_TEST(LockTest, SecondAcquireByTheOwnerIsRefused) {
   EXPECT_THROW(lock.acquire_nowait(), UsageError);
 }
 
-// Trio: test_sync.py::test_lock_acquire_unowned_lock
+// Trio: test_sync.py::test_Lock_and_StrictFIFOLock
 FIBER_TEST(LockTest, OnlyTheOwnerReleases) {
   Lock lock;
   EXPECT_THROW(lock.release(), UsageError);
@@ -78,6 +81,116 @@ FIBER_TEST(LockTest, ReleaseHandsOverAtOnce) {
     EXPECT_THROW(lock.acquire_nowait(), WouldBlock);
   });
   EXPECT_FALSE(lock.locked());
+}
+
+// What a task that ended holding a lock leaves behind, as text.
+std::string broken_by_owner(const std::function<void()>& acquire) {
+  try {
+    acquire();
+  } catch (const BrokenResourceError& e) {
+    return e.what();
+  }
+  return "not broken";
+}
+
+// Trio: test_sync.py::test_lock_acquire_unowned_lock
+FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoCome) {
+  Lock lock;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { lock.acquire(); }, {.name = "forgetful"});
+  });
+  EXPECT_TRUE(lock.locked());
+  EXPECT_EQ(lock.statistics().owner, nullptr);
+  EXPECT_THAT(broken_by_owner([&] { lock.acquire(); }), ::testing::HasSubstr("task 'forgetful'"));
+  EXPECT_THAT(broken_by_owner([&] { lock.acquire_nowait(); }),
+              ::testing::HasSubstr("task 'forgetful'"));
+  EXPECT_THROW(lock.release(), UsageError);
+}
+
+// Trio: test_sync.py::test_lock_multiple_acquire
+FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoWait) {
+  Lock lock;
+  int broken = 0;
+  open_nursery([&](Nursery& nursery) {
+    for (int i = 0; i < 3; ++i) {
+      nursery.start_soon([&] {
+        if (broken_by_owner([&] { lock.acquire(); }) != "not broken") ++broken;
+      });
+    }
+  });
+  EXPECT_EQ(broken, 2);
+}
+
+// Trio: test_sync.py::test_lock_handover
+FIBER_TEST(LockTest, WhoGotItByHandOverIsWatchedInTurn) {
+  Lock lock;
+  lock.acquire_nowait();
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { lock.acquire(); }, {.name = "heir"});
+    wait_all_tasks_blocked();
+    lock.release();
+    EXPECT_STREQ(std::string(lock.statistics().owner->name()).c_str(), "heir");
+  });
+  EXPECT_THAT(broken_by_owner([&] { lock.acquire(); }), ::testing::HasSubstr("task 'heir'"));
+}
+
+FIBER_TEST(LockTest, ATaskThatEndsBreaksEveryLockItHolds) {
+  std::array<Lock, 4> locks;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      for (Lock& lock : locks) lock.acquire();
+      // Neither the first nor the last of the list.
+      locks[1].release();
+    });
+  });
+  for (Lock& lock : locks) EXPECT_EQ(lock.locked(), &lock != &locks[1]);
+  EXPECT_THROW(locks[0].acquire(), BrokenResourceError);
+  EXPECT_THROW(locks[3].acquire(), BrokenResourceError);
+  locks[1].acquire();
+  locks[1].release();
+}
+
+FIBER_TEST(LockTest, ALockMayGoWhileItIsHeld) {
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([] {
+      Lock stays;
+      {
+        Lock goes;
+        goes.acquire();
+        stays.acquire();
+      }
+      stays.release();
+    });
+    nursery.start_soon([lock = std::make_unique<Lock>()] { lock->acquire(); });
+  });
+}
+
+// The only suspension between looking at the lock and taking it is that of a cancelled task. If the
+// cancellation is called off meanwhile, the lock may have gone to somebody else.
+FIBER_TEST(LockTest, AShieldPutUpInTheLastMomentDoesNotMakeTwoOwners) {
+  Lock lock;
+  CancelScope outer, inner;
+  bool got = false;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      outer.run([&] {
+        inner.run([&] {
+          outer.cancel();
+          lock.acquire();
+          got = true;
+          lock.release();
+        });
+      });
+    });
+    nursery.start_soon([&] {
+      lock.acquire_nowait();
+      inner.set_shield(true);
+      wait_all_tasks_blocked();
+      EXPECT_FALSE(got);
+      lock.release();
+    });
+  });
+  EXPECT_TRUE(got);
 }
 
 FIBER_TEST(LockTest, CancelledWaiterDoesNotGetIt) {

@@ -3,6 +3,7 @@
 
 #include "weft/fibers/parking_lot.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -111,6 +112,32 @@ FIBER_TEST(ParkingLotTest, ReparkKeepsOrderAndAsksForAnotherLot) {
 }
 
 // Trio: test_parking_lot.py::test_parking_lot_repark_with_count
+FIBER_TEST(ParkingLotTest, ReparkTakesACountFromTheFrontAndPutsItBehindTheOthers) {
+  ParkingLot first, second;
+  std::vector<int> woken, woken_second;
+  open_nursery([&](Nursery& nursery) {
+    park_in_order(nursery, second, 1, woken_second);
+    park_in_order(nursery, first, 3, woken);
+    EXPECT_EQ(first.repark(second, 2), 2U);
+    EXPECT_EQ(first.size(), 1U);
+    EXPECT_EQ(second.size(), 3U);
+    EXPECT_EQ(first.unpark(), 1U);
+    wait_all_tasks_blocked();
+    EXPECT_EQ(woken, (std::vector{2}));
+    second.unpark();
+    wait_all_tasks_blocked();
+    EXPECT_EQ(woken_second, (std::vector{0}));
+    for (int i = 0; i < 2; ++i) {
+      second.unpark();
+      wait_all_tasks_blocked();
+    }
+    EXPECT_EQ(woken, (std::vector{2, 0, 1}));
+    // More than there are.
+    EXPECT_EQ(first.repark(second, 5), 0U);
+  });
+}
+
+// Trio: test_parking_lot.py::test_parking_lot_repark
 FIBER_TEST(ParkingLotTest, ReparkedTaskCanBeCancelledInItsNewPlace) {
   ParkingLot first, second;
   CancelScope scope;
@@ -125,18 +152,56 @@ FIBER_TEST(ParkingLotTest, ReparkedTaskCanBeCancelledInItsNewPlace) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_breaker_basic
+// Trio: test_parking_lot.py::test_parking_lot_break_parking_tasks
 FIBER_TEST(ParkingLotTest, BreakingFailsThoseWhoWaitAndThoseWhoCome) {
   ParkingLot lot, other;
+  int broken = 0;
   open_nursery([&](Nursery& nursery) {
-    nursery.start_soon([&] { EXPECT_THROW(lot.park(), BrokenResourceError); });
+    for (int i = 0; i < 2; ++i) {
+      nursery.start_soon([&] {
+        EXPECT_THROW(lot.park(), BrokenResourceError);
+        ++broken;
+      });
+    }
     wait_all_tasks_blocked();
     lot.break_lot();
     EXPECT_TRUE(lot.broken());
     EXPECT_TRUE(lot.empty());
   });
+  EXPECT_EQ(broken, 2);
   EXPECT_THROW(lot.park(), BrokenResourceError);
+  EXPECT_EQ(lot.unpark_all(), 0U);
+  EXPECT_EQ(lot.repark_all(other), 0U);
   EXPECT_THROW(other.repark(lot), UsageError);
+}
+
+// Trio: test_parking_lot.py::test_parking_lot_breaker_rebreak
+FIBER_TEST(ParkingLotTest, BreakingItAgainOnlyNotesWhoDid) {
+  ParkingLot lot;
+  EXPECT_TRUE(lot.broken_by().empty());
+  lot.break_lot();
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { lot.break_lot(); }, {.name = "second"});
+    lot.break_lot(*nursery.child_tasks().front());
+  });
+  EXPECT_EQ(lot.broken_by(), (std::vector<std::string>{"main", "second", "second"}));
+  try {
+    lot.park();
+    ADD_FAILURE() << "not broken";
+  } catch (const BrokenResourceError& e) {
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("broken by task 'main'"));
+  }
+}
+
+// Trio: test_parking_lot.py::test_parking_lot_break_itself
+FIBER_TEST(ParkingLotTest, AParkedTaskMayBeTheOneNamedAsBreaker) {
+  ParkingLot lot;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { EXPECT_THROW(lot.park(), BrokenResourceError); }, {.name = "parked"});
+    wait_all_tasks_blocked();
+    lot.break_lot(*nursery.child_tasks().front());
+  });
+  EXPECT_EQ(lot.broken_by(), (std::vector<std::string>{"parked"}));
 }
 
 FIBER_TEST(ParkingLotTest, SaysWhatItsTasksWaitFor) {

@@ -14,35 +14,39 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 
+#include "weft/fibers/detail/task_exit.h"
 #include "weft/fibers/detail/wait_queue.h"
 
 namespace weft::fibers {
 
 struct LockStatistics {
   bool locked = false;
-  Task* owner = nullptr;  // Null if not locked.
+  Task* owner = nullptr;  // Null if not locked, or if the owner has ended.
   std::size_t tasks_waiting = 0;
 };
 
 // Knows its owner, and is fair: release() hands it straight to the task that has waited longest, so
-// that nobody can push in. A resource: neither copied nor moved. (Trio: Lock, StrictFIFOLock.) Trio
-// differs: there a lock notices that its owner ended without releasing it. Here such a lock stays
-// locked; use LockGuard, which cannot forget.
-class Lock {
+// that nobody can push in. A task that ends without releasing its lock breaks it: all who wait for
+// it, now or later, get BrokenResourceError. LockGuard cannot forget. A resource: neither copied
+// nor moved. (Trio: Lock.)
+class Lock : private detail::TaskExit {
  public:
-  Lock() = default;
+  Lock() : TaskExit(&owner_ended) {}
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
   ~Lock() { detail::fail_all_destroyed(waiting_, "Lock"); }
 
-  // Throws UsageError if this task holds the lock already.
+  // Throws UsageError if this task holds the lock already, BrokenResourceError if its owner ended
+  // without releasing it.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; who is cancelled does not get the lock.
   // Threads: the run's own only.
   void acquire();
-  // Throws WouldBlock if somebody holds it, UsageError if that is this task.
+  // Throws WouldBlock if somebody holds it, and otherwise what acquire() does. (Trio: WouldBlock
+  // also when the owner has ended.)
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
@@ -55,7 +59,8 @@ class Lock {
   // Threads: the run's own only.
   void release();
 
-  bool locked() const { return owner_ != nullptr; }
+  // True also when the owner ended without releasing it.
+  bool locked() const { return owner_ != nullptr || broken_ != nullptr; }
   LockStatistics statistics() const {
     return {.locked = locked(), .owner = owner_, .tasks_waiting = waiting_.size()};
   }
@@ -64,8 +69,11 @@ class Lock {
   friend class Condition;
   bool held_by_me() const { return owner_ == &current_task(); }
   void refuse_second_acquire() const;
+  void take();
+  static void owner_ended(TaskExit& lock, Task& owner) noexcept;
 
   Task* owner_ = nullptr;
+  std::exception_ptr broken_;
   detail::WaitQueue waiting_;
 };
 

@@ -16,11 +16,17 @@
 
 #include <cstddef>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "weft/fibers/detail/wait_queue.h"
 #include "weft/fibers/lowlevel.h"
 
 namespace weft::fibers {
+
+namespace detail {
+class LotBreaker;
+}
 
 struct ParkingLotStatistics {
   std::size_t tasks_waiting = 0;
@@ -33,7 +39,7 @@ class ParkingLot {
   ParkingLot() = default;
   ParkingLot(const ParkingLot&) = delete;
   ParkingLot& operator=(const ParkingLot&) = delete;
-  ~ParkingLot() { detail::fail_all_destroyed(queue_, "ParkingLot"); }
+  ~ParkingLot();
 
   // Waits at the end of the queue until unparked. Throws BrokenResourceError if the lot is broken.
   //
@@ -64,21 +70,28 @@ class ParkingLot {
   }
 
   // For when what the tasks wait for can never come: they get BrokenResourceError, and so does who
-  // parks from now on.
+  // parks from now on. Notes `by`, or the running task, as the one that broke it. To have a lot
+  // broken when a task ends: add_parking_lot_breaker.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   void break_lot();
-  bool broken() const { return broken_; }
+  void break_lot(const Task& by);
+  bool broken() const { return !broken_by_.empty(); }
+  // The names of all tasks that did so, in order: most have ended by now.
+  const std::vector<std::string>& broken_by() const { return broken_by_; }
 
   std::size_t size() const { return queue_.size(); }
   bool empty() const { return queue_.empty(); }
   ParkingLotStatistics statistics() const { return {.tasks_waiting = queue_.size()}; }
 
  private:
+  friend class detail::LotBreaker;
+
   detail::WaitQueue queue_;
-  bool broken_ = false;
+  std::vector<std::string> broken_by_;
+  detail::LotBreaker* breakers_ = nullptr;
 };
 
 }  // namespace weft::fibers

@@ -18,6 +18,7 @@
 #include "weft/fibers/no_suspend.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/semaphore.h"
+#include "weft/fibers/strict_fifo_lock.h"
 #include "weft/fibers/testing/checkpoints.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
@@ -261,6 +262,7 @@ struct ChannelByReceiving : LockLike {
 std::vector<std::unique_ptr<LockLike>> all_lock_likes() {
   std::vector<std::unique_ptr<LockLike>> all;
   all.push_back(std::make_unique<Plain<Lock>>());
+  all.push_back(std::make_unique<Plain<StrictFIFOLock>>());
   all.push_back(std::make_unique<Plain<Semaphore>>(std::size_t{1}));
   all.push_back(std::make_unique<Plain<CapacityLimiter>>(std::size_t{1}));
   all.push_back(std::make_unique<ChannelBySending>(1));

@@ -23,6 +23,7 @@
 #include "fibers/core/entry_queue.h"
 #include "fibers/core/io_manager.h"
 #include "fibers/core/ready_queue.h"
+#include "fibers/core/run_values.h"
 #include "fibers/core/task.h"
 #include "weft/fibers/run.h"
 
@@ -136,6 +137,9 @@ class Scheduler {
   TaskBlock* main_task = nullptr;
   Nursery* system_nursery = nullptr;
   std::exception_ptr crash_error;  // The first one.
+
+  // What RunVars hold.
+  RunValues run_values;
 
   // Deadlines that only warn (of a wait while unwinding): no reason for a clock to jump.
   std::size_t armed_warnings = 0;

@@ -4,14 +4,14 @@
 #include "weft/fibers/to_thread.h"
 
 #include <atomic>
-#include <cstdint>
+#include <memory>
 #include <thread>
-#include <vector>
 
 #include "fibers/src/limiter_state.h"
 #include "fibers/src/thread_cache.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/run_var.h"
 
 namespace weft::fibers::to_thread {
 
@@ -54,23 +54,6 @@ class JobWork final : public ThreadWork {
   std::optional<Token> token_ = current_token();
 };
 
-// The runs of a thread take turns or nest, so a few limiters are enough: a run is known by its root
-// task, whose number no other task ever has.
-CapacityLimiter& limiter_of_run(std::uint64_t run) {
-  struct Entry {
-    std::uint64_t run;
-    std::unique_ptr<CapacityLimiter> limiter;
-  };
-  constexpr std::size_t kRunsKept = 32;
-  static thread_local std::vector<Entry> entries;
-  for (const Entry& entry : entries) {
-    if (entry.run == run) return *entry.limiter;
-  }
-  if (entries.size() == kRunsKept) entries.erase(entries.begin());
-  entries.push_back({run, std::make_unique<CapacityLimiter>(kDefaultTokens)});
-  return *entries.back().limiter;
-}
-
 }  // namespace
 
 namespace detail {
@@ -100,7 +83,13 @@ void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options
 }  // namespace detail
 
 CapacityLimiter& current_default_thread_limiter() {
-  return limiter_of_run(current_root_task().id());
+  static RunVar<std::shared_ptr<CapacityLimiter>> limiter_of_run("default thread limiter");
+  std::shared_ptr<CapacityLimiter> limiter = limiter_of_run.get(nullptr);
+  if (limiter == nullptr) {
+    limiter = std::make_shared<CapacityLimiter>(kDefaultTokens);
+    limiter_of_run.set(limiter);
+  }
+  return *limiter;  // The run keeps it.
 }
 
 }  // namespace weft::fibers::to_thread

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "weft/fibers/detail/channel_core.h"
+#include "weft/fibers/detail/item_iterator.h"
 
 namespace weft::fibers {
 
@@ -147,7 +148,7 @@ class MemorySendChannel : public detail::ChannelHandle<T, true> {
 template <class T>
 class MemoryReceiveChannel : public detail::ChannelHandle<T, false> {
  public:
-  class Iterator;
+  using Iterator = detail::ItemIterator<T, MemoryReceiveChannel>;
 
   // Throws ClosedResourceError if this handle is closed, EndOfChannel when no more can come.
   //

@@ -76,6 +76,10 @@ class RunVar {
                       "' has no value in this run; set one first, or name a default");
   }
   // The same, but with `otherwise` in place of the default.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
   T get(T otherwise) const {
     const auto value = current();
     return value != nullptr ? *value : std::move(otherwise);

@@ -72,31 +72,6 @@ T MemoryReceiveChannel<T>::receive_nowait() {
   detail::throw_would_block();
 }
 
-// Holds the item that the loop's body works on.
-template <class T>
-class MemoryReceiveChannel<T>::Iterator {
- public:
-  using value_type = T;
-  using difference_type = std::ptrdiff_t;
-
-  explicit Iterator(MemoryReceiveChannel& channel) : channel_(&channel), item_(channel.next()) {}
-  T& operator*() { return *item_; }
-  T* operator->() { return &*item_; }
-  Iterator& operator++() {
-    // The old item goes first: it must not live on while the next is waited for.
-    item_.reset();
-    std::optional<T> next = channel_->next();
-    if (next) item_.emplace(std::move(*next));
-    return *this;
-  }
-  void operator++(int) { ++*this; }
-  bool operator==(std::default_sentinel_t) const { return !item_.has_value(); }
-
- private:
-  MemoryReceiveChannel* channel_;
-  std::optional<T> item_;
-};
-
 template <class T>
 MemoryChannelPair<T> open_memory_channel(std::size_t capacity) {
   static_assert(

@@ -84,7 +84,7 @@ void CancelScope::enter() {
   status_.unwind_shield = uncaught > (outer.entered_by == &task ? outer.entry_uncaught : 0U);
   detail::link_status(status_, &outer);
   detail::unlink_task(task);
-  detail::link_task(task, status_);
+  detail::link_first_task(task, status_);
   status_.effectively_cancelled =
       status_.cancel_called || (status_.sees_parent() && outer.effectively_cancelled);
   if (status_.effectively_cancelled && status_.reason == nullptr) status_.reason = outer.reason;
@@ -105,8 +105,7 @@ void CancelScope::close_status() {
   if (timer_.bucket >= 0) task.scheduler->deadlines().disarm(timer_);
   CancelStatus& outer = *status_.parent;
   WEFT_ASSERT(task.cancel_status == &status_);
-  WEFT_ASSERT(status_.first_child == nullptr);
-  detail::unlink_task(task);
+  WEFT_ASSERT(status_.first_child == nullptr && task.next_in_status == nullptr);
   detail::link_task(task, outer);
   detail::unlink_status(status_);
   status_.entered_by = nullptr;

@@ -36,6 +36,13 @@ void link_task(TaskBlock& task, CancelStatus& status) {
   status.first_task = &task;
 }
 
+void link_first_task(TaskBlock& task, CancelStatus& status) {
+  task.cancel_status = &status;
+  task.prev_in_status = nullptr;
+  task.next_in_status = nullptr;
+  status.first_task = &task;
+}
+
 void unlink_task(TaskBlock& task) {
   if (task.next_in_status != nullptr) task.next_in_status->prev_in_status = task.prev_in_status;
   if (task.prev_in_status != nullptr) {

@@ -42,6 +42,8 @@ void unlink_status(CancelStatus& status);
 
 // Makes `status` the innermost one of `task`.
 void link_task(TaskBlock& task, CancelStatus& status);
+// The same for a status that has no task yet.
+void link_first_task(TaskBlock& task, CancelStatus& status);
 void unlink_task(TaskBlock& task);
 
 // Brings `status` and everything below it up to date, and delivers to waiting tasks what became

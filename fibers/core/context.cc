@@ -15,8 +15,10 @@ ExceptionState* thread_exception_state() noexcept {
 #if defined(__x86_64__) && !defined(WEFT_FCONTEXT)
 
 // The frame below the first one. Unwinders and debuggers stop here: there is no return address.
-// (`rbx` is loaded by hand from the prepared stack; `ud2` ends the process should the entry
-// return.)
+// It jumps to the entry, with the address of `ud2` in the place of a return address: the processor
+// predicts returns by the calls it has seen, and a call that never returns, made by every task,
+// would make it mistake the returns of whoever runs next. (The entry is the prepared stack's; `ud2`
+// ends the process should it return.)
 asm(R"(
 .text
 .p2align 4
@@ -25,19 +27,24 @@ asm(R"(
 weft_context_begin:
   .cfi_startproc
   .cfi_undefined rip
-  popq %rbx
+  popq %rax
   xorl %ebp, %ebp
-  callq *%rbx
+  jmpq *%rax
+  .globl weft_context_end
+  .hidden weft_context_end
+weft_context_end:
   ud2
   .cfi_endproc
 .size weft_context_begin, .-weft_context_begin
 )");
 extern "C" void weft_context_begin();
+extern "C" void weft_context_end();
 
-// On the stack: where to jump to, then what weft_context_begin pops. After both the stack pointer
-// is aligned for a call.
+// On the stack: where to jump to, then what weft_context_begin pops, then what looks like the
+// entry's return address. The stack pointer is aligned as after a call.
 void make_context(Context& context, std::byte* top, std::size_t /*size*/, ContextEntry entry) {
   auto** sp = reinterpret_cast<void**>(top);
+  *--sp = reinterpret_cast<void*>(&weft_context_end);
   *--sp = reinterpret_cast<void*>(entry);
   *--sp = reinterpret_cast<void*>(&weft_context_begin);
   context.point = sp;

@@ -135,7 +135,8 @@ inline void arrived([[maybe_unused]] Context& here) {
 }
 
 // The last switch of a context that has ended.
-[[noreturn]] inline void leave_context(Context& grave, Context& to, ExceptionState& exceptions) {
+[[noreturn, gnu::always_inline]] inline void leave_context(Context& grave, Context& to,
+                                                           ExceptionState& exceptions) {
   exceptions = to.exceptions;
 #ifdef WEFT_ASAN
   // A null fake stack tells ASan to free it: nobody comes back here.

@@ -3,6 +3,7 @@
 
 #include "weft/fibers/lowlevel.h"
 
+#include "fibers/core/park.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
 #include "weft/fibers/log.h"
@@ -24,13 +25,6 @@ namespace {
   RaiseCancelAccess::make(std::move(reason))();
 }
 
-// The wait ended otherwise than with a value.
-[[noreturn, gnu::cold]] void throw_wake(TaskBlock& task) {
-  task.wait_slot = nullptr;  // It lies in a frame that ends here.
-  if (task.wake == Wake::kError) std::rethrow_exception(std::exchange(task.wake_error, nullptr));
-  throw_cancellation(task, std::exchange(task.cancel_reason, nullptr));
-}
-
 // After a checkpoint of a task that is cancelled, or while some interrupt is pending.
 [[gnu::cold, gnu::noinline]] void throw_if_due(Scheduler& scheduler, TaskBlock& task) {
   if (auto interrupt = scheduler.take_interrupt(task))
@@ -38,10 +32,6 @@ namespace {
   if (detail::cancellation_due(task, task.uncaught(scheduler))) {
     throw_cancellation(task, task.cancel_status->reason);
   }
-}
-
-bool may_be_cancelled(const Scheduler& scheduler, const TaskBlock& task) {
-  return task.cancel_status->effectively_cancelled || scheduler.interrupt_pending(task);
 }
 
 // Warns about a wait that unwinding holds against a cancellation, every five seconds.
@@ -81,14 +71,20 @@ class HeldBackWarning : private detail::DeadlineNode {
   TaskBlock& task_;
 };
 
-[[gnu::noinline]] void suspend_while_unwinding(Scheduler& scheduler, TaskBlock& me) {
-  const HeldBackWarning warning(me);
-  scheduler.suspend(me);
-}
-
 }  // namespace
 
 namespace detail {
+
+void throw_wake(TaskBlock& task) {
+  task.wait_slot = nullptr;  // It lies in a frame that ends here.
+  if (task.wake == Wake::kError) std::rethrow_exception(std::exchange(task.wake_error, nullptr));
+  throw_cancellation(task, std::exchange(task.cancel_reason, nullptr));
+}
+
+[[gnu::cold]] void suspend_while_unwinding(Scheduler& scheduler, TaskBlock& me) {
+  const HeldBackWarning warning(me);
+  scheduler.suspend(me);
+}
 
 // A wait in a place where none may be. The operation is taken back as if it had been cancelled; if
 // that is refused, the task has to wait, and whoever refused has got the error.
@@ -113,43 +109,14 @@ void Scheduler::before_suspend(TaskBlock& me, const WaitingFor& waiting_for) {
   if (me.park_hook != nullptr) me.park_hook->about_to_park(*me.park_hook);
 }
 
-void wait_rescheduled(AbortThunk abort, void* context, WaitingFor waiting_for) {
-  Scheduler& scheduler = scheduler_of_task();
-  TaskBlock& me = *scheduler.running();
-  ++me.counts.schedule_points;
-  ++me.counts.cancel_points;
-  me.abort = abort;
-  me.abort_context = context;
-  me.wait_info = waiting_for;
-  me.wake = Wake::kValue;
-  me.state = TaskState::kWaiting;
-  // After all that: a park hook may cancel the task.
-  if (me.watched) [[unlikely]]
-    scheduler.before_suspend(me, waiting_for);
-  if (may_be_cancelled(scheduler, me)) [[unlikely]]
-    attempt_delivery(me);
-  if (scheduler.uncaught() > 0) [[unlikely]] {
-    suspend_while_unwinding(scheduler, me);
-  } else {
-    scheduler.suspend(me);
-  }
-  if (me.wake != Wake::kValue) [[unlikely]]
-    throw_wake(me);
+void wait_rescheduled(AbortThunk abort, void* context, const WaitingFor& waiting_for) {
+  park(scheduler_of_task(), abort, context, waiting_for);
 }
 
 void set_wait_slot(void* slot, const void* type) {
   TaskBlock& me = *scheduler_of_task().running();
   me.wait_slot = slot;
   me.wait_type = type;
-}
-
-static TaskBlock& require_waiting(Task& task) {
-  TaskBlock& block = block_of(task);
-  WEFT_REQUIRE(block.scheduler == tls_scheduler,
-               "reschedule() was called from another thread; use Token::run_sync_soon");
-  WEFT_REQUIRE(block.state == TaskState::kWaiting,
-               "reschedule() of a task that is not waiting, or has been rescheduled already");
-  return block;
 }
 
 void* take_wait_slot(Task& task, const void* type) {
@@ -184,7 +151,7 @@ void checkpoint() {
     scheduler.before_suspend(me, {"checkpoint"});
   scheduler.make_ready(me);
   scheduler.suspend(me);
-  if (may_be_cancelled(scheduler, me)) [[unlikely]]
+  if (detail::may_be_cancelled(scheduler, me)) [[unlikely]]
     throw_if_due(scheduler, me);
 }
 
@@ -196,7 +163,7 @@ void checkpoint_if_cancelled() {
   if (me.watched && me.no_suspend != nullptr) [[unlikely]] {
     detail::refuse_wait(me, {"checkpoint"});
   }
-  if (!may_be_cancelled(scheduler, me)) [[likely]]
+  if (!detail::may_be_cancelled(scheduler, me)) [[likely]]
     return;
   if (!scheduler.interrupt_pending(me) && !detail::cancellation_due(me, me.uncaught(scheduler))) {
     return;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fibers/core/nursery_access.h"
+#include "fibers/core/park.h"
 #include "fibers/core/scheduler.h"
 #include "weft/fibers/exception_group.h"
 
@@ -115,13 +116,14 @@ void Nursery::close() {
   if (first_child_ == nullptr && pending_starts_ == 0) cancel_shielded_checkpoint();
   while (first_child_ != nullptr || pending_starts_ > 0) {
     parent_waiting_ = true;
-    wait_task_rescheduled(
-        [this](const RaiseCancel& raise) {
-          std::exception_ptr error = raise.as_exception();
-          if (!holds<Cancelled>(error)) add_error(std::move(error));
-          return Abort::kFailed;
-        },
-        {"tasks of a nursery", -1, this});
+    detail::park(*parent_->scheduler,
+                 [](void* self, const RaiseCancel& raise) {
+                   std::exception_ptr error = raise.as_exception();
+                   if (!holds<Cancelled>(error))
+                     static_cast<Nursery*>(self)->add_error(std::move(error));
+                   return Abort::kFailed;
+                 },
+                 this, {"tasks of a nursery", -1, this});
   }
   closed_ = true;
   parent_->innermost_nursery = next_of_parent_;

@@ -75,8 +75,8 @@ class Scheduler {
     make_ready(task);
   }
   // Gives the thread away; returns when somebody has made the running task ready and its turn has
-  // come.
-  void suspend(TaskBlock& me) {
+  // come. Inline: see park.h.
+  [[gnu::always_inline]] void suspend(TaskBlock& me) {
     if (budget_-- > 0 && !ready_.empty()) {
       TaskBlock* next = ready_.pop();
       if (next == &me) {

@@ -42,6 +42,40 @@ void end_with_error(TaskBlock& task, std::exception_ptr error) {
   NurseryAccess::child_failed(*task.parent, std::move(error));
 }
 
+}  // namespace
+
+inline TaskBlock* Scheduler::pick_after_end() {
+  running_ = budget_-- > 0 && !ready_.empty() ? ready_.pop() : nullptr;
+  return running_;
+}
+
+// The stack goes back to the pool while this still runs on it: nobody can take it before the jump.
+[[gnu::always_inline]] inline void Scheduler::finish(TaskBlock& me) {
+  if (me.exits != nullptr) [[unlikely]]
+    me.run_exits();
+  if (me.parent != nullptr) {
+    NurseryAccess::child_ended(*me.parent, me);
+  } else {
+    unlink_task(me);
+  }
+  --living_;
+  const Stack stack = me.stack;
+#ifdef WEFT_TSAN
+  if (dead_tsan_fiber_ != nullptr) __tsan_destroy_fiber(dead_tsan_fiber_);
+  dead_tsan_fiber_ = me.context.tsan_fiber;
+#endif
+  me.state = TaskState::kDone;
+  release_locals(me.locals);
+  me.~TaskBlock();
+  stacks_.give_back(stack);
+  TaskBlock* next = pick_after_end();
+  if (next == nullptr) leave_context(grave_, own_, *exceptions_);
+  next->state = TaskState::kRunning;
+  leave_context(grave_, next->context, *exceptions_);
+}
+
+namespace {
+
 // The first frame of every task. It never returns: a context's entry that does ends the process.
 void task_entry() {
   Scheduler& scheduler = *tls_scheduler;
@@ -121,36 +155,6 @@ void Scheduler::discard_task(TaskBlock* task) noexcept {
   release_locals(task->locals);
   task->~TaskBlock();
   stacks_.give_back(stack);
-}
-
-// The stack goes back to the pool while this still runs on it: nobody can take it before the jump.
-void Scheduler::finish(TaskBlock& me) {
-  if (me.exits != nullptr) [[unlikely]]
-    me.run_exits();
-  if (me.parent != nullptr) {
-    NurseryAccess::child_ended(*me.parent, me);
-  } else {
-    unlink_task(me);
-  }
-  --living_;
-  const Stack stack = me.stack;
-#ifdef WEFT_TSAN
-  if (dead_tsan_fiber_ != nullptr) __tsan_destroy_fiber(dead_tsan_fiber_);
-  dead_tsan_fiber_ = me.context.tsan_fiber;
-#endif
-  me.state = TaskState::kDone;
-  release_locals(me.locals);
-  me.~TaskBlock();
-  stacks_.give_back(stack);
-  TaskBlock* next = pick_after_end();
-  if (next == nullptr) leave_context(grave_, own_, *exceptions_);
-  next->state = TaskState::kRunning;
-  leave_context(grave_, next->context, *exceptions_);
-}
-
-TaskBlock* Scheduler::pick_after_end() {
-  running_ = budget_-- > 0 && !ready_.empty() ? ready_.pop() : nullptr;
-  return running_;
 }
 
 }  // namespace weft::fibers::detail

@@ -58,7 +58,7 @@ struct WaitingFor {
 
 namespace detail {
 using AbortThunk = Abort (*)(void* context, const RaiseCancel&);
-void wait_rescheduled(AbortThunk abort, void* context, WaitingFor waiting_for);
+void wait_rescheduled(AbortThunk abort, void* context, const WaitingFor& waiting_for);
 void set_wait_slot(void* slot, const void* type);
 void* take_wait_slot(Task& task, const void* type);
 template <class T>
@@ -73,7 +73,8 @@ inline constexpr char kTypeTag = 0;
 // Cancel: as `abort` decides.
 // Threads: the run's own only.
 template <class AbortFn>
-void wait_task_rescheduled(AbortFn&& abort, WaitingFor waiting_for = {}) {
+[[gnu::always_inline]] inline void wait_task_rescheduled(AbortFn&& abort,
+                                                         const WaitingFor& waiting_for = {}) {
   using Fn = std::remove_reference_t<AbortFn>;
   detail::wait_rescheduled(
       [](void* context, const RaiseCancel& raise) { return (*static_cast<Fn*>(context))(raise); },
@@ -86,7 +87,7 @@ void wait_task_rescheduled(AbortFn&& abort, WaitingFor waiting_for = {}) {
 // Cancel: as `abort` decides.
 // Threads: the run's own only.
 template <class T, class AbortFn>
-T wait_task_rescheduled(AbortFn&& abort, WaitingFor waiting_for = {}) {
+T wait_task_rescheduled(AbortFn&& abort, const WaitingFor& waiting_for = {}) {
   std::optional<Outcome<T>> delivered;
   detail::set_wait_slot(&delivered, &detail::kTypeTag<T>);
   wait_task_rescheduled(std::forward<AbortFn>(abort), waiting_for);

@@ -58,7 +58,7 @@ template <class T>
 }
 
 template <class T>
-T MemoryReceiveChannel<T>::receive() {
+[[gnu::always_inline]] inline T MemoryReceiveChannel<T>::receive() {
   std::optional<T> item = next();
   if (!item) detail::throw_end_of_channel();
   return std::move(*item);

@@ -72,17 +72,9 @@ Waiter::~Waiter() {
   if (queue != nullptr) queue->remove(*this);
 }
 
-Abort leave_queue(void* waiter, const RaiseCancel&);
-
 // Puts the running task at the end of `queue` and waits until somebody takes it out and reschedules
-// it. If it is cancelled it leaves the queue at that moment. Inline like what calls it on hot
-// paths: after a switch the processor mispredicts every return on the way up, so each frame between
-// a task and its switch costs a few nanoseconds.
-inline void wait_in(WaitQueue& queue, Waiter& waiter, const WaitingFor& waiting_for) {
-  waiter.task = &current_task();
-  queue.push_back(waiter);
-  wait_rescheduled(&leave_queue, &waiter, waiting_for);
-}
+// it. If it is cancelled it leaves the queue at that moment.
+void wait_in(WaitQueue& queue, Waiter& waiter, const WaitingFor& waiting_for);
 // Lets the first one go. Null if nobody waits.
 Task* wake_first(WaitQueue& queue);
 // Lets all go with `error`: for what is destroyed or broken while tasks wait for it.

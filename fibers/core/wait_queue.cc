@@ -5,22 +5,31 @@
 
 #include <string>
 
+#include "fibers/core/park.h"
+#include "fibers/core/scheduler.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers::detail {
 
-Abort leave_queue(void* waiter, const RaiseCancel&) {
+static Abort leave_queue(void* waiter, const RaiseCancel&) {
   auto& leaving = *static_cast<Waiter*>(waiter);
   leaving.queue->remove(leaving);
   return Abort::kSucceeded;
 }
 
+void wait_in(WaitQueue& queue, Waiter& waiter, const WaitingFor& waiting_for) {
+  Scheduler& scheduler = scheduler_of_task();
+  waiter.task = scheduler.running();
+  queue.push_back(waiter);
+  park(scheduler, &leave_queue, &waiter, waiting_for);
+}
+
 Task* wake_first(WaitQueue& queue) {
   Waiter* first = queue.pop_front();
   if (first == nullptr) return nullptr;
-  Task* task = first->task;
-  reschedule(*task);
-  return task;
+  TaskBlock& task = require_waiting(*first->task);
+  task.scheduler->wake(task);
+  return &task;
 }
 
 void fail_all(WaitQueue& queue, const std::exception_ptr& error) {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/src/thread_cache.h"
+#include "weft/fibers/thread_cache.h"
 
 #include <pthread.h>
 
@@ -12,7 +12,10 @@
 #include <utility>
 #include <vector>
 
-namespace weft::fibers {
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/log.h"
+
+namespace weft::fibers::detail {
 
 namespace {
 
@@ -24,9 +27,13 @@ struct Worker {
 
 class ThreadCache {
  public:
-  // Never destroyed: its threads may outlive main().
+  // Never destroyed: its threads may outlive main(). Nor do they survive a fork(): the child begins
+  // with an empty cache, since the old one lists threads that are not there, and may be locked.
   static ThreadCache& instance() {
-    static auto* cache = new ThreadCache;
+    static ThreadCache* cache = [] {
+      ::pthread_atfork(nullptr, nullptr, [] { cache = new ThreadCache; });
+      return new ThreadCache;
+    }();
     return *cache;
   }
 
@@ -82,8 +89,13 @@ class ThreadCache {
 
 }  // namespace
 
-void start_thread_soon(std::unique_ptr<ThreadWork> work, std::string name) {
+void start_thread(std::unique_ptr<ThreadWork> work, std::string name) {
   ThreadCache::instance().start(std::move(work), std::move(name));
 }
 
-}  // namespace weft::fibers
+void report_failed_delivery(const std::exception_ptr& error) {
+  log(LogLevel::kError, "the deliver function of start_thread_soon threw, and the error is lost: " +
+                            describe_exception(error));
+}
+
+}  // namespace weft::fibers::detail

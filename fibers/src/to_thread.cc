@@ -8,10 +8,10 @@
 #include <thread>
 
 #include "fibers/src/limiter_state.h"
-#include "fibers/src/thread_cache.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/run_var.h"
+#include "weft/fibers/thread_cache.h"
 
 namespace weft::fibers::to_thread {
 
@@ -30,7 +30,7 @@ void finish(detail::ThreadJob& job) {
 
 // What the worker holds of a job. Its token is also how the run sees that a thread is out: while
 // there are tokens, a run in which everybody waits is no deadlock.
-class JobWork final : public ThreadWork {
+class JobWork final : public fibers::detail::ThreadWork {
  public:
   explicit JobWork(std::shared_ptr<detail::ThreadJob> job) : job_(std::move(job)) {}
 
@@ -66,7 +66,7 @@ void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options
   job->limiter = fibers::detail::LimiterAccess::state(limiter);
   job->task = &current_task();
   try {
-    start_thread_soon(std::make_unique<JobWork>(job), options.thread_name);
+    fibers::detail::start_thread(std::make_unique<JobWork>(job), options.thread_name);
   } catch (...) {
     fibers::detail::release_token(*job->limiter, job.get());
     throw;

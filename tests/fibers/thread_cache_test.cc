@@ -1,35 +1,96 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/src/thread_cache.h"
+#include "weft/fibers/thread_cache.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
+#include <exception>
 #include <functional>
 #include <future>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "fibers/core/context.h"  // WEFT_TSAN
+#include "tests/support/captured_log.h"
+#include "weft/fibers/exception_group.h"
+
 namespace weft::fibers {
 namespace {
 
-class Job final : public ThreadWork {
- public:
-  Job(std::function<void()> work, std::function<void()> deliver)
-      : work_(std::move(work)), deliver_(std::move(deliver)) {}
-  void run() noexcept override { work_(); }
-  void deliver() noexcept override { deliver_(); }
-
- private:
-  std::function<void()> work_;
-  std::function<void()> deliver_;
-};
-
 void start(std::function<void()> work, std::function<void()> deliver) {
-  start_thread_soon(std::make_unique<Job>(std::move(work), std::move(deliver)), {});
+  start_thread_soon(std::move(work), [deliver = std::move(deliver)](Outcome<void>) { deliver(); });
+}
+
+// Trio: test_thread_cache.py::test_thread_cache_basics
+TEST(ThreadCacheTest, DeliverGetsTheOutcomeInTheThreadOfTheCall) {
+  struct Seen {
+    std::thread::id work, deliver;
+    std::exception_ptr error;
+  };
+  std::promise<Seen> failed;
+  start_thread_soon([]() -> int { throw std::out_of_range("far"); },
+                    [&](Outcome<int> outcome) {
+                      failed.set_value({{}, std::this_thread::get_id(), outcome.error()});
+                    });
+  const Seen seen = failed.get_future().get();
+  EXPECT_TRUE(holds<std::out_of_range>(seen.error));
+  EXPECT_NE(seen.deliver, std::this_thread::get_id());
+  std::promise<Seen> returned;
+  start_thread_soon([] { return std::make_unique<std::thread::id>(std::this_thread::get_id()); },
+                    [&](Outcome<std::unique_ptr<std::thread::id>> outcome) {
+                      returned.set_value({*outcome.unwrap(), std::this_thread::get_id(), nullptr});
+                    });
+  const Seen of_value = returned.get_future().get();
+  EXPECT_EQ(of_value.work, of_value.deliver);
+}
+
+// Trio: test_thread_cache.py::test_raise_in_deliver
+TEST(ThreadCacheTest, ADeliverThatThrowsIsLoggedAndTheThreadGoesOn) {
+  const test::CapturedLog log;
+  std::promise<std::thread::id> failing;
+  start([&] { failing.set_value(std::this_thread::get_id()); },
+        [] { throw std::out_of_range("far"); });
+  const std::thread::id thread = failing.get_future().get();
+  // What runs in that thread next runs after deliver().
+  const auto next_thread = [] {
+    std::promise<std::thread::id> next;
+    start([&] { next.set_value(std::this_thread::get_id()); }, [] {});
+    return next.get_future().get();
+  };
+  while (next_thread() != thread) {
+  }
+  ASSERT_EQ(log.lines.size(), 1U);
+  EXPECT_THAT(log.lines.front(), ::testing::HasSubstr("far"));
+}
+
+// Trio: test_thread_cache.py::test_clear_thread_cache_after_fork
+TEST(ThreadCacheTest, TheChildOfAForkHasThreadsOfItsOwn) {
+#ifdef WEFT_TSAN
+  GTEST_SKIP() << "under TSan the child of a process with threads cannot start any";
+#endif
+  std::promise<void> warm;
+  start([] {}, [&] { warm.set_value(); });
+  warm.get_future().wait();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::promise<void> ran;
+    start([&] { ran.set_value(); }, [] {});
+    ran.get_future().wait();
+    ::_exit(7);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 7);
 }
 
 // Trio: test_thread_cache.py::test_thread_cache_deref

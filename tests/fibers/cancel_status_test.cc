@@ -431,18 +431,17 @@ FIBER_TEST(CancelStatusTest, LocalsOfACancelledTaskAreGoneWhenTheNurseryReturns)
 // Two scopes in two tasks do not see each other.
 FIBER_TEST(CancelStatusTest, SiblingsAreIndependent) {
   std::vector<int> ended;
-  std::vector<std::unique_ptr<CancelScope>> scopes;
-  for (int i = 0; i < 3; ++i) scopes.push_back(std::make_unique<CancelScope>());
+  std::deque<CancelScope> scopes(3);
   open_nursery([&](Nursery& nursery) {
     for (int i = 0; i < 3; ++i) {
       nursery.start_soon([&, i] {
-        scopes[static_cast<std::size_t>(i)]->run([] { sleep_forever(); });
+        scopes[static_cast<std::size_t>(i)].run([] { sleep_forever(); });
         ended.push_back(i);
       });
     }
     for (const std::size_t i : {1U, 2U, 0U}) {
       wait_all_tasks_blocked();
-      scopes[i]->cancel();
+      scopes[i].cancel();
     }
   });
   EXPECT_THAT(ended, ElementsAre(1, 2, 0));

@@ -22,7 +22,6 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/fiber_test.h"
-#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 
 namespace weft::fibers {
@@ -32,7 +31,6 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::wait_all_tasks_blocked;
 
 // Runs a function when it is destroyed.
 class AtExit {

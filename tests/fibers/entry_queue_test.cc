@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <array>
 #include <cstddef>
 #include <exception>
 #include <new>
@@ -99,9 +100,9 @@ TEST(EntryQueueTest, SlotsArePooledAndThenAllocated) {
 
 TEST(EntryQueueTest, SlotsSurviveThreadsThatTakeAndGiveThemBack) {
   EntryQueue queue;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&queue] {
+  std::array<std::thread, 4> threads;
+  for (std::thread& thread : threads) {
+    thread = std::thread([&queue] {
       for (int i = 0; i < 5000; ++i) {
         EntrySlot* one = queue.take_slot();
         EntrySlot* two = queue.take_slot();
@@ -113,7 +114,7 @@ TEST(EntryQueueTest, SlotsSurviveThreadsThatTakeAndGiveThemBack) {
       }
     });
   }
-  for (auto& thread : threads) thread.join();
+  for (std::thread& thread : threads) thread.join();
   std::set<EntrySlot*> slots;
   for (int i = 0; i < 256; ++i) slots.insert(queue.take_slot());
   EXPECT_EQ(slots.size(), 256U);

@@ -55,10 +55,10 @@ static_assert(!std::is_base_of_v<std::exception, BaseExceptionGroup>);
 
 // CPython: test_exception_group.py, TestExceptionGroupTypeHierarchy, BadConstructorArgs
 TEST(ExceptionGroupTest, RefusesToBeEmptyOrToHoldNothing) {
-  EXPECT_THROW(ExceptionGroup("m", {}), UsageError);
-  EXPECT_THROW(BaseExceptionGroup("m", {}), UsageError);
-  EXPECT_THROW(BaseExceptionGroup("m", {nullptr}), UsageError);
-  EXPECT_THROW(ExceptionGroup("m", {std::make_exception_ptr(1)}), UsageError);
+  EXPECT_THROW(ExceptionGroup wrong("m", {}), UsageError);
+  EXPECT_THROW(BaseExceptionGroup wrong("m", {}), UsageError);
+  EXPECT_THROW(BaseExceptionGroup wrong("m", {nullptr}), UsageError);
+  EXPECT_THROW(ExceptionGroup wrong("m", {std::make_exception_ptr(1)}), UsageError);
 }
 
 // CPython: test_exception_group.py, InstanceCreation

@@ -23,7 +23,6 @@ namespace weft::fibers {
 namespace {
 
 using std::chrono::seconds;
-using test::Pipe;
 using test::SocketPair;
 using testing::wait_all_tasks_blocked;
 

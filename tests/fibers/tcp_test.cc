@@ -4,6 +4,7 @@
 #include "weft/fibers/tcp.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -201,6 +202,16 @@ FIBER_TEST(TcpRaceTest, NoAddressIsAnError) {
 
 // --- Real sockets. ---
 
+// An address of this machine that no other process uses: a port that is given back is not taken by
+// somebody else, nor by our own outgoing side.
+std::string own_loopback() {
+  const auto id = static_cast<unsigned>(::getpid());
+  std::string address = "127.";
+  address += std::to_string(64 + (id >> 16U) % 128) + '.';
+  address += std::to_string((id >> 8U) % 256) + '.';
+  return address + std::to_string(id % 256);
+}
+
 // Trio: test_highlevel_open_tcp_stream.py::test_open_tcp_stream_real_socket_smoketest
 FIBER_TEST(OpenTcpStreamTest, ConnectsByNameAndByAddress) {
   auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
@@ -214,18 +225,14 @@ FIBER_TEST(OpenTcpStreamTest, ConnectsByNameAndByAddress) {
 }
 
 FIBER_TEST(OpenTcpStreamTest, RefusedConnectionSaysWhere) {
-  std::uint16_t port = 0;
-  {
-    auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
-    port = listeners.front().local_address().port();
-  }
+  const std::string host = own_loopback();
+  const std::uint16_t port = open_tcp_listeners(0, {.host = host}).front().local_address().port();
   try {
-    open_tcp_stream("127.0.0.1", port);
+    open_tcp_stream(host, port);
     FAIL() << "connected to nobody";
   } catch (const std::system_error& error) {
     EXPECT_EQ(error.code(), std::errc::connection_refused);
-    EXPECT_NE(std::string(error.what()).find("127.0.0.1:" + std::to_string(port)),
-              std::string::npos);
+    EXPECT_NE(std::string(error.what()).find(host + ':' + std::to_string(port)), std::string::npos);
   }
 }
 
@@ -252,17 +259,18 @@ FIBER_TEST(OpenTcpListenersTest, ListensOnEveryAddressAtOnePort) {
 
 // Trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_rebind
 FIBER_TEST(OpenTcpListenersTest, PortOfARunningServerIsTaken) {
-  auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
+  const std::string host = own_loopback();
+  auto listeners = open_tcp_listeners(0, {.host = host});
   const std::uint16_t port = listeners.front().local_address().port();
-  EXPECT_THROW(open_tcp_listeners(port, {.host = "127.0.0.1"}), std::system_error);
+  EXPECT_THROW(open_tcp_listeners(port, {.host = host}), std::system_error);
   {
     // A connection that is left over does not keep the port.
-    SocketStream client = open_tcp_stream("127.0.0.1", port);
+    SocketStream client = open_tcp_stream(host, port);
     listeners.front().accept().close();
     client.receive_some();
   }
   listeners.clear();
-  EXPECT_NO_THROW(open_tcp_listeners(port, {.host = "127.0.0.1"}));
+  EXPECT_NO_THROW(open_tcp_listeners(port, {.host = host}));
 }
 
 // Trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_backlog

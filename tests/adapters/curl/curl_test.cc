@@ -61,18 +61,29 @@ CURLcode code_of(F&& fn) {
   return CURLE_OK;
 }
 
-std::string url_nobody_listens_at() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  EXPECT_EQ(::bind(fd, generic, size), 0);
-  EXPECT_EQ(::getsockname(fd, generic, &size), 0);
-  ::close(fd);
-  return "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
-}
+// A port that is taken and at which nobody listens: connections to it are refused.
+class ClosedPort {
+ public:
+  ClosedPort() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(::bind(fd_, generic, size), 0);
+    EXPECT_EQ(::getsockname(fd_, generic, &size), 0);
+    url_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+  }
+  ClosedPort(const ClosedPort&) = delete;
+  ClosedPort& operator=(const ClosedPort&) = delete;
+  ~ClosedPort() { ::close(fd_); }
+
+  const std::string& url() const { return url_; }
+
+ private:
+  int fd_;
+  std::string url_;
+};
 
 TEST(CurlTest, GetReturnsTheResponse) {
   with_server([](TestServer& server) {
@@ -125,7 +136,8 @@ TEST(CurlTest, OtherMethods) {
 
 TEST(CurlTest, ErrorsSayWhatAndWhere) {
   with_server([](TestServer& server) {
-    const std::string url = url_nobody_listens_at();
+    const ClosedPort closed;
+    const std::string& url = closed.url();
     try {
       get(url);
       ADD_FAILURE() << "connected";
@@ -328,7 +340,8 @@ TEST(CurlTest, PerformRunsAHandleOfYourOwn) {
       EXPECT_THROW(perform(easy.get()), fibers::UsageError) << "in use";
       nursery.cancel_scope().cancel();
     });
-    curl_easy_setopt(easy.get(), CURLOPT_URL, url_nobody_listens_at().c_str());
+    const ClosedPort closed;
+    curl_easy_setopt(easy.get(), CURLOPT_URL, closed.url().c_str());
     EXPECT_EQ(code_of([&] { perform(easy.get()); }), CURLE_COULDNT_CONNECT);
   });
 }

@@ -3,56 +3,89 @@
 
 #include "weft/fibers/to_thread.h"
 
-#include <atomic>
 #include <memory>
+#include <optional>
 #include <thread>
+#include <utility>
 
-#include "fibers/src/limiter_state.h"
+#include "fibers/src/thread_host.h"
 #include "weft/fibers/errors.h"
-#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/no_suspend.h"
 #include "weft/fibers/run_var.h"
 #include "weft/fibers/thread_cache.h"
 
 namespace weft::fibers::to_thread {
+
+using fibers::detail::host_link;
+using fibers::detail::HostLink;
+using fibers::detail::ThreadHost;
 
 namespace {
 
 constexpr std::size_t kDefaultTokens = 40;
 
 // Back on the run's thread.
-void finish(detail::ThreadJob& job) {
+void finish(ThreadHost& host) {
   // The worker has a few instructions left, at the end of which it has given up its token. Without
   // this, a run that ends or deadlocks right now would find a token that is about to go.
-  while (!job.token_gone.load(std::memory_order_acquire)) std::this_thread::yield();
-  fibers::detail::release_token(*job.limiter, &job);
-  if (job.task != nullptr) reschedule(*job.task);
+  while (!host.token_gone.load(std::memory_order_acquire)) std::this_thread::yield();
+  fibers::detail::release_token(*host.limiter, &host);
+  if (host.task != nullptr) reschedule(*host.task);
 }
 
-// What the worker holds of a job. Its token is also how the run sees that a thread is out: while
+// What the worker holds of a call. Its token is also how the run sees that a thread is out: while
 // there are tokens, a run in which everybody waits is no deadlock.
 class JobWork final : public fibers::detail::ThreadWork {
  public:
-  explicit JobWork(std::shared_ptr<detail::ThreadJob> job) : job_(std::move(job)) {}
+  explicit JobWork(std::shared_ptr<ThreadHost> host) : host_(std::move(host)) {}
 
-  void run() noexcept override { job_->run(); }
+  void run() noexcept override {
+    const HostLink link{host_, *token_};
+    host_link = &link;
+    host_->job->run();
+    host_link = nullptr;
+  }
 
   void deliver() noexcept override {
-    detail::ThreadJob* const job = job_.get();
+    ThreadHost* const host = host_.get();
     bool accepted = true;
     try {
-      token_->run_sync_soon([owned = std::move(job_)] { finish(*owned); });
+      token_->run_sync_soon([owned = std::move(host_)] { finish(*owned); });
     } catch (const RunFinishedError&) {
       // Nobody is left to tell, and no limiter to give the token back to.
       accepted = false;
     }
     token_.reset();
-    if (accepted) job->token_gone.store(true, std::memory_order_release);
+    if (accepted) host->token_gone.store(true, std::memory_order_release);
   }
 
  private:
-  std::shared_ptr<detail::ThreadJob> job_;
+  std::shared_ptr<ThreadHost> host_;
   std::optional<Token> token_ = current_token();
 };
+
+void make_requested_call(from_thread::detail::Call& call) {
+  std::optional<NoSuspend> guard;
+  if (!call.may_wait()) guard.emplace("from_thread::run_sync");
+  call.make();
+}
+
+// Waits for the thread, and meanwhile makes the calls that it wants made here.
+void wait_for_thread(ThreadHost& host) {
+  for (;;) {
+    wait_task_rescheduled(
+        [&host](const RaiseCancel& raise) {
+          host.note_cancelled(raise);
+          if (!host.abandons) return Abort::kFailed;
+          host.task = nullptr;
+          return Abort::kSucceeded;
+        },
+        {.what = "to_thread.run_sync"});
+    const auto request = std::exchange(host.request, nullptr);
+    if (request == nullptr) return;
+    make_requested_call(*request);
+  }
+}
 
 }  // namespace
 
@@ -60,24 +93,19 @@ namespace detail {
 
 void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options) {
   checkpoint_if_cancelled();
+  const auto host = std::make_shared<ThreadHost>(job, options.abandon_on_cancel);
   CapacityLimiter& limiter =
       options.limiter != nullptr ? *options.limiter : current_default_thread_limiter();
-  limiter.acquire_on_behalf_of(job.get());
-  job->limiter = fibers::detail::LimiterAccess::state(limiter);
-  job->task = &current_task();
+  limiter.acquire_on_behalf_of(host.get());
+  host->limiter = fibers::detail::LimiterAccess::state(limiter);
+  host->task = &current_task();
   try {
-    fibers::detail::start_thread(std::make_unique<JobWork>(job), options.thread_name);
+    fibers::detail::start_thread(std::make_unique<JobWork>(host), options.thread_name);
   } catch (...) {
-    fibers::detail::release_token(*job->limiter, job.get());
+    fibers::detail::release_token(*host->limiter, host.get());
     throw;
   }
-  wait_task_rescheduled(
-      [&](const RaiseCancel&) {
-        if (!options.abandon_on_cancel) return Abort::kFailed;
-        job->task = nullptr;
-        return Abort::kSucceeded;
-      },
-      {.what = "to_thread.run_sync"});
+  wait_for_thread(*host);
 }
 
 }  // namespace detail

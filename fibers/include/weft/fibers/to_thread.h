@@ -5,12 +5,11 @@
 //
 //   std::string text = to_thread::run_sync([&] { return read_file(path); });
 //
-// The task waits, all others go on. Threads are kept for ten seconds to be used again. (Trio:
-// to_thread.)
+// The task waits, all others go on; from_thread leads back. Threads are kept for ten seconds to be
+// used again. (Trio: to_thread.)
 
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,7 +19,6 @@
 
 #include "weft/fibers/capacity_limiter.h"
 #include "weft/fibers/outcome.h"
-#include "weft/fibers/token.h"
 
 namespace weft::fibers::to_thread {
 
@@ -38,8 +36,7 @@ struct ThreadOptions {
 
 namespace detail {
 
-// A call on its way through a thread. `task` and `limiter` belong to the run's thread, run() to the
-// worker; passing the job on hands them over.
+// A call for a worker thread to make.
 class ThreadJob {
  public:
   ThreadJob() = default;
@@ -47,11 +44,6 @@ class ThreadJob {
   ThreadJob& operator=(const ThreadJob&) = delete;
   virtual ~ThreadJob() = default;
   virtual void run() noexcept = 0;
-
-  Task* task = nullptr;  // Who waits for it; null: abandoned.
-  std::shared_ptr<fibers::detail::LimiterState> limiter;
-  // Set by the worker when it has nothing more to do with the run.
-  std::atomic<bool> token_gone = false;
 };
 
 template <class Fn, class R>
@@ -72,8 +64,8 @@ void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options
 }  // namespace detail
 
 // Calls `fn` in a worker thread and returns what it returns, or throws what it throws. Inside `fn`
-// nothing of the run may be used, except Tokens. Throws std::system_error if no thread can be
-// started.
+// nothing of the run may be used, except Tokens and from_thread. Throws std::system_error if no
+// thread can be started.
 //
 // Blocks: yes, always a checkpoint; also while the limiter has no token.
 // Cancel: before the call starts; later as ThreadOptions::abandon_on_cancel says.

@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/from_thread.h"
+
+#include "fibers/src/thread_host.h"
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
+
+namespace weft::fibers {
+
+namespace detail {
+constinit thread_local const HostLink* host_link = nullptr;
+}
+
+namespace from_thread {
+
+using fibers::detail::host_link;
+using fibers::detail::HostLink;
+
+namespace {
+
+void call_in_host(const HostLink& link, const std::shared_ptr<detail::Call>& call) {
+  link.token.run_sync_soon([host = link.host, call] {
+    host->request = call;
+    reschedule(*host->task);  // It waits: who can call does not abandon, and has not returned.
+  });
+}
+
+// A Cancelled goes to the thread, and also on through the task.
+void run_in_system_task(const std::shared_ptr<detail::Call>& call) {
+  try {
+    spawn_system_task(
+        [call] {
+          const std::exception_ptr error = call->make();
+          if (error != nullptr && holds<Cancelled>(error)) std::rethrow_exception(error);
+        },
+        {.name = "from_thread.run"});
+  } catch (const UsageError&) {
+    call->refuse(std::make_exception_ptr(RunFinishedError()));
+  } catch (...) {
+    call->refuse(std::current_exception());
+  }
+}
+
+void call_beside_tasks(const Token& token, const std::shared_ptr<detail::Call>& call) {
+  token.run_sync_soon([call] {
+    if (call->may_wait()) {
+      run_in_system_task(call);
+    } else {
+      call->make();
+    }
+  });
+}
+
+}  // namespace
+
+namespace detail {
+
+std::exception_ptr Call::make() {
+  std::exception_ptr error = run();
+  done_.release();
+  return error;
+}
+
+void Call::refuse(std::exception_ptr error) {
+  fail(std::move(error));
+  done_.release();
+}
+
+void make_call(const std::shared_ptr<Call>& call, const FromThreadOptions& options) {
+  if (in_trio_run()) {
+    throw UsageError(
+        "from_thread blocks its thread, and this one is inside a run; call the function directly, "
+        "or from a worker of to_thread::run_sync");
+  }
+  const HostLink* link = host_link;
+  if (options.token) {
+    call_beside_tasks(*options.token, call);
+  } else if (link == nullptr) {
+    throw UsageError(
+        "no task waits for this thread, which was not started by to_thread::run_sync; name the run "
+        "with FromThreadOptions::token");
+  } else if (link->host->abandons) {
+    call_beside_tasks(link->token, call);
+  } else {
+    call_in_host(*link, call);
+  }
+  call->wait();
+}
+
+}  // namespace detail
+
+void check_cancelled() {
+  if (host_link == nullptr) {
+    throw UsageError(
+        "no task waits for this thread, which was not started by to_thread::run_sync, so nobody "
+        "can have cancelled it");
+  }
+  host_link->host->check_cancelled();
+}
+
+}  // namespace from_thread
+
+}  // namespace weft::fibers

@@ -179,7 +179,7 @@ Answer DirectorySite::directory(const std::string& path, const std::string& full
 
 // The one path that a directory is served under, with a slash at its end.
 std::string DirectorySite::canonical(const std::string& path, const std::string& full) const {
-  const std::string slashed = path.back() == '/' ? path : path + "/";
+  std::string slashed = path.back() == '/' ? path : path + "/";
   const std::string real = real_path(full);
   if (real == root_) return "/";
   if (real.compare(0, root_.size() + 1, root_ + "/") == 0) return real.substr(root_.size()) + "/";
@@ -187,7 +187,7 @@ std::string DirectorySite::canonical(const std::string& path, const std::string&
   // round in circles.
   for (std::size_t at = slashed.rfind('/', slashed.size() - 2); at != 0 && at != std::string::npos;
        at = slashed.rfind('/', at - 1)) {
-    const std::string ancestor = slashed.substr(0, at + 1);
+    std::string ancestor = slashed.substr(0, at + 1);
     if (real_path(root_ + ancestor) == real) return ancestor;
   }
   return slashed;

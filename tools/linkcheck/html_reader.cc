@@ -120,7 +120,7 @@ void HtmlReader::State::stop(std::string note) {
 // more, and keep the rest of the page in memory until finish(). Looking through the tag again from
 // its start mends that.
 void HtmlReader::State::rewind_lookup() const {
-  const xmlParserInputPtr input = parser->input;
+  const xmlParserInput* const input = parser->input;
   if (input == nullptr || input->end - input->cur < 2) return;
   const char second = lower(static_cast<char>(input->cur[1]));
   if (input->cur[0] == '<' && second >= 'a' && second <= 'z') parser->checkIndex = 0;
@@ -129,7 +129,7 @@ void HtmlReader::State::rewind_lookup() const {
 // The push parser for HTML keeps what it has read. Its memory of how far it has looked counts from
 // the start of that.
 void HtmlReader::State::drop_consumed() const {
-  const xmlParserInputPtr input = parser->input;
+  xmlParserInput* const input = parser->input;
   if (input == nullptr || input->buf == nullptr) return;
   const std::ptrdiff_t before = input->cur - input->base;
   xmlParserInputShrink(input);

@@ -258,7 +258,7 @@ std::string_view status_name(int status) {
 std::optional<std::string> safe_path(std::string_view target) {
   target = target.substr(0, target.find_first_of("?#"));
   if (target.empty() || target.front() != '/') return std::nullopt;
-  const std::optional<std::string> path = percent_decoded_strictly(target);
+  std::optional<std::string> path = percent_decoded_strictly(target);
   if (!path) return std::nullopt;
   std::string_view rest = *path;
   while (!rest.empty()) {

@@ -148,6 +148,12 @@ FIBER_TEST(SocketStreamTest, ClosingWakesThoseWhoWait) {
     wait_all_tasks_blocked();
     a.close();
   });
+}
+
+// Trio: test_highlevel_socket.py::test_SocketStream_generic
+FIBER_TEST(SocketStreamTest, ClosedStreamSaysSo) {
+  auto [a, b] = socket_stream_pair();
+  a.close();
   a.close();
   assert_checkpoints([&a = a] { a.aclose(); });
   EXPECT_FALSE(a.is_open());

@@ -23,14 +23,12 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/fiber_test.h"
-#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 
 namespace weft::fibers {
 namespace {
 
 using std::chrono::seconds;
-using testing::wait_all_tasks_blocked;
 
 std::vector<int> iota(int count) {
   std::vector<int> numbers(static_cast<std::size_t>(count));

@@ -24,12 +24,12 @@ FIBER_TEST(BlockingTest, BlockedCallbackSuspendsOnlyItself) {
   with_loop([](EventLoop& loop) {
     std::vector<std::string> order;
     loop.call_soon([&] {
-      order.push_back("block");
+      order.emplace_back("block");
       fibers::sleep(2s);
-      order.push_back("unblock");
+      order.emplace_back("unblock");
     });
-    loop.call_soon([&] { order.push_back("next"); });
-    loop.call_later(1s, [&] { order.push_back("timer"); });
+    loop.call_soon([&] { order.emplace_back("next"); });
+    loop.call_later(1s, [&] { order.emplace_back("timer"); });
     fibers::sleep(3s);
     EXPECT_EQ(order, (std::vector<std::string>{"block", "next", "timer", "unblock"}));
   });
@@ -39,10 +39,10 @@ FIBER_TEST(BlockingTest, RestOfTheIterationStaysTheIteration) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
     loop.call_soon([&] {
-      loop.call_soon([&] { order.push_back("next iteration"); });
+      loop.call_soon([&] { order.emplace_back("next iteration"); });
       fibers::sleep(1s);
     });
-    loop.call_soon([&] { order.push_back("this iteration"); });
+    loop.call_soon([&] { order.emplace_back("this iteration"); });
     run_once(loop);
     EXPECT_EQ(order, (std::vector<std::string>{"this iteration"}));
     EXPECT_EQ(loop.statistics().blocked, 1U);

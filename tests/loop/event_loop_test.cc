@@ -42,10 +42,10 @@ FIBER_TEST(EventLoopTest, WhatACallbackQueuesRunsInTheNextIteration) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
     loop.call_soon([&] {
-      order.push_back("first");
-      loop.call_soon([&] { order.push_back("queued by first"); });
+      order.emplace_back("first");
+      loop.call_soon([&] { order.emplace_back("queued by first"); });
     });
-    loop.call_soon([&] { order.push_back("second"); });
+    loop.call_soon([&] { order.emplace_back("second"); });
     run_once(loop);
     EXPECT_EQ(order, (std::vector<std::string>{"first", "second"}));
     run_once(loop);

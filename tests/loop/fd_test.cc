@@ -77,11 +77,11 @@ FIBER_TEST(FdTest, ReaderAndWriterOfOneDescriptorAreIndependent) {
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     std::vector<std::string> order;
     loop.add_reader(ends[0], [&] {
-      order.push_back("read");
+      order.emplace_back("read");
       loop.remove_reader(ends[0]);
     });
     loop.add_writer(ends[0], [&] {
-      order.push_back("write");
+      order.emplace_back("write");
       loop.remove_writer(ends[0]);
     });
     fibers::sleep(1s);
@@ -278,12 +278,12 @@ FIBER_TEST(FdTest, ReadyCallbacksRunBeforeFdEventsAndThoseBeforeTimers) {
     pipe.put();
     std::vector<std::string> order;
     loop.add_reader(pipe.reader(), [&] {
-      order.push_back("fd");
+      order.emplace_back("fd");
       loop.remove_reader(pipe.reader());
       loop.stop();
     });
-    loop.call_later(0s, [&] { order.push_back("timer"); });
-    loop.call_soon([&] { order.push_back("soon"); });
+    loop.call_later(0s, [&] { order.emplace_back("timer"); });
+    loop.call_soon([&] { order.emplace_back("soon"); });
     // The first iteration does not wait, but looks at the descriptors if the run has nothing else
     // to do.
     fibers::testing::wait_all_tasks_blocked();

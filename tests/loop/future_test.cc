@@ -92,11 +92,12 @@ FIBER_TEST(FutureTest, CallbacksRunThroughCallSoonInTheirOrder) {
     std::vector<std::string> order;
     future.add_done_callback(
         [&](const Future<int>& f) { order.push_back("a" + std::to_string(f.result())); });
-    future.add_done_callback([&](const FutureBase& f) { order.push_back(f.done() ? "b" : "?"); });
-    future.add_done_callback([&] { order.push_back("c"); });
-    loop.call_soon([&] { order.push_back("queued before"); });
+    future.add_done_callback(
+        [&](const FutureBase& f) { order.emplace_back(f.done() ? "b" : "?"); });
+    future.add_done_callback([&] { order.emplace_back("c"); });
+    loop.call_soon([&] { order.emplace_back("queued before"); });
     future.set_result(1);
-    loop.call_soon([&] { order.push_back("queued after"); });
+    loop.call_soon([&] { order.emplace_back("queued after"); });
     EXPECT_TRUE(order.empty());
     testing::run_once(loop);
     EXPECT_EQ(order, (std::vector<std::string>{"queued before", "a1", "b", "c", "queued after"}));

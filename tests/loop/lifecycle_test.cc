@@ -25,9 +25,9 @@ FIBER_TEST(LifecycleTest, StopFinishesTheIteration) {
     std::vector<std::string> order;
     loop.call_soon([&] {
       loop.stop();
-      loop.call_soon([&] { order.push_back("next run"); });
+      loop.call_soon([&] { order.emplace_back("next run"); });
     });
-    loop.call_soon([&] { order.push_back("same iteration"); });
+    loop.call_soon([&] { order.emplace_back("same iteration"); });
     loop.main_loop();
     EXPECT_EQ(order, (std::vector<std::string>{"same iteration"}));
     run_once(loop);

@@ -18,10 +18,10 @@ using namespace std::chrono_literals;
 FIBER_TEST(PrepareTest, IsAskedBeforeEveryWait) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
-    loop.add_prepare([&] { order.push_back("prepare"); });
+    loop.add_prepare([&] { order.emplace_back("prepare"); });
     loop.call_soon([&] {
-      order.push_back("first");
-      loop.call_soon([&] { order.push_back("second"); });
+      order.emplace_back("first");
+      loop.call_soon([&] { order.emplace_back("second"); });
     });
     run_once(loop);
     run_once(loop);

@@ -53,8 +53,8 @@ FIBER_TEST(ThreadsafeTest, KeepsTheOrderWithCallSoonOfTheSameThread) {
 FIBER_TEST(ThreadsafeTest, EarlierCallOfAnotherThreadRunsEarlier) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
-    std::thread([&] { loop.call_soon_threadsafe([&] { order.push_back("thread"); }); }).join();
-    loop.call_soon([&] { order.push_back("loop"); });
+    std::thread([&] { loop.call_soon_threadsafe([&] { order.emplace_back("thread"); }); }).join();
+    loop.call_soon([&] { order.emplace_back("loop"); });
     run_once(loop);
     EXPECT_EQ(order, (std::vector<std::string>{"thread", "loop"}));
   });

@@ -94,8 +94,8 @@ FIBER_TEST(TimerTest, NegativeDelaysAreOrderedToo) {
 FIBER_TEST(TimerTest, DueTimersComeAfterWhatIsReady) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
-    loop.call_later(0s, [&] { order.push_back("timer"); });
-    loop.call_soon([&] { order.push_back("soon"); });
+    loop.call_later(0s, [&] { order.emplace_back("timer"); });
+    loop.call_soon([&] { order.emplace_back("soon"); });
     run_once(loop);
     EXPECT_EQ(order, (std::vector<std::string>{"soon", "timer"}));
   });

@@ -23,7 +23,6 @@ namespace weft::shim {
 namespace {
 
 using namespace std::chrono_literals;
-using fibers::Cancelled;
 using fibers::CancelScope;
 using fibers::Nursery;
 using fibers::open_nursery;

@@ -114,8 +114,4 @@ EventLoop& get_running_loop() {
   throw fibers::UsageError("no running event loop: this is not called from a callback of one");
 }
 
-std::string CancelledError::what() const {
-  return message_.empty() ? "the future was cancelled" : "the future was cancelled: " + message_;
-}
-
 }  // namespace weft::loop

@@ -8,6 +8,7 @@
 
 #include "loop/src/loop_core.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/loop/future.h"
 
@@ -165,6 +166,13 @@ void FutureCore::wake_waiters() noexcept {
   }
 }
 
+// Whether `raise` is to become asyncio's CancelledError, perhaps: the callback's own stack decides.
+static bool in_cancelled_callback(const fibers::Task& task, const fibers::RaiseCancel& raise) {
+  const Runner* runner = Runner::of(task);
+  return runner != nullptr && runner->cancellation_pending() &&
+         fibers::holds<fibers::Cancelled>(raise.as_exception());
+}
+
 void FutureCore::wait() {
   if (done()) return;
   FutureWaiter waiter{&fibers::current_task()};
@@ -180,7 +188,9 @@ void FutureCore::wait() {
       [&](const fibers::RaiseCancel& raise) {
         unlink(waiter, first_waiter_, last_waiter_);
         cancel_for_waiter();
-        if (state_ == State::kCancelled) return fibers::Abort::kSucceeded;
+        if (state_ == State::kCancelled && !in_cancelled_callback(*waiter.task, raise)) {
+          return fibers::Abort::kSucceeded;
+        }
         cancelled = raise;
         if (done()) {
           fibers::reschedule(*waiter.task);
@@ -190,7 +200,16 @@ void FutureCore::wait() {
         return fibers::Abort::kFailed;
       },
       {"a future", -1, this});
-  if (cancelled && state_ == State::kCancelled) (*cancelled)();
+  if (cancelled) raise_cancellation(*cancelled);
+}
+
+// Also where the future has ended otherwise: then the callback's cancellation has had its effect.
+void FutureCore::raise_cancellation(const fibers::RaiseCancel& cancelled) const {
+  Runner* const runner = Runner::current();
+  const bool taken = runner != nullptr && runner->take_cancellation();
+  if (state_ != State::kCancelled) return;
+  if (taken) throw CancelledError("the callback that awaits this future was cancelled");
+  cancelled();
 }
 
 // Inside an abort function, which must not throw.

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "loop/src/loop_core.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/loop/errors.h"
 
 namespace weft::loop::detail {
 
@@ -38,9 +40,12 @@ void Runner::start(LoopCore& core, fibers::Nursery& nursery) {
 }
 
 Runner* Runner::current() {
-  if (!fibers::in_trio_task()) return nullptr;
+  return fibers::in_trio_task() ? of(fibers::current_task()) : nullptr;
+}
+
+Runner* Runner::of(const fibers::Task& task) {
   const RunnerMap& map = runners();
-  const auto found = map.find(&fibers::current_task());
+  const auto found = map.find(&task);
   return found == map.end() ? nullptr : found->second;
 }
 
@@ -66,15 +71,23 @@ void Runner::live() {
   } while (true);
 }
 
-// The scope is entered once for any number of callbacks: those that do not wait pay nothing for it.
+// The scopes are entered once for any number of callbacks: those that do not wait pay nothing.
 std::exception_ptr Runner::incarnate() {
   fibers::CancelScope scope({.shield = true});
+  fibers::CancelScope after;
   scope_ = &scope;
+  after_ = &after;
+  cancellation_taken_ = false;
   std::exception_ptr error;
   try {
-    scope.run([this] { core_.run(*this); });
+    scope.run([&] {
+      after.run([this] { core_.run(*this); });
+      // A cancellation that was taken has not been swallowed.
+      if (cancellation_taken_) fibers::checkpoint_if_cancelled();
+    });
   } catch (...) {
     error = std::current_exception();
+    if (cancellation_taken_) error = without_cancelled_errors(error);
   }
   scope_ = nullptr;
   ignore_parking();
@@ -83,6 +96,21 @@ std::exception_ptr Runner::incarnate() {
 
 void Runner::cancel() {
   if (scope_ != nullptr) scope_->cancel("the callback was cancelled");
+}
+
+bool Runner::cancellation_pending() const {
+  return scope_ != nullptr && !cancellation_taken_ && scope_->cancel_called();
+}
+
+bool Runner::take_cancellation() {
+  if (!cancellation_pending()) return false;
+  after_->set_shield(true);
+  // Still cancelled: by a scope inside, which wants its fibers::Cancelled.
+  if (fibers::current_effective_deadline() == fibers::kLongAgo) {
+    after_->set_shield(false);
+    return false;
+  }
+  return cancellation_taken_ = true;
 }
 
 }  // namespace weft::loop::detail

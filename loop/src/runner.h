@@ -37,8 +37,16 @@ class Runner : private fibers::ParkHook {
   // While watching, a callback that is about to wait is reported to the core.
   void watch_parking() { fibers::set_park_hook(this); }
   static void ignore_parking() { fibers::set_park_hook(nullptr); }
+  // The runner of that task; null if it is none.
+  static Runner* of(const fibers::Task& task);
   // Cancels the incarnation.
   void cancel();
+  // An await of the callback is asyncio's, and hears of the cancellation once: what asks first
+  // takes it, and from then on nothing in the callback is cancelled any more. False if there is
+  // none to take, or if the wait was cancelled by a scope inside the callback. In the runner's own
+  // task, after a wait that was cancelled.
+  bool take_cancellation();
+  bool cancellation_pending() const;
 
   // The callback that is being run, from its call until everything about it is done.
   HandleNode* node = nullptr;
@@ -52,7 +60,11 @@ class Runner : private fibers::ParkHook {
 
   LoopCore& core_;
   fibers::Task& task_;
+  // Of this incarnation: the one that cancel() cancels, and, in it, the one that is shielded once
+  // the cancellation has been taken.
   fibers::CancelScope* scope_ = nullptr;
+  fibers::CancelScope* after_ = nullptr;
+  bool cancellation_taken_ = false;
 };
 
 class RunnerList {

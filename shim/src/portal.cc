@@ -3,6 +3,7 @@
 
 #include "weft/shim/portal.h"
 
+#include "shim/src/cancelled_parts.h"
 #include "weft/fibers/no_suspend.h"
 #include "weft/fibers/task.h"
 #include "weft/loop/errors.h"
@@ -123,6 +124,21 @@ void PortalCore::acknowledge_cancel(std::exception_ptr otherwise) {
     settle_with_error(otherwise != nullptr ? std::move(otherwise)
                                            : std::make_exception_ptr(loop::CancelledError()));
   }
+}
+
+void PortalCore::end_with_raised(const std::exception_ptr& error) {
+  const CancelledParts parts = split_cancelled(error);
+  // Of a task that is cancelled, CancelledErrors are the translation.
+  std::exception_ptr rest = parts.rest;
+  if (rest != nullptr && (raise_ || fibers::holds<loop::CancelledError>(rest))) {
+    rest = loop::without_cancelled_errors(rest);
+  }
+  if (rest == nullptr) {
+    acknowledge_cancel(parts.rest);
+  } else if (accept()) {
+    settle_with_error(std::move(rest));
+  }
+  if (parts.cancelled != nullptr) std::rethrow_exception(parts.cancelled);
 }
 
 void PortalCore::check_thread() const {

@@ -3,38 +3,15 @@
 
 #include "weft/shim/detail/trio_call.h"
 
+#include "shim/src/cancelled_parts.h"
 #include "shim/src/loop_block.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
-#include "weft/fibers/exception_group.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/loop/event_loop.h"
 #include "weft/shim/trio_as_aio.h"
 
 namespace weft::shim::detail {
-
-namespace {
-
-// The Cancelled in `error`, and the rest; each null if there is none.
-struct Parts {
-  std::exception_ptr cancelled;
-  std::exception_ptr rest;
-};
-
-Parts split_cancelled(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const fibers::Cancelled&) {
-    return {error, nullptr};
-  } catch (const fibers::BaseExceptionGroup& group) {
-    auto [cancelled, rest] = group.split(&fibers::holds<fibers::Cancelled>);
-    return {std::move(cancelled), std::move(rest)};
-  } catch (...) {
-    return {nullptr, error};
-  }
-}
-
-}  // namespace
 
 bool TrioCall::request_cancel(std::string message) {
   if (future_.done()) return false;
@@ -71,7 +48,7 @@ void TrioCall::end_cancelled() {
 }
 
 void TrioCall::end_with(const std::exception_ptr& error) {
-  const Parts parts = split_cancelled(error);
+  const CancelledParts parts = split_cancelled(error);
   if (parts.rest == nullptr) {
     end_cancelled();
   } else if (!future_.done()) {
@@ -133,7 +110,7 @@ void run_monitored(const std::function<void()>& fn, std::source_location site) {
   try {
     fn();
   } catch (...) {
-    const Parts parts = split_cancelled(std::current_exception());
+    const CancelledParts parts = split_cancelled(std::current_exception());
     LoopBlock* block = LoopBlock::current();
     if (parts.rest != nullptr) {
       // Without a loop to ask the error goes the usual way, to the nursery.

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -193,12 +195,16 @@ FIBER_TEST(AioAsTrioTest, ErrorsPass) {
 FIBER_TEST(AioAsTrioTest, ACancelledErrorPassesUnchanged) {
   open_loop([](EventLoop&) {
     std::string message;
-    try {
-      aio_as_trio([] { throw CancelledError("of its own"); })();
-    } catch (const CancelledError& error) {
-      message = error.message();
-    }
+    CancelScope scope;
+    scope.run([&] {
+      try {
+        aio_as_trio([] { throw CancelledError("of its own"); })();
+      } catch (const CancelledError& error) {
+        message = error.message();
+      }
+    });
     EXPECT_EQ(message, "of its own");
+    EXPECT_FALSE(scope.cancel_called());
   });
 }
 
@@ -210,7 +216,7 @@ FIBER_TEST(AioAsTrioTest, CancellingTheTaskCancelsTheCallback) {
       aio_as_trio([&] {
         try {
           sleep_forever();
-        } catch (...) {
+        } catch (const fibers::Cancelled&) {
           unwound = true;
           throw;
         }
@@ -218,6 +224,131 @@ FIBER_TEST(AioAsTrioTest, CancellingTheTaskCancelsTheCallback) {
     });
     EXPECT_TRUE(scope.cancelled_caught());
     EXPECT_TRUE(unwound);
+  });
+}
+
+// However often and from however many scopes the task is cancelled: what asyncio's code awaits
+// while it cleans up is left alone. trio-asyncio:
+// interop/test_calls.py::test_trio_asyncio_cancel_in
+FIBER_TEST(AioAsTrioTest, TheCallableSeesExactlyOneCancelledError) {
+  const CapturedLog log;
+  open_loop([](EventLoop& loop) {
+    int cancelled_errors = 0;
+    bool cleaned_up = false;
+    const auto clean_up = [&] {
+      auto future = loop.create_future<void>();
+      loop.call_later(5s, [future]() mutable { future.set_result(); });
+      await(future);
+      sleep(1s);
+      cleaned_up = true;
+    };
+    CancelScope outer({.relative_deadline = fibers::Duration(3s)});
+    CancelScope inner({.relative_deadline = fibers::Duration(1s)});
+    loop.call_later(2s, [&] { inner.cancel("again"); });
+    outer.run([&] {
+      inner.run([&] {
+        aio_as_trio([&] {
+          try {
+            await(loop.create_future<void>());
+          } catch (const CancelledError&) {
+            ++cancelled_errors;
+            clean_up();
+            throw;
+          }
+        })();
+      });
+    });
+    EXPECT_EQ(cancelled_errors, 1);
+    EXPECT_TRUE(cleaned_up);
+    EXPECT_TRUE(outer.cancelled_caught());
+  });
+  EXPECT_TRUE(log.lines.empty()) << log.lines[0];
+}
+
+FIBER_TEST(AioAsTrioTest, ACallableMaySwallowItsCancelledError) {
+  const CapturedLog log;
+  open_loop([](EventLoop& loop) {
+    CancelScope scope({.relative_deadline = fibers::Duration(1s)});
+    const auto value = scope.run([&] {
+      return aio_as_trio([&] {
+        try {
+          await(loop.create_future<void>());
+        } catch (const CancelledError&) {
+        }
+        return 9;
+      })();
+    });
+    EXPECT_EQ(value, 9);
+    EXPECT_TRUE(scope.cancel_called());
+    EXPECT_FALSE(scope.cancelled_caught());
+  });
+  EXPECT_TRUE(log.lines.empty()) << log.lines[0];
+}
+
+FIBER_TEST(AioAsTrioTest, AnErrorOfTheCallableWinsOverItsCancelledError) {
+  open_loop([](EventLoop& loop) {
+    const auto error = error_of([&] {
+      fibers::move_on_after(1s, [&] {
+        aio_as_trio([&] {
+          try {
+            await(loop.create_future<void>());
+          } catch (const CancelledError&) {
+            throw Failure("while unwinding");
+          }
+        })();
+      });
+    });
+    EXPECT_TRUE(holds<Failure>(error));
+  });
+}
+
+// Who of a nursery hears first of its cancellation is not to matter.
+void in_many_orders(const std::function<void()>& body) {
+  for (std::uint64_t seed = 1; seed <= 16; ++seed) {
+    const CapturedLog log;
+    fibers::testing::run_fiber_test(body, {.schedule_seed = seed});
+    EXPECT_TRUE(log.lines.empty()) << "seed " << seed << ": " << log.lines[0];
+  }
+}
+
+TEST(AioAsTrioTest, ACancelledErrorOutOfANurseryOfTheCallableIsTheTasksCancellation) {
+  in_many_orders([] {
+    open_loop([](EventLoop& loop) {
+      CancelScope scope({.relative_deadline = fibers::Duration(1s)});
+      scope.run([&] {
+        aio_as_trio([&] {
+          open_nursery([&](Nursery& nursery) {
+            nursery.start_soon([] { sleep_forever(); });
+            await(loop.create_future<void>());
+          });
+        })();
+      });
+      EXPECT_TRUE(scope.cancelled_caught());
+    });
+  });
+}
+
+TEST(AioAsTrioTest, OfAGroupOutOfTheCallableTheRestIsThrown) {
+  in_many_orders([] {
+    open_loop([](EventLoop& loop) {
+      const auto error = error_of([&] {
+        fibers::move_on_after(1s, [&] {
+          aio_as_trio([&] {
+            open_nursery([&](Nursery& nursery) {
+              nursery.start_soon([] {
+                try {
+                  sleep_forever();
+                } catch (const fibers::Cancelled&) {
+                  throw Failure("one of two");
+                }
+              });
+              await(loop.create_future<void>());
+            });
+          })();
+        });
+      });
+      EXPECT_TRUE(holds<fibers::ExceptionGroup>(error)) << "no CancelledError in it";
+    });
   });
 }
 

@@ -227,6 +227,23 @@ FIBER_TEST(TrioAsAioTest, ACancelledErrorOfTheTaskCancelsTheFuture) {
   });
 }
 
+// trio-asyncio: interop/test_calls.py::test_asyncio_trio_cancel_out
+FIBER_TEST(TrioAsAioTest, ATaskThatCancelsItselfFromOutsideCancelsTheFuture) {
+  std::exception_ptr seen_by_callback;
+  open_loop([&](EventLoop& loop) {
+    loop.call_soon([&] {
+      seen_by_callback = error_of([] {
+        await(run_trio([] {
+          fibers::current_task().parent_nursery()->cancel_scope().cancel();
+          sleep_forever();
+        }));
+      });
+    });
+    sleep(1s);
+  });
+  EXPECT_TRUE(holds<CancelledError>(seen_by_callback)) << "never fibers::Cancelled";
+}
+
 FIBER_TEST(TrioAsAioTest, CancellingTheLoopReachesTheTasksAfterTheBody) {
   const Instant start = current_time();
   fibers::Duration ended{};

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -18,9 +19,10 @@ class InvalidStateError : public fibers::UsageError {
   using fibers::UsageError::UsageError;
 };
 
-// A future was cancelled. Unlike fibers::Cancelled it is edge-triggered: raised once by whatever
-// asks the future, anybody may throw one, and nothing re-raises it. Not a std::exception, so that
-// `catch (const std::exception&)` lets it pass, as Python's `except Exception` does.
+// A future was cancelled, or a callback that awaits one. Unlike fibers::Cancelled it is
+// edge-triggered: raised once by whatever asks the future, and once in the callback, which may wait
+// while it cleans up. Anybody may throw one, and nothing re-raises it. Not a std::exception, so
+// that `catch (const std::exception&)` lets it pass, as Python's `except Exception` does.
 // (asyncio.CancelledError.)
 class CancelledError {
  public:
@@ -35,5 +37,9 @@ class CancelledError {
  private:
   std::string message_;
 };
+
+// What is left of `error` when the CancelledErrors in it are taken away: null if it is one, or a
+// group of nothing else.
+std::exception_ptr without_cancelled_errors(const std::exception_ptr& error);
 
 }  // namespace weft::loop

@@ -191,8 +191,9 @@ struct FutureAccess {
 // the run may call it: a blocking callback, or a task that has nothing to do with the loop.
 //
 // Blocks: unless the future is done.
-// Cancel: cancels the future, once, and goes on waiting for its end; throws fibers::Cancelled if
-//         that end is cancelled. (asyncio: what cancelling a task does to what it awaits.)
+// Cancel: cancels the future, once, and goes on waiting for its end; if that end is cancelled,
+//         throws fibers::Cancelled, and in a callback that was cancelled, once, CancelledError.
+//         (asyncio: what cancelling a task does to what it awaits.)
 // Threads: the loop's own only.
 void wait(const FutureBase& future);
 

@@ -37,9 +37,10 @@ class Handle {
   friend bool operator==(const Handle& a, const Handle& b) { return a.node_ == b.node_; }
 
   // A callback that has not started never will, and is destroyed at once. One that is blocked has
-  // the scope cancelled that it runs in: its wait throws fibers::Cancelled, which ends there. One
-  // that is calling this itself goes on. One that has run stays as it is. For the handle of a
-  // reader or writer: removes it too. Harmless when repeated.
+  // the scope cancelled that it runs in: its wait throws fibers::Cancelled, which ends there; if it
+  // awaits a future, CancelledError, once. One that is calling this itself goes on. One that has
+  // run stays as it is. For the handle of a reader or writer: removes it too. Harmless when
+  // repeated.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.

@@ -56,13 +56,8 @@ void complete_with(const Completion<R>& done, F& fn) {
     } else {
       done(std::invoke(fn));
     }
-  } catch (const fibers::Cancelled&) {
-    done.cancelled();
-    throw;  // To the callback's own scope.
-  } catch (const loop::CancelledError&) {
-    done.cancelled(std::current_exception());
   } catch (...) {
-    done.fail(std::current_exception());
+    done.raised();
   }
 }
 

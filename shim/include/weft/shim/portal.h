@@ -84,6 +84,14 @@ class Completion {
   void cancelled(std::exception_ptr otherwise = nullptr) const {
     cell_->acknowledge_cancel(std::move(otherwise));
   }
+  // In a handler, in a callback: ends it with what asyncio-flavoured code has thrown.
+  // CancelledErrors in that are taken as cancelled(); a fibers::Cancelled is thrown on, to the
+  // callback's own scope.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void raised() const { cell_->end_with_raised(std::current_exception()); }
   void complete(fibers::Outcome<R> outcome) const {
     if (cell_->accept()) cell_->settle_with(std::move(outcome));
   }

@@ -22,6 +22,10 @@ namespace weft::loop {
 class EventLoop;
 }
 
+namespace weft::fibers {
+class RaiseCancel;
+}
+
 namespace weft::loop::detail {
 
 struct FutureWaiter;
@@ -75,7 +79,7 @@ class FutureCore {
   void unlink_callback(HandleNode* node) noexcept;
 
   // Returns when it is done. When the waiting task is cancelled, cancels the future, once, and if
-  // it ends cancelled throws fibers::Cancelled; else waits on.
+  // it ends cancelled throws fibers::Cancelled, or CancelledError in a callback; else waits on.
   void wait();
 
  protected:
@@ -90,6 +94,7 @@ class FutureCore {
   void schedule_callbacks();
   void drop_callbacks() noexcept;
   void cancel_for_waiter() noexcept;
+  void raise_cancellation(const fibers::RaiseCancel& cancelled) const;
   void report_unretrieved() noexcept;
   [[noreturn]] void throw_what_there_is();
 

@@ -57,6 +57,7 @@ class PortalCore {
   bool accept();
   void settle();
   void acknowledge_cancel(std::exception_ptr otherwise);
+  void end_with_raised(const std::exception_ptr& error);
   void add_holder() { holders_.fetch_add(1, std::memory_order_relaxed); }
   void drop_holder();
   // Lets the run call `fn`; not if the run is over.

@@ -225,7 +225,7 @@ void FutureCore::cancel_for_waiter() noexcept {
 
 void FutureCore::dispose() noexcept {
   if (unretrieved_) report_unretrieved();
-  drop_callbacks();
+  if (first_callback_ != nullptr) drop_callbacks();
   delete cancel_message_;
   destroy();
 }

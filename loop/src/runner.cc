@@ -51,8 +51,9 @@ Runner* Runner::of(const fibers::Task& task) {
 
 Runner::Runner(LoopCore& core)
     : fibers::ParkHook{[](fibers::ParkHook& hook) {
-        ignore_parking();
         auto& runner = static_cast<Runner&>(hook);
+        if (runner.node == nullptr) return;  // The loop itself waits, between two callbacks.
+        ignore_parking();
         runner.core_.callback_blocks(runner);
       }},
       core_(core),

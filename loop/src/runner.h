@@ -34,7 +34,8 @@ class Runner : private fibers::ParkHook {
   fibers::Task& task() const { return task_; }
   // Lives as long as the task.
   void live();
-  // While watching, a callback that is about to wait is reported to the core.
+  // Has the core told when the callback that is being run is about to wait for the first time. Once
+  // for an incarnation, and not around every callback.
   void watch_parking() { fibers::set_park_hook(this); }
   static void ignore_parking() { fibers::set_park_hook(nullptr); }
   // The runner of that task; null if it is none.

@@ -11,6 +11,7 @@
 #include "weft/fibers/inspect.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/run.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 
 namespace weft::loop {
 namespace {
@@ -452,7 +453,7 @@ FIBER_TEST(BlockingTest, ExceptionHandlerMayBlock) {
 FIBER_TEST(BlockingTest, TaskTreeNamesTheRunners) {
   with_loop([](EventLoop& loop) {
     loop.call_soon([] { fibers::sleep(1s); });
-    loop.synchronize();
+    fibers::testing::wait_all_tasks_blocked();
     const std::string tree = fibers::dump_task_tree();
     EXPECT_NE(tree.find("event loop"), std::string::npos) << tree;
     EXPECT_NE(tree.find("sleep"), std::string::npos) << tree;

@@ -205,7 +205,7 @@ void wait(const FutureBase& future);
 // Cancel: as wait().
 // Threads: the loop's own only.
 template <class T>
-T await(Future<T> future) {
+[[gnu::always_inline]] inline T await(Future<T> future) {
   wait(future);
   if constexpr (std::is_void_v<T>) {
     future.result();

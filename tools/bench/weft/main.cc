@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
                               {"call_soon/1", &bench::call_soon_1},
                               {"await_future", &bench::await_future},
                               {"blocking_callback", &bench::blocking_callback},
+                              {"trio_as_aio", &bench::trio_as_aio},
                               {"cancel_parked/10000", &bench::cancel_parked},
                               {"parked_memory/1000000", &bench::parked_memory},
                               {"allocations/yield", &bench::allocations_yield},

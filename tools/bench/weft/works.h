@@ -31,6 +31,9 @@ void call_soon_100(Meter& meter);
 void await_future(Meter& meter);
 void blocking_callback(Meter& meter);
 
+// border.cc
+void trio_as_aio(Meter& meter);
+
 // allocations.cc
 void allocations_yield(Meter& meter);
 void allocations_sleep(Meter& meter);

@@ -144,6 +144,9 @@ void trim_stacks() {
 Instant current_time() {
   return detail::current_scheduler().now();
 }
+Clock& current_clock() {
+  return detail::current_scheduler().clock();
+}
 Instant RunClock::now() {
   return current_time();
 }

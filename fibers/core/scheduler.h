@@ -106,6 +106,7 @@ class Scheduler {
     return clock_ != nullptr ? clock_->current_time() : monotonic_now() + clock_offset_;
   }
   Deadlines& deadlines() { return deadlines_; }
+  Clock& clock() { return clock_ != nullptr ? *clock_ : machine_clock_; }
 
   // --- Interrupts of the main task: Ctrl-C, a deadlock. ---
 
@@ -178,7 +179,20 @@ class Scheduler {
   ExceptionState* const exceptions_;
   Context own_;
 
-  Clock* const clock_;
+  // What the machine's clock is to those who ask for the run's. The run itself reads it directly.
+  class MachineClock final : public Clock {
+   public:
+    explicit MachineClock(Scheduler& scheduler) : scheduler_(scheduler) {}
+    Instant current_time() override { return scheduler_.now(); }
+    Duration deadline_to_sleep_time(Instant deadline) override {
+      return time_between(scheduler_.now(), deadline);
+    }
+
+   private:
+    Scheduler& scheduler_;
+  };
+
+  Clock* const clock_;  // Null: the machine's.
   Duration clock_offset_{0};
   Instant last_poll_{};    // Not kLongAgo: from there to now is more than a Duration holds.
   const bool every_tick_;  // Poll after each batch: with a test's clock or a seed.
@@ -203,6 +217,7 @@ class Scheduler {
   std::shared_ptr<const CancelReason> interrupt_;
   std::atomic<bool> interrupt_requested_{false};
   int previous_deadlocks_ = 0;
+  MachineClock machine_clock_{*this};
 };
 
 // The run of this thread; null outside one. A plain word, constant-initialised: reading it costs

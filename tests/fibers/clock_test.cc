@@ -98,5 +98,23 @@ TEST(ClockTest, ADeadlineLongAgoCanBeLookedAt) {
   });
 }
 
+// Trio: test_run.py::test_current_clock
+TEST(ClockTest, ARunTellsItsClock) {
+  FakeClock fake;
+  run([&] { EXPECT_EQ(&current_clock(), &fake); }, {.clock = &fake});
+  run([&] {
+    Clock& machine = current_clock();
+    EXPECT_EQ(&current_clock(), &machine);
+    const Instant before = current_time();
+    const Instant now = machine.current_time();
+    EXPECT_LE(before, now);
+    EXPECT_LE(now, current_time());
+    EXPECT_GT(machine.deadline_to_sleep_time(now + hours(1)), Duration::zero());
+    EXPECT_LE(machine.deadline_to_sleep_time(now + hours(1)), hours(1));
+    EXPECT_EQ(machine.deadline_to_sleep_time(kForever), Duration::max());
+  });
+  EXPECT_THROW(current_clock(), UsageError);
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -77,4 +77,12 @@ class Clock {
   virtual void autojump(Instant next) { static_cast<void>(next); }
 };
 
+// The clock of this run: the one given to it, or the machine's. Lives as long as the run. Throws
+// UsageError outside a run.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+Clock& current_clock();
+
 }  // namespace weft::fibers

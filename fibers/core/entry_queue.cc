@@ -3,6 +3,8 @@
 
 #include "fibers/core/entry_queue.h"
 
+#include <cstring>
+
 #include "fibers/core/scheduler.h"
 #include "weft/fibers/errors.h"
 
@@ -60,7 +62,8 @@ bool EntryQueue::submit(EntrySlot* slot) noexcept {
   return true;
 }
 
-EntrySlot* EntryQueue::take_all() noexcept {
+// In order.
+EntrySlot* EntryQueue::take_new() noexcept {
   EntrySlot* newest = std::exchange(remaining_, nullptr);
   if (newest == nullptr && head_.load() != &closed_) newest = head_.exchange(nullptr);
   EntrySlot* oldest = nullptr;
@@ -73,12 +76,50 @@ EntrySlot* EntryQueue::take_all() noexcept {
   return oldest;
 }
 
+static EntrySlot** end_of(EntrySlot*& list) {
+  EntrySlot** end = &list;
+  while (*end != nullptr) end = &(*end)->next;
+  return end;
+}
+
+EntrySlot* EntryQueue::take_all() noexcept {
+  EntrySlot* all = std::exchange(later_, nullptr);
+  *end_of(all) = take_new();
+  return all;
+}
+
+// Of everything submitted up to now. A repeat that comes when `first` has begun counts again.
+void EntryQueue::drop_repeats(const EntrySlot& first) noexcept {
+  *end_of(later_) = take_new();
+  drop_repeats(first, batch_);
+  drop_repeats(first, later_);
+}
+
+void EntryQueue::drop_repeats(const EntrySlot& first, EntrySlot*& list) noexcept {
+  for (EntrySlot** at = &list; *at != nullptr;) {
+    EntrySlot* slot = *at;
+    if (slot->idempotent == first.idempotent &&
+        std::memcmp(slot->storage, first.storage, first.idempotent->compared_bytes) == 0) {
+      *at = slot->next;
+      give_slot_back(slot);
+    } else {
+      at = &slot->next;
+    }
+  }
+}
+
 void EntryQueue::close() noexcept {
   remaining_ = head_.exchange(&closed_);
 }
 
 EntrySlot* take_entry_slot(EntryQueue& queue) {
   return queue.take_slot();
+}
+
+void refuse_idempotent() {
+  throw UsageError(
+      "an idempotent call of Token::run_sync_soon is compared by its bytes: let it capture only "
+      "pointers, references and integers, 48 bytes of them at most");
 }
 
 void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&)) {

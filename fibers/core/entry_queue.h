@@ -9,6 +9,8 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <exception>
+#include <utility>
 
 #include "fibers/core/wakeup.h"
 #include "weft/fibers/token.h"
@@ -28,19 +30,22 @@ class EntryQueue {
   Wakeup& wakeup() { return wakeup_; }
 
   // --- The run's thread. ---
-  bool empty() const { return head_.load(std::memory_order_relaxed) == nullptr; }
+  bool empty() const {
+    return head_.load(std::memory_order_relaxed) == nullptr && later_ == nullptr;
+  }
   // Runs what has been submitted so far, in order. What those calls throw goes to `on_error`.
   template <class OnError>
   void drain(OnError&& on_error) {
-    for (EntrySlot* slot = take_all(); slot != nullptr;) {
-      EntrySlot* next = slot->next;
+    for (batch_ = take_all(); batch_ != nullptr;) {
+      EntrySlot* slot = std::exchange(batch_, batch_->next);
+      if (slot->idempotent != nullptr) [[unlikely]]
+        drop_repeats(*slot);
       try {
         slot->run_and_destroy(*slot);
       } catch (...) {
         on_error(std::current_exception());
       }
       give_slot_back(slot);
-      slot = next;
     }
   }
   // From here on submit() is refused; what was accepted is still there to drain.
@@ -49,13 +54,19 @@ class EntryQueue {
  private:
   static constexpr std::uint32_t kSlots = 256;
 
+  EntrySlot* take_new() noexcept;
   EntrySlot* take_all() noexcept;
+  void drop_repeats(const EntrySlot& first) noexcept;
+  void drop_repeats(const EntrySlot& first, EntrySlot*& list) noexcept;
   bool is_pooled(const EntrySlot* slot) const;
 
-  // A stack, newest first; take_all() turns it round. The sentinel &closed_ means closed.
+  // A stack, newest first; take_new() turns it round. The sentinel &closed_ means closed.
   std::atomic<EntrySlot*> head_{nullptr};
   EntrySlot closed_;
   EntrySlot* remaining_ = nullptr;  // Accepted before close().
+  // In order: what is left of the present drain, and what has been looked at for the next.
+  EntrySlot* batch_ = nullptr;
+  EntrySlot* later_ = nullptr;
 
   std::array<EntrySlot, kSlots> slots_;
   // The free slots, as a stack of indices. The upper half of the head counts changes, so that a

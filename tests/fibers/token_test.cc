@@ -83,6 +83,80 @@ FIBER_TEST(TokenTest, CallablesMayBeLargeMoveOnlyAndThrowingToMove) {
   EXPECT_EQ(counted.use_count(), 1);
 }
 
+// Trio: test_run.py::test_TrioToken_run_sync_soon_idempotent
+FIBER_TEST(TokenTest, OfEqualIdempotentCallsTheFirstIsMade) {
+  std::vector<int> order;
+  const Token token = current_token();
+  const auto note = [&order, &token](long number) {
+    token.run_sync_soon([&order, number] { order.push_back(static_cast<int>(number)); },
+                        {.idempotent = true});
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (const long number : {1L, 2L, 3L}) note(number);
+  }
+  token.run_sync_soon([&order] { order.push_back(0); });
+  token.run_sync_soon([&order] { order.push_back(0); });
+  // The same bytes, another callable.
+  token.run_sync_soon([&order, n = 1L] { order.push_back(10 * static_cast<int>(n)); },
+                      {.idempotent = true});
+  checkpoint();
+  EXPECT_EQ(order, (std::vector{1, 2, 3, 0, 0, 10}));
+  note(1);
+  checkpoint();
+  EXPECT_EQ(order.size(), 7U);
+}
+
+// Trio: test_run.py::test_TrioToken_run_sync_soon_idempotent
+FIBER_TEST(TokenTest, AnIdempotentCallIsNotMixedUpWithOneThatIsNot) {
+  int calls = 0;
+  const Token token = current_token();
+  const auto call = [&calls] { ++calls; };
+  for (int i = 0; i < 100; ++i) token.run_sync_soon(call, {.idempotent = true});
+  for (int i = 0; i < 100; ++i) token.run_sync_soon(call);
+  checkpoint();
+  EXPECT_EQ(calls, 101);
+}
+
+// Trio: test_run.py::test_TrioToken_run_sync_soon_idempotent_requeue
+FIBER_TEST(TokenTest, AnIdempotentCallThatHasBegunMaySubmitItselfAgain) {
+  struct Again {
+    const Token* token;
+    int* calls;
+    void operator()() const {
+      if (++*calls == 5) return;
+      for (int i = 0; i < 3; ++i) token->run_sync_soon(*this, {.idempotent = true});
+    }
+  };
+  int calls = 0;
+  const Token token = current_token();
+  for (int i = 0; i < 3; ++i) token.run_sync_soon(Again{&token, &calls}, {.idempotent = true});
+  for (int i = 0; i < 10; ++i) checkpoint();
+  EXPECT_EQ(calls, 5);
+}
+
+FIBER_TEST(TokenTest, ARepeatIsDroppedAlsoWhenItComesWhileEarlierCallsRun) {
+  std::vector<int> order;
+  const Token token = current_token();
+  const auto idempotent = [&order] { order.push_back(2); };
+  token.run_sync_soon([&] {
+    order.push_back(1);
+    token.run_sync_soon(idempotent, {.idempotent = true});
+    token.run_sync_soon([&order] { order.push_back(3); });
+  });
+  token.run_sync_soon(idempotent, {.idempotent = true});
+  for (int i = 0; i < 3; ++i) checkpoint();
+  EXPECT_EQ(order, (std::vector{1, 2, 3}));
+}
+
+FIBER_TEST(TokenTest, AnIdempotentCallHasToBeComparable) {
+  const Token token = current_token();
+  const auto counted = std::make_shared<int>(0);
+  EXPECT_THROW(token.run_sync_soon([counted] {}, {.idempotent = true}), UsageError);
+  std::array<char, 100> large{};
+  EXPECT_THROW(token.run_sync_soon([large] { static_cast<void>(large); }, {.idempotent = true}),
+               UsageError);
+}
+
 // Trio: test_run.py::test_TrioToken_run_sync_soon_too_late
 TEST(TokenTest, AfterTheRunCallsAreRefusedAndDestroyed) {
   std::optional<Token> token;

@@ -16,17 +16,39 @@ namespace weft::fibers {
 
 namespace detail {
 class EntryQueue;
+// What two equal idempotent calls have in common: the same address of this, which stands for the
+// callable's type, and the same first bytes of it.
+struct EntryType {
+  std::size_t compared_bytes;
+};
 // A place for a callable in the queue. Small ones lie inside it.
 struct EntrySlot {
   static constexpr std::size_t kInline = 48;
   EntrySlot* next = nullptr;
   void (*run_and_destroy)(EntrySlot&) = nullptr;
-  void* heap = nullptr;  // A callable too large for `storage`.
+  void* heap = nullptr;                   // A callable too large for `storage`.
+  const EntryType* idempotent = nullptr;  // Null: to be run however often it was submitted.
   alignas(16) unsigned char storage[kInline];
 };
+// Whether equal bytes mean the same call. (No has_unique_object_representations: to g++ a captured
+// reference has none.)
+template <class Fn>
+inline constexpr bool kComparable =
+    sizeof(Fn) <= EntrySlot::kInline&& std::is_trivially_copyable_v<Fn>;
+template <class Fn>
+inline constexpr EntryType kEntryType{std::is_empty_v<Fn> ? 0 : sizeof(Fn)};
 EntrySlot* take_entry_slot(EntryQueue& queue);
 void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&));
+[[noreturn]] void refuse_idempotent();
 }  // namespace detail
+
+struct RunSyncSoonOptions {
+  // True: of equal calls that have not begun only the first is made. Calls are equal if their
+  // callables have the same type and the same bytes, so capture pointers, references, or integers
+  // of one size, between which there is no padding. UsageError if `fn` is not trivially copyable or
+  // is larger than 48 bytes. The dropping happens in the run: until then each takes its place.
+  bool idempotent = false;
+};
 
 // A value: copy it, hand it to other threads, keep it after the run.
 class Token {
@@ -41,12 +63,14 @@ class Token {
   // Cancel: not a checkpoint.
   // Threads: any, and signal handlers.
   template <class F>
-  void run_sync_soon(F&& fn) const {
+  void run_sync_soon(F&& fn, const RunSyncSoonOptions& options = {}) const {
     using Fn = std::decay_t<F>;
+    if (options.idempotent && !detail::kComparable<Fn>) detail::refuse_idempotent();
     detail::EntrySlot* slot = detail::take_entry_slot(*queue_);
     if constexpr (sizeof(Fn) <= detail::EntrySlot::kInline && alignof(Fn) <= 16 &&
                   std::is_nothrow_constructible_v<Fn, F>) {
       ::new (static_cast<void*>(slot->storage)) Fn(std::forward<F>(fn));
+      slot->idempotent = options.idempotent ? &detail::kEntryType<Fn> : nullptr;
       slot->run_and_destroy = [](detail::EntrySlot& s) {
         Fn* f = std::launder(reinterpret_cast<Fn*>(s.storage));
         Fn local(std::move(*f));
@@ -58,6 +82,7 @@ class Token {
       });
     } else {
       slot->heap = new Fn(std::forward<F>(fn));
+      slot->idempotent = nullptr;
       slot->run_and_destroy = [](detail::EntrySlot& s) {
         const std::unique_ptr<Fn> f(static_cast<Fn*>(s.heap));
         std::invoke(*f);

@@ -84,7 +84,10 @@ void EventLoop::call_exception_handler(const ExceptionContext& context) {
   core_->report(context);
 }
 void EventLoop::default_exception_handler(const ExceptionContext& context) {
-  core_->log_context(context);
+  core_->report_by_default(context);
+}
+void EventLoop::set_default_exception_handler(ExceptionHandler owner) {
+  core_->default_exception_handler = std::move(owner);
 }
 
 void EventLoop::set_debug(bool enabled) {

@@ -99,8 +99,8 @@ class LoopCore {
   // --- Errors: reports.cc. ---
 
   void report(const ExceptionContext& context);
+  void report_by_default(const ExceptionContext& context);
   void report_callback_error(HandleNode* node, std::exception_ptr error);
-  void log_context(const ExceptionContext& context) const;
 
   BlockPool& pool() { return pool_; }
   FdTable& fds() { return fds_; }
@@ -108,6 +108,7 @@ class LoopCore {
   LoopStatistics statistics() const;
 
   ExceptionHandler exception_handler;
+  ExceptionHandler default_exception_handler;  // The owner's, after the log.
   bool debug = false;
   fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
 

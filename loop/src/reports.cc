@@ -32,12 +32,15 @@ std::string describe(const ExceptionContext& context) {
 
 }  // namespace
 
-void LoopCore::log_context(const ExceptionContext& context) const {
+void LoopCore::report_by_default(const ExceptionContext& context) {
   fibers::log(fibers::LogLevel::kError, describe(context));
+  if (default_exception_handler == nullptr || facade_ == nullptr) return;
+  const ExceptionHandler owner = default_exception_handler;
+  owner(*facade_, context);
 }
 
 void LoopCore::report(const ExceptionContext& context) {
-  if (exception_handler == nullptr || facade_ == nullptr) return log_context(context);
+  if (exception_handler == nullptr || facade_ == nullptr) return report_by_default(context);
   const ExceptionHandler handler = exception_handler;  // It may put another in its place.
   try {
     handler(*facade_, context);
@@ -46,9 +49,12 @@ void LoopCore::report(const ExceptionContext& context) {
   } catch (const fibers::KeyboardInterrupt&) {
     throw;
   } catch (...) {
-    fibers::log(fibers::LogLevel::kError, "Unhandled error in exception handler: " +
-                                              fibers::describe_exception(std::current_exception()) +
-                                              "; it was called with: " + describe(context));
+    report_by_default(
+        {.message = "Unhandled error in exception handler, called for '" + describe(context) + "'",
+         .exception = std::current_exception(),
+         .handle = context.handle,
+         .future = context.future,
+         .source = context.source});
   }
 }
 

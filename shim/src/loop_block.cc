@@ -108,9 +108,10 @@ void LoopBlock::make_loop(fibers::Nursery& loop_nursery) {
   loop_nursery_ = &loop_nursery;
   loop_ = &storage_.emplace(loop_nursery);
   core_ = &loop::FutureAccess::core(loop_->create_future<void>()).loop();
-  loop_->set_exception_handler([this](loop::EventLoop&, const loop::ExceptionContext& context) {
-    handle_exception(context);
-  });
+  loop_->set_default_exception_handler(
+      [this](loop::EventLoop&, const loop::ExceptionContext& context) {
+        end_with_unhandled(context);
+      });
   open_ = true;
   next_ = std::exchange(open_blocks, this);
   before_ = current_block().get_or(nullptr);
@@ -209,8 +210,7 @@ void LoopBlock::close_loop() {
   open_ = false;
 }
 
-void LoopBlock::handle_exception(const loop::ExceptionContext& context) {
-  loop_->default_exception_handler(context);
+void LoopBlock::end_with_unhandled(const loop::ExceptionContext& context) {
   if (!open_) return;
   fail(context.exception != nullptr
            ? context.exception

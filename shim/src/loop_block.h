@@ -98,7 +98,8 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void close_loop();
   // Runs a step of the shut-down shielded; what it throws joins the errors of the block.
   void step(Phase phase, fibers::Nursery& errors, const std::function<void()>& fn);
-  void handle_exception(const loop::ExceptionContext& context);
+  // The loop's default exception handler, after the log.
+  void end_with_unhandled(const loop::ExceptionContext& context);
 
   Phase phase_ = Phase::kNew;
   bool open_ = false;

@@ -65,6 +65,28 @@ FIBER_TEST(ExceptionHandlerTest, DefaultLogsTheErrorAndItsPlace) {
   });
 }
 
+FIBER_TEST(ExceptionHandlerTest, TheOwnersDefaultComesAfterTheLog) {
+  with_idle_loop([](EventLoop& loop) {
+    std::vector<std::string> seen;
+    loop.set_exception_handler({});
+    loop.set_default_exception_handler(
+        [&](EventLoop&, const ExceptionContext& context) { seen.push_back(context.message); });
+    EXPECT_FALSE(loop.get_exception_handler());
+    const LogCapture log;
+    loop.call_exception_handler({.message = "a"});
+    loop.default_exception_handler({.message = "b"});
+    EXPECT_EQ(seen, (std::vector<std::string>{"a", "b"}));
+    EXPECT_EQ(log.lines.size(), 2U);
+    loop.set_exception_handler([](EventLoop&, const ExceptionContext&) {});
+    loop.call_exception_handler({.message = "c"});
+    EXPECT_EQ(seen.size(), 2U);
+    loop.set_default_exception_handler({});
+    loop.default_exception_handler({.message = "d"});
+    EXPECT_EQ(seen.size(), 2U);
+    EXPECT_EQ(log.lines.size(), 3U);
+  });
+}
+
 FIBER_TEST(ExceptionHandlerTest, HandlerThatThrowsIsLoggedWithWhatItWasFor) {
   with_idle_loop([](EventLoop& loop) {
     loop.set_exception_handler(

@@ -290,6 +290,53 @@ FIBER_TEST(OpenLoopTest, AnExceptionHandlerOfYourOwnReplacesThat) {
   EXPECT_NE(seen[0].find("callback"), std::string::npos);
 }
 
+// asyncio: set_exception_handler(None); trio-asyncio: default_exception_handler
+FIBER_TEST(OpenLoopTest, TakingTheHandlerOffBringsTheDefaultBack) {
+  const CapturedLog log;
+  const auto error = error_of([] {
+    open_loop([](EventLoop& loop) {
+      EXPECT_FALSE(loop.get_exception_handler());
+      loop.set_exception_handler([](EventLoop&, const loop::ExceptionContext&) {});
+      EXPECT_TRUE(loop.get_exception_handler());
+      loop.set_exception_handler({});
+      loop.call_soon([] { throw std::out_of_range("callback"); });
+      sleep_forever();
+    });
+  });
+  EXPECT_TRUE(holds<std::out_of_range>(inside_two_groups(error)));
+  EXPECT_EQ(log.lines.size(), 1U);
+}
+
+FIBER_TEST(OpenLoopTest, AHandlerMayLeaveAnErrorToTheDefault) {
+  const CapturedLog log;
+  const auto error = error_of([] {
+    open_loop([](EventLoop& loop) {
+      loop.set_exception_handler([](EventLoop& l, const loop::ExceptionContext& context) {
+        l.default_exception_handler(context);
+      });
+      loop.call_soon([] { throw std::out_of_range("callback"); });
+      sleep_forever();
+    });
+  });
+  EXPECT_TRUE(holds<std::out_of_range>(inside_two_groups(error)));
+  EXPECT_EQ(log.lines.size(), 1U);
+}
+
+FIBER_TEST(OpenLoopTest, WhatAHandlerThrowsGoesToTheDefault) {
+  const CapturedLog log;
+  const auto error = error_of([] {
+    open_loop([](EventLoop& loop) {
+      loop.set_exception_handler(
+          [](EventLoop&, const loop::ExceptionContext&) { throw std::domain_error("handler"); });
+      loop.call_soon([] { throw std::out_of_range("callback"); });
+      sleep_forever();
+    });
+  });
+  EXPECT_TRUE(holds<std::domain_error>(inside_two_groups(error)));
+  ASSERT_EQ(log.lines.size(), 1U);
+  EXPECT_NE(log.lines[0].find("callback"), std::string::npos) << log.lines[0];
+}
+
 // trio-asyncio: test_trio_asyncio.py::test_exception_after_closed
 FIBER_TEST(OpenLoopTest, AfterTheCloseErrorsAreOnlyLogged) {
   const CapturedLog log;

@@ -204,13 +204,15 @@ class EventLoop {
   // Threads: the run's own only.
   void wait_blocked();
 
-  // Called instead of logging for errors that have nobody to go to: out of callbacks, or out of
-  // futures nobody asked. An empty one restores the default. What a handler throws is logged.
+  // Called instead of the default for errors that have nobody to go to: out of callbacks, or out of
+  // futures nobody asked. An empty one restores the default. What a handler throws goes there, too.
   void set_exception_handler(ExceptionHandler handler);
   const ExceptionHandler& get_exception_handler() const;
   void call_exception_handler(const ExceptionContext& context);
-  // Logs the context as an error.
+  // Logs the context as an error, then tells the loop's owner, which must not throw: open_loop,
+  // say, lets the error end its block.
   void default_exception_handler(const ExceptionContext& context);
+  void set_default_exception_handler(ExceptionHandler owner);
 
   // In debug mode a callback that occupies the loop for longer than slow_callback_duration is
   // logged, with its place. Off at first; 100 ms.

@@ -82,8 +82,9 @@ class CachedThreadCall final : public ThreadWork {
 template <class Fn, class Deliver>
 void start_thread_soon(Fn&& fn, Deliver&& deliver, std::string name = {}) {
   using Call = detail::CachedThreadCall<std::decay_t<Fn>, std::decay_t<Deliver>>;
-  detail::start_thread(std::make_unique<Call>(std::forward<Fn>(fn), std::forward<Deliver>(deliver)),
-                       std::move(name));
+  std::unique_ptr<detail::ThreadWork> work =
+      std::make_unique<Call>(std::forward<Fn>(fn), std::forward<Deliver>(deliver));
+  detail::start_thread(std::move(work), std::move(name));
 }
 
 }  // namespace weft::fibers

@@ -140,7 +140,9 @@ void attempt_delivery(TaskBlock& task) {
   }
   // At most once a wait, so it is taken off first.
   const AbortThunk abort = std::exchange(task.abort, nullptr);
-  if (abort(task.abort_context, RaiseCancelAccess::make(reason)) == Abort::kFailed) return;
+  if (abort(task.abort_context, RaiseCancelAccess::make(reason)) == Abort::kFailed) {
+    return scheduler.give_interrupt_back(std::move(reason));
+  }
   task.wake = Wake::kCancelled;
   task.cancel_reason = std::move(reason);
   scheduler.make_ready(task);

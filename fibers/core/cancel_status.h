@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ struct CancelReason {
   std::string source_task;
   // What to throw instead of a Cancelled: a KeyboardInterrupt or a DeadlockError.
   std::exception_ptr interrupt;
+  // Whether a RaiseCancel has handed that out: by any thread, for a worker may throw it.
+  mutable std::atomic<bool> interrupt_taken{false};
 };
 
 // How abort functions get their RaiseCancel.

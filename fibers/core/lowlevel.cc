@@ -183,13 +183,14 @@ void cancel_shielded_checkpoint() {
 }
 
 void RaiseCancel::operator()() const {
-  if (reason_->interrupt != nullptr) std::rethrow_exception(reason_->interrupt);
+  if (reason_->interrupt != nullptr) std::rethrow_exception(as_exception());
   throw Cancelled(reason_);
 }
 
 std::exception_ptr RaiseCancel::as_exception() const {
-  return reason_->interrupt != nullptr ? reason_->interrupt
-                                       : std::make_exception_ptr(Cancelled(reason_));
+  if (reason_->interrupt == nullptr) return std::make_exception_ptr(Cancelled(reason_));
+  reason_->interrupt_taken = true;
+  return reason_->interrupt;
 }
 
 Nursery& system_nursery() {

@@ -112,14 +112,21 @@ class Scheduler {
 
   // Held back, as a cancellation is, while the task unwinds: a destructor must not throw.
   bool interrupt_pending(const TaskBlock& task) const {
-    return interrupt_ != nullptr && &task == main_task && task.uncaught(*this) == 0;
+    return interrupt_ != nullptr && &task == main_task && !interrupt_->interrupt_taken &&
+           task.uncaught(*this) == 0;
   }
   // If one is pending for `task`: takes it.
   std::shared_ptr<const CancelReason> take_interrupt(const TaskBlock& task) {
     return interrupt_pending(task) ? std::exchange(interrupt_, nullptr) : nullptr;
   }
   std::shared_ptr<const CancelReason> take_interrupt() {
-    return std::exchange(interrupt_, nullptr);
+    auto interrupt = std::exchange(interrupt_, nullptr);
+    return interrupt != nullptr && !interrupt->interrupt_taken ? interrupt : nullptr;
+  }
+  // A wait could not be aborted. If `reason` is an interrupt that nobody has kept, it stays
+  // pending.
+  void give_interrupt_back(std::shared_ptr<const CancelReason> reason) {
+    if (reason->interrupt != nullptr && !reason->interrupt_taken) interrupt_ = std::move(reason);
   }
   // Any thread, and the signal handler.
   void request_interrupt() noexcept;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -102,6 +103,45 @@ FIBER_TEST(InterruptTest, GoesBeforeACancellation) {
     sleep_forever();
   });
   EXPECT_TRUE(scope.cancelled_caught());
+}
+
+// Trio: test_threads.py::test_run_in_trio_thread_ki
+FIBER_TEST(InterruptTest, AWaitThatCannotBeAbortedLeavesItToTheNext) {
+  Task& main = current_task();
+  bool refused = false;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      std::raise(SIGINT);
+      wait_all_tasks_blocked();
+      reschedule(main);
+    });
+    wait_task_rescheduled([&](const RaiseCancel&) {
+      refused = true;
+      return Abort::kFailed;
+    });
+    EXPECT_TRUE(refused);
+    EXPECT_THROW(sleep(seconds(1)), KeyboardInterrupt);
+    checkpoint();
+  });
+}
+
+FIBER_TEST(InterruptTest, WhoHasKeptItMayThrowItLaterAndItComesOnce) {
+  Task& main = current_task();
+  std::optional<RaiseCancel> kept;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      std::raise(SIGINT);
+      wait_all_tasks_blocked();
+      reschedule(main);
+    });
+    wait_task_rescheduled([&](const RaiseCancel& raise) {
+      kept = raise;
+      return Abort::kFailed;
+    });
+    EXPECT_THROW((*kept)(), KeyboardInterrupt);
+    checkpoint();
+    sleep(seconds(1));
+  });
 }
 
 FIBER_TEST(InterruptTest, ReachesNoOtherTask) {

@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "fibers/src/thread_host.h"
+#include "weft/fibers/detail/wait_queue.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/no_suspend.h"
 #include "weft/fibers/run_var.h"
+#include "weft/fibers/testing/threads.h"
 #include "weft/fibers/thread_cache.h"
 
 namespace weft::fibers::to_thread {
@@ -23,6 +25,39 @@ using fibers::detail::ThreadHost;
 namespace {
 
 constexpr std::size_t kDefaultTokens = 40;
+
+// What a run has to do with threads.
+struct RunThreads {
+  CapacityLimiter default_limiter{kDefaultTokens};
+  std::size_t active = 0;
+  fibers::detail::WaitQueue until_none_active;
+
+  static RunThreads& current() {
+    static RunVar<std::shared_ptr<RunThreads>> of_run("threads");
+    std::shared_ptr<RunThreads> threads = of_run.get(nullptr);
+    if (threads == nullptr) {
+      threads = std::make_shared<RunThreads>();
+      of_run.set(threads);
+    }
+    return *threads;  // The run keeps it.
+  }
+};
+
+// Counts a thread while a task waits for it.
+class ActiveThread {
+ public:
+  explicit ActiveThread(RunThreads& threads) : threads_(threads) { ++threads_.active; }
+  ActiveThread(const ActiveThread&) = delete;
+  ActiveThread& operator=(const ActiveThread&) = delete;
+  ~ActiveThread() {
+    if (--threads_.active > 0) return;
+    while (fibers::detail::wake_first(threads_.until_none_active) != nullptr) {
+    }
+  }
+
+ private:
+  RunThreads& threads_;
+};
 
 // Back on the run's thread.
 void finish(ThreadHost& host) {
@@ -94,8 +129,9 @@ namespace detail {
 void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options) {
   checkpoint_if_cancelled();
   const auto host = std::make_shared<ThreadHost>(job, options.abandon_on_cancel);
+  RunThreads& threads = RunThreads::current();
   CapacityLimiter& limiter =
-      options.limiter != nullptr ? *options.limiter : current_default_thread_limiter();
+      options.limiter != nullptr ? *options.limiter : threads.default_limiter;
   limiter.acquire_on_behalf_of(host.get());
   host->limiter = fibers::detail::LimiterAccess::state(limiter);
   host->task = &current_task();
@@ -105,19 +141,32 @@ void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options
     fibers::detail::release_token(*host->limiter, host.get());
     throw;
   }
+  const ActiveThread counted(threads);
   wait_for_thread(*host);
 }
 
 }  // namespace detail
 
 CapacityLimiter& current_default_thread_limiter() {
-  static RunVar<std::shared_ptr<CapacityLimiter>> limiter_of_run("default thread limiter");
-  std::shared_ptr<CapacityLimiter> limiter = limiter_of_run.get(nullptr);
-  if (limiter == nullptr) {
-    limiter = std::make_shared<CapacityLimiter>(kDefaultTokens);
-    limiter_of_run.set(limiter);
-  }
-  return *limiter;  // The run keeps it.
+  return RunThreads::current().default_limiter;
 }
 
 }  // namespace weft::fibers::to_thread
+
+namespace weft::fibers::testing {
+
+std::size_t active_thread_count() {
+  return to_thread::RunThreads::current().active;
+}
+
+void wait_all_threads_completed() {
+  to_thread::RunThreads& threads = to_thread::RunThreads::current();
+  checkpoint();
+  while (threads.active > 0) {
+    fibers::detail::Waiter waiter;
+    fibers::detail::wait_in(threads.until_none_active, waiter,
+                            {.what = "wait_all_threads_completed"});
+  }
+}
+
+}  // namespace weft::fibers::testing

@@ -8,7 +8,6 @@
 #include <csignal>
 
 #include "tests/linkcheck/test_servers.h"
-#include "tools/linkcheck/plan.h"
 
 namespace linkcheck {
 namespace {
@@ -356,25 +355,6 @@ TEST_F(ExternalTest, AHostWhoseRobotsFailIsLeftAlone) {
   site_.html("/", link_to(server.origin() + "/x.html"));
   run();
   EXPECT_EQ(found_.forbidden, 1U);
-}
-
-TEST(PlanTest, TargetsAreUrlsOrDirectories) {
-  Options options;
-  options.targets = {"http://example.org/", "/no/such/directory", "ftp://x/", "/"};
-  const Planned planned = make_plan(options);
-  EXPECT_THAT(planned.plan.urls, ::testing::ElementsAre("http://example.org/"));
-  ASSERT_EQ(planned.plan.unusable.size(), 2U);
-  EXPECT_THAT(planned.plan.unusable[0].second, HasSubstr("no such directory"));
-  EXPECT_THAT(planned.plan.unusable[1].second, HasSubstr("not an http"));
-  EXPECT_EQ(planned.plan.served.size(), 1U);
-  EXPECT_EQ(planned.plan.crawl.timeout, 10s) << "others may be slower than we are";
-}
-
-TEST(PlanTest, WithoutTargetsThereIsAlwaysSomethingToCheck) {
-  const Planned planned = make_plan(Options());
-  EXPECT_GE(planned.plan.served.size(), 1U);
-  EXPECT_FALSE(planned.message.empty());
-  EXPECT_EQ(planned.plan.crawl.timeout, 2s);
 }
 
 TEST(ServerTest, TheShareThatHangsIsTheShareAskedFor) {

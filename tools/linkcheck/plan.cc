@@ -17,7 +17,6 @@
 namespace linkcheck {
 namespace {
 
-constexpr char kUsualTree[] = "/usr/share/doc";
 constexpr std::uint32_t kUsualPages = 679;
 
 void serve_directory(CheckPlan& plan, const std::string& directory, bool markdown) {
@@ -49,23 +48,31 @@ void add_target(CheckPlan& plan, const std::string& target, bool markdown) {
 }
 
 // Without any target.
-std::string add_usual_targets(CheckPlan& plan, bool markdown) {
-  if (holds_html(kUsualTree)) {
-    serve_directory(plan, kUsualTree, markdown);
-    return std::string("Serving and checking ") + kUsualTree + ".\n";
+std::string add_usual_targets(CheckPlan& plan, const UsualPlaces& usual, bool markdown) {
+  if (holds_html(usual.tree)) {
+    serve_directory(plan, usual.tree, markdown);
+    return "Serving and checking " + usual.tree + ".\n";
   }
   serve_generated(plan, kUsualPages);
-  const std::string guides = LINKCHECK_GUIDES;
-  const std::string generated = "a generated site of " + counted(kUsualPages, "page", "pages");
-  const std::string instead = std::string("There is no HTML in ") + kUsualTree + "; checking ";
-  if (!std::filesystem::exists(guides + "/README.md")) return instead + generated + " instead.\n";
-  plan.served.push_back({std::make_unique<DirectorySite>(guides, true), guides, "/README.md"});
+  const std::string generated =
+      "a generated site of " + counted(kUsualPages, "page", "pages") + " with " +
+      counted(GeneratedSite(kUsualPages).dead_links(), "dead link", "dead links") + " in it";
+  const std::string instead = "There is no HTML in " + usual.tree + "; checking ";
+  if (!std::filesystem::exists(usual.guides + "/README.md")) {
+    return instead + generated + " instead.\n";
+  }
+  plan.served.push_back(
+      {std::make_unique<DirectorySite>(usual.guides, true), usual.guides, "/README.md"});
   return instead + "weft's own guides and " + generated + " instead.\n";
 }
 
 }  // namespace
 
-Planned make_plan(const Options& options) {
+UsualPlaces usual_places() {
+  return {.tree = "/usr/share/doc", .guides = LINKCHECK_GUIDES};
+}
+
+Planned make_plan(const Options& options, const UsualPlaces& usual) {
   Planned planned;
   CheckPlan& plan = planned.plan;
   for (const std::string& target : options.targets) add_target(plan, target, options.markdown);
@@ -74,7 +81,7 @@ Planned make_plan(const Options& options) {
   if (options.generated > 0) serve_generated(plan, options.generated);
   const bool nothing_given =
       options.targets.empty() && options.serve.empty() && options.generated == 0;
-  if (nothing_given) planned.message = add_usual_targets(plan, options.markdown);
+  if (nothing_given) planned.message = add_usual_targets(plan, usual, options.markdown);
   plan.crawl.jobs = options.jobs;
   plan.crawl.timeout = options.timeout_for(plan.urls.empty() && !options.external);
   plan.crawl.external = options.external;

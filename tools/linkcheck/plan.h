@@ -9,12 +9,20 @@
 
 namespace linkcheck {
 
+// What is checked when nothing is asked for: the tree, or, if there is no HTML in it, weft's guides
+// (their folder may be gone) and a generated site.
+struct UsualPlaces {
+  std::string tree;
+  std::string guides;
+};
+UsualPlaces usual_places();
+
 // What the options ask for. `message` is what should be said first: which directory is served, and
 // when there is nothing to check in the usual one, what is checked instead.
 struct Planned {
   CheckPlan plan;
   std::string message;
 };
-Planned make_plan(const Options& options);
+Planned make_plan(const Options& options, const UsualPlaces& usual = usual_places());
 
 }  // namespace linkcheck

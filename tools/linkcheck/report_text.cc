@@ -86,12 +86,24 @@ void TextWriter::more(std::size_t size) {
     out_ << "  ... and " << format_count(rest) << " more (--rows 0 or --json shows all)\n";
 }
 
+// A dead link to an anchor leads to a page that is fine, or is counted with it.
+std::string dead_links(const Findings& found) {
+  const auto to_anchors =
+      std::count_if(found.dead.begin(), found.dead.end(),
+                    [](const Finding& finding) { return !finding.fragment.empty(); });
+  std::string text = counted(found.dead.size(), "dead link", "dead links");
+  if (to_anchors > 0) {
+    text += " (" + format_count(static_cast<std::uint64_t>(to_anchors)) +
+            " to anchors that are not there)";
+  }
+  return text;
+}
+
 void TextWriter::summary() {
   const Findings& found = report_.findings;
   out_ << counted(found.urls, "URL", "URLs") << " checked in "
        << format_duration(report_.stats.wall) << ": " << format_count(found.fine) << " fine, "
-       << counted(found.dead.size(), "dead link", "dead links") << "; "
-       << counted(found.pages, "page", "pages") << " read, "
+       << dead_links(found) << "; " << counted(found.pages, "page", "pages") << " read, "
        << counted(found.links, "link", "links") << " on them; at most "
        << counted(report_.stats.tasks_at_most, "task", "tasks") << ".\n";
   not_asked();

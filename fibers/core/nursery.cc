@@ -173,6 +173,8 @@ void abandon_spawn(const Spawning& spawning) noexcept {
 TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery) {
   TaskBlock& task = *spawning.task;
   NurseryAccess::adopt(nursery, task);
+  if (task.scheduler->instruments() != nullptr) [[unlikely]]
+    task.scheduler->tell_task(kTaskSpawned, &Instrument::task_spawned, task);
   task.scheduler->make_ready(task);
   return &task;
 }

@@ -23,16 +23,22 @@ namespace {
 class Run {
  public:
   Run(const std::function<void()>& main, const RunOptions& options)
-      : main_(main), scheduler_(options), interrupts_(scheduler_, options.handle_interrupt) {}
+      : main_(main),
+        instruments_(options.instruments),
+        scheduler_(options),
+        interrupts_(scheduler_, options.handle_interrupt) {}
 
   void execute() {
     detail::tls_scheduler = &scheduler_;
     struct Leave {
       ~Leave() { detail::tls_scheduler = nullptr; }
     } leave;
+    for (const InstrumentRef& instrument : instruments_) scheduler_.add_instrument(instrument);
+    tell(detail::kBeforeRun, &Instrument::before_run);
     start_root_task();
     scheduler_.loop();
     scheduler_.finish_entries();
+    tell(detail::kAfterRun, &Instrument::after_run);
   }
 
   // What the run has come to: a crash of the run itself, else what main threw.
@@ -43,6 +49,10 @@ class Run {
   }
 
  private:
+  void tell(detail::Hook hook, void (Instrument::*method)()) {
+    if (auto* instruments = scheduler_.instruments()) instruments->call(hook, method);
+  }
+
   void start_root_task() {
     const auto root = [this] { run_root(); };
     using Root = std::remove_const_t<decltype(root)>;
@@ -95,6 +105,7 @@ class Run {
   }
 
   const std::function<void()>& main_;
+  const std::vector<InstrumentRef>& instruments_;
   Scheduler scheduler_;
   detail::InterruptHandler interrupts_;
   std::exception_ptr main_error_;
@@ -118,6 +129,7 @@ void Scheduler::start_root(TaskBlock& task) {
   root_task = &task;
   root_status_.entered_by = &task;
   link_task(task, root_status_);
+  if (instruments_ != nullptr) tell_task(kTaskSpawned, &Instrument::task_spawned, task);
   make_ready(task);
 }
 

@@ -81,7 +81,11 @@ void Scheduler::poll() {
   run_entries();
   if (!ready_.empty() && !poll_is_due()) return;
   const Wait wait = plan_wait();
+  if (instruments_ != nullptr) [[unlikely]]
+    instruments_->call(kBeforeIoWait, &Instrument::before_io_wait, wait.timeout);
   const std::size_t events = io_.poll(wait.timeout);
+  if (instruments_ != nullptr) [[unlikely]]
+    instruments_->call(kAfterIoWait, &Instrument::after_io_wait, wait.timeout);
   run_entries();
   deliver_interrupt();
   deadlines_.expire(now());
@@ -216,9 +220,15 @@ void Scheduler::deliver_interrupt() {
 
 void Scheduler::run_ready_tasks() {
   if (ready_.empty()) return;
+  if (steps()) [[unlikely]]
+    tell_scheduled();
   if (shuffles_) shuffle_ready();
   budget_ = every_tick_ ? static_cast<std::int32_t>(ready_.size()) - 1 : next_budget_;
+  if (steps()) [[unlikely]]
+    return run_stepping(static_cast<std::uint32_t>(budget_) + 1);
   switch_to_task(own_, *ready_.pop());
+  if (steps()) [[unlikely]]
+    end_step();  // An instrument has come meanwhile.
 }
 
 void Scheduler::shuffle_ready() {

@@ -21,6 +21,7 @@
 #include "fibers/core/check.h"
 #include "fibers/core/deadlines.h"
 #include "fibers/core/entry_queue.h"
+#include "fibers/core/instruments.h"
 #include "fibers/core/io_manager.h"
 #include "fibers/core/ready_queue.h"
 #include "fibers/core/run_values.h"
@@ -99,6 +100,14 @@ class Scheduler {
   // A task that has never run.
   void discard_task(TaskBlock* task) noexcept;
   [[noreturn]] void finish(TaskBlock& me);
+
+  // --- Instruments: instruments.cc. ---
+
+  // Nearly always null.
+  Instruments* instruments() const { return instruments_.get(); }
+  void add_instrument(InstrumentRef instrument);
+  void remove_instrument(const Instrument& instrument);
+  void tell_task(Hook hook, void (Instrument::*method)(Task&), TaskBlock& task);
 
   // --- Time. ---
 
@@ -179,6 +188,12 @@ class Scheduler {
   void run_ready_tasks();
   void shuffle_ready();
 
+  bool steps() const { return instruments_ != nullptr && instruments_->want(kStepHooks); }
+  void run_stepping(std::uint32_t tasks);
+  void end_step();
+  void tell_scheduled();
+  void tell_exit(TaskBlock& task);
+
   // First what every switch touches.
   TaskBlock* running_ = nullptr;
   ReadyQueue ready_;
@@ -221,6 +236,9 @@ class Scheduler {
   IdleWaiter* idle_waiters_ = nullptr;
   std::shared_ptr<EntryQueue> entries_;
   IoManager io_;
+  std::unique_ptr<Instruments> instruments_;
+  TaskBlock* stepping_ = nullptr;  // Whose step an instrument has been told of, or is to be.
+  std::uint32_t announced_ = 0;    // How many of the ready tasks have been told to instruments.
   std::shared_ptr<const CancelReason> interrupt_;
   std::atomic<bool> interrupt_requested_{false};
   int previous_deadlocks_ = 0;

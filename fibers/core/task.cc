@@ -58,6 +58,8 @@ inline TaskBlock* Scheduler::pick_after_end() {
   } else {
     unlink_task(me);
   }
+  if (instruments_ != nullptr) [[unlikely]]
+    tell_exit(me);
   --living_;
   const Stack stack = me.stack;
 #ifdef WEFT_TSAN

@@ -14,9 +14,11 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "weft/fibers/clock.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/instrument.h"
 
 namespace weft::fibers {
 
@@ -32,6 +34,8 @@ struct RunOptions {
   // On the main thread, while SIGINT is at its default: Ctrl-C raises KeyboardInterrupt in the main
   // task.
   bool handle_interrupt = true;
+  // Watch the run from its beginning; see instrument.h.
+  std::vector<InstrumentRef> instruments = {};
 };
 
 namespace detail {

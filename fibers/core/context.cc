@@ -50,6 +50,10 @@ void make_context(Context& context, std::byte* top, std::size_t /*size*/, Contex
   context.point = sp;
 }
 
+bool has_begun(const Context& context) {
+  return *static_cast<void* const*>(context.point) != reinterpret_cast<void*>(&weft_context_begin);
+}
+
 #else
 
 // make_fcontext takes a function that is told where it was switched from; every context of weft has

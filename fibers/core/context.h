@@ -97,6 +97,9 @@ using ContextEntry = void (*)();
       : WEFT_SWITCH_CLOBBERS);
 }
 
+// Whether it has ever been switched to.
+bool has_begun(const Context& context);
+
 // Prepares a context that begins in `entry`, on the stack below `top` (a multiple of 16).
 void make_context(Context& context, std::byte* top, std::size_t size, ContextEntry entry);
 

@@ -6,6 +6,7 @@
 
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
+#include "weft/fibers/backtrace.h"
 #include "weft/fibers/inspect.h"
 
 namespace weft::fibers {
@@ -33,10 +34,12 @@ std::string place(const std::source_location& site) {
 // Writes a tree without recursion: tasks and nurseries may be nested deeper than a stack allows.
 class TreeWriter {
  public:
-  explicit TreeWriter(Scheduler& scheduler) : scheduler_(scheduler) {}
+  TreeWriter(Scheduler& scheduler, const DumpOptions& options)
+      : scheduler_(scheduler), options_(options) {}
 
   std::string write(const TaskBlock& root) {
     text_ = describe(root) + "\n";
+    add_frames(root, "");
     push_nurseries(root, "");
     while (!todo_.empty()) {
       const Item item = std::move(todo_.back());
@@ -49,6 +52,7 @@ class TreeWriter {
         push_tasks(*item.nursery, below);
       } else {
         text_ += describe(*item.task) + "\n";
+        add_frames(*item.task, below);
         push_nurseries(*item.task, below);
       }
     }
@@ -62,6 +66,13 @@ class TreeWriter {
     Nursery* nursery;
     const TaskBlock* task;
   };
+
+  // Between a task and the nurseries that hang below it.
+  void add_frames(const TaskBlock& task, const std::string& indent) {
+    if (!options_.backtraces) return;
+    const std::string lead = indent + (task.innermost_nursery != nullptr ? "│    " : "     ");
+    for (const void* address : backtrace(task)) text_ += lead + describe_address(address) + "\n";
+  }
 
   void push_nurseries(const TaskBlock& task, const std::string& indent) {
     // Innermost first, which on this stack comes out last.
@@ -113,16 +124,17 @@ class TreeWriter {
   }
 
   Scheduler& scheduler_;
+  const DumpOptions& options_;
   std::string text_;
   std::vector<Item> todo_;
 };
 
 }  // namespace
 
-std::string dump_task_tree() {
+std::string dump_task_tree(const DumpOptions& options) {
   Scheduler& scheduler = detail::current_scheduler();
   if (scheduler.root_task == nullptr) return "(no tasks)\n";
-  return TreeWriter(scheduler).write(detail::block_of(*scheduler.root_task));
+  return TreeWriter(scheduler, options).write(detail::block_of(*scheduler.root_task));
 }
 
 }  // namespace weft::fibers

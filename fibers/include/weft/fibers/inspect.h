@@ -9,6 +9,11 @@
 
 namespace weft::fibers {
 
+struct DumpOptions {
+  // Below each task, the functions on its stack: see backtrace.h.
+  bool backtraces = false;
+};
+
 // The tree of tasks and nurseries of this run, one line a task: name, state, what it waits for, the
 // deadline over it, where it was started.
 //
@@ -22,6 +27,6 @@ namespace weft::fibers {
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
-std::string dump_task_tree();
+std::string dump_task_tree(const DumpOptions& options = {});
 
 }  // namespace weft::fibers

@@ -1,0 +1,128 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/backtrace.h"
+
+#include <absl/debugging/symbolize.h>
+#include <unwind.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+
+#include "fibers/core/scheduler.h"
+
+namespace weft::fibers {
+
+namespace detail {
+
+namespace {
+
+// What the unwinder is to leave out, and to take.
+struct Walk {
+  std::vector<const void*>& frames;
+  std::size_t most;
+  std::size_t skip;
+};
+
+_Unwind_Reason_Code take_frame(_Unwind_Context* context, void* argument) {
+  auto& walk = *static_cast<Walk*>(argument);
+  const auto address = _Unwind_GetIP(context);
+  if (address == 0) return _URC_END_OF_STACK;
+  if (walk.skip > 0) {
+    --walk.skip;
+    return _URC_NO_REASON;
+  }
+  if (walk.frames.size() == walk.most) return _URC_END_OF_STACK;
+  walk.frames.push_back(reinterpret_cast<const void*>(address));
+  return _URC_NO_REASON;
+}
+
+[[gnu::noinline]] void walk_from_here(void* walk) {
+  _Unwind_Backtrace(&take_frame, walk);
+}
+
+}  // namespace
+
+#if defined(__x86_64__) && !defined(WEFT_FCONTEXT)
+
+// Calls `function(argument)` on the stack of a parked context, below all that is in use there, as
+// if the place where it was parked had called it: the unwinder finds that place's frame above this
+// one. What the switch has pushed (see jump) is, from `point` upwards: the address to go on at,
+// rbx, rbp, and the red zone; the frame that was parked begins above. From the moment the stack is
+// exchanged the directives describe that one and no longer the caller's.
+asm(R"(
+.text
+.p2align 4
+.type weft_call_on_parked, @function
+.hidden weft_call_on_parked
+weft_call_on_parked:
+  .cfi_startproc
+  pushq %rbx
+  .cfi_adjust_cfa_offset 8
+  pushq %r12
+  .cfi_adjust_cfa_offset 8
+  .cfi_remember_state
+  movq %rdi, %rbx
+  movq %rsp, %r12
+  movq %rdi, %rsp
+  andq $-16, %rsp
+  movq %rdx, %rdi
+  .cfi_def_cfa rbx, 152
+  .cfi_offset rip, -152
+  .cfi_offset rbx, -144
+  .cfi_offset rbp, -136
+  callq *%rsi
+  movq %r12, %rsp
+  .cfi_restore_state
+  popq %r12
+  .cfi_adjust_cfa_offset -8
+  popq %rbx
+  .cfi_adjust_cfa_offset -8
+  ret
+  .cfi_endproc
+.size weft_call_on_parked, .-weft_call_on_parked
+)");
+extern "C" void weft_call_on_parked(void* point, void (*function)(void*), void* argument);
+
+static void walk_parked(const TaskBlock& task, Walk& walk) {
+  if (!has_begun(task.context)) return;
+  walk.skip = 2;  // walk_from_here, weft_call_on_parked.
+  weft_call_on_parked(task.context.point, &walk_from_here, &walk);
+}
+
+#else
+
+// Boost.Context's frames are not described to unwinders.
+static void walk_parked(const TaskBlock&, Walk&) {}
+
+#endif
+
+}  // namespace detail
+
+// Room is made first: on another task's stack nothing should be allocated, or fail.
+std::vector<const void*> backtrace(const Task& task, std::size_t most) {
+  const detail::TaskBlock& block = detail::block_of(task);
+  WEFT_REQUIRE(block.scheduler == detail::tls_scheduler,
+               "backtrace() of a task of another run; ask there, through its token");
+  std::vector<const void*> frames;
+  frames.reserve(most);
+  detail::Walk walk{frames, most, 2};  // walk_from_here and this.
+  if (block.state == TaskState::kRunning) {
+    if (block.scheduler->running() == &block) detail::walk_from_here(&walk);
+  } else {
+    detail::walk_parked(block, walk);
+  }
+  return frames;
+}
+
+std::string describe_address(const void* address) {
+  // A return address may lie behind the end of a function whose last act is the call.
+  const auto* const inside = static_cast<const char*>(address) - 1;
+  std::array<char, 1024> text;
+  if (absl::Symbolize(inside, text.data(), static_cast<int>(text.size()))) return text.data();
+  std::snprintf(text.data(), text.size(), "%p", address);
+  return text.data();
+}
+
+}  // namespace weft::fibers

@@ -97,6 +97,7 @@ bool TestServer::answer(fibers::SocketStream& stream, const Request& request) {
   } else if (path == "/echo") {
     stream.send_all(with_length("200 OK", request.method + ' ' + request.body));
   } else if (path == "/hang") {
+    hanging.set();
     if (stream.receive_some().empty()) client_gone.set();
     return false;
   } else if (path == "/endless") {

@@ -44,6 +44,7 @@ class TestServer {
   int at_once = 0;
   int most_at_once = 0;
   std::size_t bytes_sent = 0;  // Of bodies without an end, and of /bytes.
+  fibers::Event hanging;       // /hang has been asked for.
   // A client has gone in the middle of an answer, or instead of one.
   fibers::Event client_gone;
 

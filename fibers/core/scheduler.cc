@@ -89,7 +89,9 @@ void Scheduler::poll() {
   run_entries();
   deliver_interrupt();
   deadlines_.expire(now());
-  if (events == 0 && ready_.empty()) idle(wait.primed);
+  // An FdWatch by which nobody has become ready is no reason to put off what waits for idleness.
+  const bool at_once = wait.primed != IdleFor::kNothing && wait.timeout == Duration::zero();
+  if ((events == 0 || at_once) && ready_.empty()) idle(wait.primed);
 }
 
 // Adapts the budget so that polls are some kPollInterval apart: tasks that run long between two

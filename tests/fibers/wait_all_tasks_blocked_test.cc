@@ -8,8 +8,10 @@
 
 #include <vector>
 
+#include "tests/support/pipe.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/fd_watch.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/checkpoints.h"
@@ -97,6 +99,21 @@ FIBER_TEST(WaitAllTasksBlockedTest, IsCancelledAtOnce) {
     EXPECT_FALSE(blocked);
   });
   wait_all_tasks_blocked();
+}
+
+// A descriptor that is ready for as long as nobody reads it, and by which nobody becomes ready.
+FIBER_TEST(WaitAllTasksBlockedTest, AWatchThatMakesNobodyReadyIsNoTask) {
+  const test::SocketPair pair;
+  pair.write(1);  // For pair[0].
+  int calls = 0;
+  FdWatch watch;
+  watch.arm(
+      pair[0], FdDirection::kRead, [](void* count) { ++*static_cast<int*>(count); }, &calls);
+  wait_all_tasks_blocked();
+  EXPECT_GE(calls, 1);
+  const Instant start = current_time();
+  sleep(seconds(5));  // Virtual time passes, too.
+  EXPECT_EQ(current_time(), start + seconds(5));
 }
 
 TEST(WaitAllTasksBlockedTest, NeedsATask) {

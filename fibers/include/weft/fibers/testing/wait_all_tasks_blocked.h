@@ -10,9 +10,10 @@
 namespace weft::fibers::testing {
 
 // Suspends until every other task of the run has been waiting for `cushion` of real time: nobody is
-// ready and nothing arrives. Of several who wait for this, those with the smallest cushion go
-// first, together. Takes precedence over a clock that jumps. (Trio:
-// testing.wait_all_tasks_blocked.)
+// ready and nothing arrives. With a cushion, an FdWatch that stays ready counts as something that
+// arrives, for ever; without one, only what makes a task ready does. Of several who wait for this,
+// those with the smallest cushion go first, together. Takes precedence over a clock that jumps.
+// (Trio: testing.wait_all_tasks_blocked.)
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: at once.

@@ -46,13 +46,15 @@ IoManager::IoManager(int wakeup_fd) : epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) 
   ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event);
 }
 
-// Watches may outlive the run: they are no longer armed.
+// Watches and OwnedFds may outlive the run: they are no longer armed.
 IoManager::~IoManager() {
-  for (const auto& entry : entries_) {
+  for (auto& entry : entries_) {
     if (entry == nullptr) continue;
+    entry->manager = nullptr;
     for (FdWatch* watch : entry->watch) {
       if (watch != nullptr) FdWatchAccess::forget(*watch);
     }
+    if (entry->owned) static_cast<void>(entry.release());  // drop() deletes it.
   }
   ::close(epoll_fd_);
 }
@@ -120,6 +122,7 @@ FdEntry& IoManager::entry_for(int fd) {
   if (index >= entries_.size()) entries_.resize(std::max(index + 1, entries_.size() * 2));
   if (entries_[index] == nullptr) {
     entries_[index] = std::make_unique<FdEntry>();
+    entries_[index]->manager = this;
     entries_[index]->fd = fd;
   }
   return *entries_[index];
@@ -246,6 +249,9 @@ FdEntry* IoManager::adopt(int fd) {
 }
 
 void IoManager::wait_owned(FdEntry& entry, FdDirection direction) {
+  WEFT_REQUIRE(entry.manager == this,
+               "an OwnedFd belongs to the run that made it; in another one, release() the "
+               "descriptor and make a new OwnedFd of it");
   const std::size_t d = index_of(direction);
   if (entry.waiting[d] != nullptr) {
     throw BusyResourceError("another task is already waiting for this direction of fd " +
@@ -257,7 +263,11 @@ void IoManager::wait_owned(FdEntry& entry, FdDirection direction) {
 }
 
 void IoManager::drop(FdEntry& entry) {
-  close_waiters(entry);
+  if (entry.manager == nullptr) {  // Nobody waits, and the number may be somebody else's by now.
+    delete &entry;
+    return;
+  }
+  entry.manager->close_waiters(entry);
   ++entry.generation;
   entry.owned = false;
   entry.registered = false;
@@ -265,7 +275,7 @@ void IoManager::drop(FdEntry& entry) {
 }
 
 void IoManager::release(FdEntry& entry) {
-  control(entry, EPOLL_CTL_DEL, 0);
+  if (entry.manager != nullptr) entry.manager->control(entry, EPOLL_CTL_DEL, 0);
   drop(entry);
 }
 

@@ -72,16 +72,13 @@ void OwnedFd::wait_writable() {
 
 void OwnedFd::close() noexcept {
   if (!is_open()) return;
-  // After the run its entry is gone, and nobody waits.
-  detail::FdEntry* entry = std::exchange(entry_, nullptr);
-  if (detail::tls_scheduler != nullptr) detail::tls_scheduler->io().drop(*entry);
+  IoManager::drop(*std::exchange(entry_, nullptr));
   ::close(std::exchange(fd_, -1));
 }
 
 int OwnedFd::release() noexcept {
   if (!is_open()) return -1;
-  detail::FdEntry* entry = std::exchange(entry_, nullptr);
-  if (detail::tls_scheduler != nullptr) detail::tls_scheduler->io().release(*entry);
+  IoManager::release(*std::exchange(entry_, nullptr));
   return std::exchange(fd_, -1);
 }
 

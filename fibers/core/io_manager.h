@@ -24,8 +24,12 @@ struct FdWatchAccess {
 
 namespace detail {
 
-// One descriptor number. Entries live as long as the run, so that pointers to them stay good.
+class IoManager;
+
+// One descriptor number. Entries live as long as the run, so that pointers to them stay good; that
+// of an OwnedFd which outlives the run is the OwnedFd's from then on.
 struct FdEntry {
+  IoManager* manager = nullptr;  // Null once the run is over.
   int fd = -1;
   // Told to epoll with each registration. An event that carries an older one was meant for a
   // descriptor that is gone, even if its number is back.
@@ -56,13 +60,13 @@ class IoManager {
   void remove_watch(int fd, FdDirection direction) noexcept;
   void notify_closing(int fd);
 
-  // Owned descriptors.
+  // Owned descriptors, which may be those of another run, or of one that is over.
   FdEntry* adopt(int fd);
   void wait_owned(FdEntry& entry, FdDirection direction);
   // Wakes its waiters with ClosedResourceError and forgets it; before close().
-  void drop(FdEntry& entry);
+  static void drop(FdEntry& entry);
   // The same for a descriptor that stays open.
-  void release(FdEntry& entry);
+  static void release(FdEntry& entry);
 
  private:
   FdEntry& entry_for(int fd);

@@ -198,5 +198,42 @@ TEST(OwnedFdTest, MayBeDestroyedAfterTheRun) {
   EXPECT_FALSE(is_open(number));
 }
 
+// What the later run has under the same number, or in the same memory, is not touched.
+TEST(OwnedFdTest, MayBeClosedInALaterRun) {
+  SocketPair first;
+  SocketPair second;
+  SocketPair third;
+  OwnedFd closed;
+  OwnedFd released;
+  run([&] {
+    closed = OwnedFd(first.take(0));
+    released = OwnedFd(second.take(0));
+  });
+  run([&] {
+    OwnedFd fd(third.take(0));
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] { EXPECT_EQ(receive(fd), 'x'); });
+      wait_all_tasks_blocked();
+      const int number = closed.get();
+      closed.close();
+      EXPECT_FALSE(is_open(number));
+      const int given_away = released.release();
+      EXPECT_TRUE(is_open(given_away));
+      ::close(given_away);
+      third.write(1);
+    });
+  });
+}
+
+TEST(OwnedFdTest, IsOfNoUseInALaterRun) {
+  SocketPair pair;
+  OwnedFd fd;
+  run([&] { fd = OwnedFd(pair.take(0)); });
+  run([&] {
+    EXPECT_THROW(fd.wait_readable(), UsageError);
+    EXPECT_THROW(fd.wait_writable(), UsageError);
+  });
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -20,7 +20,8 @@ namespace detail {
 struct FdEntry;
 }
 
-// A resource that can be moved while nobody waits on it. Belongs to the run that made it.
+// A resource that can be moved while nobody waits on it. Belongs to the run that made it: waiting
+// in another one is a UsageError. May be closed and released at any time later by the same thread.
 class OwnedFd {
  public:
   OwnedFd() = default;

@@ -64,6 +64,15 @@ StackPool::SizeClass& StackPool::class_for(std::size_t size) {
   return c;
 }
 
+// The frames that lived here never returned, so their red zones are still marked: those of a task
+// that had this stack, or, after an arena of a thread that has ended, anything at this address.
+static void forget_frames([[maybe_unused]] const Stack& stack) {
+#ifdef WEFT_ASAN
+  const std::size_t guard = guard_size(stack.size);
+  __asan_unpoison_memory_region(stack.bottom + guard, stack.size - guard);
+#endif
+}
+
 Stack StackPool::take(std::size_t size) {
   // Nearly every program uses one size: the first class is looked at without a search.
   SizeClass& c =
@@ -74,11 +83,9 @@ Stack StackPool::take(std::size_t size) {
   --c.free_count;
   c.trimmed = std::min(c.trimmed, c.free_count);
   ++c.in_use;
-#ifdef WEFT_ASAN
-  // The frames that lived here never returned, so their red zones are still marked.
-  __asan_unpoison_memory_region(top - c.size + guard_size(c.size), c.size - guard_size(c.size));
-#endif
-  return {top - c.size, c.size};
+  const Stack stack{top - c.size, c.size};
+  forget_frames(stack);
+  return stack;
 }
 
 void StackPool::give_back(Stack stack) noexcept {
@@ -97,6 +104,7 @@ Stack StackPool::carve(SizeClass& c) {
   if (c.fresh == c.fresh_end) grow(c);
   install_guard(c.fresh, guard_size(c.size));
   const Stack stack{c.fresh, c.size};
+  forget_frames(stack);
   c.fresh += c.size;
   ++c.in_use;
   return stack;

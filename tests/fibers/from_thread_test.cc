@@ -34,9 +34,10 @@ namespace {
 using from_thread::FromThreadOptions;
 using to_thread::ThreadOptions;
 
-constexpr auto in_worker = [](auto&& fn, const ThreadOptions& options = {}) {
-  return to_thread::run_sync(std::forward<decltype(fn)>(fn), options);
-};
+template <class F>
+auto in_worker(F&& fn, const ThreadOptions& options = {}) {
+  return to_thread::run_sync(std::forward<F>(fn), options);
+}
 
 // Calls `fn` in a thread that weft knows nothing of, and waits for it as a task.
 template <class F>

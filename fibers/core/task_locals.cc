@@ -3,8 +3,9 @@
 
 #include "fibers/core/task_locals.h"
 
+#include <utility>
+
 #include "fibers/core/scheduler.h"
-#include "weft/fibers/context_var.h"
 
 namespace weft::fibers::detail {
 
@@ -19,6 +20,14 @@ void release_locals(TaskLocals* locals) noexcept {
     delete locals;
     locals = next;
   }
+}
+
+TaskLocals* share_own_locals() {
+  return share_locals(scheduler_of_task().running()->locals);
+}
+
+TaskLocals* exchange_locals(TaskLocals* locals) {
+  return std::exchange(scheduler_of_task().running()->locals, locals);
 }
 
 std::shared_ptr<void> get_local(const void* key) {

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "weft/fibers/context_var.h"  // share_locals, release_locals
+
 namespace weft::fibers::detail {
 
 struct TaskLocals {
@@ -17,8 +19,5 @@ struct TaskLocals {
   TaskLocals* next;
   std::uint32_t uses;
 };
-
-TaskLocals* share_locals(TaskLocals* locals) noexcept;
-void release_locals(TaskLocals* locals) noexcept;
 
 }  // namespace weft::fibers::detail

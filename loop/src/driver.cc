@@ -38,6 +38,7 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
   driver_ = &fibers::current_task();
   if (status != nullptr) status->started();
   mode_ = mode;
+  context_ = fibers::copy_context();
   try {
     hand_over();
   } catch (...) {

@@ -41,7 +41,8 @@ void LoopCore::hand_over() {
     fibers::reschedule(runner->task());
     return;
   }
-  Runner::start(*this, nursery_);
+  // Not with those of the callback that blocks here.
+  context_.run([this] { Runner::start(*this, nursery_); });
   runner_on_its_way_ = true;
 }
 

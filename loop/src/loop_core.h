@@ -21,6 +21,7 @@
 #include "loop/src/runner.h"
 #include "loop/src/timer_heap.h"
 #include "loop/src/wait_list.h"
+#include "weft/fibers/context_var.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::loop::detail {
@@ -167,6 +168,7 @@ class LoopCore {
   std::size_t batch_ = 0;
 
   fibers::Task* driver_ = nullptr;  // In drive().
+  fibers::Context context_;         // Its task's variables: new runners begin with these.
   std::exception_ptr driver_error_;
   Runner* active_ = nullptr;
   bool runner_on_its_way_ = false;  // Started to take the role, but not there yet.

@@ -123,6 +123,7 @@ void LoopCore::remove_prepare(HandleNode* node) {
 void LoopCore::forget_everything() noexcept {
   closed_ = true;
   inbox_->close();
+  context_ = {};
   fds_.remove_all();
   while (!timers_.empty()) {
     HandleNode* node = timers_.top();

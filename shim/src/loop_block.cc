@@ -250,6 +250,10 @@ LoopBlock* LoopBlock::current() {
   return block != nullptr && block->open_ ? block : nullptr;
 }
 
+void LoopBlock::make_current() {
+  if (current_block().get_or(nullptr).get() != this) current_block().set(shared_from_this());
+}
+
 LoopBlock& LoopBlock::of(loop::EventLoop& loop) {
   LoopBlock* block = find_block(&loop, &LoopBlock::next_);
   if (block == nullptr) {

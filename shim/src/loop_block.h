@@ -63,6 +63,8 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
 
   // The block of the calling code; null if there is none or it has no loop any more.
   static LoopBlock* current();
+  // Makes this the running task's.
+  void make_current();
   // The block of `loop`; throws UsageError if it is not one of open_loop's.
   static LoopBlock& of(loop::EventLoop& loop);
 

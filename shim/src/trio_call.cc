@@ -106,6 +106,10 @@ fibers::Nursery* tasks_of(LoopBlock& block) {
   return block.tasks();
 }
 
+void belong_to(LoopBlock& block) {
+  block.make_current();
+}
+
 void run_monitored(const std::function<void()>& fn, std::source_location site) {
   try {
     fn();

@@ -7,7 +7,9 @@
 
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
@@ -78,6 +80,71 @@ FIBER_TEST(ContextVarTest, ValuesGoWithTheLastTaskThatSeesThem) {
 TEST(ContextVarTest, NeedsATask) {
   EXPECT_THROW(g_name.get(), UsageError);
   EXPECT_THROW(g_name.set("x"), UsageError);
+}
+
+FIBER_TEST(ContextTest, RunSeesTheValuesOfTheCopyAndKeepsItsChanges) {
+  g_name.set("copied");
+  Context context = copy_context();
+  g_name.set("later");
+  g_number.set(1);
+  const int answer = context.run([] {
+    EXPECT_EQ(g_name.get(), "copied");
+    EXPECT_EQ(g_number.get(), std::nullopt);
+    g_number.set(2);
+    checkpoint();
+    return 42;
+  });
+  EXPECT_EQ(answer, 42);
+  EXPECT_EQ(g_name.get(), "later");
+  EXPECT_EQ(g_number.get(), 1) << "changes inside stay in the context";
+  context.run([] { EXPECT_EQ(g_number.get(), 2); });
+}
+
+FIBER_TEST(ContextTest, IsLeftWhenTheFunctionThrows) {
+  g_name.set("outside");
+  Context context;
+  EXPECT_THROW(context.run([] {
+    g_name.set("inside");
+    throw std::runtime_error("x");
+  }),
+               std::runtime_error);
+  EXPECT_EQ(g_name.get(), "outside");
+  context.run([] { EXPECT_EQ(g_name.get(), "inside"); });
+}
+
+FIBER_TEST(ContextTest, TasksStartedInsideInheritIt) {
+  Context context;
+  context.run([] { g_name.set("inside"); });
+  open_nursery([&](Nursery& nursery) {
+    context.run([&] { nursery.start_soon([] { EXPECT_EQ(g_name.get(), "inside"); }); });
+    nursery.start_soon([] { EXPECT_EQ(g_name.get(), std::nullopt); });
+  });
+}
+
+FIBER_TEST(ContextTest, CopiesGoTheirOwnWays) {
+  Context one;
+  one.run([] { g_number.set(1); });
+  Context two = one;
+  two.run([] { g_number.set(2); });
+  one.run([] { EXPECT_EQ(g_number.get(), 1); });
+  one = std::move(two);
+  one.run([] { EXPECT_EQ(g_number.get(), 2); });
+}
+
+FIBER_TEST(ContextTest, CannotBeEnteredTwiceAtATime) {
+  Context context;
+  context.run([&] {
+    EXPECT_THROW(context.run([] {}), UsageError);
+    Context copy = copy_context();
+    copy.run([] {});
+  });
+  context.run([] {});
+}
+
+TEST(ContextTest, OutsideATaskThereIsNothingToCopy) {
+  EXPECT_THROW(copy_context(), UsageError);
+  Context context;
+  EXPECT_THROW(context.run([] {}), UsageError);
 }
 
 }  // namespace

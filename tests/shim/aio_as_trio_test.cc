@@ -14,6 +14,7 @@
 
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/trio_as_aio.h"
 
@@ -371,6 +372,25 @@ FIBER_TEST(AioAsTrioTest, CancelledBeforeItsTurnTheCallableIsNotCalled) {
     scope.run([&] { aio_as_trio([&] { called = true; })(); });
     EXPECT_TRUE(scope.cancelled_caught());
     EXPECT_FALSE(called);
+  });
+}
+
+fibers::ContextVar<int> g_request("request");
+
+// trio-asyncio: test_misc.py::TestMisc::test_contextvars
+FIBER_TEST(AioAsTrioTest, TheCallableHasTheContextVariablesOfTheCaller) {
+  open_loop([](EventLoop&) {
+    g_request.set(1);
+    const int seen = aio_as_trio([] {
+      const int before = g_request.get_or(0);
+      g_request.set(2);
+      sleep(1s);
+      EXPECT_EQ(g_request.get(), 2);
+      return before;
+    })();
+    EXPECT_EQ(seen, 1);
+    EXPECT_EQ(g_request.get(), 1) << "changes do not come back";
+    EXPECT_EQ(aio_as_trio([] { return run_trio([] { return g_request.get_or(0); }); })(), 1);
   });
 }
 

@@ -13,6 +13,7 @@
 
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/open_loop.h"
 
@@ -297,6 +298,54 @@ FIBER_TEST(TrioAsAioTest, WhatIsSubmittedTooLateIsCancelled) {
   });
   EXPECT_TRUE(future.cancelled());
   EXPECT_FALSE(called);
+}
+
+fibers::ContextVar<int> g_request("request");
+
+// trio-asyncio: test_misc.py::TestMisc::test_contextvars
+FIBER_TEST(TrioAsAioTest, TheTaskHasTheContextVariablesOfTheCaller) {
+  g_request.set(1);
+  open_loop([](EventLoop&) {
+    g_request.set(2);
+    auto future = run_trio([] {
+      const int seen = g_request.get_or(0);
+      g_request.set(3);
+      return seen;
+    });
+    run_trio_task([] { EXPECT_EQ(g_request.get(), 2); });
+    const auto bound = trio_as_aio([] { return g_request.get_or(0); });
+    g_request.set(4);  // After the call.
+    auto later = bound();
+    EXPECT_EQ(await(future), 2);
+    EXPECT_EQ(await(later), 4);
+    EXPECT_EQ(g_request.get(), 4) << "changes do not come back";
+  });
+}
+
+FIBER_TEST(TrioAsAioTest, ATaskStartedByABlockedCallbackHasItsContextVariables) {
+  open_loop([](EventLoop& loop) {
+    int seen_by_task = 0;
+    int seen_by_other = -1;
+    loop.call_soon([&] {
+      g_request.set(5);
+      seen_by_task = await(run_trio([] { return g_request.get_or(0); }));
+    });
+    loop.call_later(1s, [&] { seen_by_other = g_request.get_or(0); });
+    sleep(2s);
+    EXPECT_EQ(seen_by_task, 5);
+    EXPECT_EQ(seen_by_other, 0) << "who took over the loop has not inherited them";
+  });
+}
+
+// The inner loop is open while the outer one goes on.
+FIBER_TEST(TrioAsAioTest, TheTasksLoopIsTheOneItWasStartedOn) {
+  open_loop([](EventLoop& outer) {
+    EventLoop* seen = nullptr;
+    outer.call_soon([] { open_loop([](EventLoop&) { sleep(2s); }); });
+    outer.call_later(1s, [&] { run_trio_task([&] { seen = current_loop(); }); });
+    sleep(3s);
+    EXPECT_EQ(seen, &outer);
+  });
 }
 
 // trio-asyncio: test_misc.py::TestMisc::test_run_task

@@ -10,6 +10,7 @@
 
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -19,6 +20,12 @@
 namespace weft::fibers {
 
 namespace detail {
+struct TaskLocals;
+TaskLocals* share_locals(TaskLocals* locals) noexcept;
+void release_locals(TaskLocals* locals) noexcept;
+TaskLocals* share_own_locals();
+// Gives the running task other values; returns those it had.
+TaskLocals* exchange_locals(TaskLocals* locals);
 std::shared_ptr<void> get_local(const void* key);
 void set_local(const void* key, std::shared_ptr<void> value);
 }  // namespace detail
@@ -43,5 +50,70 @@ class ContextVar {
  private:
   const char* name_;
 };
+
+// The values that a task had at some moment, to be used by another one or later. A value: copies go
+// their own ways. Used and destroyed by one thread. (Python: contextvars.Context.)
+class Context {
+ public:
+  // One in which no variable has a value.
+  Context() = default;
+  Context(const Context& other) : locals_(detail::share_locals(other.locals_)) {}
+  Context(Context&& other) noexcept : locals_(std::exchange(other.locals_, nullptr)) {}
+  Context& operator=(Context other) noexcept {
+    std::swap(locals_, other.locals_);
+    return *this;
+  }
+  ~Context() { detail::release_locals(locals_); }
+
+  // Calls `fn` with these values; what it sets is kept here and is not the caller's. Throws
+  // UsageError if somebody is inside already.
+  //
+  // Blocks: only if `fn` does.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  template <class F>
+  decltype(auto) run(F&& fn) {
+    const Inside inside(*this);
+    return std::invoke(std::forward<F>(fn));
+  }
+
+ private:
+  friend Context copy_context();
+  explicit Context(detail::TaskLocals* locals) noexcept : locals_(locals) {}
+
+  class Inside {
+   public:
+    explicit Inside(Context& context) : context_(context) {
+      if (context.entered_) {
+        throw UsageError("cannot enter a Context that somebody is in already; copy it first");
+      }
+      outside_ = detail::exchange_locals(context.locals_);
+      context.locals_ = nullptr;
+      context.entered_ = true;
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() {
+      context_.locals_ = detail::exchange_locals(outside_);
+      context_.entered_ = false;
+    }
+
+   private:
+    Context& context_;
+    detail::TaskLocals* outside_ = nullptr;
+  };
+
+  detail::TaskLocals* locals_ = nullptr;  // Counted. While entered: the task's.
+  bool entered_ = false;
+};
+
+// The running task's values. (Python: contextvars.copy_context.)
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+inline Context copy_context() {
+  return Context(detail::share_own_locals());
+}
 
 }  // namespace weft::fibers

@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/future.h"
@@ -69,8 +70,10 @@ auto call_in_callback(F& fn) -> std::decay_t<std::invoke_result_t<F&>> {
   return wait_for_callback<R>(
       [&](Completion<R> done) {
         // This frame stays until the callback has ended, or has been dropped.
-        handle =
-            require_loop().call_soon([done = std::move(done), &fn] { complete_with<R>(done, fn); });
+        handle = require_loop().call_soon(
+            [done = std::move(done), &fn, context = fibers::copy_context()]() mutable {
+              context.run([&] { complete_with<R>(done, fn); });
+            });
       },
       [&] {
         handle.cancel();
@@ -82,8 +85,8 @@ auto call_in_callback(F& fn) -> std::decay_t<std::invoke_result_t<F&>> {
 
 // For a future: run_aio_future. For an asyncio-flavoured callable: a callable that runs it, with
 // its arguments, in a callback of current_loop(), and waits for its end; if it returns a future,
-// for the future's. Cancelling the task cancels the callback if it blocks, or the future.
-// (trio-asyncio: aio_as_trio.)
+// for the future's. It has a copy of the task's context variables. Cancelling the task cancels the
+// callback if it blocks, or the future. (trio-asyncio: aio_as_trio.)
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: passed on, once; what happens there decides.

@@ -24,7 +24,8 @@ namespace weft::shim {
 
 // Starts `fn` as a task of the loop and returns a future of its result, at once. The task begins in
 // turn with the loop's callbacks: what was given to call_soon before runs before, what comes after
-// waits until it has begun. It sees cancellation from these sides only:
+// waits until it has begun. It has a copy of the context variables of whoever calls this. It sees
+// cancellation from these sides only:
 //   - future.cancel(message): true, unless done. `fn` gets Cancelled at its wait; the future stays
 //     pending until it has ended, and then is cancelled with the message if that went through. If
 //     `fn` swallows it and returns, that is the result; another error wins, too; from a group with

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/nursery.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/future.h"
@@ -121,6 +122,9 @@ loop::EventLoop& loop_of(LoopBlock& block);
 loop::detail::LoopCore& core_of(LoopBlock& block);
 // Null if no task can be started any more.
 fibers::Nursery* tasks_of(LoopBlock& block);
+// In a new task, which has the context variables of whoever asked for it: makes the block's loop
+// its current_loop().
+void belong_to(LoopBlock& block);
 void run_monitored(const std::function<void()>& fn, std::source_location site);
 
 template <class F>
@@ -134,16 +138,20 @@ auto start_trio_call(F&& fn, std::source_location site) {
   loop::Future<R> future = loop::FutureAccess::wrap<R>(call);
   // A callback runs only while its block is there.
   loop_of(block).call_soon(
-      [ref = CallRef<R>(call), fn = Fn(std::forward<F>(fn)), site, &block]() mutable {
+      [ref = CallRef<R>(call), fn = Fn(std::forward<F>(fn)), site, &block,
+       context = fibers::copy_context()]() mutable {
         fibers::Nursery* tasks = tasks_of(block);
         if (tasks == nullptr || ref->call.cancel_requested()) return;
         StartGate gate;
-        tasks->start_soon(
-            [ref = std::move(ref), fn = std::move(fn), &gate]() mutable {
-              gate.open();
-              ref->run(fn);
-            },
-            {}, site);
+        context.run([&] {
+          tasks->start_soon(
+              [ref = std::move(ref), fn = std::move(fn), &gate, &block]() mutable {
+                gate.open();
+                belong_to(block);
+                ref->run(fn);
+              },
+              {}, site);
+        });
         gate.wait();
       },
       site);
@@ -154,16 +162,20 @@ template <class F>
 void start_trio_task(F&& fn, std::source_location site) {
   LoopBlock& block = block_for_tasks();
   loop_of(block).call_soon(
-      [fn = std::decay_t<F>(std::forward<F>(fn)), site, &block]() mutable {
+      [fn = std::decay_t<F>(std::forward<F>(fn)), site, &block,
+       context = fibers::copy_context()]() mutable {
         fibers::Nursery* tasks = tasks_of(block);
         if (tasks == nullptr) return;
         StartGate gate;
-        tasks->start_soon(
-            [fn = std::move(fn), site, &gate]() mutable {
-              gate.open();
-              run_monitored([&] { std::invoke(fn); }, site);
-            },
-            {}, site);
+        context.run([&] {
+          tasks->start_soon(
+              [fn = std::move(fn), site, &gate, &block]() mutable {
+                gate.open();
+                belong_to(block);
+                run_monitored([&] { std::invoke(fn); }, site);
+              },
+              {}, site);
+        });
         gate.wait();
       },
       site);

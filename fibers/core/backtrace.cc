@@ -38,8 +38,10 @@ _Unwind_Reason_Code take_frame(_Unwind_Context* context, void* argument) {
   return _URC_NO_REASON;
 }
 
+// Always a frame of its own, for frames are left out by their number.
 [[gnu::noinline]] void walk_from_here(void* walk) {
   _Unwind_Backtrace(&take_frame, walk);
+  asm volatile("" ::: "memory");  // Keeps the call from becoming a jump.
 }
 
 }  // namespace
@@ -101,7 +103,7 @@ static void walk_parked(const TaskBlock&, Walk&) {}
 }  // namespace detail
 
 // Room is made first: on another task's stack nothing should be allocated, or fail.
-std::vector<const void*> backtrace(const Task& task, std::size_t most) {
+[[gnu::noinline]] std::vector<const void*> backtrace(const Task& task, std::size_t most) {
   const detail::TaskBlock& block = detail::block_of(task);
   WEFT_REQUIRE(block.scheduler == detail::tls_scheduler,
                "backtrace() of a task of another run; ask there, through its token");

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
 # Each .cc file in a layer's examples/ is a whole program, linked with that layer. It runs as a test without arguments,
-# when tests are built: no example may need any, or a network.
+# when tests are built: no example may need any, or a network, and each says in its first comment what it prints.
 
 include_guard(GLOBAL)
 
@@ -23,7 +23,9 @@ foreach(layer IN ITEMS fibers loop shim)
     target_link_libraries(${target} PRIVATE ${weft_example_libs_${layer}})
     set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
     if(WEFT_BUILD_TESTS)
-      add_test(NAME "example.${layer}.${name}" COMMAND ${target})
+      add_test(NAME "example.${layer}.${name}"
+        COMMAND "${CMAKE_COMMAND}" "-DPROGRAM=$<TARGET_FILE:${target}>" "-DSOURCE=${program}"
+                -P "${PROJECT_SOURCE_DIR}/tools/cmake/run_example.cmake")
       set_tests_properties("example.${layer}.${name}" PROPERTIES LABELS examples TIMEOUT 60)
     endif()
   endforeach()

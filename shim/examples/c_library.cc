@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Waits in a straight line for a C library that calls back from a thread of its own, or never.
+//
+// Prints:
+//   6 * 7 = 42
+//   6 * 8: no answer in time
+
+#include <chrono>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "weft/fibers/timeouts.h"
+#include "weft/shim/shim.h"
+
+using namespace std::chrono_literals;
+
+// The library: a function, a callback, and a pointer for the callback's caller.
+extern "C" {
+using lib_callback = void (*)(int result, void* user);
+static void lib_multiply(int a, int b, lib_callback done, void* user) {
+  if (b != 8) std::thread([=] { done(a * b, user); }).detach();  // It does not like eights.
+}
+static void on_result(int result, void* user) {
+  weft::Completion<int>::take_pointer(user).complete_threadsafe(result);
+}
+}
+
+int multiply(int a, int b) {
+  return weft::wait_for_callback<int>(
+      [&](weft::Completion<int> done) {
+        lib_multiply(a, b, on_result, std::move(done).into_pointer());
+      },
+      // The task is cancelled, and this library cannot be told. A callback that comes later finds
+      // what it needs, and is ignored.
+      [] { return weft::CancelResult::kAbandoned; });
+}
+
+int main() {
+  weft::run([] {
+    for (const int b : {7, 8}) {
+      const auto product = weft::fibers::move_on_after(300ms, [b] { return multiply(6, b); });
+      std::cout << "6 * " << b
+                << (product ? " = " + std::to_string(*product) : ": no answer in time") << '\n';
+    }
+  });
+}

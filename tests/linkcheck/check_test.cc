@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 using testing::ClosedPort;
 using ::testing::HasSubstr;
 using testing::OtherServer;
+using testing::RawServer;
 using testing::ScriptedSite;
 using testing::SelfSignedServer;
 using ::testing::StartsWith;
@@ -287,6 +288,17 @@ TEST_F(CheckTest, StartsThatCannotBeReachedAreReported) {
   EXPECT_THAT(found_.dead[1].reason, StartsWith("certificate is not trusted: "));
   EXPECT_THAT(found_.dead[2].reason, StartsWith("malformed URL: "));
   EXPECT_EQ(found_.dead[3].reason, "no such directory");
+}
+
+TEST_F(CheckTest, WhatIsNoHttpIsCalledSo) {
+  const RawServer rambling("220 mail.example.org ready\r\n");
+  const RawServer mute("");
+  other_threads_ = true;
+  plan_.urls = {rambling.url(), mute.url()};
+  run_plan();
+  ASSERT_EQ(found_.dead.size(), 2U);
+  EXPECT_EQ(found_.dead[0].reason, "closed without an answer");
+  EXPECT_THAT(found_.dead[1].reason, StartsWith("not an HTTP answer: "));
 }
 
 class ExternalTest : public CheckTest {

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <future>
 #include <stdexcept>
 #include <utility>
@@ -118,6 +119,24 @@ ClosedPort::ClosedPort() : fd_(bound_socket(port_)) {}
 
 ClosedPort::~ClosedPort() {
   ::close(fd_);
+}
+
+RawServer::RawServer(std::string answer) : listener_(bound_socket(port_)) {
+  ::listen(listener_, 8);
+  thread_ = std::thread([this, answer = std::move(answer)] {
+    std::array<char, 4096> request;
+    for (int fd = 0; (fd = ::accept(listener_, nullptr, nullptr)) >= 0; ::close(fd)) {
+      if (::recv(fd, request.data(), request.size(), 0) > 0) {
+        ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
+      }
+    }
+  });
+}
+
+RawServer::~RawServer() {
+  ::shutdown(listener_, SHUT_RDWR);  // accept() returns
+  thread_.join();
+  ::close(listener_);
 }
 
 struct SelfSignedServer::State {

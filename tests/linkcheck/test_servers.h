@@ -61,6 +61,21 @@ class ClosedPort {
   std::uint16_t port_ = 0;
 };
 
+// Answers every connection with the same bytes, whatever is asked.
+class RawServer {
+ public:
+  explicit RawServer(std::string answer);
+  RawServer(const RawServer&) = delete;
+  RawServer& operator=(const RawServer&) = delete;
+  ~RawServer();
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
+
+ private:
+  std::uint16_t port_ = 0;
+  int listener_;
+  std::thread thread_;
+};
+
 // Speaks TLS under a certificate that it has signed itself, to one client after the other.
 class SelfSignedServer {
  public:

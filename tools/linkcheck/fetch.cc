@@ -113,9 +113,9 @@ std::string error_text(const weft::curl::Error& error) {
       return "certificate is not trusted: " + error.text();
     case CURLE_SSL_CONNECT_ERROR:
       return "TLS handshake failed: " + error.text();
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
-      return "libcurl does not take this URL";
+      return "libcurl does not take this URL: " + error.text();
+    case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9: anything at all; the schemes are known here
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
@@ -127,7 +127,8 @@ std::string error_text(const weft::curl::Error& error) {
 
 bool is_rejection(CURLcode code) {
   return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR ||
-         code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM;
+         code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
+         code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM;
 }
 
 void transfer(const std::string& url, const weft::curl::Options& options, Fetched& result) {

@@ -8,6 +8,7 @@
 
 #include <exception>
 #include <iostream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,11 @@ void allow_many_descriptors() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// A disk that is full, say. What is in the stream's buffer counts as well.
+void require_written() {
+  if (!std::cout.flush()) throw std::runtime_error("cannot write to the standard output");
 }
 
 int exit_status(const Options& options, Ending ending, const Findings& findings) {
@@ -49,15 +55,16 @@ int check_and_report(const Options& options) {
   report.show_stats = options.stats;
   report.quiet = options.quiet;
   options.json ? write_json(std::cout, report) : write_text(std::cout, report);
-  std::cout.flush();
+  require_written();
   return exit_status(options, result.ending, findings);
 }
 
 int main_or_throw(int argc, char** argv) {
   const ParsedOptions parsed = parse_options({argv + 1, argv + argc});
   if (parsed.exit) {
-    std::cout << parsed.out << std::flush;
+    std::cout << parsed.out;
     std::cerr << parsed.err << std::flush;
+    require_written();
     return *parsed.exit;
   }
   allow_many_descriptors();

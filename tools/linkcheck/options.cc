@@ -21,7 +21,7 @@ using std::chrono::nanoseconds;
 constexpr char kAbout[] =
     "Checks every link of a site: pages, what they embed, redirects and #fragments.\n"
     "Directories are served by linkcheck itself, from this process. Without any target it\n"
-    "serves and checks /usr/share/doc.";
+    "serves and checks /usr/share/doc, or its own guides where that holds no HTML.";
 
 constexpr char kFooter[] =
     "Durations: 500us, 20ms, 2s, 1.5m, 1h. Links to other hosts are listed, not asked for,\n"

@@ -52,6 +52,7 @@ std::string shortened(std::string text) {
 
 std::string TextWriter::shown(UrlId id) const {
   std::string url = report_.ledger[id].url;
+  if (url.empty()) return "''";
   for (const ServedSite& site : report_.sites) {
     if (url.compare(0, site.origin.size(), site.origin) == 0 &&
         url.compare(site.origin.size(), 1, "/") == 0) {

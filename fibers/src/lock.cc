@@ -17,9 +17,14 @@ void Lock::refuse_second_acquire() const {
   }
 }
 
-void Lock::take() {
+// Away from the fast path, which then needs no room for it on the stack.
+void Lock::throw_broken() const {
+  std::rethrow_exception(broken_);
+}
+
+inline void Lock::take() {
   if (broken_ != nullptr) [[unlikely]]
-    std::rethrow_exception(broken_);
+    throw_broken();
   owner_ = &detail::link_exit(*this);
 }
 
@@ -50,8 +55,10 @@ void Lock::release() {
         "that acquired it release it");
   }
   unlink();
+  owner_ = nullptr;
+  if (waiting_.empty()) return;
   owner_ = detail::wake_first(waiting_);
-  if (owner_ != nullptr) detail::link_exit(*this, *owner_);
+  detail::link_exit(*this, *owner_);
 }
 
 void Lock::owner_ended(TaskExit& lock, Task& owner) noexcept {

@@ -69,6 +69,7 @@ class Lock : private detail::TaskExit {
   friend class Condition;
   bool held_by_me() const { return owner_ == &current_task(); }
   void refuse_second_acquire() const;
+  [[noreturn, gnu::cold, gnu::noinline]] void throw_broken() const;
   void take();
   static void owner_ended(TaskExit& lock, Task& owner) noexcept;
 

@@ -275,6 +275,17 @@ TEST_F(CheckTest, TenThousandLinksToOnePageAreOneRequest) {
   EXPECT_EQ(found_.dead.size(), 100U) << "one for each anchor that is not there";
 }
 
+// A task is a stack: a site of a million pages is not to need a million of them.
+TEST_F(CheckTest, ManyLinksAreNotAsManyTasksAtOnce) {
+  std::string body;
+  for (int i = 0; i < 3000; ++i) body += link_to(std::to_string(i) + ".html");
+  site_.html("/", body);
+  run();
+  EXPECT_EQ(found_.dead.size(), 3000U);
+  EXPECT_EQ(result_.stats.tasks_spawned, 3001U);
+  EXPECT_LT(result_.stats.tasks_at_most, 1100U);
+}
+
 TEST_F(CheckTest, StartsThatCannotBeReachedAreReported) {
   const ClosedPort closed;
   const SelfSignedServer untrusted;

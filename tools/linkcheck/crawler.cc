@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "tools/linkcheck/crawler.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tools/linkcheck/text.h"
@@ -12,6 +13,9 @@ namespace {
 using weft::fibers::CapacityLimiter;
 using weft::fibers::LockGuard;
 using weft::fibers::Nursery;
+
+// More than can be busy; what waits longer need not be a task yet.
+constexpr std::size_t kMostTasks = 1024;
 
 class Borrowed {
  public:
@@ -40,7 +44,10 @@ bool has_suffix(std::string_view path) {
 }  // namespace
 
 Crawler::Crawler(Ledger& ledger, const CrawlOptions& options)
-    : ledger_(ledger), options_(options), limiter_(options.jobs) {}
+    : ledger_(ledger),
+      options_(options),
+      limiter_(options.jobs),
+      most_tasks_(std::max(kMostTasks, 2 * std::size_t{options.jobs})) {}
 
 void Crawler::add_start(const Resolved& url, bool served) {
   const UrlId id = ledger_.add(url.url).first;
@@ -76,18 +83,38 @@ void Crawler::begin(UrlId id) {
   }
 }
 
+// A task's stack is some 12 KiB of memory, a number in the backlog 4 bytes. Links to other hosts do
+// not queue up there: a slow host would hold up everything else.
 void Crawler::start_task(UrlId id) {
   ++progress_.waiting;
+  if (ledger_[id].ours && tasks_ >= most_tasks_) {
+    backlog_.push_back(id);
+  } else {
+    start_now(id);
+  }
+}
+
+void Crawler::start_now(UrlId id) {
+  ++tasks_;
   ++progress_.tasks;
   nursery_->start_soon(
       [this, id] {
         check(id);
-        --progress_.waiting;
-        ++progress_.asked;
-        const UrlRecord& record = ledger_[id];
-        if (record.status() >= 400 || !record.error.empty()) ++progress_.failed;
+        done(id);
       },
       {.name = ledger_[id].url});
+}
+
+void Crawler::done(UrlId id) {
+  --progress_.waiting;
+  ++progress_.asked;
+  const UrlRecord& record = ledger_[id];
+  if (record.status() >= 400 || !record.error.empty()) ++progress_.failed;
+  --tasks_;
+  if (backlog_.empty() || tasks_ >= most_tasks_) return;
+  const UrlId next = backlog_.front();
+  backlog_.pop_front();
+  start_now(next);
 }
 
 void Crawler::check(UrlId id) {

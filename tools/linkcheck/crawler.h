@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -37,10 +39,10 @@ struct CrawlProgress {
   std::uint64_t tasks = 0;  // started, one a URL
 };
 
-// Checks everything that can be reached from the start URLs: one task a URL, in one nursery, of
-// which a limiter lets so many ask at a time. Pages of the start URLs' hosts are read for more
-// links; other URLs are only asked whether they are there. What is found goes into the ledger as it
-// is found, so that nothing is lost when the check is cancelled.
+// Checks everything that can be reached from the start URLs: one task a URL, in one nursery, a
+// thousand or so at a time, of which a limiter lets so many ask. Pages of the start URLs' hosts are
+// read for more links; other URLs are only asked whether they are there. What is found goes into
+// the ledger as it is found, so that nothing is lost when the check is cancelled.
 class Crawler {
  public:
   Crawler(Ledger& ledger, const CrawlOptions& options);
@@ -66,6 +68,8 @@ class Crawler {
 
   void begin(UrlId id);
   void start_task(UrlId id);
+  void start_now(UrlId id);
+  void done(UrlId id);
   void check(UrlId id);
   void check_other(UrlId id);
   bool robots_allow(OtherHost& host, const std::string& url);
@@ -85,6 +89,9 @@ class Crawler {
   CrawlProgress progress_;
   weft::fibers::CapacityLimiter limiter_;
   weft::fibers::Nursery* nursery_ = nullptr;
+  std::size_t most_tasks_;
+  std::size_t tasks_ = 0;      // living
+  std::deque<UrlId> backlog_;  // found, and no task yet
   std::set<std::string> our_hosts_;
   std::set<std::string> served_hosts_;
   std::map<std::string, std::unique_ptr<OtherHost>> other_hosts_;

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -40,9 +41,10 @@ void with_server(Body&& body) {
   const auto descriptors = fibers::testing::open_descriptors();
   const auto stacks = fibers::stack_statistics().in_use;
   weft::run([&] {
+    std::optional<TestServer> server;  // Outlives the tasks that serve.
     open_nursery([&](Nursery& nursery) {
-      TestServer server(nursery);
-      fibers::fail_after(30s, [&] { body(server); });
+      server.emplace(nursery);
+      fibers::fail_after(30s, [&] { body(*server); });
       nursery.cancel_scope().cancel();
     });
   });

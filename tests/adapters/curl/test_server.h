@@ -28,7 +28,7 @@ namespace weft::curl {
 
 class TestServer {
  public:
-  // Serves until the nursery is cancelled.
+  // Serves until the nursery is cancelled. Has to live until the nursery has closed.
   //
   // Blocks: yes, until it listens.
   // Cancel: stops listening.

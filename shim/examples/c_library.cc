@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Waits in a straight line for a C library that calls back from a thread of its own, or never.
+// Waits in a straight line for a C library that calls back from a thread of its own, perhaps too
+// late.
 //
 // Prints:
 //   6 * 7 = 42
@@ -12,17 +13,23 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/shim.h"
 
 using namespace std::chrono_literals;
 
-// The library: a function, a callback, and a pointer for the callback's caller.
+// The library: a function, a callback, and a pointer for the callback's caller. It waits for its
+// threads when the program ends.
+static std::vector<std::jthread> lib_threads;
 extern "C" {
 using lib_callback = void (*)(int result, void* user);
 static void lib_multiply(int a, int b, lib_callback done, void* user) {
-  if (b != 8) std::thread([=] { done(a * b, user); }).detach();  // It does not like eights.
+  lib_threads.emplace_back([=] {
+    if (b == 8) std::this_thread::sleep_for(400ms);  // It does not like eights.
+    done(a * b, user);
+  });
 }
 static void on_result(int result, void* user) {
   weft::Completion<int>::take_pointer(user).complete_threadsafe(result);
@@ -42,7 +49,7 @@ int multiply(int a, int b) {
 int main() {
   weft::run([] {
     for (const int b : {7, 8}) {
-      const auto product = weft::fibers::move_on_after(300ms, [b] { return multiply(6, b); });
+      const auto product = weft::fibers::move_on_after(200ms, [b] { return multiply(6, b); });
       std::cout << "6 * " << b
                 << (product ? " = " + std::to_string(*product) : ": no answer in time") << '\n';
     }

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Waits in a straight line for a C library that calls back from a thread of its own, perhaps too
-// late.
+// Waits in a straight line for a C library that calls back from threads of its own, in its own
+// time.
 //
 // Prints:
 //   6 * 7 = 42
@@ -20,20 +20,23 @@
 
 using namespace std::chrono_literals;
 
-// The library: a function, a callback, and a pointer for the callback's caller. It waits for its
-// threads when the program ends.
-static std::vector<std::jthread> lib_threads;
+// The library: a function, a callback, and a pointer for the callback's owner.
 extern "C" {
 using lib_callback = void (*)(int result, void* user);
+static std::vector<std::thread> lib_threads;
 static void lib_multiply(int a, int b, lib_callback done, void* user) {
   lib_threads.emplace_back([=] {
     if (b == 8) std::this_thread::sleep_for(400ms);  // It does not like eights.
     done(a * b, user);
   });
 }
-static void on_result(int result, void* user) {
-  weft::Completion<int>::take_pointer(user).complete_threadsafe(result);
+static void lib_close() {
+  for (std::thread& thread : lib_threads) thread.join();
 }
+}
+
+void on_result(int result, void* user) {
+  weft::Completion<int>::take_pointer(user).complete_threadsafe(result);
 }
 
 int multiply(int a, int b) {
@@ -41,7 +44,7 @@ int multiply(int a, int b) {
       [&](weft::Completion<int> done) {
         lib_multiply(a, b, on_result, std::move(done).into_pointer());
       },
-      // The task is cancelled, and this library cannot be told. A callback that comes later finds
+      // The task is cancelled, and this library cannot be told. Its callback comes later, finds
       // what it needs, and is ignored.
       [] { return weft::CancelResult::kAbandoned; });
 }
@@ -54,4 +57,5 @@ int main() {
                 << (product ? " = " + std::to_string(*product) : ": no answer in time") << '\n';
     }
   });
+  lib_close();
 }

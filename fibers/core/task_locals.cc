@@ -30,9 +30,9 @@ TaskLocals* exchange_locals(TaskLocals* locals) {
   return std::exchange(scheduler_of_task().running()->locals, locals);
 }
 
-std::shared_ptr<void> get_local(const void* key) {
+const void* find_local(const void* key) {
   for (TaskLocals* l = scheduler_of_task().running()->locals; l != nullptr; l = l->next) {
-    if (l->key == key) return l->value;
+    if (l->key == key) return l->value.get();
   }
   return nullptr;
 }

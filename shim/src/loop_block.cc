@@ -30,6 +30,12 @@ fibers::ContextVar<std::shared_ptr<LoopBlock>>& current_block() {
   return variable;
 }
 
+// Without a copy of the pointer: it is counted by atomics.
+LoopBlock* block_of_task() {
+  const std::shared_ptr<LoopBlock>* block = current_block().find();
+  return block == nullptr ? nullptr : block->get();
+}
+
 LoopBlock* find_block(const loop::EventLoop* loop, LoopBlock* LoopBlock::*next) {
   LoopBlock* block = open_blocks;
   while (block != nullptr && block->loop() != loop) block = block->*next;
@@ -246,12 +252,12 @@ LoopBlock* LoopBlock::current() {
   }
   if (!fibers::in_trio_task()) return nullptr;
   // The task's variables keep it alive.
-  LoopBlock* block = current_block().get_or(nullptr).get();
+  LoopBlock* block = block_of_task();
   return block != nullptr && block->open_ ? block : nullptr;
 }
 
 void LoopBlock::make_current() {
-  if (current_block().get_or(nullptr).get() != this) current_block().set(shared_from_this());
+  if (block_of_task() != this) current_block().set(shared_from_this());
 }
 
 LoopBlock& LoopBlock::of(loop::EventLoop& loop) {

@@ -56,6 +56,14 @@ FIBER_TEST(ContextVarTest, ATaskInheritsItsStartersValuesAndChangesOnlyItsOwn) {
   EXPECT_EQ(g_name.get(), "changed");
 }
 
+FIBER_TEST(ContextVarTest, CanBeLookedAtWithoutACopy) {
+  EXPECT_EQ(g_name.find(), nullptr);
+  g_name.set("a");
+  ASSERT_NE(g_name.find(), nullptr);
+  EXPECT_EQ(*g_name.find(), "a");
+  EXPECT_EQ(g_name.find(), g_name.find());
+}
+
 FIBER_TEST(ContextVarTest, EachRunBeginsWithNone) {
   EXPECT_EQ(g_name.get(), std::nullopt);
 }

@@ -26,7 +26,7 @@ void release_locals(TaskLocals* locals) noexcept;
 TaskLocals* share_own_locals();
 // Gives the running task other values; returns those it had.
 TaskLocals* exchange_locals(TaskLocals* locals);
-std::shared_ptr<void> get_local(const void* key);
+const void* find_local(const void* key);
 void set_local(const void* key, std::shared_ptr<void> value);
 }  // namespace detail
 
@@ -41,9 +41,11 @@ class ContextVar {
   const char* name() const { return name_; }
   // The running task's value, or nothing. Throws UsageError outside a task, as the others do.
   std::optional<T> get() const {
-    const auto value = std::static_pointer_cast<T>(detail::get_local(this));
+    const T* value = find();
     return value == nullptr ? std::nullopt : std::optional<T>(*value);
   }
+  // The same without a copy, or null. Good until this task sets the variable, or ends.
+  const T* find() const { return static_cast<const T*>(detail::find_local(this)); }
   T get_or(T otherwise) const { return get().value_or(std::move(otherwise)); }
   void set(T value) { detail::set_local(this, std::make_shared<T>(std::move(value))); }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "fibers/core/check.h"
+#include "fibers/core/machine_clock.h"
+#include "fibers/core/scheduler.h"
 
 namespace weft::fibers {
 
@@ -18,5 +20,17 @@ Duration seconds(double count) {
   if (nanoseconds <= -kLimit) return Duration::min();
   return Duration{static_cast<Duration::rep>(nanoseconds)};
 }
+
+namespace detail {
+
+Instant MachineClock::current_time() {
+  return scheduler_.now();
+}
+
+Duration MachineClock::deadline_to_sleep_time(Instant deadline) {
+  return time_between(scheduler_.now(), deadline);
+}
+
+}  // namespace detail
 
 }  // namespace weft::fibers

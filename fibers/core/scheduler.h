@@ -21,21 +21,16 @@
 #include "fibers/core/check.h"
 #include "fibers/core/deadlines.h"
 #include "fibers/core/entry_queue.h"
+#include "fibers/core/idle_waiter.h"
 #include "fibers/core/instruments.h"
 #include "fibers/core/io_manager.h"
+#include "fibers/core/machine_clock.h"
 #include "fibers/core/ready_queue.h"
 #include "fibers/core/run_values.h"
 #include "fibers/core/task.h"
 #include "weft/fibers/run.h"
 
 namespace weft::fibers::detail {
-
-// A task in wait_all_tasks_blocked. Lies on its stack.
-struct IdleWaiter {
-  Duration cushion;
-  TaskBlock* task;
-  IdleWaiter* next;
-};
 
 class Scheduler {
  public:
@@ -200,19 +195,6 @@ class Scheduler {
   std::int32_t budget_ = 0;  // Hand-overs left before the next poll.
   ExceptionState* const exceptions_;
   Context own_;
-
-  // What the machine's clock is to those who ask for the run's. The run itself reads it directly.
-  class MachineClock final : public Clock {
-   public:
-    explicit MachineClock(Scheduler& scheduler) : scheduler_(scheduler) {}
-    Instant current_time() override { return scheduler_.now(); }
-    Duration deadline_to_sleep_time(Instant deadline) override {
-      return time_between(scheduler_.now(), deadline);
-    }
-
-   private:
-    Scheduler& scheduler_;
-  };
 
   Clock* const clock_;  // Null: the machine's.
   Duration clock_offset_{0};

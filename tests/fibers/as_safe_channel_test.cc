@@ -38,7 +38,7 @@ void must_not_run(Out& /*out*/) {
   ADD_FAILURE() << "nobody has asked for an item";
 }
 
-// Trio: test_channel.py::test_as_safe_channel_exhaust
+// trio: test_channel.py::test_as_safe_channel_exhaust
 FIBER_TEST(AsSafeChannelTest, TheLoopEndsWhereTheProducerReturns) {
   std::vector<int> items;
   as_safe_channel<int>(count_to(3), [&](In& in) {
@@ -77,7 +77,7 @@ FIBER_TEST(AsSafeChannelTest, BothEndsAreCheckpoints) {
       });
 }
 
-// Trio: test_channel.py::test_as_safe_channel_broken_resource
+// trio: test_channel.py::test_as_safe_channel_broken_resource
 FIBER_TEST(AsSafeChannelTest, AfterClosingThereIsNothingToReceiveAndNoErrorAtTheEnd) {
   as_safe_channel<int>(count_to(2), [](In& in) {
     EXPECT_EQ(in.receive(), 1);
@@ -87,14 +87,14 @@ FIBER_TEST(AsSafeChannelTest, AfterClosingThereIsNothingToReceiveAndNoErrorAtThe
   });
 }
 
-// Trio: test_channel.py::test_as_safe_channel_cancelled
+// trio: test_channel.py::test_as_safe_channel_cancelled
 FIBER_TEST(AsSafeChannelTest, AProducerOfWhichNothingIsWantedNeverRuns) {
   CancelScope scope;
   scope.run([&] { as_safe_channel<int>(must_not_run, [&](In&) { scope.cancel(); }); });
   as_safe_channel<int>(must_not_run, [](In&) { sleep(seconds(1)); });
 }
 
-// Trio: test_channel.py::test_as_safe_channel_no_race
+// trio: test_channel.py::test_as_safe_channel_no_race
 FIBER_TEST(AsSafeChannelTest, AnErrorOfTheProducerIsNotMistakenForTheEnd) {
   bool ended = false;
   const auto producer = [](Out& out) {
@@ -127,7 +127,7 @@ FIBER_TEST(AsSafeChannelTest, ABodyThatCannotBeCancelledStillGetsToKnowTheEnd) {
   EXPECT_EQ(received, 1);
 }
 
-// Trio: test_channel.py::test_as_safe_channel_buffer_size_too_small
+// trio: test_channel.py::test_as_safe_channel_buffer_size_too_small
 FIBER_TEST(AsSafeChannelTest, TheProducerIsNotAheadOfALoopThatTakesItsTime) {
   EXPECT_FALSE(move_on_after(seconds(5), [] {
     as_safe_channel<int>(
@@ -144,7 +144,7 @@ FIBER_TEST(AsSafeChannelTest, TheProducerIsNotAheadOfALoopThatTakesItsTime) {
   }));
 }
 
-// Trio: test_channel.py::test_as_safe_channel_no_interleave
+// trio: test_channel.py::test_as_safe_channel_no_interleave
 FIBER_TEST(AsSafeChannelTest, BetweenTwoItemsTheProducerRestsInSend) {
   std::string trace;
   as_safe_channel<int>(
@@ -165,7 +165,7 @@ FIBER_TEST(AsSafeChannelTest, BetweenTwoItemsTheProducerRestsInSend) {
   EXPECT_EQ(trace, "wprwpr");
 }
 
-// Trio: test_channel.py::test_as_safe_channel_genexit_finally
+// trio: test_channel.py::test_as_safe_channel_genexit_finally
 FIBER_TEST(AsSafeChannelTest, ErrorsOfTheBodyAndOfTheProducersCleanUpBothArrive) {
   std::vector<std::string> events;
   try {
@@ -191,7 +191,7 @@ FIBER_TEST(AsSafeChannelTest, ErrorsOfTheBodyAndOfTheProducersCleanUpBothArrive)
   EXPECT_THAT(events, ElementsAre("cancelled"));
 }
 
-// Trio: test_channel.py::test_as_safe_channel_nested_loop
+// trio: test_channel.py::test_as_safe_channel_nested_loop
 FIBER_TEST(AsSafeChannelTest, ChannelsNest) {
   std::vector<std::pair<int, int>> pairs;
   as_safe_channel<int>(count_to(2), [&](In& outer) {
@@ -205,7 +205,7 @@ FIBER_TEST(AsSafeChannelTest, ChannelsNest) {
   EXPECT_THAT(pairs, ElementsAre(Pair(1, 1), Pair(1, 2), Pair(2, 1), Pair(2, 2)));
 }
 
-// Trio: test_channel.py::test_as_safe_channel_doesnt_leak_cancellation
+// trio: test_channel.py::test_as_safe_channel_doesnt_leak_cancellation
 FIBER_TEST(AsSafeChannelTest, ACancellationBesideAnErrorDoesNotHideIt) {
   CancelScope scope;
   EXPECT_THROW(scope.run([&] {
@@ -217,7 +217,7 @@ FIBER_TEST(AsSafeChannelTest, ACancellationBesideAnErrorDoesNotHideIt) {
                std::out_of_range);
 }
 
-// Trio: test_channel.py::test_as_safe_channel_dont_unwrap_user_exceptiongroup
+// trio: test_channel.py::test_as_safe_channel_dont_unwrap_user_exceptiongroup
 FIBER_TEST(AsSafeChannelTest, AGroupThatTheBodyThrowsStaysOne) {
   const auto inner = std::make_exception_ptr(std::out_of_range("far"));
   try {
@@ -229,7 +229,7 @@ FIBER_TEST(AsSafeChannelTest, AGroupThatTheBodyThrowsStaysOne) {
   }
 }
 
-// Trio: test_channel.py::test_as_safe_channel_multiple_receiver
+// trio: test_channel.py::test_as_safe_channel_multiple_receiver
 FIBER_TEST(AsSafeChannelTest, SeveralTasksMayReceive) {
   Event go;
   std::vector<int> items;
@@ -251,7 +251,7 @@ FIBER_TEST(AsSafeChannelTest, SeveralTasksMayReceive) {
   EXPECT_THAT(items, ElementsAre(0, 1));
 }
 
-// Trio: test_channel.py::test_as_safe_channel_multi_cancel
+// trio: test_channel.py::test_as_safe_channel_multi_cancel
 FIBER_TEST(AsSafeChannelTest, CancellationFromOutsideReachesBothAndLeavesUnwrapped) {
   std::vector<std::string> events;
   const auto note = [&events](const char* who, auto&& wait) {
@@ -278,7 +278,7 @@ FIBER_TEST(AsSafeChannelTest, CancellationFromOutsideReachesBothAndLeavesUnwrapp
   EXPECT_EQ(events.back(), "outside");
 }
 
-// Trio: test_channel.py::test_as_safe_channel_genexit_exception_group
+// trio: test_channel.py::test_as_safe_channel_genexit_exception_group
 FIBER_TEST(AsSafeChannelTest, AProducerMaySendFromInsideANursery) {
   const int first = as_safe_channel<int>(
       [](Out& out) {
@@ -291,7 +291,8 @@ FIBER_TEST(AsSafeChannelTest, AProducerMaySendFromInsideANursery) {
   EXPECT_EQ(first, 7);
 }
 
-// Trio: test_channel.py::test_as_safe_channel_genexit_filter, _does_not_suppress_nested_genexit
+// trio: test_channel.py::test_as_safe_channel_genexit_filter
+// trio: test_channel.py::test_as_safe_channel_does_not_suppress_nested_genexit
 FIBER_TEST(AsSafeChannelTest, OfAGroupWithACancelledTheErrorsRemain) {
   const auto producer = [](Out& out) {
     open_nursery([&](Nursery& nursery) {
@@ -314,7 +315,7 @@ FIBER_TEST(AsSafeChannelTest, OfAGroupWithACancelledTheErrorsRemain) {
   }
 }
 
-// Trio: test_channel.py::test_as_safe_channel_swallowing_extra_exceptions
+// trio: test_channel.py::test_as_safe_channel_swallowing_extra_exceptions
 FIBER_TEST(AsSafeChannelTest, AnErrorOfAProducerThatBeganIsKeptBesideTheBodys) {
   try {
     as_safe_channel<int>(
@@ -335,7 +336,7 @@ FIBER_TEST(AsSafeChannelTest, AnErrorOfAProducerThatBeganIsKeptBesideTheBodys) {
   }
 }
 
-// Trio: test_channel.py::test_as_safe_channel_close_before_iteration
+// trio: test_channel.py::test_as_safe_channel_close_before_iteration
 FIBER_TEST(AsSafeChannelTest, ClosedBeforeTheFirstItemTheProducerNeverRuns) {
   as_safe_channel<int>(must_not_run, [](In& in) {
     in.aclose();
@@ -344,7 +345,7 @@ FIBER_TEST(AsSafeChannelTest, ClosedBeforeTheFirstItemTheProducerNeverRuns) {
   });
 }
 
-// Trio: test_channel.py::test_as_safe_channel_close_between_iteration
+// trio: test_channel.py::test_as_safe_channel_close_between_iteration
 FIBER_TEST(AsSafeChannelTest, ClosedBetweenTwoItemsTheLoopFails) {
   std::vector<int> items;
   const auto loop = [&](In& in) {
@@ -357,7 +358,7 @@ FIBER_TEST(AsSafeChannelTest, ClosedBetweenTwoItemsTheLoopFails) {
   EXPECT_THAT(items, ElementsAre(1));
 }
 
-// Trio: test_channel.py::test_as_safe_channel_close_during_iteration
+// trio: test_channel.py::test_as_safe_channel_close_during_iteration
 FIBER_TEST(AsSafeChannelTest,
            ClosedWhileAnItemIsAwaitedTheWaitFailsAndTheProducerEndsAtItsNextSend) {
   Event go;

@@ -36,7 +36,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_run.py::test_cancel_scope_validation
+// trio: test_run.py::test_cancel_scope_validation
 FIBER_TEST(CancelScopeTest, TwoDeadlinesOrANegativeOneAreRefused) {
   EXPECT_THROW(CancelScope({.deadline = current_time(), .relative_deadline = seconds(1)}),
                UsageError);
@@ -46,7 +46,7 @@ FIBER_TEST(CancelScopeTest, TwoDeadlinesOrANegativeOneAreRefused) {
   EXPECT_THROW(weft::fibers::seconds(std::numeric_limits<double>::quiet_NaN()), UsageError);
 }
 
-// Trio: test_run.py::test_cancel_scope_validation
+// trio: test_run.py::test_cancel_scope_validation
 FIBER_TEST(CancelScopeTest, IsGoodForOneRunOnly) {
   CancelScope scope;
   EXPECT_TRUE(scope.run([] {}));
@@ -93,7 +93,7 @@ FIBER_TEST(CancelScopeTest, ErrorsOfTheBodyPassUnchanged) {
   EXPECT_FALSE(scope.cancelled_caught());
 }
 
-// Trio: test_run.py::test_basic_timeout
+// trio: test_run.py::test_basic_timeout
 FIBER_TEST(CancelScopeTest, DeadlineCutsABodyShort) {
   const Instant start = current_time();
   CancelScope scope({.deadline = start + seconds(2)});
@@ -109,7 +109,7 @@ FIBER_TEST(CancelScopeTest, DeadlineCutsABodyShort) {
   EXPECT_FALSE(in_time.cancelled_caught());
 }
 
-// Trio: test_run.py::test_basic_timeout
+// trio: test_run.py::test_basic_timeout
 FIBER_TEST(CancelScopeTest, DeadlineCanBeMovedInBothDirections) {
   const Instant start = current_time();
   CancelScope later_one({.deadline = start + seconds(1)});
@@ -154,7 +154,7 @@ FIBER_TEST(CancelScopeTest, ADeadlineThatHasPassedCutsTheFirstWaitShort) {
   EXPECT_FALSE(long_ago.run([] { sleep_forever(); }));
 }
 
-// Trio: test_run.py::test_yield_briefly_checks_for_timeout
+// trio: test_run.py::test_yield_briefly_checks_for_timeout
 FIBER_TEST(CancelScopeTest, ADeadlineSetToNowIsSeenByTheNextCheckpoint) {
   CancelScope scope;
   EXPECT_FALSE(scope.run([&] {
@@ -175,7 +175,7 @@ FIBER_TEST(CancelScopeTest, AnotherTaskMayMoveTheDeadline) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_timeouts.py::test_timeouts, CancelScope.relative_deadline
+// Trio: CancelScope.relative_deadline
 FIBER_TEST(CancelScopeTest, ARelativeDeadlineCountsFromEntry) {
   CancelScope scope({.relative_deadline = seconds(5)});
   EXPECT_EQ(scope.is_relative(), true);
@@ -218,7 +218,7 @@ FIBER_TEST(CancelScopeTest, AnAbsoluteScopeHasNoRelativeDeadlineBeforeEntry) {
   EXPECT_FALSE(none.run([] { sleep(seconds(2)); }));
 }
 
-// Trio: test_run.py::test_cancel_unbound
+// trio: test_run.py::test_cancel_unbound
 FIBER_TEST(CancelScopeTest, CancelBeforeEntryCountsAfterEntry) {
   CancelScope scope;
   scope.cancel();
@@ -232,7 +232,7 @@ FIBER_TEST(CancelScopeTest, CancelBeforeEntryCountsAfterEntry) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_run.py::test_cancel_unbound
+// trio: test_run.py::test_cancel_unbound
 FIBER_TEST(CancelScopeTest, CancelAfterTheEndChangesNothingElse) {
   CancelScope scope;
   EXPECT_TRUE(scope.run([] { checkpoint(); }));
@@ -282,7 +282,7 @@ FIBER_TEST(CancelScopeTest, CancelIsIdempotent) {
   }));
 }
 
-// Trio: test_run.py::test_cancel_edge_cases
+// trio: test_run.py::test_cancel_edge_cases
 FIBER_TEST(CancelScopeTest, CancellationIsLevelTriggered) {
   test::CapturedLog log;
   CancelScope scope;
@@ -350,7 +350,7 @@ FIBER_TEST(CancelScopeTest, ProperUseIsNotReported) {
   EXPECT_THAT(log.lines, IsEmpty());
 }
 
-// Trio: test_run.py::test_cancel_scope_exceptiongroup_filtering
+// trio: test_run.py::test_cancel_scope_exceptiongroup_filtering
 FIBER_TEST(CancelScopeTest, CancelledIsSplitOutOfAGroup) {
   CancelScope scope;
   try {
@@ -379,7 +379,7 @@ FIBER_TEST(CancelScopeTest, CancelledIsSplitOutOfAGroup) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_run.py::test_cancel_scope_exceptiongroup_filtering
+// trio: test_run.py::test_cancel_scope_exceptiongroup_filtering
 FIBER_TEST(CancelScopeTest, AGroupWithoutCancelledPassesAndNothingIsCaught) {
   CancelScope scope;
   auto group = make_exception_group("mine", {std::make_exception_ptr(std::runtime_error("x"))});
@@ -395,7 +395,7 @@ FIBER_TEST(CancelScopeTest, AGroupWithoutCancelledPassesAndNothingIsCaught) {
   EXPECT_FALSE(scope.cancelled_caught());
 }
 
-// Trio: test_run.py::test_cancel_scope_deadline_duplicates
+// trio: test_run.py::test_cancel_scope_deadline_duplicates
 FIBER_TEST(CancelScopeTest, ThousandsOfDeadlineChangesLeaveNothingBehind) {
   CancelScope scope;
   EXPECT_FALSE(scope.run([&] {
@@ -411,7 +411,7 @@ FIBER_TEST(CancelScopeTest, ThousandsOfDeadlineChangesLeaveNothingBehind) {
   }));
 }
 
-// Trio: test_run.py::test_current_effective_deadline
+// trio: test_run.py::test_current_effective_deadline
 FIBER_TEST(CancelScopeTest, TheEffectiveDeadlineIsTheEarliestUpToTheFirstShield) {
   EXPECT_EQ(current_effective_deadline(), kForever);
   const Instant now = current_time();

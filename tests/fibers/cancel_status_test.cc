@@ -30,7 +30,7 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_run.py::test_cancel_scope_nesting
+// trio: test_run.py::test_cancel_scope_nesting
 FIBER_TEST(CancelStatusTest, TheOutermostCancelledScopeCatches) {
   CancelScope outer;
   CancelScope middle;
@@ -50,7 +50,7 @@ FIBER_TEST(CancelStatusTest, TheOutermostCancelledScopeCatches) {
   EXPECT_FALSE(outer.cancelled_caught());
 }
 
-// Trio: test_run.py::test_cancel_scope_nesting
+// trio: test_run.py::test_cancel_scope_nesting
 FIBER_TEST(CancelStatusTest, OnlyTheInnerScopeIsCutShort) {
   CancelScope outer;
   CancelScope inner;
@@ -65,7 +65,8 @@ FIBER_TEST(CancelStatusTest, OnlyTheInnerScopeIsCutShort) {
   EXPECT_FALSE(outer.cancel_called());
 }
 
-// Trio: test_run.py::test_cancel_scope_nesting. A pending cancellation dies with its scope.
+// trio: test_run.py::test_cancel_scope_nesting
+// A pending cancellation dies with its scope.
 FIBER_TEST(CancelStatusTest, AScopeLeftBeforeAnyWaitCancelsNothingMore) {
   CancelScope outer;
   EXPECT_TRUE(outer.run([] {
@@ -76,7 +77,7 @@ FIBER_TEST(CancelStatusTest, AScopeLeftBeforeAnyWaitCancelsNothingMore) {
   }));
 }
 
-// Trio: test_run.py::test_cancel_scope_nesting
+// trio: test_run.py::test_cancel_scope_nesting
 FIBER_TEST(CancelStatusTest, ACancelWhileAnotherIsOnItsWayUpGoesToTheOuterOne) {
   CancelScope outer;
   CancelScope inner;
@@ -96,7 +97,7 @@ FIBER_TEST(CancelStatusTest, ACancelWhileAnotherIsOnItsWayUpGoesToTheOuterOne) {
   EXPECT_TRUE(outer.cancelled_caught());
 }
 
-// Trio: test_run.py::test_unshield_while_cancel_propagating
+// trio: test_run.py::test_unshield_while_cancel_propagating
 FIBER_TEST(CancelStatusTest, AShieldSetWhileACancelledIsOnItsWayDoesNotCatchIt) {
   CancelScope outer;
   CancelScope inner;
@@ -115,7 +116,7 @@ FIBER_TEST(CancelStatusTest, AShieldSetWhileACancelledIsOnItsWayDoesNotCatchIt) 
   EXPECT_TRUE(outer.cancelled_caught());
 }
 
-// Trio: test_run.py::test_cancel_shielding
+// trio: test_run.py::test_cancel_shielding
 FIBER_TEST(CancelStatusTest, AShieldHidesWhatIsOutsideOnly) {
   CancelScope outer;
   CancelScope shield({.shield = true});
@@ -138,7 +139,7 @@ FIBER_TEST(CancelStatusTest, AShieldHidesWhatIsOutsideOnly) {
   EXPECT_TRUE(outer.cancelled_caught());
 }
 
-// Trio: test_run.py::test_cancel_shielding
+// trio: test_run.py::test_cancel_shielding
 FIBER_TEST(CancelStatusTest, ShieldsCanBeToggled) {
   test::CapturedLog log;
   CancelScope outer;
@@ -165,7 +166,8 @@ FIBER_TEST(CancelStatusTest, ShieldsCanBeToggled) {
   });
 }
 
-// Trio: test_run.py::test_cancel_shield_abort. Both the shielded and the unshielded task wait when
+// trio: test_run.py::test_cancel_shield_abort
+// Both the shielded and the unshielded task wait when
 // the shield falls: only then may the wait end.
 FIBER_TEST(CancelStatusTest, UnshieldingWakesATaskThatWaits) {
   CancelScope outer;
@@ -199,7 +201,7 @@ FIBER_TEST(CancelStatusTest, UnshieldingWakesATaskThatWaits) {
   EXPECT_TRUE(outer.cancelled_caught());
 }
 
-// Trio: test_run.py::test_cancel_inheritance
+// trio: test_run.py::test_cancel_inheritance
 FIBER_TEST(CancelStatusTest, CancelReachesEveryDescendant) {
   int cancelled = 0;
   const auto leaf = [&cancelled] {
@@ -250,7 +252,7 @@ FIBER_TEST(CancelStatusTest, AbortFunctionsRunInsideCancel) {
   });
 }
 
-// Trio: test_run.py::test_precancelled_task
+// trio: test_run.py::test_precancelled_task
 FIBER_TEST(CancelStatusTest, ATaskOfACancelledNurseryRunsToItsFirstWait) {
   bool started = false;
   bool went_on = false;
@@ -267,7 +269,7 @@ FIBER_TEST(CancelStatusTest, ATaskOfACancelledNurseryRunsToItsFirstWait) {
 }
 
 // The scope that a task is started from does not matter, only its nursery's.
-// Trio: test_run.py::test_spawn_... "child inherits the nursery's cancel status"
+// Trio: "child inherits the nursery's cancel status"
 FIBER_TEST(CancelStatusTest, ATaskInheritsItsNurserysScopeAndNotItsStarters) {
   int survived = 0;
   open_nursery([&](Nursery& nursery) {
@@ -292,7 +294,8 @@ FIBER_TEST(CancelStatusTest, ATaskInheritsItsNurserysScopeAndNotItsStarters) {
   EXPECT_EQ(survived, 1);
 }
 
-// Trio: test_run.py::test_slow_abort_edge_cases. The abort function is called once for a wait, also
+// trio: test_run.py::test_slow_abort_edge_cases
+// The abort function is called once for a wait, also
 // when a second scope is cancelled, and a cancellation under way arrives even if shielded since.
 FIBER_TEST(CancelStatusTest, AnAbortUnderWayIsNotAskedAgainAndArrivesThroughALaterShield) {
   Task* task = nullptr;
@@ -334,7 +337,8 @@ FIBER_TEST(CancelStatusTest, AnAbortUnderWayIsNotAskedAgainAndArrivesThroughALat
   EXPECT_TRUE(outer.cancelled_caught());
 }
 
-// Trio: test_run.py::test_very_deep_cancel_scope_nesting. One scope in each of many tasks that
+// trio: test_run.py::test_very_deep_cancel_scope_nesting
+// One scope in each of many tasks that
 // start each other, so that the chain is deeper than any stack.
 FIBER_TEST(CancelStatusTest, AChainOfFiveThousandScopesIsCancelledWithoutRecursion) {
   constexpr int kDepth = 5000;
@@ -411,7 +415,7 @@ TEST(CancelStatusTest, OwnCancellationOutlivesTheInheritedOne) {
   detail::unlink_status(middle);
 }
 
-// Trio: test_run.py::test_locals_destroyed_promptly_on_cancel
+// trio: test_run.py::test_locals_destroyed_promptly_on_cancel
 FIBER_TEST(CancelStatusTest, LocalsOfACancelledTaskAreGoneWhenTheNurseryReturns) {
   const auto token = std::make_shared<int>(0);
   open_nursery([&](Nursery& nursery) {

@@ -26,7 +26,8 @@ using std::chrono::seconds;
 using testing::wait_all_tasks_blocked;
 
 // Only the runtime makes one, and `catch (const std::exception&)` lets it pass.
-// Trio: test_cancelled.py::test_Cancelled_init, test_Cancelled_subclass
+// trio: test_cancelled.py::test_Cancelled_init
+// trio: test_cancelled.py::test_Cancelled_subclass
 static_assert(!std::is_default_constructible_v<Cancelled>);
 static_assert(!std::is_base_of_v<std::exception, Cancelled>);
 static_assert(!std::is_base_of_v<std::exception, KeyboardInterrupt>);
@@ -43,7 +44,8 @@ void look_and_pass_on(Look&& look) {
   }
 }
 
-// Trio: test_cancelled.py::test_cancel_reason, test_Cancelled_str
+// trio: test_cancelled.py::test_cancel_reason
+// trio: test_cancelled.py::test_Cancelled_str
 FIBER_TEST(CancelledTest, SaysWhoCancelledAndWhy) {
   CancelScope scope;
   open_nursery([&](Nursery& nursery) {
@@ -64,7 +66,7 @@ FIBER_TEST(CancelledTest, SaysWhoCancelledAndWhy) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_cancelled.py::test_cancel_reason
+// trio: test_cancelled.py::test_cancel_reason
 FIBER_TEST(CancelledTest, ADeadlineIsASourceOfItsOwn) {
   bool looked = false;
   move_on_after(seconds(1), [&looked] {
@@ -79,7 +81,7 @@ FIBER_TEST(CancelledTest, ADeadlineIsASourceOfItsOwn) {
   EXPECT_TRUE(looked);
 }
 
-// Trio: test_cancelled.py::test_cancel_reason_nursery
+// trio: test_cancelled.py::test_cancel_reason_nursery
 FIBER_TEST(CancelledTest, AFailedSiblingIsNamed) {
   bool looked = false;
   const auto body = [&](Nursery& nursery) {
@@ -101,7 +103,8 @@ FIBER_TEST(CancelledTest, AFailedSiblingIsNamed) {
   EXPECT_TRUE(looked);
 }
 
-// Trio: test_cancelled.py::test_cancel_reason_nursery2, nursery3
+// trio: test_cancelled.py::test_cancel_reason_nursery2
+// trio: test_cancelled.py::test_cancel_reason_nursery3
 FIBER_TEST(CancelledTest, AFailedBodyIsNamedAfterItsTask) {
   bool looked = false;
   const auto body = [&](Nursery& nursery) {
@@ -119,7 +122,7 @@ FIBER_TEST(CancelledTest, AFailedBodyIsNamedAfterItsTask) {
   EXPECT_TRUE(looked);
 }
 
-// Trio: test_cancelled.py::test_cancel_reason_not_overwritten
+// trio: test_cancelled.py::test_cancel_reason_not_overwritten
 FIBER_TEST(CancelledTest, TheFirstCauseWinsWhenADeadlineFollows) {
   CancelScope scope({.deadline = current_time() + seconds(5)});
   scope.run([&] {
@@ -136,7 +139,7 @@ FIBER_TEST(CancelledTest, TheFirstCauseWinsWhenADeadlineFollows) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_cancelled.py::test_cancel_reason_not_overwritten_2
+// trio: test_cancelled.py::test_cancel_reason_not_overwritten_2
 FIBER_TEST(CancelledTest, TheFirstCauseWinsWhenACancelFollowsADeadline) {
   CancelScope scope({.deadline = current_time() + seconds(5)});
   scope.run([&] {
@@ -153,7 +156,7 @@ FIBER_TEST(CancelledTest, TheFirstCauseWinsWhenACancelFollowsADeadline) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_cancelled.py::test_nested_child_source
+// trio: test_cancelled.py::test_nested_child_source
 FIBER_TEST(CancelledTest, ScopesInsideInheritTheReason) {
   CancelScope outer;
   outer.run([&] {

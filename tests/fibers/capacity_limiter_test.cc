@@ -22,7 +22,7 @@ using testing::assert_checkpoints;
 using testing::assert_no_checkpoints;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_sync.py::test_CapacityLimiter
+// trio: test_sync.py::test_CapacityLimiter
 FIBER_TEST(CapacityLimiterTest, LendsEachBorrowerOneToken) {
   CapacityLimiter limiter(2);
   assert_checkpoints([&] { limiter.acquire(); });
@@ -56,7 +56,7 @@ FIBER_TEST(CapacityLimiterTest, BorrowerThatWaitsMayNotWaitTwice) {
   limiter.release_on_behalf_of(&borrower);
 }
 
-// Trio: test_sync.py::test_CapacityLimiter_inf
+// trio: test_sync.py::test_CapacityLimiter_inf
 FIBER_TEST(CapacityLimiterTest, MayBeUnlimited) {
   CapacityLimiter limiter(CapacityLimiter::kUnlimited);
   std::vector<char> borrowers(100);
@@ -65,7 +65,7 @@ FIBER_TEST(CapacityLimiterTest, MayBeUnlimited) {
   for (const char& borrower : borrowers) limiter.release_on_behalf_of(&borrower);
 }
 
-// Trio: test_sync.py::test_CapacityLimiter_change_total_tokens
+// trio: test_sync.py::test_CapacityLimiter_change_total_tokens
 FIBER_TEST(CapacityLimiterTest, GrowsAndShrinksWhileInUse) {
   CapacityLimiter limiter(2);
   std::vector<char> borrowers(5);
@@ -95,7 +95,7 @@ FIBER_TEST(CapacityLimiterTest, GrowsAndShrinksWhileInUse) {
   });
 }
 
-// Trio: test_sync.py::test_CapacityLimiter_zero_limit_tokens
+// trio: test_sync.py::test_CapacityLimiter_zero_limit_tokens
 FIBER_TEST(CapacityLimiterTest, WithNoTokensEverybodyWaits) {
   CapacityLimiter limiter(0);
   bool inside = false;
@@ -112,7 +112,7 @@ FIBER_TEST(CapacityLimiterTest, WithNoTokensEverybodyWaits) {
   EXPECT_TRUE(inside);
 }
 
-// Trio: test_sync.py::test_CapacityLimiter_memleak_548
+// trio: test_sync.py::test_CapacityLimiter_memleak_548
 FIBER_TEST(CapacityLimiterTest, CancelledBorrowerIsForgotten) {
   CapacityLimiter limiter(1);
   int holder = 0;

@@ -15,7 +15,7 @@ using testing::assert_checkpoints;
 using testing::assert_no_checkpoints;
 using testing::AssertionError;
 
-// Trio: test_testing.py::test_assert_checkpoints
+// trio: test_testing.py::test_assert_checkpoints
 FIBER_TEST(CheckpointsTest, AFullCheckpointIsAskedFor) {
   EXPECT_NO_THROW(assert_checkpoints([] { checkpoint(); }));
   EXPECT_NO_THROW(assert_checkpoints([] { sleep(seconds(1)); }));
@@ -28,12 +28,12 @@ FIBER_TEST(CheckpointsTest, AFullCheckpointIsAskedFor) {
   }));
 }
 
-// Trio: test_testing.py::test_assert_checkpoints
+// trio: test_testing.py::test_assert_checkpoints
 FIBER_TEST(CheckpointsTest, WhoThrowsNeedNotPassOne) {
   EXPECT_THROW(assert_checkpoints([] { throw 3; }), int);
 }
 
-// Trio: test_testing.py::test_assert_no_checkpoints
+// trio: test_testing.py::test_assert_no_checkpoints
 FIBER_TEST(CheckpointsTest, NotEvenHalfACheckpointIsAllowed) {
   EXPECT_NO_THROW(assert_no_checkpoints([] {}));
   EXPECT_THROW(assert_no_checkpoints([] { throw 3; }), int);

@@ -68,7 +68,8 @@ class FakeClock final : public Clock {
   Instant now{hours(1)};
 };
 
-// Trio: test_run.py::test_current_clock, trio.abc.Clock
+// trio: test_run.py::test_current_clock
+// Trio: abc.Clock
 TEST(ClockTest, ARunGoesByTheClockItIsGiven) {
   FakeClock clock;
   run(
@@ -98,7 +99,7 @@ TEST(ClockTest, ADeadlineLongAgoCanBeLookedAt) {
   });
 }
 
-// Trio: test_run.py::test_current_clock
+// trio: test_run.py::test_current_clock
 TEST(ClockTest, ARunTellsItsClock) {
   FakeClock fake;
   run([&] { EXPECT_EQ(&current_clock(), &fake); }, {.clock = &fake});

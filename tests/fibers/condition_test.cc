@@ -19,7 +19,7 @@ namespace {
 
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_sync.py::test_Condition
+// trio: test_sync.py::test_Condition
 FIBER_TEST(ConditionTest, NeedsItsLock) {
   Lock lock;
   Condition condition(lock);
@@ -29,7 +29,7 @@ FIBER_TEST(ConditionTest, NeedsItsLock) {
   EXPECT_THROW(condition.notify_all(), UsageError);
 }
 
-// Trio: test_sync.py::test_Condition
+// trio: test_sync.py::test_Condition
 FIBER_TEST(ConditionTest, NotifiesInOrderAndHandsTheLockOver) {
   Condition condition;
   std::vector<int> woken;
@@ -60,7 +60,7 @@ FIBER_TEST(ConditionTest, NotifiesInOrderAndHandsTheLockOver) {
   EXPECT_EQ(woken, (std::vector{0, 1, 2, 3}));
 }
 
-// Trio: test_sync.py::test_Condition
+// trio: test_sync.py::test_Condition
 FIBER_TEST(ConditionTest, CancelledWaitTakesTheLockAgainFirst) {
   Condition condition;
   CancelScope scope;

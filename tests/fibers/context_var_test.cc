@@ -21,7 +21,7 @@ namespace {
 ContextVar<std::string> g_name("name");
 ContextVar<int> g_number("number");
 
-// Trio: test_run.py::test_contextvar_support
+// trio: test_run.py::test_contextvar_support
 FIBER_TEST(ContextVarTest, HoldsTheTasksOwnValue) {
   EXPECT_STREQ(g_name.name(), "name");
   EXPECT_EQ(g_name.get(), std::nullopt);
@@ -34,7 +34,7 @@ FIBER_TEST(ContextVarTest, HoldsTheTasksOwnValue) {
   EXPECT_EQ(g_number.get(), 1);
 }
 
-// Trio: test_run.py::test_contextvar_multitask
+// trio: test_run.py::test_contextvar_multitask
 FIBER_TEST(ContextVarTest, ATaskInheritsItsStartersValuesAndChangesOnlyItsOwn) {
   g_name.set("parent");
   g_number.set(1);

@@ -24,7 +24,7 @@ using testing::wait_all_tasks_blocked;
 
 static_assert(!std::is_constructible_v<bool, Event>);
 
-// Trio: test_sync.py::test_Event
+// trio: test_sync.py::test_Event
 FIBER_TEST(EventTest, SetWakesEveryWaiterAndStaysSet) {
   Event event;
   EXPECT_FALSE(event.is_set());

@@ -52,7 +52,8 @@ void in_foreign_thread(F&& fn) {
   thread.join();
 }
 
-// Trio: test_threads.py::test_trio_from_thread_run_sync, test_trio_from_thread_run
+// trio: test_threads.py::test_trio_from_thread_run_sync
+// trio: test_threads.py::test_trio_from_thread_run
 FIBER_TEST(FromThreadTest, TheWorkerGetsWhatTheCallReturns) {
   const Instant now = current_time();
   EXPECT_EQ(in_worker([] { return from_thread::run_sync([] { return current_time(); }); }), now);
@@ -69,7 +70,7 @@ FIBER_TEST(FromThreadTest, TheWorkerGetsWhatTheCallReturns) {
   EXPECT_EQ(*moved, 3);
 }
 
-// Trio: test_threads.py::test_do_in_trio_thread
+// trio: test_threads.py::test_do_in_trio_thread
 FIBER_TEST(FromThreadTest, TheWorkerGetsWhatTheCallThrows) {
   const auto fail = [] { throw std::out_of_range("far"); };
   in_worker([&] {
@@ -79,7 +80,7 @@ FIBER_TEST(FromThreadTest, TheWorkerGetsWhatTheCallThrows) {
   EXPECT_THROW(in_worker([&] { from_thread::run(fail); }), std::out_of_range);
 }
 
-// Trio: test_threads.py::test_from_thread_reuses_task
+// trio: test_threads.py::test_from_thread_reuses_task
 FIBER_TEST(FromThreadTest, TheCallIsMadeByTheVeryTaskThatWaits) {
   Task* const me = &current_task();
   const auto current = [] { return &current_task(); };
@@ -88,7 +89,8 @@ FIBER_TEST(FromThreadTest, TheCallIsMadeByTheVeryTaskThatWaits) {
   EXPECT_NE(in_worker([&] { return from_thread::run(current); }, {.abandon_on_cancel = true}), me);
 }
 
-// Trio: test_threads.py::test_trio_from_thread_run_sync_contextvars, _run_contextvars
+// trio: test_threads.py::test_trio_from_thread_run_sync_contextvars
+// trio: test_threads.py::test_trio_from_thread_run_contextvars
 FIBER_TEST(FromThreadTest, TheCallSeesTheTasksContext) {
   ContextVar<int> var("var");
   var.set(1);
@@ -123,7 +125,7 @@ FIBER_TEST(FromThreadTest, AThreadFeedsAChannelThatPushesBack) {
   EXPECT_EQ(items.size(), 100U);
 }
 
-// Trio: test_threads.py::test_do_in_trio_thread_from_trio_thread,
+// trio: test_threads.py::test_do_in_trio_thread_from_trio_thread
 // test_from_thread_inside_trio_thread
 FIBER_TEST(FromThreadTest, InsideARunItIsRefused) {
   const FromThreadOptions mine{.token = current_token()};
@@ -132,13 +134,14 @@ FIBER_TEST(FromThreadTest, InsideARunItIsRefused) {
   in_worker([&] { run([&] { EXPECT_THROW(from_thread::run([] {}, mine), UsageError); }); });
 }
 
-// Trio: test_threads.py::test_from_thread_no_token
+// trio: test_threads.py::test_from_thread_no_token
 TEST(FromThreadTest, AThreadWithoutAHostHasToSayWhichRun) {
   EXPECT_THROW(from_thread::run([] {}), UsageError);
   EXPECT_THROW(from_thread::run_sync([] {}), UsageError);
 }
 
-// Trio: test_threads.py::test_trio_from_thread_token_kwarg, test_trio_to_thread_run_sync_token
+// trio: test_threads.py::test_trio_from_thread_token_kwarg
+// trio: test_threads.py::test_trio_to_thread_run_sync_token
 FIBER_TEST(FromThreadTest, WithATokenAnyThreadMayCall) {
   const Token mine = current_token();
   in_foreign_thread([&](const Token& token) {
@@ -155,7 +158,7 @@ FIBER_TEST(FromThreadTest, WithATokenAnyThreadMayCall) {
   });
 }
 
-// Trio: test_threads.py::test_trio_from_thread_token
+// trio: test_threads.py::test_trio_from_thread_token
 FIBER_TEST(FromThreadTest, WithATokenTheHostIsPassedBy) {
   Task* const me = &current_task();
   const Token token = current_token();
@@ -164,7 +167,6 @@ FIBER_TEST(FromThreadTest, WithATokenTheHostIsPassedBy) {
       me);
 }
 
-// Trio: test_threads.py::test_run_in_trio_thread (too late)
 TEST(FromThreadTest, AfterTheRunCallsAreRefused) {
   std::optional<Token> token;
   run([&] { token = current_token(); });
@@ -172,7 +174,7 @@ TEST(FromThreadTest, AfterTheRunCallsAreRefused) {
   EXPECT_THROW(from_thread::run_sync([] {}, {.token = token}), RunFinishedError);
 }
 
-// Trio: test_threads.py::test_await_in_trio_thread_while_main_exits
+// trio: test_threads.py::test_await_in_trio_thread_while_main_exits
 TEST(FromThreadTest, ACallThatWaitsIsCancelledWhenMainEnds) {
   std::thread thread;
   bool cancelled = false;
@@ -196,7 +198,7 @@ TEST(FromThreadTest, ACallThatWaitsIsCancelledWhenMainEnds) {
   EXPECT_TRUE(cancelled);
 }
 
-// Trio: test_threads.py::test_from_thread_run_during_shutdown
+// trio: test_threads.py::test_from_thread_run_during_shutdown
 TEST(FromThreadTest, WhileTheRunShutsDownNoTaskIsStartedAnyMore) {
   std::thread thread;
   std::binary_semaphore go(0);
@@ -223,7 +225,7 @@ TEST(FromThreadTest, WhileTheRunShutsDownNoTaskIsStartedAnyMore) {
   EXPECT_TRUE(refused);
 }
 
-// Trio: test_threads.py::test_from_thread_host_cancelled
+// trio: test_threads.py::test_from_thread_host_cancelled
 FIBER_TEST(FromThreadTest, AHostThatCannotBeCancelledIsCancelledInItsCalls) {
   CancelScope scope;
   std::vector<int> passed;
@@ -243,7 +245,7 @@ FIBER_TEST(FromThreadTest, AHostThatCannotBeCancelledIsCancelledInItsCalls) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_threads.py::test_from_thread_host_cancelled
+// trio: test_threads.py::test_from_thread_host_cancelled
 FIBER_TEST(FromThreadTest, TheCancelledOfACallTravelsThroughTheThread) {
   CancelScope scope;
   EXPECT_FALSE(scope.run([&] {
@@ -258,7 +260,7 @@ FIBER_TEST(FromThreadTest, TheCancelledOfACallTravelsThroughTheThread) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_threads.py::test_from_thread_host_cancelled
+// trio: test_threads.py::test_from_thread_host_cancelled
 FIBER_TEST(FromThreadTest, CallsOfAnAbandonedThreadGoOnBesideTheTask) {
   const auto done = std::make_shared<std::promise<bool>>();
   const auto go = std::make_shared<std::binary_semaphore>(0);
@@ -281,7 +283,7 @@ FIBER_TEST(FromThreadTest, CallsOfAnAbandonedThreadGoOnBesideTheTask) {
   EXPECT_TRUE(done->get_future().get());
 }
 
-// Trio: test_threads.py::test_from_thread_check_cancelled_no_abandon
+// trio: test_threads.py::test_from_thread_check_cancelled_no_abandon
 FIBER_TEST(FromThreadTest, CheckCancelledThrowsOnceTheHostIsCancelled) {
   CancelScope scope;
   std::binary_semaphore go(0);
@@ -307,7 +309,7 @@ FIBER_TEST(FromThreadTest, CheckCancelledThrowsOnceTheHostIsCancelled) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_threads.py::test_from_thread_check_cancelled_abandon_on_cancel
+// trio: test_threads.py::test_from_thread_check_cancelled_abandon_on_cancel
 FIBER_TEST(FromThreadTest, CheckCancelledTellsAnAbandonedThreadToo) {
   struct Shared {
     std::binary_semaphore go{0};
@@ -345,7 +347,7 @@ FIBER_TEST(FromThreadTest, CheckCancelledTellsAnAbandonedThreadToo) {
   EXPECT_TRUE(shared->cancelled.get_future().get());
 }
 
-// Trio: test_threads.py::test_from_thread_check_cancelled_raises_in_foreign_threads
+// trio: test_threads.py::test_from_thread_check_cancelled_raises_in_foreign_threads
 FIBER_TEST(FromThreadTest, OnlyAWorkerHasAHostToAskFor) {
   EXPECT_THROW(from_thread::check_cancelled(), UsageError);
   in_foreign_thread([](const Token&) { EXPECT_THROW(from_thread::check_cancelled(), UsageError); });
@@ -353,7 +355,7 @@ FIBER_TEST(FromThreadTest, OnlyAWorkerHasAHostToAskFor) {
       [] { from_thread::run([] { EXPECT_THROW(from_thread::check_cancelled(), UsageError); }); });
 }
 
-// Trio: test_threads.py::test_recursive_to_thread
+// trio: test_threads.py::test_recursive_to_thread
 FIBER_TEST(FromThreadTest, FromAThreadTheTaskMayGoIntoTheNext) {
   const auto here = [] { return std::this_thread::get_id(); };
   const auto [outer, inner] = in_worker(
@@ -366,7 +368,7 @@ FIBER_TEST(FromThreadTest, FromAThreadTheTaskMayGoIntoTheNext) {
   EXPECT_EQ(descend(10), 10);
 }
 
-// Trio: test_threads.py::test_reentry_doesnt_deadlock
+// trio: test_threads.py::test_reentry_doesnt_deadlock
 FIBER_TEST(FromThreadTest, TasksThatGoBackAndForthDoNotBlockEachOther) {
   int rounds = 0;
   open_nursery([&](Nursery& nursery) {

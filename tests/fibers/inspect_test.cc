@@ -95,7 +95,7 @@ FIBER_TEST(InspectTest, WhoIsCancelledIsMarked) {
   });
 }
 
-// Trio: test_run.py::test_task_tree_introspection
+// trio: test_run.py::test_task_tree_introspection
 FIBER_TEST(InspectTest, NestsAsTheNurseriesDoOldestFirst) {
   std::string text;
   open_nursery([&](Nursery& outer) {

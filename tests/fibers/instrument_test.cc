@@ -77,7 +77,8 @@ class IoRecorder : public Instrument {
   std::vector<Duration> after;
 };
 
-// Trio: test_instruments, test_instrument_before_after_run
+// trio: test_instrumentation.py::test_instruments
+// trio: test_instrumentation.py::test_instrument_before_after_run
 TEST(InstrumentTest, TellsEachStepInOrder) {
   const auto all = std::make_shared<StepRecorder>(std::vector<std::string>{"main"});
   const auto first = std::make_shared<StepRecorder>(std::vector<std::string>{"main"});
@@ -102,7 +103,7 @@ TEST(InstrumentTest, TellsEachStepInOrder) {
   EXPECT_THAT(both, ElementsAreArray(expected));
 }
 
-// Trio: test_instruments_interleave
+// trio: test_instrumentation.py::test_instruments_interleave
 TEST(InstrumentTest, TellsOfInterleavedTasksInOrder) {
   const auto recorder = std::make_shared<StepRecorder>(std::vector<std::string>{"a", "b"});
   testing::MockClock clock;
@@ -120,7 +121,7 @@ TEST(InstrumentTest, TellsOfInterleavedTasksInOrder) {
                           "before b", "after b", "after_run"));
 }
 
-// Trio: test_instrument_task_spawn_exit
+// trio: test_instrumentation.py::test_instrument_task_spawn_exit
 TEST(InstrumentTest, TellsOfBirthsAndDeaths) {
   const auto recorder = std::make_shared<LifeRecorder>();
   run([] { open_nursery([](Nursery& nursery) { nursery.start_soon([] {}, {.name = "child"}); }); },
@@ -157,7 +158,7 @@ TEST(InstrumentTest, IoWaitsComeInPairsWithTheirTimeout) {
   EXPECT_THAT(recorder->before, Contains(Duration::zero()));
 }
 
-// Trio: test_null_instrument
+// trio: test_instrumentation.py::test_null_instrument
 TEST(InstrumentTest, HooksThatNobodyOverridesAreNotCalled) {
   EXPECT_EQ(InstrumentRef(std::make_shared<LifeRecorder>()).hooks(),
             detail::kTaskSpawned | detail::kTaskExited);
@@ -179,7 +180,7 @@ TEST(InstrumentTest, APointerToTheBaseCallsEveryHook) {
             detail::kTaskSpawned | detail::kTaskExited);
 }
 
-// Trio: test_instruments_crash
+// trio: test_instrumentation.py::test_instruments_crash
 TEST(InstrumentTest, OneThatThrowsIsReportedAndRemoved) {
   struct Broken : StepRecorder {
     Broken() : StepRecorder({"main"}) {}
@@ -218,7 +219,7 @@ TEST(InstrumentTest, OneThatWaitsIsReportedAndRemoved) {
   EXPECT_EQ(waiting->spawned, 1);  // The root, which was there before.
 }
 
-// Trio: test_instrument_call_trio_context
+// trio: test_instrumentation.py::test_instrument_call_trio_context
 TEST(InstrumentTest, HooksKnowWhereTheyAre) {
   struct Context : Instrument {
     void before_run() override { note(); }

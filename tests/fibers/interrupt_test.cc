@@ -38,7 +38,7 @@ Handler sigint_handler() {
   return action.sa_handler;
 }
 
-// Trio: test_ki.py::test_ki_enabled
+// trio: test_ki.py::test_ki_enabled
 FIBER_TEST(InterruptTest, ReachesMainAtItsNextWait) {
   bool went_on = false;
   try {
@@ -51,7 +51,7 @@ FIBER_TEST(InterruptTest, ReachesMainAtItsNextWait) {
   EXPECT_TRUE(went_on);
 }
 
-// Trio: test_ki.py::test_ki_protection_works
+// trio: test_ki.py::test_ki_protection_works
 FIBER_TEST(InterruptTest, WakesMainWhenItWaits) {
   open_nursery([](Nursery& nursery) {
     nursery.start_soon([] {
@@ -62,7 +62,8 @@ FIBER_TEST(InterruptTest, WakesMainWhenItWaits) {
   });
 }
 
-// Trio: test_ki.py::test_ki_protection_works: it is an edge.
+// trio: test_ki.py::test_ki_protection_works
+// It is an edge.
 FIBER_TEST(InterruptTest, ComesOnce) {
   std::raise(SIGINT);
   std::raise(SIGINT);
@@ -88,7 +89,7 @@ FIBER_TEST(InterruptTest, ShieldsDoNotStopItAndScopesDoNotCatchIt) {
   EXPECT_FALSE(shield.cancelled_caught());
 }
 
-// Trio: test_ki.py::test_ki_protection_works
+// trio: test_ki.py::test_ki_protection_works
 FIBER_TEST(InterruptTest, GoesBeforeACancellation) {
   CancelScope scope;
   scope.run([&scope] {
@@ -105,7 +106,7 @@ FIBER_TEST(InterruptTest, GoesBeforeACancellation) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_threads.py::test_run_in_trio_thread_ki
+// trio: test_threads.py::test_run_in_trio_thread_ki
 FIBER_TEST(InterruptTest, AWaitThatCannotBeAbortedLeavesItToTheNext) {
   Task& main = current_task();
   bool refused = false;
@@ -166,7 +167,8 @@ FIBER_TEST(InterruptTest, ReachesNoOtherTask) {
   EXPECT_TRUE(finished);
 }
 
-// Trio: test_ki.py::test_ki_protection_works: main has ended already.
+// trio: test_ki.py::test_ki_protection_works
+// Main has ended already.
 TEST(InterruptTest, ComesOutOfRunWhenMainWaitsNoMore) {
   EXPECT_THROW(run([] { std::raise(SIGINT); }), KeyboardInterrupt);
   bool system_task_ended = false;
@@ -198,7 +200,7 @@ TEST(InterruptTest, WakesARunThatSleepsInTheKernel) {
                KeyboardInterrupt);
 }
 
-// Trio: test_ki.py::test_ki_is_good_neighbor
+// trio: test_ki.py::test_ki_is_good_neighbor
 TEST(InterruptTest, TheHandlerIsThereDuringARunOnlyAndIsGivenBack) {
   ASSERT_EQ(sigint_handler(), SIG_DFL);
   run([] { EXPECT_NE(sigint_handler(), SIG_DFL); });
@@ -209,7 +211,7 @@ TEST(InterruptTest, TheHandlerIsThereDuringARunOnlyAndIsGivenBack) {
 
 void someone_elses(int /*signal*/) {}
 
-// Trio: test_ki.py::test_ki_is_good_neighbor
+// trio: test_ki.py::test_ki_is_good_neighbor
 TEST(InterruptTest, AnotherHandlerIsLeftAlone) {
   ::signal(SIGINT, &someone_elses);
   run([] {
@@ -226,7 +228,7 @@ TEST(InterruptTest, AnotherHandlerIsLeftAlone) {
   ::signal(SIGINT, SIG_DFL);
 }
 
-// Trio: test_ki.py::test_ki_disabled_out_of_context
+// trio: test_ki.py::test_ki_disabled_out_of_context
 TEST(InterruptTest, IsForTheMainThreadAndCanBeDeclined) {
   std::thread([] { run([] { EXPECT_EQ(sigint_handler(), SIG_DFL); }); }).join();
   run([] { EXPECT_EQ(sigint_handler(), SIG_DFL); }, {.handle_interrupt = false});

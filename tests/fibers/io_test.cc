@@ -31,7 +31,7 @@ using test::SocketPair;
 using ::testing::ElementsAre;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_io.py::test_wait_basic
+// trio: test_io.py::test_wait_basic
 FIBER_TEST(IoTest, WaitReadableEndsWhenDataArrives) {
   SocketPair pair;
   bool woken = false;
@@ -50,7 +50,7 @@ FIBER_TEST(IoTest, WaitReadableEndsWhenDataArrives) {
   EXPECT_EQ(current_statistics().fds_watched, 0U);
 }
 
-// Trio: test_io.py::test_wait_basic
+// trio: test_io.py::test_wait_basic
 FIBER_TEST(IoTest, AReadyDescriptorCostsACheckpoint) {
   SocketPair pair;
   testing::assert_checkpoints([&] { wait_writable(pair[0]); });
@@ -58,7 +58,7 @@ FIBER_TEST(IoTest, AReadyDescriptorCostsACheckpoint) {
   for (int i = 0; i < 3; ++i) testing::assert_checkpoints([&] { wait_readable(pair[1]); });
 }
 
-// Trio: test_io.py::test_wait_basic
+// trio: test_io.py::test_wait_basic
 FIBER_TEST(IoTest, WaitWritableEndsWhenThereIsRoom) {
   Pipe pipe;
   pipe.fill(1);
@@ -94,7 +94,7 @@ FIBER_TEST(IoTest, TheEndOfThePeerWakesBothDirections) {
   EXPECT_EQ(woken, 2);
 }
 
-// Trio: test_io.py::test_wait_basic
+// trio: test_io.py::test_wait_basic
 FIBER_TEST(IoTest, ACancelledWaitTakesNothingAndCanBeRepeated) {
   SocketPair pair;
   for (int i = 0; i < 3; ++i) {
@@ -111,7 +111,8 @@ FIBER_TEST(IoTest, ACancelledWaitTakesNothingAndCanBeRepeated) {
   EXPECT_EQ(pair.read(0), 'x');
 }
 
-// Trio: test_io.py::test_double_read, test_double_write
+// trio: test_io.py::test_double_read
+// trio: test_io.py::test_double_write
 FIBER_TEST(IoTest, ASecondWaiterOfADirectionIsRefused) {
   SocketPair pair;
   pair.fill(0);
@@ -125,7 +126,7 @@ FIBER_TEST(IoTest, ASecondWaiterOfADirectionIsRefused) {
   }
 }
 
-// Trio: test_io.py::test_socket_simultaneous_read_write
+// trio: test_io.py::test_socket_simultaneous_read_write
 FIBER_TEST(IoTest, TheTwoDirectionsAreIndependent) {
   SocketPair pair;
   pair.fill(0);
@@ -148,7 +149,7 @@ FIBER_TEST(IoTest, TheTwoDirectionsAreIndependent) {
   EXPECT_THAT(woken, ElementsAre('r', 'w'));
 }
 
-// Trio: test_io.py::test_interrupted_by_close
+// trio: test_io.py::test_interrupted_by_close
 FIBER_TEST(IoTest, NotifyClosingWakesWhoWaits) {
   SocketPair pair;
   pair.fill(0);
@@ -168,7 +169,8 @@ FIBER_TEST(IoTest, NotifyClosingWakesWhoWaits) {
   EXPECT_EQ(current_statistics().fds_watched, 0U);
 }
 
-// Trio: test_io.py::test_wait_on_invalid_object, test_notify_closing_on_invalid_object
+// trio: test_io.py::test_wait_on_invalid_object
+// trio: test_io.py::test_notify_closing_on_invalid_object
 FIBER_TEST(IoTest, AnInvalidDescriptorIsASystemError) {
   Pipe pipe;
   const int closed = pipe[0];
@@ -184,7 +186,7 @@ FIBER_TEST(IoTest, AnInvalidDescriptorIsASystemError) {
   EXPECT_EQ(current_statistics().fds_watched, 0U);
 }
 
-// Trio: test_io.py::test_can_survive_unnotified_close
+// trio: test_io.py::test_can_survive_unnotified_close
 FIBER_TEST(IoTest, AnUnannouncedCloseHarmsOnlyWhoWaits) {
   SocketPair pair;
   open_nursery([&](Nursery& nursery) {
@@ -247,7 +249,7 @@ FIBER_TEST(IoTest, AReusedNumberCanBeWaitedForOnceTheOldWaiterIsGone) {
   ::close(number);
 }
 
-// Trio: test_socket.py::test_many_sockets
+// trio: test_socket.py::test_many_sockets
 FIBER_TEST(IoTest, HundredsOfDescriptorsWaitTogether) {
   constexpr int kPairs = 300;
   std::deque<SocketPair> pairs(kPairs);
@@ -271,7 +273,7 @@ FIBER_TEST(IoTest, HundredsOfDescriptorsWaitTogether) {
   EXPECT_EQ(current_statistics().fds_watched, 0U);
 }
 
-// Trio: test_io.py::test_socket_actual_streaming
+// trio: test_io.py::test_socket_actual_streaming
 FIBER_TEST(IoTest, AMegabyteEachWayArrives) {
   constexpr std::size_t kTotal = 1'000'000;
   SocketPair pair;

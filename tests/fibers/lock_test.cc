@@ -31,7 +31,7 @@ using testing::assert_checkpoints;
 using testing::assert_no_checkpoints;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_sync.py::test_Lock_and_StrictFIFOLock
+// trio: test_sync.py::test_Lock_and_StrictFIFOLock
 FIBER_TEST(LockTest, KnowsItsOwnerAndItsQueue) {
   Lock lock;
   EXPECT_FALSE(lock.locked());
@@ -50,7 +50,7 @@ FIBER_TEST(LockTest, KnowsItsOwnerAndItsQueue) {
   EXPECT_EQ(lock.statistics().owner, nullptr);
 }
 
-// Trio: test_sync.py::test_Lock_and_StrictFIFOLock
+// trio: test_sync.py::test_Lock_and_StrictFIFOLock
 FIBER_TEST(LockTest, SecondAcquireByTheOwnerIsRefused) {
   Lock lock;
   const LockGuard guard(lock);
@@ -58,7 +58,7 @@ FIBER_TEST(LockTest, SecondAcquireByTheOwnerIsRefused) {
   EXPECT_THROW(lock.acquire_nowait(), UsageError);
 }
 
-// Trio: test_sync.py::test_Lock_and_StrictFIFOLock
+// trio: test_sync.py::test_Lock_and_StrictFIFOLock
 FIBER_TEST(LockTest, OnlyTheOwnerReleases) {
   Lock lock;
   EXPECT_THROW(lock.release(), UsageError);
@@ -69,7 +69,7 @@ FIBER_TEST(LockTest, OnlyTheOwnerReleases) {
   });
 }
 
-// Trio: test_sync.py::test_lock_handover
+// trio: test_sync.py::test_lock_handover
 FIBER_TEST(LockTest, ReleaseHandsOverAtOnce) {
   Lock lock;
   lock.acquire();
@@ -94,7 +94,7 @@ std::string broken_by_owner(const std::function<void()>& acquire) {
   return "not broken";
 }
 
-// Trio: test_sync.py::test_lock_acquire_unowned_lock
+// trio: test_sync.py::test_lock_acquire_unowned_lock
 FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoCome) {
   Lock lock;
   open_nursery([&](Nursery& nursery) {
@@ -108,7 +108,7 @@ FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoCome) {
   EXPECT_THROW(lock.release(), UsageError);
 }
 
-// Trio: test_sync.py::test_lock_multiple_acquire
+// trio: test_sync.py::test_lock_multiple_acquire
 FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoWait) {
   Lock lock;
   int broken = 0;
@@ -122,7 +122,7 @@ FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoWait) {
   EXPECT_EQ(broken, 2);
 }
 
-// Trio: test_sync.py::test_lock_handover
+// trio: test_sync.py::test_lock_handover
 FIBER_TEST(LockTest, WhoGotItByHandOverIsWatchedInTurn) {
   Lock lock;
   lock.acquire_nowait();
@@ -270,7 +270,7 @@ std::vector<std::unique_ptr<LockLike>> all_lock_likes() {
   return all;
 }
 
-// Trio: test_sync.py::test_generic_lock_exclusion
+// trio: test_sync.py::test_generic_lock_exclusion
 FIBER_TEST(LockLikeTest, OneTaskAtATimeIsInside) {
   for (const auto& lock : all_lock_likes()) {
     bool inside = false;
@@ -294,7 +294,7 @@ FIBER_TEST(LockLikeTest, OneTaskAtATimeIsInside) {
   }
 }
 
-// Trio: test_sync.py::test_generic_lock_fifo_fairness
+// trio: test_sync.py::test_generic_lock_fifo_fairness
 FIBER_TEST(LockLikeTest, TasksTakeStrictTurns) {
   for (const auto& lock : all_lock_likes()) {
     std::vector<int> order;
@@ -314,7 +314,7 @@ FIBER_TEST(LockLikeTest, TasksTakeStrictTurns) {
   }
 }
 
-// Trio: test_sync.py::test_generic_lock_acquire_nowait_blocks_acquire
+// trio: test_sync.py::test_generic_lock_acquire_nowait_blocks_acquire
 FIBER_TEST(LockLikeTest, AcquireNowaitKeepsOthersOut) {
   for (const auto& lock : all_lock_likes()) {
     bool got = false;

@@ -47,7 +47,7 @@ Task& parked(Nursery& nursery, F wait) {
   return *task;
 }
 
-// Trio: test_run.py::test_reschedule
+// trio: test_run.py::test_reschedule
 FIBER_TEST(LowlevelTest, RescheduleEndsTheWait) {
   bool woken = false;
   open_nursery([&](Nursery& nursery) {
@@ -63,7 +63,7 @@ FIBER_TEST(LowlevelTest, RescheduleEndsTheWait) {
   EXPECT_TRUE(woken);
 }
 
-// Trio: test_run.py::test_reschedule
+// trio: test_run.py::test_reschedule
 FIBER_TEST(LowlevelTest, RescheduleDeliversAnError) {
   open_nursery([](Nursery& nursery) {
     Task& task = parked(
@@ -73,7 +73,7 @@ FIBER_TEST(LowlevelTest, RescheduleDeliversAnError) {
   });
 }
 
-// Trio: test_run.py::test_reschedule
+// trio: test_run.py::test_reschedule
 FIBER_TEST(LowlevelTest, RescheduleDeliversAValueOrAnOutcomesError) {
   open_nursery([](Nursery& nursery) {
     Task& value = parked(
@@ -145,7 +145,7 @@ TEST(LowlevelTest, RescheduleFromAnotherThreadIsRefused) {
   });
 }
 
-// Trio: test_run.py::test_failed_abort
+// trio: test_run.py::test_failed_abort
 FIBER_TEST(LowlevelTest, AFailedAbortLeavesTheWaitToItsEnd) {
   int aborts = 0;
   CancelScope scope;
@@ -170,7 +170,7 @@ FIBER_TEST(LowlevelTest, AFailedAbortLeavesTheWaitToItsEnd) {
   EXPECT_EQ(aborts, 1);
 }
 
-// Trio: test_run.py::test_slow_abort_basic
+// trio: test_run.py::test_slow_abort_basic
 FIBER_TEST(LowlevelTest, RaiseCancelMayBeKeptAndRaisedLater) {
   std::optional<RaiseCancel> raise;
   CancelScope scope;
@@ -226,7 +226,8 @@ FIBER_TEST(LowlevelTest, AnAbortFunctionMayReschedule) {
   EXPECT_TRUE(returned);
 }
 
-// Trio: test_run.py::test_cancel_points; docs: "every waiting function is always a checkpoint"
+// trio: test_run.py::test_cancel_points
+// Trio: "every waiting function is always a checkpoint"
 FIBER_TEST(LowlevelTest, CheckpointsCountAsWhatTheyAre) {
   testing::assert_checkpoints([] { checkpoint(); });
   const CheckpointCounts before = checkpoint_counts();
@@ -241,7 +242,7 @@ FIBER_TEST(LowlevelTest, CheckpointsCountAsWhatTheyAre) {
   EXPECT_EQ(checkpoint_counts().cancel_points, before.cancel_points + 2);
 }
 
-// Trio: test_run.py::test_cancel_points
+// trio: test_run.py::test_cancel_points
 FIBER_TEST(LowlevelTest, OnlyTheShieldedHalfIsNoCancelPoint) {
   CancelScope scope;
   EXPECT_FALSE(scope.run([&] {
@@ -268,7 +269,8 @@ FIBER_TEST(LowlevelTest, ACancelledCheckpointLetsOthersRunFirst) {
   }
 }
 
-// Trio: test_run.py::test_basic_interleave. What becomes ready in a turn runs in the next.
+// trio: test_run.py::test_basic_interleave
+// What becomes ready in a turn runs in the next.
 FIBER_TEST(LowlevelTest, CheckpointsTakeTurns) {
   std::vector<int> order;
   open_nursery([&](Nursery& nursery) {

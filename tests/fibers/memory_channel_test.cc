@@ -33,7 +33,7 @@ struct Ends {
   MemoryReceiveChannel<T> receive;
 };
 
-// Trio: test_channel.py::test_channel
+// trio: test_channel.py::test_channel
 FIBER_TEST(MemoryChannelTest, BuffersUpToItsCapacity) {
   Ends<int> ends(2);
   EXPECT_THROW(ends.receive.receive_nowait(), WouldBlock);
@@ -45,7 +45,7 @@ FIBER_TEST(MemoryChannelTest, BuffersUpToItsCapacity) {
   EXPECT_THROW(ends.receive.receive_nowait(), WouldBlock);
 }
 
-// Trio: test_channel.py::test_unbuffered
+// trio: test_channel.py::test_unbuffered
 FIBER_TEST(MemoryChannelTest, WithoutBufferSenderAndReceiverMeet) {
   Ends<int> ends(0);
   EXPECT_THROW(ends.send.send_nowait(1), WouldBlock);
@@ -69,7 +69,7 @@ FIBER_TEST(MemoryChannelTest, WithoutBufferSenderAndReceiverMeet) {
   });
 }
 
-// Trio: test_channel.py::test_553
+// trio: test_channel.py::test_553
 FIBER_TEST(MemoryChannelTest, CancelledReceiverTakesNoItem) {
   Ends<std::string> ends(1);
   EXPECT_FALSE(move_on_after(seconds(1), [&] { ends.receive.receive(); }));
@@ -125,7 +125,7 @@ FIBER_TEST(MemoryChannelTest, CarriesWhatCanOnlyBeMoved) {
   });
 }
 
-// Trio: test_channel.py::test_channel_multiple_producers
+// trio: test_channel.py::test_channel_multiple_producers
 FIBER_TEST(MemoryChannelTest, EndsWhenTheLastProducerIsDone) {
   std::vector<int> received;
   open_nursery([&](Nursery& nursery) {
@@ -142,7 +142,7 @@ FIBER_TEST(MemoryChannelTest, EndsWhenTheLastProducerIsDone) {
   EXPECT_EQ(received, (std::vector{0, 1, 2, 3, 4, 5, 6, 7, 8}));
 }
 
-// Trio: test_channel.py::test_channel_multiple_consumers
+// trio: test_channel.py::test_channel_multiple_consumers
 FIBER_TEST(MemoryChannelTest, EachItemGoesToOneConsumer) {
   std::vector<int> received;
   open_nursery([&](Nursery& nursery) {
@@ -158,7 +158,7 @@ FIBER_TEST(MemoryChannelTest, EachItemGoesToOneConsumer) {
   EXPECT_EQ(received, (std::vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
 }
 
-// Trio: test_channel.py::test_close_basics
+// trio: test_channel.py::test_close_basics
 FIBER_TEST(MemoryChannelTest, ClosedSenderEndsTheChannel) {
   Ends<int> ends(0);
   open_nursery([&](Nursery& nursery) {
@@ -175,7 +175,7 @@ FIBER_TEST(MemoryChannelTest, ClosedSenderEndsTheChannel) {
   EXPECT_EQ(ends.receive.next(), std::nullopt);
 }
 
-// Trio: test_channel.py::test_close_basics
+// trio: test_channel.py::test_close_basics
 FIBER_TEST(MemoryChannelTest, ClosedReceiverBreaksTheChannel) {
   Ends<int> ends(0);
   open_nursery([&](Nursery& nursery) {
@@ -190,7 +190,7 @@ FIBER_TEST(MemoryChannelTest, ClosedReceiverBreaksTheChannel) {
   EXPECT_THROW(ends.receive.next(), ClosedResourceError);
 }
 
-// Trio: test_channel.py::test_receive_channel_clone_and_close
+// trio: test_channel.py::test_receive_channel_clone_and_close
 FIBER_TEST(MemoryChannelTest, ClosingOneReceiverWakesOnlyItsOwnTasks) {
   Ends<int> ends(0);
   auto clone = ends.receive.clone();
@@ -207,7 +207,7 @@ FIBER_TEST(MemoryChannelTest, ClosingOneReceiverWakesOnlyItsOwnTasks) {
   EXPECT_EQ(received, 3);
 }
 
-// Trio: test_channel.py::test_close_multiple_send_handles
+// trio: test_channel.py::test_close_multiple_send_handles
 FIBER_TEST(MemoryChannelTest, ClosingOneSenderWakesOnlyItsOwnTasks) {
   Ends<std::string> ends(0);
   auto clone = ends.send.clone();
@@ -253,14 +253,14 @@ FIBER_TEST(MemoryChannelTest, WhatIsBufferedDiesWithTheLastReceiver) {
   EXPECT_EQ(ends.send.statistics().current_buffer_used, 0U);
 }
 
-// Trio: test_channel.py::test_inf_capacity
+// trio: test_channel.py::test_inf_capacity
 FIBER_TEST(MemoryChannelTest, UnboundedNeverMakesTheSenderWait) {
   Ends<int> ends(kUnbounded);
   for (int i = 0; i < 1000; ++i) ends.send.send_nowait(i);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(ends.receive.receive_nowait(), i);
 }
 
-// Trio: test_channel.py::test_statistics
+// trio: test_channel.py::test_statistics
 FIBER_TEST(MemoryChannelTest, CountsWhatGoesOn) {
   Ends<int> ends(2);
   const auto stats = [&] { return ends.send.statistics(); };
@@ -290,7 +290,7 @@ FIBER_TEST(MemoryChannelTest, CountsWhatGoesOn) {
   });
 }
 
-// Trio: test_channel.py::test_channel_fairness
+// trio: test_channel.py::test_channel_fairness
 FIBER_TEST(MemoryChannelTest, WaitingReceiverOwnsTheNextItem) {
   Ends<int> ends(1);
   // One task that sends and receives does not wait for itself.

@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 using testing::MockClock;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_mock_clock.py::test_mock_clock
+// trio: test_mock_clock.py::test_mock_clock
 TEST(MockClockTest, StandsStillUntilItJumps) {
   MockClock clock;
   const Instant start = clock.current_time();
@@ -38,7 +38,7 @@ TEST(MockClockTest, StandsStillUntilItJumps) {
   EXPECT_EQ(clock.deadline_to_sleep_time(start + 6s), Duration::max());
 }
 
-// Trio: test_mock_clock.py::test_mock_clock
+// trio: test_mock_clock.py::test_mock_clock
 TEST(MockClockTest, GoesAtItsRate) {
   MockClock clock(1000.0);
   const Instant start = clock.current_time();
@@ -54,7 +54,7 @@ TEST(MockClockTest, GoesAtItsRate) {
   EXPECT_EQ(clock.current_time(), stopped);
 }
 
-// Trio: test_mock_clock.py::test_mock_clock
+// trio: test_mock_clock.py::test_mock_clock
 TEST(MockClockTest, NeverGoesBack) {
   MockClock clock;
   EXPECT_THROW(clock.jump(-1ns), UsageError);
@@ -64,7 +64,7 @@ TEST(MockClockTest, NeverGoesBack) {
   EXPECT_THROW(MockClock(-1.0), UsageError);
 }
 
-// Trio: test_mock_clock.py::test_mock_clock_autojump
+// trio: test_mock_clock.py::test_mock_clock_autojump
 TEST(MockClockTest, JumpsFromDeadlineToDeadline) {
   MockClock clock(0.0, 0s);
   run(
@@ -83,7 +83,7 @@ TEST(MockClockTest, JumpsFromDeadlineToDeadline) {
       {.clock = &clock});
 }
 
-// Trio: test_mock_clock.py::test_mock_clock_autojump_interference
+// trio: test_mock_clock.py::test_mock_clock_autojump_interference
 TEST(MockClockTest, WaitAllTasksBlockedComesBeforeAJump) {
   MockClock clock(0.0, 0s);
   run(
@@ -102,7 +102,7 @@ TEST(MockClockTest, WaitAllTasksBlockedComesBeforeAJump) {
       {.clock = &clock});
 }
 
-// Trio: test_mock_clock.py::test_mock_clock_autojump_preset
+// trio: test_mock_clock.py::test_mock_clock_autojump_preset
 TEST(MockClockTest, ThresholdMayBeSetWhileRunning) {
   MockClock clock;
   run(
@@ -124,7 +124,7 @@ TEST(MockClockTest, ThresholdMayBeSetWhileRunning) {
       {.clock = &clock});
 }
 
-// Trio: test_mock_clock.py::test_mock_clock_autojump_0_and_wait_all_tasks_blocked_0
+// trio: test_mock_clock.py::test_mock_clock_autojump_0_and_wait_all_tasks_blocked_0
 TEST(MockClockTest, JumpsOnlyWhenEverybodyWaits) {
   MockClock clock(0.0, 0s);
   run(

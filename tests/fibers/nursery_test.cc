@@ -98,13 +98,13 @@ FIBER_TEST(NurseryTest, ABodyWithAResultThatIsCutShortIsTheCallersMistake) {
                UsageError);
 }
 
-// Trio: test_run.py::test_nursery_main_block_error_basic
+// trio: test_run.py::test_nursery_main_block_error_basic
 FIBER_TEST(NurseryTest, AnErrorOfTheBodyComesInAGroup) {
   EXPECT_THAT(errors_of([] { open_nursery([](Nursery&) { throw std::runtime_error("body"); }); }),
               ElementsAre("body"));
 }
 
-// Trio: test_run.py::test_child_crash_basic
+// trio: test_run.py::test_child_crash_basic
 FIBER_TEST(NurseryTest, AnErrorOfATaskComesInAGroup) {
   EXPECT_THAT(errors_of([] {
                 open_nursery([](Nursery& nursery) {
@@ -114,7 +114,8 @@ FIBER_TEST(NurseryTest, AnErrorOfATaskComesInAGroup) {
               ElementsAre("task"));
 }
 
-// Trio: test_run.py::test_main_and_task_both_crash, test_two_child_crashes
+// trio: test_run.py::test_main_and_task_both_crash
+// trio: test_run.py::test_two_child_crashes
 FIBER_TEST(NurseryTest, EveryErrorArrivesInTheOrderInWhichTheyHappened) {
   const auto fail_after_a_while = [](int s, const char* text) {
     CancelScope shield({.shield = true});
@@ -131,7 +132,7 @@ FIBER_TEST(NurseryTest, EveryErrorArrivesInTheOrderInWhichTheyHappened) {
   EXPECT_THAT(errors_of(fail_all), ElementsAre("first", "second", "third"));
 }
 
-// Trio: test_run.py::test_child_crash_wakes_parent
+// trio: test_run.py::test_child_crash_wakes_parent
 FIBER_TEST(NurseryTest, AFailingTaskCancelsTheBodyAndItsSiblings) {
   int cancelled = 0;
   const auto wait_to_be_cancelled = [&cancelled] {
@@ -169,7 +170,8 @@ FIBER_TEST(NurseryTest, GroupsNestAsTheNurseriesDo) {
   EXPECT_THAT(errors_of(fail), ElementsAre("[deep]"));
 }
 
-// Trio: test_run.py::test_nursery_explicit_exception; an outer scope's Cancelled stays in the
+// trio: test_run.py::test_nursery_explicit_exception
+// An outer scope's Cancelled stays in the
 // group.
 FIBER_TEST(NurseryTest, AnOuterScopesCancelledStaysInTheGroup) {
   CancelScope scope;
@@ -220,7 +222,8 @@ FIBER_TEST(NurseryTest, CancellingItsScopeEndsItQuietly) {
   EXPECT_EQ(cancelled, 100);
 }
 
-// Trio: test_run.py::test_trivial_yields. The exit is a schedule point and no cancel point.
+// trio: test_run.py::test_trivial_yields
+// The exit is a schedule point and no cancel point.
 FIBER_TEST(NurseryTest, TheExitIsASchedulePoint) {
   const CheckpointCounts before = checkpoint_counts();
   bool ran = false;
@@ -232,7 +235,7 @@ FIBER_TEST(NurseryTest, TheExitIsASchedulePoint) {
   EXPECT_GE(checkpoint_counts().schedule_points, before.schedule_points + 2);
 }
 
-// Trio: test_run.py::test_trivial_yields
+// trio: test_run.py::test_trivial_yields
 FIBER_TEST(NurseryTest, TheExitOfAnEmptyOneIsNoCancelPoint) {
   CancelScope scope;
   EXPECT_TRUE(scope.run([&] {
@@ -263,7 +266,7 @@ FIBER_TEST(NurseryTest, TheExitIsNoCancelPointWhenItsTasksFinishAllTheSame) {
   EXPECT_FALSE(scope.cancelled_caught());
 }
 
-// Trio: test_run.py::test_nursery_closure
+// trio: test_run.py::test_nursery_closure
 FIBER_TEST(NurseryTest, RefusesTasksOnceItHasEnded) {
   const auto late = [] { ADD_FAILURE() << "a task ran in a closed nursery"; };
   // As open_nursery does it, but with the object still alive afterwards.

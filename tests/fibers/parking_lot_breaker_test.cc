@@ -37,7 +37,7 @@ Task& start_idle(Nursery& nursery, Event& end, const char* name) {
   throw std::logic_error("the task has not been started");
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_breaker_basic
+// trio: test_parking_lot.py::test_parking_lot_breaker_basic
 FIBER_TEST(ParkingLotBreakerTest, TheTasksEndBreaksTheLot) {
   ParkingLot lot;
   Event end;
@@ -69,7 +69,7 @@ FIBER_TEST(ParkingLotBreakerTest, ATaskThatFailsOrIsCancelledBreaksItToo) {
   EXPECT_THAT(lot.broken_by(), UnorderedElementsAre("fails", "cancelled"));
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_breaker_registration
+// trio: test_parking_lot.py::test_parking_lot_breaker_registration
 FIBER_TEST(ParkingLotBreakerTest, APairIsRemovedAsOftenAsItWasAdded) {
   ParkingLot lot, other;
   Task& task = current_task();
@@ -82,7 +82,7 @@ FIBER_TEST(ParkingLotBreakerTest, APairIsRemovedAsOftenAsItWasAdded) {
   EXPECT_THROW(remove_parking_lot_breaker(task, lot), UsageError);
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_breaker_registration
+// trio: test_parking_lot.py::test_parking_lot_breaker_registration
 FIBER_TEST(ParkingLotBreakerTest, WhatIsAddedToABrokenLotIsNotedInTheEnd) {
   ParkingLot lot;
   Event end;
@@ -108,7 +108,7 @@ FIBER_TEST(ParkingLotBreakerTest, WhatWasRemovedDoesNotBreak) {
   EXPECT_FALSE(lot.broken());
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_multiple_breakers_exit
+// trio: test_parking_lot.py::test_parking_lot_multiple_breakers_exit
 FIBER_TEST(ParkingLotBreakerTest, EveryBreakerIsNotedWhenAllEndTogether) {
   ParkingLot lot;
   Event end;

@@ -33,7 +33,7 @@ void park_in_order(Nursery& nursery, ParkingLot& lot, int count, std::vector<int
   }
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_basic
+// trio: test_parking_lot.py::test_parking_lot_basic
 FIBER_TEST(ParkingLotTest, UnparksOneByOneInOrder) {
   ParkingLot lot;
   std::vector<int> woken;
@@ -51,7 +51,7 @@ FIBER_TEST(ParkingLotTest, UnparksOneByOneInOrder) {
   });
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_basic
+// trio: test_parking_lot.py::test_parking_lot_basic
 FIBER_TEST(ParkingLotTest, UnparkTakesACountFromTheFront) {
   ParkingLot lot;
   std::vector<int> woken;
@@ -67,7 +67,7 @@ FIBER_TEST(ParkingLotTest, UnparkTakesACountFromTheFront) {
   });
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_cancel
+// trio: test_parking_lot.py::test_parking_lot_cancel
 FIBER_TEST(ParkingLotTest, CancelledTaskLeavesFromTheMiddle) {
   ParkingLot lot;
   std::vector<int> woken;
@@ -92,7 +92,7 @@ FIBER_TEST(ParkingLotTest, CancelledTaskLeavesFromTheMiddle) {
   EXPECT_EQ(woken, (std::vector{0, 2}));
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_repark
+// trio: test_parking_lot.py::test_parking_lot_repark
 FIBER_TEST(ParkingLotTest, ReparkKeepsOrderAndAsksForAnotherLot) {
   ParkingLot first, second;
   std::vector<int> woken;
@@ -111,7 +111,7 @@ FIBER_TEST(ParkingLotTest, ReparkKeepsOrderAndAsksForAnotherLot) {
   });
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_repark_with_count
+// trio: test_parking_lot.py::test_parking_lot_repark_with_count
 FIBER_TEST(ParkingLotTest, ReparkTakesACountFromTheFrontAndPutsItBehindTheOthers) {
   ParkingLot first, second;
   std::vector<int> woken, woken_second;
@@ -137,7 +137,7 @@ FIBER_TEST(ParkingLotTest, ReparkTakesACountFromTheFrontAndPutsItBehindTheOthers
   });
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_repark
+// trio: test_parking_lot.py::test_parking_lot_repark
 FIBER_TEST(ParkingLotTest, ReparkedTaskCanBeCancelledInItsNewPlace) {
   ParkingLot first, second;
   CancelScope scope;
@@ -152,7 +152,7 @@ FIBER_TEST(ParkingLotTest, ReparkedTaskCanBeCancelledInItsNewPlace) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_break_parking_tasks
+// trio: test_parking_lot.py::test_parking_lot_break_parking_tasks
 FIBER_TEST(ParkingLotTest, BreakingFailsThoseWhoWaitAndThoseWhoCome) {
   ParkingLot lot, other;
   int broken = 0;
@@ -175,7 +175,7 @@ FIBER_TEST(ParkingLotTest, BreakingFailsThoseWhoWaitAndThoseWhoCome) {
   EXPECT_THROW(other.repark(lot), UsageError);
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_breaker_rebreak
+// trio: test_parking_lot.py::test_parking_lot_breaker_rebreak
 FIBER_TEST(ParkingLotTest, BreakingItAgainOnlyNotesWhoDid) {
   ParkingLot lot;
   EXPECT_TRUE(lot.broken_by().empty());
@@ -193,7 +193,7 @@ FIBER_TEST(ParkingLotTest, BreakingItAgainOnlyNotesWhoDid) {
   }
 }
 
-// Trio: test_parking_lot.py::test_parking_lot_break_itself
+// trio: test_parking_lot.py::test_parking_lot_break_itself
 FIBER_TEST(ParkingLotTest, AParkedTaskMayBeTheOneNamedAsBreaker) {
   ParkingLot lot;
   open_nursery([&](Nursery& nursery) {

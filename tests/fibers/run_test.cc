@@ -32,7 +32,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_run.py::test_basic
+// trio: test_run.py::test_basic
 TEST(RunTest, ReturnsWhatMainReturns) {
   EXPECT_EQ(run([] { return 7; }), 7);
   EXPECT_EQ(*run([] { return std::make_unique<int>(3); }), 3);
@@ -44,7 +44,7 @@ TEST(RunTest, ReturnsWhatMainReturns) {
   EXPECT_TRUE(ran);
 }
 
-// Trio: test_run.py::test_initial_task_error
+// trio: test_run.py::test_initial_task_error
 TEST(RunTest, WhatMainThrowsComesOutUnchanged) {
   try {
     run([] {
@@ -58,7 +58,7 @@ TEST(RunTest, WhatMainThrowsComesOutUnchanged) {
   EXPECT_THROW(run([]() -> int { throw 42; }), int);
 }
 
-// Trio: test_run.py::test_run_nesting
+// trio: test_run.py::test_run_nesting
 TEST(RunTest, ARunInsideARunIsRefused) {
   EXPECT_THROW(run([] { run([] {}); }), UsageError);
   run([] {
@@ -103,7 +103,7 @@ TEST(RunTest, ARunMayBeginInsideACatchBlockOfItsThread) {
   }
 }
 
-// Trio: test_run.py::test_spawn_system_task
+// trio: test_run.py::test_spawn_system_task
 TEST(RunTest, SystemTasksAreCancelledWhenMainEnds) {
   std::vector<std::string> happened;
   run([&] {
@@ -122,7 +122,7 @@ TEST(RunTest, SystemTasksAreCancelledWhenMainEnds) {
   EXPECT_THAT(happened, ElementsAre("main ends", "system task cancelled"));
 }
 
-// Trio: test_run.py::test_system_task_crash
+// trio: test_run.py::test_system_task_crash
 TEST(RunTest, ACrashOfASystemTaskEndsTheRunWithItsCause) {
   bool main_cancelled = false;
   try {
@@ -147,7 +147,8 @@ TEST(RunTest, ACrashOfASystemTaskEndsTheRunWithItsCause) {
   EXPECT_TRUE(main_cancelled);
 }
 
-// Trio: test_run.py::test_system_task_crash_plus_Cancelled: of the tasks cut short nothing is said.
+// trio: test_run.py::test_system_task_crash_plus_Cancelled
+// Of the tasks cut short nothing is said.
 TEST(RunTest, CancelledIsFilteredOutOfTheCause) {
   try {
     run([] {
@@ -189,7 +190,7 @@ TEST(RunTest, ASystemTaskThatMainEndsMayStillFail) {
                InternalError);
 }
 
-// Trio: test_run.py::test_out_of_context
+// trio: test_run.py::test_out_of_context
 TEST(RunTest, WhatNeedsARunSaysSoOutside) {
   EXPECT_THROW(current_time(), UsageError);
   EXPECT_THROW(current_statistics(), UsageError);
@@ -204,7 +205,8 @@ TEST(RunTest, WhatNeedsARunSaysSoOutside) {
   EXPECT_FALSE(in_trio_task());
 }
 
-// Trio: test_run.py::test_current_time: the clock starts at a random point.
+// trio: test_run.py::test_current_time
+// The clock starts at a random point.
 TEST(RunTest, EachRunsClockStartsElsewhere) {
   std::set<Instant> starts;
   for (int i = 0; i < 5; ++i) starts.insert(run([] { return current_time(); }));
@@ -217,7 +219,8 @@ TEST(RunTest, EachRunsClockStartsElsewhere) {
   });
 }
 
-// Trio: test_timeouts.py::test_sleep: never early.
+// trio: test_timeouts.py::test_sleep
+// Never early.
 TEST(RunTest, TheRealClockIsNeverEarly) {
   run([] {
     for (int i = 0; i < 20; ++i) {
@@ -228,7 +231,7 @@ TEST(RunTest, TheRealClockIsNeverEarly) {
   });
 }
 
-// Trio: test_run.py::test_yield_briefly_checks_for_timeout
+// trio: test_run.py::test_yield_briefly_checks_for_timeout
 TEST(RunTest, ATaskThatOnlyPassesCheckpointsIsCutShortByItsDeadline) {
   run([] {
     EXPECT_FALSE(move_on_after(std::chrono::milliseconds(1), [] {
@@ -257,7 +260,7 @@ std::vector<int> trace(std::optional<std::uint64_t> seed) {
   return order;
 }
 
-// Trio: test_scheduler_determinism.py
+// trio: test_scheduler_determinism.py::test_the_trio_scheduler_is_deterministic_if_seeded
 TEST(RunTest, TheSameSeedGivesTheSameOrder) {
   const std::vector<int> first = trace(1);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(trace(1), first);
@@ -267,7 +270,7 @@ TEST(RunTest, TheSameSeedGivesTheSameOrder) {
   EXPECT_NE(trace(std::nullopt), first);
 }
 
-// Trio: test_run.py::test_current_statistics
+// trio: test_run.py::test_current_statistics
 FIBER_TEST(RunTest, StatisticsTellTheTruth) {
   const RunStatistics at_rest = current_statistics();
   EXPECT_EQ(at_rest.tasks_living, 2U);  // The root task and this one.

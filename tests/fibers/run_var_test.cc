@@ -23,7 +23,7 @@ namespace {
 
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_local.py::test_runvar_smoketest
+// trio: test_local.py::test_runvar_smoketest
 TEST(RunVarTest, EachRunHasAValueOfItsOwn) {
   RunVar<std::string> plain("plain");
   RunVar<std::string> with_default("with default", "catfish");
@@ -55,7 +55,7 @@ FIBER_TEST(RunVarTest, SaysItsNameWhenItHasNoValue) {
   }
 }
 
-// Trio: test_local.py::test_runvar_resetting
+// trio: test_local.py::test_runvar_resetting
 FIBER_TEST(RunVarTest, ResetGoesBackToWhatWasBefore) {
   RunVar<std::string> var("var"), other("other", "bream");
   RunVarToken<std::string> first = var.set("moonfish");
@@ -72,7 +72,7 @@ FIBER_TEST(RunVarTest, ResetGoesBackToWhatWasBefore) {
   EXPECT_EQ(other.get(), "bream");
 }
 
-// Trio: test_local.py::test_runvar_sync
+// trio: test_local.py::test_runvar_sync
 FIBER_TEST(RunVarTest, AllTasksAndCallbacksOfTheRunShareIt) {
   RunVar<std::string> var("var");
   open_nursery([&](Nursery& nursery) {
@@ -93,7 +93,7 @@ FIBER_TEST(RunVarTest, AllTasksAndCallbacksOfTheRunShareIt) {
   });
 }
 
-// Trio: test_local.py::test_accessing_runvar_outside_run_call_fails
+// trio: test_local.py::test_accessing_runvar_outside_run_call_fails
 TEST(RunVarTest, IsNothingOutsideARun) {
   RunVar<int> var("var", 1);
   std::optional<RunVarToken<int>> token;

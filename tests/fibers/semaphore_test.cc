@@ -22,7 +22,7 @@ using testing::assert_checkpoints;
 using testing::assert_no_checkpoints;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_sync.py::test_Semaphore
+// trio: test_sync.py::test_Semaphore
 FIBER_TEST(SemaphoreTest, CountsDownAndUp) {
   Semaphore semaphore(1);
   EXPECT_EQ(semaphore.value(), 1U);
@@ -36,7 +36,7 @@ FIBER_TEST(SemaphoreTest, CountsDownAndUp) {
   EXPECT_EQ(semaphore.value(), 1U);
 }
 
-// Trio: test_sync.py::test_Semaphore
+// trio: test_sync.py::test_Semaphore
 FIBER_TEST(SemaphoreTest, ReleaseWithWaitersKeepsTheValueAtZero) {
   Semaphore semaphore(0);
   open_nursery([&](Nursery& nursery) {
@@ -55,7 +55,7 @@ FIBER_TEST(SemaphoreTest, ReleaseWithWaitersKeepsTheValueAtZero) {
   });
 }
 
-// Trio: test_sync.py::test_Semaphore_bounded
+// trio: test_sync.py::test_Semaphore_bounded
 FIBER_TEST(SemaphoreTest, IsNotReleasedAboveItsMaximum) {
   EXPECT_THROW(Semaphore(2, 1), UsageError);
   Semaphore semaphore(1, 1);

@@ -18,7 +18,7 @@ namespace {
 using testing::Sequencer;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_testing.py::test_Sequencer
+// trio: test_testing.py::test_Sequencer
 FIBER_TEST(SequencerTest, RunsItsPositionsInOrder) {
   Sequencer sequencer;
   std::vector<int> order;
@@ -47,7 +47,7 @@ FIBER_TEST(SequencerTest, ReturnsWhatTheBodyReturnsAndGoesOnWhenItThrows) {
   EXPECT_EQ(sequencer.seq(2, [] { return 6; }), 6);
 }
 
-// Trio: test_testing.py::test_Sequencer_cancel
+// trio: test_testing.py::test_Sequencer_cancel
 FIBER_TEST(SequencerTest, CancelledPositionBreaksTheRest) {
   Sequencer sequencer;
   CancelScope scope;

@@ -57,7 +57,7 @@ std::pair<SocketStream, SocketStream> tcp_pair() {
   return {std::move(client), listeners.front().accept()};
 }
 
-// Trio: test_highlevel_socket.py::test_SocketStream_basics
+// trio: test_highlevel_socket.py::test_SocketStream_basics
 FIBER_TEST(SocketStreamTest, SendsAndReceives) {
   auto [a, b] = socket_stream_pair();
   assert_checkpoints([&a = a] { a.send_all("x"); });
@@ -72,7 +72,7 @@ FIBER_TEST(SocketStreamTest, SendsAndReceives) {
   EXPECT_THROW(b.receive_some(0), UsageError);
 }
 
-// Trio: test_highlevel_socket.py::test_SocketStream_basics
+// trio: test_highlevel_socket.py::test_SocketStream_basics
 FIBER_TEST(SocketStreamTest, TcpIsTunedForLatency) {
   auto [client, server] = tcp_pair();
   for (const SocketStream* stream : {&client, &server}) {
@@ -83,7 +83,7 @@ FIBER_TEST(SocketStreamTest, TcpIsTunedForLatency) {
   EXPECT_EQ(client.local_address(), server.peer_address());
 }
 
-// Trio: test_highlevel_socket.py::test_SocketStream_send_all
+// trio: test_highlevel_socket.py::test_SocketStream_send_all
 FIBER_TEST(SocketStreamTest, SendAllSendsMoreThanFits) {
   auto [a, b] = socket_stream_pair();
   open_nursery([&, &a = a, &b = b](Nursery& nursery) {
@@ -112,7 +112,8 @@ FIBER_TEST(SocketStreamTest, BothDirectionsGoAtOnce) {
   EXPECT_EQ(received[1], kMuch);
 }
 
-// Trio: test_highlevel_socket.py::test_SocketStream_generic (check_half_closeable_stream)
+// trio: test_highlevel_socket.py::test_SocketStream_generic
+// Trio: check_half_closeable_stream
 FIBER_TEST(SocketStreamTest, HalfClosedStreamStillReceives) {
   auto [a, b] = socket_stream_pair();
   assert_checkpoints([&a = a] { a.send_eof(); });
@@ -124,7 +125,7 @@ FIBER_TEST(SocketStreamTest, HalfClosedStreamStillReceives) {
   EXPECT_THROW(a.send_all("x"), BrokenResourceError);
 }
 
-// Trio: test_highlevel_socket.py::test_SocketStream_generic
+// trio: test_highlevel_socket.py::test_SocketStream_generic
 FIBER_TEST(SocketStreamTest, OneTaskADirection) {
   auto [a, b] = socket_stream_pair();
   open_nursery([&, &a = a](Nursery& nursery) {
@@ -139,7 +140,7 @@ FIBER_TEST(SocketStreamTest, OneTaskADirection) {
   });
 }
 
-// Trio: test_highlevel_socket.py::test_SocketStream_generic
+// trio: test_highlevel_socket.py::test_SocketStream_generic
 FIBER_TEST(SocketStreamTest, ClosingWakesThoseWhoWait) {
   auto [a, b] = socket_stream_pair();
   open_nursery([&, &a = a](Nursery& nursery) {
@@ -150,7 +151,7 @@ FIBER_TEST(SocketStreamTest, ClosingWakesThoseWhoWait) {
   });
 }
 
-// Trio: test_highlevel_socket.py::test_SocketStream_generic
+// trio: test_highlevel_socket.py::test_SocketStream_generic
 FIBER_TEST(SocketStreamTest, ClosedStreamSaysSo) {
   auto [a, b] = socket_stream_pair();
   a.close();
@@ -165,7 +166,7 @@ FIBER_TEST(SocketStreamTest, ClosedStreamSaysSo) {
   EXPECT_THROW(a.local_address(), ClosedResourceError);
 }
 
-// Trio: test_highlevel_socket.py::test_SocketStream_generic
+// trio: test_highlevel_socket.py::test_SocketStream_generic
 FIBER_TEST(SocketStreamTest, PeerThatIsGoneBreaksSending) {
   auto [a, b] = socket_stream_pair();
   b.close();
@@ -238,7 +239,7 @@ FIBER_TEST(SocketStreamTest, MovedStreamGoesOn) {
   EXPECT_TRUE(moved.is_open());
 }
 
-// Trio: test_highlevel_socket.py::test_socket_stream_works_when_peer_has_already_closed
+// trio: test_highlevel_socket.py::test_socket_stream_works_when_peer_has_already_closed
 FIBER_TEST(SocketStreamTest, WorksWhenThePeerHasAlreadyClosed) {
   auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
   const SocketAddress address = listeners.front().local_address();
@@ -251,7 +252,7 @@ FIBER_TEST(SocketStreamTest, WorksWhenThePeerHasAlreadyClosed) {
   EXPECT_EQ(server.receive_some(1), "");
 }
 
-// Trio: test_socket.py::test_many_sockets
+// trio: test_socket.py::test_many_sockets
 FIBER_TEST(SocketStreamTest, ManyStreamsWaitAndAreCancelledTogether) {
   constexpr int kPairs = 100;
   std::vector<SocketStream> streams;
@@ -278,7 +279,7 @@ FIBER_TEST(SocketStreamTest, ManyStreamsWaitAndAreCancelledTogether) {
   EXPECT_EQ(cancelled, 2 * kPairs);
 }
 
-// Trio: test_highlevel_socket.py::test_SocketListener
+// trio: test_highlevel_socket.py::test_SocketListener
 FIBER_TEST(SocketListenerTest, AcceptsUntilClosed) {
   auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
   SocketListener& listener = listeners.front();
@@ -309,7 +310,7 @@ FIBER_TEST(SocketListenerTest, CancelledAcceptLosesNoConnection) {
   EXPECT_EQ(client.receive_some(), "hi");
 }
 
-// Trio: test_highlevel_socket.py::test_SocketListener_accept_errors
+// trio: test_highlevel_socket.py::test_SocketListener_accept_errors
 FIBER_TEST(SocketListenerTest, ErrorsOfTheListenerItselfComeOut) {
   auto [a, b] = socket_stream_pair();
   SocketListener no_listener{OwnedFd(a.release())};

@@ -23,12 +23,12 @@ using testing::assert_checkpoints;
 using testing::assert_no_checkpoints;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_sync.py::test_Condition
+// trio: test_sync.py::test_Condition
 static_assert(std::is_constructible_v<Condition, Lock&>);
 static_assert(!std::is_constructible_v<Condition, StrictFIFOLock&>);
 static_assert(!std::is_convertible_v<StrictFIFOLock*, Lock*>);
 
-// Trio: test_sync.py::test_Lock_and_StrictFIFOLock
+// trio: test_sync.py::test_Lock_and_StrictFIFOLock
 FIBER_TEST(StrictFIFOLockTest, IsALockWithAnOwner) {
   StrictFIFOLock lock;
   EXPECT_FALSE(lock.locked());
@@ -53,7 +53,7 @@ FIBER_TEST(StrictFIFOLockTest, IsALockWithAnOwner) {
   lock.release();
 }
 
-// Trio: test_sync.py::test_generic_lock_fifo_fairness
+// trio: test_sync.py::test_generic_lock_fifo_fairness
 FIBER_TEST(StrictFIFOLockTest, TasksGetItInTheOrderInWhichTheyAsked) {
   StrictFIFOLock lock;
   std::vector<int> order;
@@ -81,7 +81,7 @@ FIBER_TEST(StrictFIFOLockTest, TasksGetItInTheOrderInWhichTheyAsked) {
   EXPECT_EQ(order, (std::vector{0, 1, 3, 4, 5}));
 }
 
-// Trio: test_sync.py::test_lock_acquire_unowned_lock
+// trio: test_sync.py::test_lock_acquire_unowned_lock
 FIBER_TEST(StrictFIFOLockTest, AnOwnerThatEndsBreaksIt) {
   StrictFIFOLock lock;
   open_nursery([&](Nursery& nursery) {

@@ -29,7 +29,7 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_run.py::test_nursery_start
+// trio: test_run.py::test_nursery_start
 FIBER_TEST(TaskStatusTest, StartReturnsTheValueAndTheTaskGoesOn) {
   open_nursery([](Nursery& nursery) {
     const Instant start = current_time();
@@ -59,7 +59,7 @@ FIBER_TEST(TaskStatusTest, StartIsACheckpointAndTakesVoidAndMovableValues) {
   });
 }
 
-// Trio: test_run.py::test_nursery_start
+// trio: test_run.py::test_nursery_start
 FIBER_TEST(TaskStatusTest, StartedTwiceIsRefused) {
   open_nursery([](Nursery& nursery) {
     nursery.start([](TaskStatus<void>& status) {
@@ -69,7 +69,7 @@ FIBER_TEST(TaskStatusTest, StartedTwiceIsRefused) {
   });
 }
 
-// Trio: test_run.py::test_nursery_start
+// trio: test_run.py::test_nursery_start
 FIBER_TEST(TaskStatusTest, AnErrorBeforeStartedComesOutOfStartUnwrapped) {
   open_nursery([](Nursery& nursery) {
     try {
@@ -101,7 +101,7 @@ FIBER_TEST(TaskStatusTest, AGroupRaisedBeforeStartedKeepsItsShape) {
   });
 }
 
-// Trio: test_run.py::test_nursery_start
+// trio: test_run.py::test_nursery_start
 FIBER_TEST(TaskStatusTest, AnErrorAfterStartedBelongsToTheNursery) {
   try {
     open_nursery([](Nursery& nursery) {
@@ -117,7 +117,7 @@ FIBER_TEST(TaskStatusTest, AnErrorAfterStartedBelongsToTheNursery) {
   }
 }
 
-// Trio: test_run.py::test_nursery_start
+// trio: test_run.py::test_nursery_start
 FIBER_TEST(TaskStatusTest, EndingWithoutStartedIsTheTasksMistake) {
   open_nursery([](Nursery& nursery) {
     EXPECT_THROW(nursery.start([](TaskStatus<void>&) {}), UsageError);
@@ -125,7 +125,7 @@ FIBER_TEST(TaskStatusTest, EndingWithoutStartedIsTheTasksMistake) {
   });
 }
 
-// Trio: test_run.py::test_nursery_start
+// trio: test_run.py::test_nursery_start
 FIBER_TEST(TaskStatusTest, CancellingTheCallerBeforeStartedCancelsTheTask) {
   bool cancelled = false;
   open_nursery([&](Nursery& nursery) {
@@ -144,7 +144,8 @@ FIBER_TEST(TaskStatusTest, CancellingTheCallerBeforeStartedCancelsTheTask) {
   });
 }
 
-// Trio: test_run.py::test_nursery_start. The task has moved: the caller's scope is behind it.
+// trio: test_run.py::test_nursery_start
+// The task has moved: the caller's scope is behind it.
 FIBER_TEST(TaskStatusTest, CancellingTheCallerAfterStartedLeavesTheTaskAlone) {
   bool finished = false;
   open_nursery([&](Nursery& nursery) {
@@ -162,7 +163,8 @@ FIBER_TEST(TaskStatusTest, CancellingTheCallerAfterStartedLeavesTheTaskAlone) {
   EXPECT_TRUE(finished);
 }
 
-// Trio: test_run.py::test_nursery_start, "started() is a no-op under a cancelled caller"
+// trio: test_run.py::test_nursery_start
+// started() is a no-op under a cancelled caller.
 FIBER_TEST(TaskStatusTest, StartedUnderACancelledCallerMovesNothing) {
   bool moved = false;
   open_nursery([&](Nursery& nursery) {
@@ -183,7 +185,8 @@ FIBER_TEST(TaskStatusTest, StartedUnderACancelledCallerMovesNothing) {
   EXPECT_FALSE(moved);
 }
 
-// Trio: test_run.py::test_nursery_start: its later errors still come out of start().
+// trio: test_run.py::test_nursery_start
+// Its later errors still come out of start().
 FIBER_TEST(TaskStatusTest, AnErrorAfterSuchAStartedComesOutOfStart) {
   open_nursery([](Nursery& nursery) {
     CancelScope scope;
@@ -203,7 +206,8 @@ FIBER_TEST(TaskStatusTest, AnErrorAfterSuchAStartedComesOutOfStart) {
   });
 }
 
-// Trio: test_run.py::test_nursery_start: a task that never waits is done, cancelled or not.
+// trio: test_run.py::test_nursery_start
+// A task that never waits is done, cancelled or not.
 FIBER_TEST(TaskStatusTest, ATaskThatNeedsNoWaitStartsUnderACancelledCaller) {
   open_nursery([](Nursery& nursery) {
     CancelScope scope;
@@ -216,7 +220,7 @@ FIBER_TEST(TaskStatusTest, ATaskThatNeedsNoWaitStartsUnderACancelledCaller) {
   });
 }
 
-// Trio: test_run.py::test_nursery_start_with_cancelled_nursery
+// trio: test_run.py::test_nursery_start_with_cancelled_nursery
 FIBER_TEST(TaskStatusTest, MovingIntoACancelledNurseryCancelsTheTask) {
   bool cancelled = false;
   open_nursery([&](Nursery& nursery) {
@@ -238,7 +242,7 @@ FIBER_TEST(TaskStatusTest, MovingIntoACancelledNurseryCancelsTheTask) {
   EXPECT_TRUE(cancelled);
 }
 
-// Trio: test_run.py::test_nursery_start_keeps_nursery_open
+// trio: test_run.py::test_nursery_start_keeps_nursery_open
 FIBER_TEST(TaskStatusTest, APendingStartKeepsTheNurseryOpen) {
   std::vector<int> happened;
   Nursery* target = nullptr;
@@ -262,7 +266,8 @@ FIBER_TEST(TaskStatusTest, APendingStartKeepsTheNurseryOpen) {
 }
 
 // The task takes along the scopes and nurseries that it is in when it moves.
-// Trio: test_run.py::test_nursery_start: "every cancel-status child of the hidden nursery"
+// trio: test_run.py::test_nursery_start
+// Every cancel-status child of the hidden nursery moves.
 FIBER_TEST(TaskStatusTest, OpenScopesAndNurseriesMoveAlong) {
   int cancelled = 0;
   const auto count_cancelled = [&cancelled] {

@@ -28,7 +28,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::wait_all_tasks_blocked;
 
-// Trio: test_run.py::test_spawn_name
+// trio: test_run.py::test_spawn_name
 FIBER_TEST(TaskTest, HasTheNameItWasGivenOrThatOfItsStarter) {
   open_nursery([](Nursery& nursery) {
     std::string name = "temporary";
@@ -52,7 +52,8 @@ FIBER_TEST(TaskTest, KnowsWhereItWasStarted) {
   });
 }
 
-// Trio: test_run.py::test_current_task, test_root_task
+// trio: test_run.py::test_current_task
+// trio: test_run.py::test_root_task
 FIBER_TEST(TaskTest, TheRootTaskHasNoNurseryAndHoldsMain) {
   Task& root = current_root_task();
   EXPECT_EQ(root.parent_nursery(), nullptr);
@@ -62,7 +63,8 @@ FIBER_TEST(TaskTest, TheRootTaskHasNoNurseryAndHoldsMain) {
   EXPECT_EQ(&nursery->parent_task(), &root);
 }
 
-// Trio: test_run.py::test_task_nursery_stack, test_task_tree_introspection
+// trio: test_run.py::test_task_nursery_stack
+// trio: test_run.py::test_task_tree_introspection
 FIBER_TEST(TaskTest, ShowsItsNurseriesOldestFirst) {
   const Task& me = current_task();
   EXPECT_THAT(me.child_nurseries(), IsEmpty());

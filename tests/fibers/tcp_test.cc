@@ -77,14 +77,14 @@ struct Scenario {
   }
 };
 
-// Trio: test_highlevel_open_tcp_stream.py::test_one_host_quick_success
+// trio: test_highlevel_open_tcp_stream.py::test_one_host_quick_success
 FIBER_TEST(TcpRaceTest, OneHostThatAnswersWins) {
   Scenario net{.hosts = {{"1.1.1.1", {123ms, true}}}};
   EXPECT_EQ(net.race({"1.1.1.1"}), "1.1.1.1");
   EXPECT_EQ(current_time() - net.start, 123ms);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_one_host_slow_fail
+// trio: test_highlevel_open_tcp_stream.py::test_one_host_slow_fail
 FIBER_TEST(TcpRaceTest, OneHostThatFailsFailsTheRace) {
   Scenario net{.hosts = {{"1.1.1.1", {900ms, false}}}};
   try {
@@ -102,7 +102,7 @@ FIBER_TEST(TcpRaceTest, OneHostThatFailsFailsTheRace) {
   EXPECT_EQ(current_time() - net.start, 900ms);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_basic_fallthrough
+// trio: test_highlevel_open_tcp_stream.py::test_basic_fallthrough
 FIBER_TEST(TcpRaceTest, NextHostJoinsInEveryQuarterSecond) {
   Scenario net{
       .hosts = {{"1.1.1.1", {1s, true}}, {"2.2.2.2", {1s, true}}, {"3.3.3.3", {200ms, true}}}};
@@ -115,7 +115,7 @@ FIBER_TEST(TcpRaceTest, NextHostJoinsInEveryQuarterSecond) {
   EXPECT_EQ(net.cancelled["2.2.2.2"], 700ms);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_early_success
+// trio: test_highlevel_open_tcp_stream.py::test_early_success
 FIBER_TEST(TcpRaceTest, NobodyJoinsInAfterTheWinner) {
   Scenario net{
       .hosts = {{"1.1.1.1", {1s, true}}, {"2.2.2.2", {100ms, true}}, {"3.3.3.3", {0s, true}}}};
@@ -124,7 +124,7 @@ FIBER_TEST(TcpRaceTest, NobodyJoinsInAfterTheWinner) {
   EXPECT_EQ(net.started.count("3.3.3.3"), 0U);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_custom_delay
+// trio: test_highlevel_open_tcp_stream.py::test_custom_delay
 FIBER_TEST(TcpRaceTest, DelayCanBeChosen) {
   Scenario net{.hosts = {{"1.1.1.1", {450ms, true}}, {"2.2.2.2", {450ms, true}}}};
   EXPECT_EQ(net.race({"1.1.1.1", "2.2.2.2"}, 400ms), "1.1.1.1");
@@ -135,7 +135,7 @@ FIBER_TEST(TcpRaceTest, DelayCanBeChosen) {
   EXPECT_EQ(patient.started["2.2.2.2"], 1h);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_custom_errors_expedite
+// trio: test_highlevel_open_tcp_stream.py::test_custom_errors_expedite
 FIBER_TEST(TcpRaceTest, FailureLetsTheNextOneStartAtOnce) {
   Scenario net{.hosts = {{"1.1.1.1", {100ms, false}},
                          {"2.2.2.2", {200ms, false}},
@@ -148,7 +148,7 @@ FIBER_TEST(TcpRaceTest, FailureLetsTheNextOneStartAtOnce) {
   EXPECT_EQ(current_time() - net.start, 800ms);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_all_fail
+// trio: test_highlevel_open_tcp_stream.py::test_all_fail
 FIBER_TEST(TcpRaceTest, AllFailuresAreTold) {
   Scenario net{.hosts = {{"1.1.1.1", {100ms, false}},
                          {"2.2.2.2", {200ms, false}},
@@ -166,7 +166,7 @@ FIBER_TEST(TcpRaceTest, AllFailuresAreTold) {
   EXPECT_EQ(current_time() - net.start, 600ms);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_multi_success
+// trio: test_highlevel_open_tcp_stream.py::test_multi_success
 FIBER_TEST(TcpRaceTest, OfSeveralThatSucceedTogetherOneIsKept) {
   Scenario net{.hosts = {{"1.1.1.1", {500ms, true}}, {"2.2.2.2", {250ms, true}}}};
   const std::string winner = net.race({"1.1.1.1", "2.2.2.2"});
@@ -175,7 +175,7 @@ FIBER_TEST(TcpRaceTest, OfSeveralThatSucceedTogetherOneIsKept) {
   // All that were opened are closed again: the test's end counts descriptors.
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_does_reorder
+// trio: test_highlevel_open_tcp_stream.py::test_does_reorder
 FIBER_TEST(TcpRaceTest, SecondAttemptUsesTheOtherFamily) {
   Scenario net{.hosts = {{"1.1.1.1", {10s, true}},
                          {"2.2.2.2", {10s, true}},
@@ -186,7 +186,7 @@ FIBER_TEST(TcpRaceTest, SecondAttemptUsesTheOtherFamily) {
   EXPECT_EQ(net.started["2.2.2.2"], 500ms);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_cancel
+// trio: test_highlevel_open_tcp_stream.py::test_cancel
 FIBER_TEST(TcpRaceTest, CancellationStopsAllAttempts) {
   Scenario net{.hosts = {{"1.1.1.1", {10s, true}}, {"2.2.2.2", {10s, true}}}};
   EXPECT_FALSE(move_on_after(5s, [&] { net.race({"1.1.1.1", "2.2.2.2"}); }));
@@ -194,7 +194,7 @@ FIBER_TEST(TcpRaceTest, CancellationStopsAllAttempts) {
   EXPECT_EQ(net.cancelled["2.2.2.2"], 5s);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_no_hosts
+// trio: test_highlevel_open_tcp_stream.py::test_no_hosts
 FIBER_TEST(TcpRaceTest, NoAddressIsAnError) {
   Scenario net;
   EXPECT_THROW(net.race({}), std::system_error);
@@ -212,7 +212,7 @@ std::string own_loopback() {
   return address + std::to_string(id % 256);
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_open_tcp_stream_real_socket_smoketest
+// trio: test_highlevel_open_tcp_stream.py::test_open_tcp_stream_real_socket_smoketest
 FIBER_TEST(OpenTcpStreamTest, ConnectsByNameAndByAddress) {
   auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
   const std::uint16_t port = listeners.front().local_address().port();
@@ -236,7 +236,7 @@ FIBER_TEST(OpenTcpStreamTest, RefusedConnectionSaysWhere) {
   }
 }
 
-// Trio: test_highlevel_open_tcp_stream.py::test_local_address_real
+// trio: test_highlevel_open_tcp_stream.py::test_local_address_real
 FIBER_TEST(OpenTcpStreamTest, LocalAddressCanBeChosen) {
   auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
   const std::uint16_t port = listeners.front().local_address().port();
@@ -246,7 +246,7 @@ FIBER_TEST(OpenTcpStreamTest, LocalAddressCanBeChosen) {
   EXPECT_THROW(open_tcp_stream("127.0.0.1", port, {.happy_eyeballs_delay = -1ns}), UsageError);
 }
 
-// Trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_basic
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_basic
 FIBER_TEST(OpenTcpListenersTest, ListensOnEveryAddressAtOnePort) {
   const auto listeners = open_tcp_listeners(0);
   ASSERT_FALSE(listeners.empty());
@@ -257,7 +257,7 @@ FIBER_TEST(OpenTcpListenersTest, ListensOnEveryAddressAtOnePort) {
   }
 }
 
-// Trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_rebind
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_rebind
 FIBER_TEST(OpenTcpListenersTest, PortOfARunningServerIsTaken) {
   const std::string host = own_loopback();
   auto listeners = open_tcp_listeners(0, {.host = host});
@@ -273,13 +273,13 @@ FIBER_TEST(OpenTcpListenersTest, PortOfARunningServerIsTaken) {
   EXPECT_NO_THROW(open_tcp_listeners(port, {.host = host}));
 }
 
-// Trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_backlog
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_backlog
 FIBER_TEST(OpenTcpListenersTest, BacklogIsChecked) {
   EXPECT_THROW(open_tcp_listeners(0, {.host = "127.0.0.1", .backlog = 0}), UsageError);
   EXPECT_NO_THROW(open_tcp_listeners(0, {.host = "127.0.0.1", .backlog = 1 << 30}));
 }
 
-// Trio: test_highlevel_open_tcp_listeners.py::test_serve_tcp
+// trio: test_highlevel_open_tcp_listeners.py::test_serve_tcp
 FIBER_TEST(ServeTcpTest, ServesEachConnectionInATaskOfItsOwn) {
   open_nursery([&](Nursery& nursery) {
     const auto port = nursery.start<std::uint16_t>([&](TaskStatus<std::uint16_t>& status) {
@@ -326,7 +326,7 @@ struct FakeServer {
   std::vector<FakeListener> listeners;
 };
 
-// Trio: test_highlevel_serve_listeners.py::test_serve_listeners_basic
+// trio: test_highlevel_serve_listeners.py::test_serve_listeners_basic
 FIBER_TEST(ServeListenersTest, StreamIsClosedWhenItsHandlerHasEnded) {
   FakeServer server;
   open_nursery([&](Nursery& nursery) {
@@ -360,7 +360,7 @@ FIBER_TEST(ServeListenersTest, HandlerMayKeepTheStream) {
   });
 }
 
-// Trio: test_highlevel_serve_listeners.py::test_serve_listeners_accept_unrecognized_error
+// trio: test_highlevel_serve_listeners.py::test_serve_listeners_accept_unrecognized_error
 FIBER_TEST(ServeListenersTest, OtherErrorsOfAcceptEndTheServing) {
   for (const int error : {EIO, EINVAL}) {
     FakeServer server;
@@ -372,7 +372,7 @@ FIBER_TEST(ServeListenersTest, OtherErrorsOfAcceptEndTheServing) {
   }
 }
 
-// Trio: test_highlevel_serve_listeners.py::test_serve_listeners_accept_capacity_error
+// trio: test_highlevel_serve_listeners.py::test_serve_listeners_accept_capacity_error
 FIBER_TEST(ServeListenersTest, OutOfDescriptorsItTriesAgainTenTimesASecond) {
   for (const int error : {EMFILE, ENFILE, ENOMEM, ENOBUFS}) {
     FakeServer server;
@@ -389,7 +389,7 @@ FIBER_TEST(ServeListenersTest, OutOfDescriptorsItTriesAgainTenTimesASecond) {
   }
 }
 
-// Trio: test_highlevel_serve_listeners.py::test_serve_listeners_connection_nursery
+// trio: test_highlevel_serve_listeners.py::test_serve_listeners_connection_nursery
 FIBER_TEST(ServeListenersTest, ConnectionsMayOutliveTheListening) {
   FakeServer server;
   std::string answer;

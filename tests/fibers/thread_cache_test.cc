@@ -30,7 +30,7 @@ void start(std::function<void()> work, std::function<void()> deliver) {
   start_thread_soon(std::move(work), [deliver = std::move(deliver)](Outcome<void>) { deliver(); });
 }
 
-// Trio: test_thread_cache.py::test_thread_cache_basics
+// trio: test_thread_cache.py::test_thread_cache_basics
 TEST(ThreadCacheTest, DeliverGetsTheOutcomeInTheThreadOfTheCall) {
   struct Seen {
     std::thread::id work, deliver;
@@ -53,7 +53,7 @@ TEST(ThreadCacheTest, DeliverGetsTheOutcomeInTheThreadOfTheCall) {
   EXPECT_EQ(of_value.work, of_value.deliver);
 }
 
-// Trio: test_thread_cache.py::test_raise_in_deliver
+// trio: test_thread_cache.py::test_raise_in_deliver
 TEST(ThreadCacheTest, ADeliverThatThrowsIsLoggedAndTheThreadGoesOn) {
   const test::CapturedLog log;
   std::promise<std::thread::id> failing;
@@ -72,7 +72,7 @@ TEST(ThreadCacheTest, ADeliverThatThrowsIsLoggedAndTheThreadGoesOn) {
   EXPECT_THAT(log.lines.front(), ::testing::HasSubstr("far"));
 }
 
-// Trio: test_thread_cache.py::test_clear_thread_cache_after_fork
+// trio: test_thread_cache.py::test_clear_thread_cache_after_fork
 TEST(ThreadCacheTest, TheChildOfAForkHasThreadsOfItsOwn) {
 #ifdef WEFT_TSAN
   GTEST_SKIP() << "under TSan the child of a process with threads cannot start any";
@@ -93,7 +93,7 @@ TEST(ThreadCacheTest, TheChildOfAForkHasThreadsOfItsOwn) {
   EXPECT_EQ(WEXITSTATUS(status), 7);
 }
 
-// Trio: test_thread_cache.py::test_thread_cache_deref
+// trio: test_thread_cache.py::test_thread_cache_deref
 TEST(ThreadCacheTest, WorkIsDestroyedWhenItIsDone) {
   auto held = std::make_shared<int>(1);
   const std::weak_ptr<int> watch = held;
@@ -106,7 +106,7 @@ TEST(ThreadCacheTest, WorkIsDestroyedWhenItIsDone) {
   EXPECT_TRUE(watch.expired());
 }
 
-// Trio: test_thread_cache.py::test_spawning_new_thread_from_deliver_reuses_starting_thread
+// trio: test_thread_cache.py::test_spawning_new_thread_from_deliver_reuses_starting_thread
 TEST(ThreadCacheTest, WorkStartedByDeliverRunsInTheSameThread) {
   std::promise<void> done;
   std::vector<std::thread::id> seen;
@@ -120,7 +120,8 @@ TEST(ThreadCacheTest, WorkStartedByDeliverRunsInTheSameThread) {
   for (const std::thread::id id : seen) EXPECT_EQ(id, seen.front());
 }
 
-// Trio: test_thread_cache.py::test_idle_threads_exit (the order in which they are used again)
+// trio: test_thread_cache.py::test_idle_threads_exit
+// The order in which they are used again.
 TEST(ThreadCacheTest, ThreadThatBecameIdleLastIsUsedFirst) {
   struct Thread {
     std::promise<std::thread::id> started;

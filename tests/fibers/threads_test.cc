@@ -21,7 +21,7 @@ using testing::active_thread_count;
 using testing::assert_checkpoints;
 using testing::wait_all_threads_completed;
 
-// Trio: test_threads.py::test_wait_all_threads_completed
+// trio: test_threads.py::test_wait_all_threads_completed
 FIBER_TEST(ThreadsTest, WaitingEndsWithTheLastThread) {
   std::binary_semaphore first(0), second(0);
   bool completed = false;
@@ -43,7 +43,7 @@ FIBER_TEST(ThreadsTest, WaitingEndsWithTheLastThread) {
   EXPECT_EQ(active_thread_count(), 0U);
 }
 
-// Trio: test_threads.py::test_wait_all_threads_completed_no_threads
+// trio: test_threads.py::test_wait_all_threads_completed_no_threads
 FIBER_TEST(ThreadsTest, WithoutThreadsWaitingIsACheckpoint) {
   EXPECT_EQ(active_thread_count(), 0U);
   assert_checkpoints([] { wait_all_threads_completed(); });

@@ -26,7 +26,7 @@ using testing::wait_all_tasks_blocked;
 
 using namespace std::chrono_literals;
 
-// Trio: test_timeouts.py::test_sleep
+// trio: test_timeouts.py::test_sleep
 FIBER_TEST(TimeoutsTest, SleepTakesItsTimeByTheRunsClock) {
   const Instant start = current_time();
   sleep(24h);
@@ -39,7 +39,7 @@ FIBER_TEST(TimeoutsTest, SleepTakesItsTimeByTheRunsClock) {
   EXPECT_EQ(current_time() - start, 25h + 1s);
 }
 
-// Trio: test_timeouts.py::test_timeouts_raise_value_error
+// trio: test_timeouts.py::test_timeouts_raise_value_error
 FIBER_TEST(TimeoutsTest, NegativeTimesAreRefused) {
   EXPECT_THROW(sleep(-1ns), UsageError);
   EXPECT_THROW(move_on_after(-1ns, [] {}), UsageError);
@@ -84,7 +84,7 @@ FIBER_TEST(TimeoutsTest, LoopOfTinySleepsCanBeCancelled) {
   }));
 }
 
-// Trio: test_timeouts.py::test_cannot_wake_sleep_forever
+// trio: test_timeouts.py::test_cannot_wake_sleep_forever
 FIBER_TEST(TimeoutsTest, SleepForeverIsNotWokenByHand) {
   Task* sleeper = nullptr;
   open_nursery([&](Nursery& nursery) {
@@ -97,7 +97,7 @@ FIBER_TEST(TimeoutsTest, SleepForeverIsNotWokenByHand) {
   });
 }
 
-// Trio: test_timeouts.py::test_move_on_after
+// trio: test_timeouts.py::test_move_on_after
 FIBER_TEST(TimeoutsTest, MoveOnTellsWhetherTheBodyFinished) {
   EXPECT_TRUE(move_on_after(10s, [] { sleep(1s); }));
   EXPECT_FALSE(move_on_after(1s, [] { sleep(10s); }));
@@ -106,7 +106,7 @@ FIBER_TEST(TimeoutsTest, MoveOnTellsWhetherTheBodyFinished) {
   EXPECT_FALSE(move_on_at(current_time() + 1s, [] { sleep_forever(); }));
 }
 
-// Trio: test_timeouts.py::test_fail
+// trio: test_timeouts.py::test_fail
 FIBER_TEST(TimeoutsTest, FailThrowsWhenTheBodyWasCutShort) {
   EXPECT_THROW(fail_after(1s, [] { sleep(2s); }), TooSlowError);
   EXPECT_THROW(fail_at(current_time() + 1s, [] { sleep_forever(); }), TooSlowError);

@@ -28,7 +28,7 @@ using testing::assert_checkpoints;
 using to_thread::current_default_thread_limiter;
 using to_thread::run_sync;
 
-// Trio: test_threads.py::test_run_in_worker_thread
+// trio: test_threads.py::test_run_in_worker_thread
 FIBER_TEST(ToThreadTest, ReturnsTheValueFromAnotherThread) {
   const auto here = std::this_thread::get_id();
   EXPECT_NE(run_sync([] { return std::this_thread::get_id(); }), here);
@@ -38,7 +38,7 @@ FIBER_TEST(ToThreadTest, ReturnsTheValueFromAnotherThread) {
   EXPECT_TRUE(ran);
 }
 
-// Trio: test_threads.py::test_run_in_worker_thread
+// trio: test_threads.py::test_run_in_worker_thread
 FIBER_TEST(ToThreadTest, ThrowsWhatTheCallThrows) {
   EXPECT_THROW(run_sync([]() -> int { throw std::out_of_range("far"); }), std::out_of_range);
   EXPECT_EQ(current_default_thread_limiter().borrowed_tokens(), 0U);
@@ -53,7 +53,7 @@ FIBER_TEST(ToThreadTest, OtherTasksGoOnMeanwhile) {
   });
 }
 
-// Trio: test_threads.py::test_run_in_worker_thread_cancellation
+// trio: test_threads.py::test_run_in_worker_thread_cancellation
 FIBER_TEST(ToThreadTest, CancellationWaitsForTheThread) {
   std::binary_semaphore go(0);
   Event entered;
@@ -83,7 +83,7 @@ FIBER_TEST(ToThreadTest, CancellationWaitsForTheThread) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-// Trio: test_threads.py::test_run_in_worker_thread_cancellation
+// trio: test_threads.py::test_run_in_worker_thread_cancellation
 FIBER_TEST(ToThreadTest, CancelledTaskStartsNoThread) {
   std::atomic<bool> ran = false;
   CancelScope scope;
@@ -92,7 +92,7 @@ FIBER_TEST(ToThreadTest, CancelledTaskStartsNoThread) {
   EXPECT_FALSE(ran);
 }
 
-// Trio: test_threads.py::test_run_in_worker_thread_cancellation
+// trio: test_threads.py::test_run_in_worker_thread_cancellation
 FIBER_TEST(ToThreadTest, AbandonedThreadFinishesAloneAndKeepsItsToken) {
   CapacityLimiter limiter(1);
   const auto go = std::make_shared<std::binary_semaphore>(0);
@@ -146,7 +146,7 @@ FIBER_TEST(ToThreadTest, AbandonedThreadMayOutliveItsLimiter) {
   EXPECT_EQ(go.use_count(), 1);
 }
 
-// Trio: test_threads.py::test_run_in_worker_thread_abandoned
+// trio: test_threads.py::test_run_in_worker_thread_abandoned
 TEST(ToThreadTest, AbandonedThreadMayOutliveItsRun) {
   const auto go = std::make_shared<std::binary_semaphore>(0);
   const auto ended = std::make_shared<std::binary_semaphore>(0);
@@ -172,7 +172,7 @@ TEST(ToThreadTest, AbandonedThreadMayOutliveItsRun) {
   EXPECT_EQ(run([] { return run_sync([] { return 5; }); }), 5);
 }
 
-// Trio: test_threads.py::test_run_in_worker_thread_limiter
+// trio: test_threads.py::test_run_in_worker_thread_limiter
 FIBER_TEST(ToThreadTest, NoMoreThreadsThanTokens) {
   constexpr int kMost = 3;
   CapacityLimiter limiter(kMost);
@@ -200,7 +200,7 @@ FIBER_TEST(ToThreadTest, NoMoreThreadsThanTokens) {
   EXPECT_EQ(limiter.borrowed_tokens(), 0U);
 }
 
-// Trio: test_threads.py::test_run_in_worker_thread_custom_limiter
+// trio: test_threads.py::test_run_in_worker_thread_custom_limiter
 FIBER_TEST(ToThreadTest, DefaultLimiterHasFortyTokensAndBelongsToTheRun) {
   CapacityLimiter& limiter = current_default_thread_limiter();
   EXPECT_EQ(limiter.total_tokens(), 40U);
@@ -216,7 +216,7 @@ FIBER_TEST(ToThreadTest, NextRunStartsWithAFreshLimiter) {
   EXPECT_EQ(current_default_thread_limiter().total_tokens(), 40U);
 }
 
-// Trio: test_threads.py::test_named_thread_os
+// trio: test_threads.py::test_named_thread_os
 FIBER_TEST(ToThreadTest, ThreadIsNamed) {
   const auto name_in_thread = [] {
     std::array<char, 16> name{};
@@ -229,7 +229,7 @@ FIBER_TEST(ToThreadTest, ThreadIsNamed) {
   EXPECT_EQ(run_sync(name_in_thread), "weft worker");
 }
 
-// Trio: test_threads.py::test_recursive_to_thread
+// trio: test_threads.py::test_recursive_to_thread
 FIBER_TEST(ToThreadTest, ThreadMayRunARunOfItsOwnThatUsesThreads) {
   const auto tid = run_sync(
       [] { return run([] { return run_sync([] { return std::this_thread::get_id(); }); }); });

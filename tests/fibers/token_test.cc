@@ -36,7 +36,7 @@ std::vector<int> iota(int count) {
   return numbers;
 }
 
-// Trio: test_run.py::test_TrioToken_identity
+// trio: test_run.py::test_TrioToken_identity
 FIBER_TEST(TokenTest, EachRunHasOne) {
   const Token mine = current_token();
   EXPECT_EQ(mine, current_token());
@@ -45,7 +45,7 @@ FIBER_TEST(TokenTest, EachRunHasOne) {
   EXPECT_FALSE(mine == *other);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_basic
+// trio: test_run.py::test_TrioToken_run_sync_soon_basic
 FIBER_TEST(TokenTest, ACallRunsSoonOutsideAnyTask) {
   bool ran = false;
   current_token().run_sync_soon([&ran] {
@@ -59,7 +59,8 @@ FIBER_TEST(TokenTest, ACallRunsSoonOutsideAnyTask) {
   EXPECT_TRUE(ran);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_FIFO, _massive_queue
+// trio: test_run.py::test_TrioToken_run_sync_soon_FIFO
+// trio: test_run.py::test_TrioToken_run_sync_soon_massive_queue
 FIBER_TEST(TokenTest, CallsRunInTheOrderOfSubmissionAlsoFarBeyondThePool) {
   std::vector<int> order;
   const Token token = current_token();
@@ -83,7 +84,7 @@ FIBER_TEST(TokenTest, CallablesMayBeLargeMoveOnlyAndThrowingToMove) {
   EXPECT_EQ(counted.use_count(), 1);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_idempotent
+// trio: test_run.py::test_TrioToken_run_sync_soon_idempotent
 FIBER_TEST(TokenTest, OfEqualIdempotentCallsTheFirstIsMade) {
   std::vector<int> order;
   const Token token = current_token();
@@ -106,7 +107,7 @@ FIBER_TEST(TokenTest, OfEqualIdempotentCallsTheFirstIsMade) {
   EXPECT_EQ(order.size(), 7U);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_idempotent
+// trio: test_run.py::test_TrioToken_run_sync_soon_idempotent
 FIBER_TEST(TokenTest, AnIdempotentCallIsNotMixedUpWithOneThatIsNot) {
   int calls = 0;
   const Token token = current_token();
@@ -117,7 +118,7 @@ FIBER_TEST(TokenTest, AnIdempotentCallIsNotMixedUpWithOneThatIsNot) {
   EXPECT_EQ(calls, 101);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_idempotent_requeue
+// trio: test_run.py::test_TrioToken_run_sync_soon_idempotent_requeue
 FIBER_TEST(TokenTest, AnIdempotentCallThatHasBegunMaySubmitItselfAgain) {
   struct Again {
     const Token* token;
@@ -157,7 +158,7 @@ FIBER_TEST(TokenTest, AnIdempotentCallHasToBeComparable) {
                UsageError);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_too_late
+// trio: test_run.py::test_TrioToken_run_sync_soon_too_late
 TEST(TokenTest, AfterTheRunCallsAreRefusedAndDestroyed) {
   std::optional<Token> token;
   run([&] { token = current_token(); });
@@ -180,7 +181,7 @@ TEST(TokenTest, WhatWasAcceptedRunsAlsoAtTheVeryEnd) {
   EXPECT_EQ(ran, 301);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_after_main_crash
+// trio: test_run.py::test_TrioToken_run_sync_soon_after_main_crash
 TEST(TokenTest, CallsRunAlsoWhenMainFails) {
   bool ran = false;
   EXPECT_THROW(run([&ran] {
@@ -191,7 +192,7 @@ TEST(TokenTest, CallsRunAlsoWhenMainFails) {
   EXPECT_TRUE(ran);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_starvation_resistance
+// trio: test_run.py::test_TrioToken_run_sync_soon_starvation_resistance
 TEST(TokenTest, ACallThatSubmitsItselfAgainStarvesNobodyAndEndsWithTheRun) {
   struct Naughty {
     Token token;
@@ -216,7 +217,7 @@ TEST(TokenTest, ACallThatSubmitsItselfAgainStarvesNobodyAndEndsWithTheRun) {
   EXPECT_TRUE(refused);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_crashes
+// trio: test_run.py::test_TrioToken_run_sync_soon_crashes
 TEST(TokenTest, ACallThatThrowsEndsTheRunButNotTheCallsBehindIt) {
   const test::CapturedLog log;
   bool later_ran = false;
@@ -242,13 +243,13 @@ TEST(TokenTest, ACallThatThrowsEndsTheRunButNotTheCallsBehindIt) {
   EXPECT_TRUE(log.lines.empty()) << log.lines.front();
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_late_crash
+// trio: test_run.py::test_TrioToken_run_sync_soon_late_crash
 TEST(TokenTest, ACallThatThrowsAfterTheEndOfMainIsACrashToo) {
   EXPECT_THROW(run([] { current_token().run_sync_soon([] { throw std::out_of_range("late"); }); }),
                InternalError);
 }
 
-// Trio: test_run.py::test_TrioToken_run_sync_soon_threaded_stress_test
+// trio: test_run.py::test_TrioToken_run_sync_soon_threaded_stress_test
 TEST(TokenTest, ThreadsSubmitInTheirOwnOrderAndNothingIsLost) {
   constexpr int kThreads = 4;
   constexpr int kCalls = 2000;

@@ -25,7 +25,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 
-// Trio: testing/test_testing.py::test_wait_all_tasks_blocked
+// trio: test_testing.py::test_wait_all_tasks_blocked
 FIBER_TEST(WaitAllTasksBlockedTest, ReturnsWhenEverybodyElseWaits) {
   int steps = 0;
   open_nursery([&steps](Nursery& nursery) {
@@ -43,7 +43,7 @@ FIBER_TEST(WaitAllTasksBlockedTest, IsACheckpointAlsoWithNobodyElse) {
   assert_checkpoints([] { wait_all_tasks_blocked(); });
 }
 
-// Trio: test_testing.py::test_wait_all_tasks_blocked_with_timeouts
+// trio: test_testing.py::test_wait_all_tasks_blocked_with_timeouts
 FIBER_TEST(WaitAllTasksBlockedTest, ATaskThatSleepsIsBlocked) {
   const Instant start = current_time();
   bool woken = false;
@@ -58,7 +58,7 @@ FIBER_TEST(WaitAllTasksBlockedTest, ATaskThatSleepsIsBlocked) {
   EXPECT_EQ(current_time(), start + seconds(5));
 }
 
-// Trio: test_mock_clock.py::test_mock_clock_autojump_0_and_wait_all_tasks_blocked_nonzero
+// trio: test_mock_clock.py::test_mock_clock_autojump_0_and_wait_all_tasks_blocked_nonzero
 FIBER_TEST(WaitAllTasksBlockedTest, GoesBeforeAClockThatJumps) {
   const Instant start = current_time();
   open_nursery([](Nursery& nursery) {
@@ -69,7 +69,7 @@ FIBER_TEST(WaitAllTasksBlockedTest, GoesBeforeAClockThatJumps) {
   EXPECT_EQ(current_time(), start);
 }
 
-// Trio: test_testing.py::test_wait_all_tasks_blocked_with_cushion
+// trio: test_testing.py::test_wait_all_tasks_blocked_with_cushion
 FIBER_TEST(WaitAllTasksBlockedTest, TheSmallestCushionsGoFirstAndTogether) {
   std::vector<int> order;
   open_nursery([&order](Nursery& nursery) {

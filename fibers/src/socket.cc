@@ -100,6 +100,11 @@ SocketStream::SocketStream(OwnedFd fd) : fd_(std::move(fd)) {
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentLowWater, sizeof kUnsentLowWater);
 }
 
+void SocketStream::need_sending_side() const {
+  if (!fd_.is_open()) throw_closed("stream");
+  if (sent_eof_) throw ClosedResourceError("this stream's sending side was closed by send_eof()");
+}
+
 // One successful send(). A wait that it needs is a checkpoint for the whole call.
 std::size_t SocketStream::send_some(std::span<const std::byte> data, bool& waited) {
   for (;;) {
@@ -115,7 +120,7 @@ std::size_t SocketStream::send_some(std::span<const std::byte> data, bool& waite
 
 void SocketStream::send_all(std::span<const std::byte> data) {
   const Use use(sending_, "sending on");
-  if (!fd_.is_open()) throw_closed("stream");
+  need_sending_side();
   checkpoint_if_cancelled();
   bool waited = false;
   while (!data.empty()) data = data.subspan(send_some(data, waited));
@@ -124,7 +129,7 @@ void SocketStream::send_all(std::span<const std::byte> data) {
 
 void SocketStream::wait_send_all_might_not_block() {
   const Use use(sending_, "sending on");
-  if (!fd_.is_open()) throw_closed("stream");
+  need_sending_side();
   if (is_writable_now(fd_.get())) return checkpoint();
   fd_.wait_writable();
 }
@@ -135,6 +140,7 @@ void SocketStream::send_eof() {
   checkpoint_if_cancelled();
   // A peer that is gone has no need to be told.
   if (::shutdown(fd_.get(), SHUT_WR) != 0 && errno != ENOTCONN) throw_broken(errno, "shutdown");
+  sent_eof_ = true;
   cancel_shielded_checkpoint();
 }
 

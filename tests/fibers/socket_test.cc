@@ -122,7 +122,8 @@ FIBER_TEST(SocketStreamTest, HalfClosedStreamStillReceives) {
   EXPECT_EQ(b.receive_some(), "");
   b.send_all("still here");
   EXPECT_EQ(a.receive_some(), "still here");
-  EXPECT_THROW(a.send_all("x"), BrokenResourceError);
+  EXPECT_THROW(a.send_all("x"), ClosedResourceError);
+  EXPECT_THROW(a.wait_send_all_might_not_block(), ClosedResourceError);
 }
 
 // trio: test_highlevel_socket.py::test_SocketStream_generic

@@ -18,8 +18,10 @@
 #include <string_view>
 #include <utility>
 
+#include "weft/fibers/listener.h"
 #include "weft/fibers/owned_fd.h"
 #include "weft/fibers/socket_address.h"
+#include "weft/fibers/stream.h"
 
 namespace weft::fibers {
 
@@ -28,23 +30,21 @@ namespace weft::fibers {
 // std::system_error nested in it; using a stream after closing it here, or closing it while another
 // task waits, is ClosedResourceError. A resource that can be moved, and destroyed, while nobody
 // uses it; the destructor closes. (Trio: SocketStream.)
-class SocketStream {
+class SocketStream final : public HalfCloseableStream {
  public:
-  static constexpr std::size_t kDefaultReceive = 65536;
-
   // Takes a connected, non-blocking stream socket. TCP: switches Nagle's algorithm off, and asks to
   // be called writable only when little is left unsent, so that what is queued stays fresh.
   explicit SocketStream(OwnedFd fd);
   SocketStream(SocketStream&&) noexcept = default;
   SocketStream& operator=(SocketStream&&) noexcept = default;
-  ~SocketStream() = default;
+  ~SocketStream() override = default;
 
   // Sends everything.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: an unknown part has been sent; the stream is then only good for closing.
   // Threads: the run's own only.
-  void send_all(std::span<const std::byte> data);
+  void send_all(std::span<const std::byte> data) override;
   void send_all(std::string_view data) { send_all(std::as_bytes(std::span(data))); }
   // Waits until send_all() of a little would probably not wait. For data that should be as fresh as
   // possible when it is sent.
@@ -52,13 +52,14 @@ class SocketStream {
   // Blocks: yes, always a checkpoint.
   // Cancel: nothing has happened.
   // Threads: the run's own only.
-  void wait_send_all_might_not_block();
-  // Tells the peer that no more will come. Receiving goes on.
+  void wait_send_all_might_not_block() override;
+  // Tells the peer that no more will come. Receiving goes on; sending is ClosedResourceError from
+  // now on. Idempotent.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect.
   // Threads: the run's own only.
-  void send_eof();
+  void send_eof() override;
 
   // Waits until there is something and returns as much of it as fits; 0 bytes are the end. Throws
   // UsageError for no room.
@@ -66,13 +67,14 @@ class SocketStream {
   // Blocks: yes, always a checkpoint.
   // Cancel: nothing has been received.
   // Threads: the run's own only.
-  std::size_t receive_some(std::span<std::byte> buffer);
+  std::size_t receive_some(std::span<std::byte> buffer) override;
   // The same, as a string of at most `max` bytes, and of 64 KiB at most; empty at the end.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: nothing has been received.
   // Threads: the run's own only.
-  std::string receive_some(std::size_t max = kDefaultReceive);
+  std::string receive_some(std::size_t max) override;
+  std::string receive_some() { return receive_some(kDefaultReceive); }
 
   // Idempotent.
   //
@@ -85,7 +87,7 @@ class SocketStream {
   // Blocks: yes, always a checkpoint.
   // Cancel: after closing.
   // Threads: the run's own only.
-  void aclose();
+  void aclose() override;
   bool is_open() const { return fd_.is_open(); }
 
   // Throw ClosedResourceError on a closed stream, std::system_error if the system does not know.
@@ -97,6 +99,7 @@ class SocketStream {
   int release() noexcept { return fd_.release(); }
 
  private:
+  void need_sending_side() const;
   std::size_t send_some(std::span<const std::byte> data, bool& waited);
   template <class Take>
   void receive_into(std::span<std::byte> buffer, Take&& take);
@@ -104,13 +107,17 @@ class SocketStream {
   OwnedFd fd_;
   bool sending_ = false;
   bool receiving_ = false;
+  bool sent_eof_ = false;
 };
 
 // A resource that can be moved while nobody uses it; the destructor closes. (Trio: SocketListener.)
-class SocketListener {
+class SocketListener final : public Listener<SocketStream> {
  public:
   // Takes a non-blocking socket that listens already.
   explicit SocketListener(OwnedFd fd) : fd_(std::move(fd)) {}
+  SocketListener(SocketListener&&) noexcept = default;
+  SocketListener& operator=(SocketListener&&) noexcept = default;
+  ~SocketListener() override = default;
 
   // The next connection. Errors of a single connection that broke before it was accepted are
   // skipped; throws std::system_error for others, such as EMFILE, ClosedResourceError when closed.
@@ -118,13 +125,13 @@ class SocketListener {
   // Blocks: yes, always a checkpoint.
   // Cancel: no connection is lost.
   // Threads: the run's own only.
-  SocketStream accept();
+  SocketStream accept() override;
 
   void close() noexcept { fd_.close(); }
   // Blocks: yes, always a checkpoint.
   // Cancel: after closing.
   // Threads: the run's own only.
-  void aclose();
+  void aclose() override;
   bool is_open() const { return fd_.is_open(); }
   SocketAddress local_address() const;
   int fd() const { return fd_.get(); }

@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Signals of the operating system, as things to wait for.
+//
+//   open_signal_receiver({SIGHUP, SIGTERM}, [&](SignalReceiver& signals) {
+//     for (const int signal : signals) {              // for ever
+//       if (signal == SIGTERM) return;
+//       reload_configuration();
+//     }
+//   });
+//
+// Ctrl-C alone needs none of this: it raises KeyboardInterrupt in the main task. (cancelled.h)
+
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "weft/fibers/detail/item_iterator.h"
+
+namespace weft::fibers {
+
+namespace detail {
+struct SignalMailbox;
+}
+
+// What the body of open_signal_receiver() gets. For one task at a time. A resource: neither copied
+// nor moved.
+class SignalReceiver {
+ public:
+  using Iterator = detail::ItemIterator<int, SignalReceiver>;
+
+  // For open_signal_receiver(): the constructor takes the signals over, the destructor gives them
+  // back.
+  explicit SignalReceiver(const std::vector<int>& signals);
+  SignalReceiver(const SignalReceiver&) = delete;
+  SignalReceiver& operator=(const SignalReceiver&) = delete;
+  ~SignalReceiver();
+
+  // The number of the signal that came first of those that have not been received. However often
+  // one came meanwhile, it is received once. Throws BusyResourceError while another task waits.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: no signal is lost.
+  // Threads: the run's own only.
+  int receive();
+  // The same, in the form that loops take; never nothing.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: no signal is lost.
+  // Threads: the run's own only.
+  std::optional<int> next() { return receive(); }
+  // How many different signals have come and not been received.
+  std::size_t pending() const;
+
+  // `for (int signal : receiver)`: each step is a receive(), and there is always another.
+  //
+  // Blocks: yes, each step is a checkpoint.
+  // Cancel: no signal is lost.
+  // Threads: the run's own only.
+  Iterator begin() { return Iterator(*this); }
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  std::unique_ptr<detail::SignalMailbox> mailbox_;
+  bool receiving_ = false;
+};
+
+// Runs `body(receiver)`; as long as it runs, the process's `signals` go to the receiver instead of
+// where they went before. At the end what was there is put back, and signals that came and were not
+// received are raised again, for that to deal with them. Receivers may be nested, also for the
+// same signal: the last opened gets it. Returns what the body returns. Throws UsageError for no
+// signal at all, for one that cannot be received (SIGKILL, SIGSTOP or no signal), and on threads
+// other than the main one. (Trio: open_signal_receiver.)
+//
+// Blocks: only if the body does.
+// Cancel: the body's affair.
+// Threads: the main thread of the process, in a run.
+template <class F>
+auto open_signal_receiver(const std::vector<int>& signals, F&& body)
+    -> std::invoke_result_t<F, SignalReceiver&> {
+  SignalReceiver receiver(signals);
+  return std::invoke(std::forward<F>(body), receiver);
+}
+
+}  // namespace weft::fibers

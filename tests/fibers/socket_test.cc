@@ -20,6 +20,7 @@
 #include "weft/fibers/errors.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/tcp.h"
+#include "weft/fibers/testing/check_streams.h"
 #include "weft/fibers/testing/checkpoints.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"

@@ -15,8 +15,10 @@
 #include <exception>
 #include <system_error>
 
+#include "fibers/src/net/accept_errors.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/socket/socket_type.h"
 
 namespace weft::fibers {
 
@@ -69,11 +71,27 @@ SocketAddress ask_address(int fd, Getter&& getter, const char* what) {
   return address;
 }
 
-bool is_tcp(int fd) {
-  int domain = 0;
-  socklen_t size = sizeof domain;
-  ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+// What an option is; -1 if that cannot be had, as for a descriptor that is no socket.
+int option_of(const OwnedFd& fd, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  ::getsockopt(fd.get(), SOL_SOCKET, option, &value, &size);
+  return value;
+}
+
+bool is_tcp(const OwnedFd& fd) {
+  const int domain = option_of(fd, SO_DOMAIN);
   return domain == AF_INET || domain == AF_INET6;
+}
+
+OwnedFd checked_stream(OwnedFd fd) {
+  if (fd.is_open() && option_of(fd, SO_TYPE) == SOCK_STREAM) return fd;
+  throw UsageError("a SocketStream needs an open SOCK_STREAM socket");
+}
+
+OwnedFd checked_listener(OwnedFd fd) {
+  if (fd.is_open() && option_of(fd, SO_ACCEPTCONN) == 1) return fd;
+  throw UsageError("a SocketListener needs an open socket that listens; call listen() first");
 }
 
 bool is_writable_now(int fd) {
@@ -81,20 +99,19 @@ bool is_writable_now(int fd) {
   return ::poll(&asked, 1, 0) != 0;
 }
 
-// What accept() reports about a connection that died early, or about the network: the next one may
-// well be good.
-bool concerns_one_connection(int error) {
-  constexpr std::array kSkipped = {EPERM,       ECONNABORTED, EPROTO,    ENETDOWN,
-                                   ENOPROTOOPT, EHOSTDOWN,    ENONET,    EHOSTUNREACH,
-                                   EOPNOTSUPP,  ENETUNREACH,  ETIMEDOUT, EINTR};
-  return std::find(kSkipped.begin(), kSkipped.end(), error) != kSkipped.end();
-}
-
 }  // namespace
 
-SocketStream::SocketStream(OwnedFd fd) : fd_(std::move(fd)) {
-  if (!fd_.is_open()) throw UsageError("a SocketStream needs an open socket");
-  if (!is_tcp(fd_.get())) return;
+SocketStream::SocketStream(OwnedFd fd) : fd_(checked_stream(std::move(fd))) {
+  if (is_tcp(fd_)) tune();
+}
+
+SocketStream::SocketStream(socket::SocketType&& connected) : SocketStream(connected.take_fd()) {}
+
+SocketStream::SocketStream(OwnedFd accepted, bool is_tcp) : fd_(std::move(accepted)) {
+  if (is_tcp) tune();
+}
+
+void SocketStream::tune() {
   const int on = 1;
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentLowWater, sizeof kUnsentLowWater);
@@ -196,6 +213,12 @@ SocketAddress SocketStream::peer_address() const {
   return ask_address(fd_.get(), &::getpeername, "getpeername");
 }
 
+SocketListener::SocketListener(OwnedFd fd)
+    : fd_(checked_listener(std::move(fd))), is_tcp_(is_tcp(fd_)) {}
+
+SocketListener::SocketListener(socket::SocketType&& listening)
+    : SocketListener(listening.take_fd()) {}
+
 SocketStream SocketListener::accept() {
   if (!fd_.is_open()) throw_closed("listener");
   checkpoint_if_cancelled();
@@ -203,7 +226,7 @@ SocketStream SocketListener::accept() {
     if (!fd_.is_open()) throw_closed("listener");
     const int fd = ::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      SocketStream stream{OwnedFd(fd)};
+      SocketStream stream(OwnedFd(fd), is_tcp_);
       if (!waited) cancel_shielded_checkpoint();
       return stream;
     }
@@ -212,7 +235,7 @@ SocketStream SocketListener::accept() {
       waited = true;
     } else if (errno == EBADF || errno == ENOTSOCK) {
       throw_closed("listener");
-    } else if (!concerns_one_connection(errno)) {
+    } else if (!detail::concerns_one_connection(errno)) {
       throw std::system_error(errno, std::generic_category(), "accept");
     }
   }

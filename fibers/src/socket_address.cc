@@ -10,66 +10,25 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <memory>
-#include <optional>
 #include <system_error>
 
 #include "weft/fibers/errors.h"
-#include "weft/fibers/lowlevel.h"
-#include "weft/fibers/to_thread.h"
+#include "weft/fibers/socket/getaddrinfo.h"
 
 namespace weft::fibers {
 
 namespace {
 
-class ResolverCategory final : public std::error_category {
- public:
-  const char* name() const noexcept override { return "getaddrinfo"; }
-  std::string message(int code) const override { return ::gai_strerror(code); }
-};
-
-[[noreturn]] void throw_resolver_error(int code, int system_error, const std::string& host) {
-  static const ResolverCategory category;
-  const std::string what = "cannot resolve '" + host + "'";
-  if (code == EAI_SYSTEM) throw std::system_error(system_error, std::generic_category(), what);
-  throw std::system_error(code, category, what);
-}
-
-// What getaddrinfo said, carried from one thread to another.
-struct LookUp {
-  int code = 0;
-  int system_error = 0;
-  std::vector<SocketAddress> addresses;
-};
-
-LookUp look_up(const std::string& host, std::uint16_t port, int flags) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = flags | AI_NUMERICSERV;
-  addrinfo* list = nullptr;
-  LookUp result;
-  result.code = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), std::to_string(port).c_str(),
-                              &hints, &list);
-  result.system_error = errno;
-  if (result.code != 0) return result;
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(list, &::freeaddrinfo);
-  for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
-    result.addresses.emplace_back(at->ai_addr, at->ai_addrlen);
-  }
-  return result;
-}
-
 std::vector<SocketAddress> resolve_with(const std::string& host, std::uint16_t port, int flags) {
-  checkpoint();
-  LookUp result = look_up(host, port, flags | AI_NUMERICHOST);
-  if (result.code == EAI_NONAME && !host.empty()) {
-    result = to_thread::run_sync([host, port, flags] { return look_up(host, port, flags); },
-                                 {.thread_name = "getaddrinfo", .abandon_on_cancel = true});
-  }
-  if (result.code != 0) throw_resolver_error(result.code, result.system_error, host);
-  return std::move(result.addresses);
+  const std::vector<socket::AddressInfo> found =
+      socket::getaddrinfo(host, std::to_string(port), {.type = SOCK_STREAM, .flags = flags});
+  std::vector<SocketAddress> addresses;
+  addresses.reserve(found.size());
+  for (const socket::AddressInfo& info : found) addresses.push_back(info.address);
+  return addresses;
 }
 
 std::string unix_path(const sockaddr_un& address, std::size_t size) {
@@ -93,6 +52,25 @@ Sockaddr as(const SocketAddress& address) {
 SocketAddress::SocketAddress(const sockaddr* address, std::size_t size) {
   set_size(size);
   std::memcpy(bytes_.data(), address, size);
+}
+
+SocketAddress SocketAddress::from_path(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const bool is_abstract = !path.empty() && path.front() == '\0';
+  if (path.empty() || (!is_abstract && path.find('\0') != std::string::npos)) {
+    throw UsageError("the path of a Unix socket must not be empty, nor have a zero byte in it");
+  }
+  // A path ends with a zero byte, an abstract name with its length.
+  const std::size_t room = sizeof address.sun_path - (is_abstract ? 0 : 1);
+  if (path.size() > room) {
+    throw std::system_error(ENAMETOOLONG, std::generic_category(),
+                            "the path of a Unix socket has " + std::to_string(path.size()) +
+                                " bytes, of at most " + std::to_string(room) + ": " + path);
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const std::size_t size = offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1);
+  return SocketAddress(static_cast<const sockaddr*>(static_cast<const void*>(&address)), size);
 }
 
 void SocketAddress::set_size(std::size_t size) {

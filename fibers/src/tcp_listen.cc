@@ -8,7 +8,10 @@
 #include <cerrno>
 #include <system_error>
 
+#include "fibers/src/net/accept_errors.h"
+#include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
+#include "weft/fibers/socket/socket_type.h"
 #include "weft/fibers/tcp.h"
 #include "weft/fibers/timeouts.h"
 
@@ -20,33 +23,30 @@ constexpr Duration kCapacityRetry = std::chrono::milliseconds(100);
 // With port 0 the first address gets a port that may be taken at another one.
 constexpr int kPortAttempts = 10;
 
-[[noreturn]] void throw_errno(const char* call, const SocketAddress& address) {
-  throw std::system_error(errno, std::generic_category(),
-                          std::string(call) + " for " + address.to_string());
-}
-
-void set_option(int fd, int level, int option) {
-  const int on = 1;
-  ::setsockopt(fd, level, option, &on, sizeof on);
-}
-
-// Nothing if this machine does not have that kind of address at all.
-std::optional<SocketListener> listen_on(const SocketAddress& address, int backlog) {
-  const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0 && errno == EAFNOSUPPORT) return std::nullopt;
-  if (fd < 0) throw_errno("socket", address);
-  OwnedFd owned(fd);
+SocketListener listen_on(const SocketAddress& address, int backlog) {
+  socket::SocketType opened = socket::socket(address.family(), SOCK_STREAM);
   // A server that is started again takes its port back at once.
-  set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+  opened.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
   // Each family has a socket of its own.
-  if (address.family() == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-  if (::bind(fd, address.data(), static_cast<socklen_t>(address.size())) != 0) {
-    // An address that exists in name only: IPv6 switched off, say.
-    if (errno == EADDRNOTAVAIL && address.family() == AF_INET6) return std::nullopt;
-    throw_errno("bind", address);
+  if (address.family() == AF_INET6) opened.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  opened.bind(address);
+  opened.listen(backlog);
+  return SocketListener(std::move(opened));
+}
+
+// This machine does not have that kind of address at all, or in name only: IPv6 switched off, say.
+bool lacks(const SocketAddress& address, const std::error_code& code) {
+  return code.value() == EAFNOSUPPORT ||
+         (code.value() == EADDRNOTAVAIL && address.family() == AF_INET6);
+}
+
+[[noreturn]] void throw_none_possible(std::vector<std::exception_ptr> errors) {
+  const std::string what = "this machine has none of the kinds of address to listen on";
+  try {
+    throw ExceptionGroup(what, std::move(errors));
+  } catch (...) {
+    std::throw_with_nested(std::system_error(EAFNOSUPPORT, std::generic_category(), what));
   }
-  if (::listen(fd, backlog) != 0) throw_errno("listen", address);
-  return SocketListener(std::move(owned));
 }
 
 void set_port(SocketAddress& address, std::uint16_t port) {
@@ -57,25 +57,26 @@ void set_port(SocketAddress& address, std::uint16_t port) {
 
 std::vector<SocketListener> listen_on_all(std::vector<SocketAddress> addresses, int backlog) {
   std::vector<SocketListener> listeners;
+  std::vector<std::exception_ptr> errors;
   for (SocketAddress& address : addresses) {
     if (address.port() == 0 && !listeners.empty()) {
       set_port(address, listeners.front().local_address().port());
     }
-    if (auto listener = listen_on(address, backlog)) listeners.push_back(std::move(*listener));
+    try {
+      listeners.push_back(listen_on(address, backlog));
+    } catch (const std::system_error& error) {
+      if (!lacks(address, error.code())) throw;
+      errors.push_back(std::current_exception());
+    }
   }
-  if (listeners.empty()) {
-    errno = EAFNOSUPPORT;
-    throw_errno("listen", addresses.front());
-  }
+  if (listeners.empty()) throw_none_possible(std::move(errors));
   return listeners;
 }
 
-bool is_capacity_error(const std::error_code& code) {
-  if (code.category() != std::generic_category() && code.category() != std::system_category()) {
-    return false;
-  }
-  return code.value() == EMFILE || code.value() == ENFILE || code.value() == ENOMEM ||
-         code.value() == ENOBUFS;
+bool is_full(const std::error_code& code) {
+  const bool is_errno =
+      code.category() == std::generic_category() || code.category() == std::system_category();
+  return is_errno && detail::is_capacity_error(code.value());
 }
 
 }  // namespace
@@ -100,7 +101,7 @@ void wait_for_capacity() {
   try {
     throw;
   } catch (const std::system_error& error) {
-    if (!is_capacity_error(error.code())) throw;
+    if (!is_full(error.code())) throw;
     log(LogLevel::kError,
         std::string("accept failed (") + error.what() + "); trying again in 100 milliseconds");
   }

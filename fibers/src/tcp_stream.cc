@@ -1,18 +1,16 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <deque>
 #include <system_error>
 
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
-#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/socket/socket_type.h"
 #include "weft/fibers/tcp.h"
 #include "weft/fibers/timeouts.h"
 
@@ -84,50 +82,20 @@ class Race {
   }
 }
 
-int open_socket_from(const SocketAddress& target, const std::string& local_address) {
-  const int fd = ::socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw_errno(errno, "socket");
-  if (local_address.empty()) return fd;
-  OwnedFd owned(fd);
-  const std::vector<SocketAddress> local = resolve(local_address, 0);
-  if (local.front().family() != target.family()) {
-    throw_errno(EAFNOSUPPORT, "connect to " + target.to_string() + " from " + local_address);
+// `local_address` is numeric, or else a name of this machine.
+void bind_to(socket::SocketType& opened, const SocketAddress& target,
+             const std::string& local_address) {
+  for (const SocketAddress& local : resolve(local_address, 0)) {
+    if (local.family() == target.family()) return opened.bind(local);
   }
-  if (::bind(fd, local.front().data(), static_cast<socklen_t>(local.front().size())) != 0) {
-    throw_errno(errno, "bind to " + local_address);
-  }
-  return owned.release();
-}
-
-// After a connect() that was under way. What the socket has come to, or nothing yet.
-std::optional<int> connection_result(int fd) {
-  pollfd asked{.fd = fd, .events = POLLOUT, .revents = 0};
-  if (::poll(&asked, 1, 0) == 0) return std::nullopt;
-  int error = 0;
-  socklen_t size = sizeof error;
-  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-  return error;
+  throw_errno(EAFNOSUPPORT, "connect to " + target.to_string() + " from " + local_address);
 }
 
 SocketStream connect_tcp(const SocketAddress& target, const std::string& local_address) {
-  checkpoint_if_cancelled();
-  const int fd = open_socket_from(target, local_address);
-  const int failed = ::connect(fd, target.data(), static_cast<socklen_t>(target.size()));
-  const int error = failed != 0 ? errno : 0;
-  // Registered only now: before, an unconnected socket would have looked ready.
-  OwnedFd owned(fd);
-  const std::string what = "connect to " + target.to_string();
-  if (error != 0 && error != EINPROGRESS && error != EINTR) throw_errno(error, what);
-  for (;;) {
-    if (const std::optional<int> result = connection_result(fd)) {
-      if (*result != 0) throw_errno(*result, what);
-      break;
-    }
-    owned.wait_writable();
-  }
-  SocketStream stream(std::move(owned));
-  cancel_shielded_checkpoint();
-  return stream;
+  socket::SocketType opened = socket::socket(target.family(), SOCK_STREAM);
+  if (!local_address.empty()) bind_to(opened, target, local_address);
+  opened.connect(target);
+  return SocketStream(std::move(opened));
 }
 
 }  // namespace

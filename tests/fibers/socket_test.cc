@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,8 +18,11 @@
 #include <system_error>
 #include <vector>
 
+#include "fibers/src/net/accept_errors.h"
+#include "tests/support/pipe.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/nursery.h"
+#include "weft/fibers/socket/socket_type.h"
 #include "weft/fibers/tcp.h"
 #include "weft/fibers/testing/check_streams.h"
 #include "weft/fibers/testing/checkpoints.h"
@@ -312,11 +316,77 @@ FIBER_TEST(SocketListenerTest, CancelledAcceptLosesNoConnection) {
   EXPECT_EQ(client.receive_some(), "hi");
 }
 
+// trio: test_highlevel_socket.py::test_SocketStream_basics
+// trio: test_highlevel_socket.py::test_SocketListener
+FIBER_TEST(SocketListenerTest, TakesSocketsOfTheRightKindOnly) {
+  EXPECT_THROW(SocketStream{socket::socket(AF_INET, SOCK_DGRAM)}, UsageError);
+  EXPECT_THROW(SocketListener{socket::socket(AF_INET, SOCK_DGRAM)}, UsageError);
+  EXPECT_THROW(SocketListener{socket::socket(AF_INET, SOCK_STREAM)}, UsageError);  // Not listening.
+  test::Pipe pipe;
+  EXPECT_THROW(SocketStream{OwnedFd(pipe.take(0))}, UsageError);
+  EXPECT_THROW(SocketListener{OwnedFd(pipe.take(1))}, UsageError);
+  EXPECT_THROW(SocketStream{OwnedFd()}, UsageError);
+  auto [a, b] = socket::socketpair();
+  SocketStream stream(std::move(a));
+  stream.send_all("x");
+  EXPECT_EQ(b.recv(1), "x");
+}
+
+// trio: test_highlevel_socket.py::test_SocketListener_socket_closed_underfoot
+FIBER_TEST(SocketListenerTest, ClosingWakesWhoAccepts) {
+  auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { EXPECT_THROW(listeners.front().accept(), ClosedResourceError); });
+    wait_all_tasks_blocked();
+    listeners.front().close();
+  });
+  EXPECT_THROW(listeners.front().accept(), ClosedResourceError);
+}
+
+// What a connection can die of before it is accepted cannot be brought about on loopback: which
+// errors those are is asked of the rule itself.
+//
+// trio: test_highlevel_socket.py::test_SocketListener_accept_errors
+TEST(AcceptErrorsTest, ThoseOfOneConnectionAreSkipped) {
+  for (const int error : {ECONNABORTED, EPERM, EPROTO, ENETDOWN, EHOSTUNREACH, ETIMEDOUT}) {
+    EXPECT_TRUE(detail::concerns_one_connection(error)) << error;
+  }
+  for (const int error : {EINVAL, EBADF, EMFILE, ENFILE, ENOMEM, ENOBUFS, EFAULT}) {
+    EXPECT_FALSE(detail::concerns_one_connection(error)) << error;
+  }
+}
+
 // trio: test_highlevel_socket.py::test_SocketListener_accept_errors
 FIBER_TEST(SocketListenerTest, ErrorsOfTheListenerItselfComeOut) {
-  auto [a, b] = socket_stream_pair();
-  SocketListener no_listener{OwnedFd(a.release())};
-  EXPECT_THROW(no_listener.accept(), std::system_error);
+  auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
+  ::shutdown(listeners.front().fd(), SHUT_RD);  // Listens no more.
+  try {
+    listeners.front().accept();
+    FAIL() << "accepted from a socket that does not listen";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), std::errc::invalid_argument);
+  }
+}
+
+// trio: test_highlevel_socket.py::test_SocketListener_accept_errors
+FIBER_TEST(SocketListenerTest, OutOfDescriptorsIsSaidAndNoConnectionLost) {
+  auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});
+  SocketStream client = open_tcp_stream("127.0.0.1", listeners.front().local_address().port());
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  std::error_code code;
+  try {
+    listeners.front().accept();
+  } catch (const std::system_error& error) {
+    code = error.code();
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(code, std::errc::too_many_files_open);
+  listeners.front().accept().send_all("now");
+  EXPECT_EQ(client.receive_some(), "now");
 }
 
 }  // namespace

@@ -25,6 +25,10 @@
 
 namespace weft::fibers {
 
+namespace socket {
+class SocketType;
+}
+
 // One task may send while another receives; a second one in the same direction gets
 // BusyResourceError. What the network or the peer breaks is BrokenResourceError, with the
 // std::system_error nested in it; using a stream after closing it here, or closing it while another
@@ -32,9 +36,11 @@ namespace weft::fibers {
 // uses it; the destructor closes. (Trio: SocketStream.)
 class SocketStream final : public HalfCloseableStream {
  public:
-  // Takes a connected, non-blocking stream socket. TCP: switches Nagle's algorithm off, and asks to
-  // be called writable only when little is left unsent, so that what is queued stays fresh.
+  // Takes a connected, non-blocking socket. TCP: switches Nagle's algorithm off, and asks to be
+  // called writable only when little is left unsent, so that what is queued stays fresh. Throws
+  // UsageError for a socket that is no SOCK_STREAM, or none at all.
   explicit SocketStream(OwnedFd fd);
+  explicit SocketStream(socket::SocketType&& connected);
   SocketStream(SocketStream&&) noexcept = default;
   SocketStream& operator=(SocketStream&&) noexcept = default;
   ~SocketStream() override = default;
@@ -99,6 +105,10 @@ class SocketStream final : public HalfCloseableStream {
   int release() noexcept { return fd_.release(); }
 
  private:
+  friend class SocketListener;
+  SocketStream(OwnedFd accepted, bool is_tcp);
+
+  void tune();
   void need_sending_side() const;
   std::size_t send_some(std::span<const std::byte> data, bool& waited);
   template <class Take>
@@ -113,8 +123,9 @@ class SocketStream final : public HalfCloseableStream {
 // A resource that can be moved while nobody uses it; the destructor closes. (Trio: SocketListener.)
 class SocketListener final : public Listener<SocketStream> {
  public:
-  // Takes a non-blocking socket that listens already.
-  explicit SocketListener(OwnedFd fd) : fd_(std::move(fd)) {}
+  // Takes a non-blocking socket that listens already. Throws UsageError for any other.
+  explicit SocketListener(OwnedFd fd);
+  explicit SocketListener(socket::SocketType&& listening);
   SocketListener(SocketListener&&) noexcept = default;
   SocketListener& operator=(SocketListener&&) noexcept = default;
   ~SocketListener() override = default;
@@ -138,6 +149,7 @@ class SocketListener final : public Listener<SocketStream> {
 
  private:
   OwnedFd fd_;
+  bool is_tcp_;
 };
 
 // Two streams connected with each other, without a network: for tests, and for talking to a child.

@@ -21,6 +21,10 @@ class SocketAddress {
   SocketAddress() = default;
   // A copy. Throws UsageError if it is too long to be an address.
   SocketAddress(const sockaddr* address, std::size_t size);
+  // A Unix socket's: the path of a file, or, beginning with a zero byte, an abstract name, of which
+  // there is no file. Throws std::system_error that names a path of more than 107 bytes, UsageError
+  // for none and for one with a zero byte in it.
+  static SocketAddress from_path(const std::string& path);
 
   bool empty() const { return size_ == 0; }
   // AF_INET, AF_INET6, AF_UNIX; 0 when empty.

@@ -1,0 +1,162 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/socket/getaddrinfo.h"
+
+#include <netdb.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+
+#include "fibers/src/net/hooks.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/to_thread.h"
+
+namespace weft::fibers::socket {
+
+namespace {
+
+class ResolverCategory final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "getaddrinfo"; }
+  std::string message(int code) const override { return ::gai_strerror(code); }
+};
+
+[[noreturn]] void throw_resolver_error(int code, int system_error, const std::string& what) {
+  if (code == EAI_SYSTEM) {
+    throw std::system_error(system_error, std::generic_category(), "cannot resolve " + what);
+  }
+  throw std::system_error(code, resolver_category(), "cannot resolve " + what);
+}
+
+std::string describe(const std::string& host, const std::string& service) {
+  return host.empty() ? "port '" + service + "'" : "'" + host + "'";
+}
+
+bool is_number(const std::string& service) {
+  return std::all_of(service.begin(), service.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool is_ascii(const std::string& host) {
+  return std::all_of(host.begin(), host.end(), [](char c) { return c > 0; });
+}
+
+// What the system said, carried from one thread to another.
+struct Answer {
+  int code = 0;
+  int system_error = 0;
+  std::vector<AddressInfo> addresses = {};
+};
+
+Answer look_up(const std::string& host, const std::string& service, const AddressHints& hints) {
+  addrinfo wanted{};
+  wanted.ai_family = hints.family;
+  wanted.ai_socktype = hints.type;
+  wanted.ai_protocol = hints.proto;
+  wanted.ai_flags = hints.flags;
+  addrinfo* list = nullptr;
+  Answer answer;
+  answer.code = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
+                              service.empty() ? nullptr : service.c_str(), &wanted, &list);
+  answer.system_error = errno;
+  if (answer.code != 0) return answer;
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(list, &::freeaddrinfo);
+  for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
+    answer.addresses.push_back({.family = at->ai_family,
+                                .type = at->ai_socktype,
+                                .proto = at->ai_protocol,
+                                .canonname = at->ai_canonname != nullptr ? at->ai_canonname : "",
+                                .address = SocketAddress(at->ai_addr, at->ai_addrlen)});
+  }
+  return answer;
+}
+
+struct Names {
+  int code = 0;
+  int system_error = 0;
+  std::pair<std::string, std::string> names = {};
+};
+
+Names look_up_name(const SocketAddress& address, int flags) {
+  std::array<char, NI_MAXHOST> host{};
+  std::array<char, NI_MAXSERV> service{};
+  Names result;
+  result.code = ::getnameinfo(address.data(), static_cast<socklen_t>(address.size()), host.data(),
+                              host.size(), service.data(), service.size(), flags);
+  result.system_error = errno;
+  if (result.code == 0) result.names = {host.data(), service.data()};
+  return result;
+}
+
+// The thread may go on when nobody waits for it any more: `fn` owns what it uses.
+template <class F>
+auto in_thread(F&& fn) {
+  return to_thread::run_sync(std::forward<F>(fn),
+                             {.thread_name = "resolver", .abandon_on_cancel = true});
+}
+
+}  // namespace
+
+const std::error_category& resolver_category() {
+  static const ResolverCategory category;
+  return category;
+}
+
+std::vector<AddressInfo> getaddrinfo(const std::string& host, const std::string& service,
+                                     const AddressHints& hints) {
+  checkpoint();
+  Answer answer{.code = EAI_NONAME};
+  if (is_number(service)) {
+    AddressHints numeric = hints;
+    numeric.flags |= AI_NUMERICHOST | AI_NUMERICSERV;
+    answer = look_up(host, service, numeric);
+  }
+  const bool is_name = answer.code == EAI_NONAME && (hints.flags & AI_NUMERICHOST) == 0 &&
+                       !(host.empty() && is_number(service));
+  if (is_name) {
+    if (HostnameResolver* custom = custom_hostname_resolver(); custom != nullptr && !host.empty()) {
+      return custom->getaddrinfo(host, service, hints);
+    }
+    AddressHints by_name = hints;
+    if (!is_ascii(host)) by_name.flags |= AI_IDN;
+    answer = in_thread([host, service, by_name] { return look_up(host, service, by_name); });
+  }
+  if (answer.code != 0) {
+    throw_resolver_error(answer.code, answer.system_error, describe(host, service));
+  }
+  return std::move(answer.addresses);
+}
+
+std::pair<std::string, std::string> getnameinfo(const SocketAddress& address, int flags) {
+  checkpoint();
+  if (HostnameResolver* custom = custom_hostname_resolver()) {
+    return custom->getnameinfo(address, flags);
+  }
+  constexpr int kNumeric = NI_NUMERICHOST | NI_NUMERICSERV;
+  Names result = (flags & kNumeric) == kNumeric
+                     ? look_up_name(address, flags)
+                     : in_thread([address, flags] { return look_up_name(address, flags); });
+  if (result.code != 0) {
+    throw_resolver_error(result.code, result.system_error, "the name of " + address.to_string());
+  }
+  return std::move(result.names);
+}
+
+int getprotobyname(const std::string& name) {
+  const int number = in_thread([name] {
+    protoent found{};
+    protoent* result = nullptr;
+    std::array<char, 4096> buffer{};
+    const int error =
+        ::getprotobyname_r(name.c_str(), &found, buffer.data(), buffer.size(), &result);
+    return error == 0 && result != nullptr ? found.p_proto : -1;
+  });
+  if (number < 0) {
+    throw std::system_error(ENOENT, std::generic_category(), "there is no protocol '" + name + "'");
+  }
+  return number;
+}
+
+}  // namespace weft::fibers::socket

@@ -1,0 +1,136 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Listening where the machine does not have everything.
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/socket/hooks.h"
+#include "weft/fibers/tcp.h"
+#include "weft/fibers/testing/fiber_test.h"
+
+namespace weft::fibers {
+namespace {
+
+// The system's sockets, but for those of one family.
+class RefusingFactory final : public socket::SocketFactory {
+ public:
+  RefusingFactory(int refused, int error) : refused_(refused), error_(error) {
+    socket::set_custom_socket_factory(this);
+  }
+  RefusingFactory(const RefusingFactory&) = delete;
+  RefusingFactory& operator=(const RefusingFactory&) = delete;
+  ~RefusingFactory() override { socket::set_custom_socket_factory(nullptr); }
+
+  socket::SocketType socket(int family, int type, int proto) override {
+    if (refused_ == AF_UNSPEC || family == refused_) {
+      throw std::system_error(error_, std::generic_category(), "socket");
+    }
+    ++made;
+    return socket::SocketType(
+        OwnedFd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto)));
+  }
+  int made = 0;
+
+ private:
+  int refused_;
+  int error_;
+};
+
+// A name with addresses of both families.
+class BothFamilies final : public socket::HostnameResolver {
+ public:
+  BothFamilies() { socket::set_custom_hostname_resolver(this); }
+  BothFamilies(const BothFamilies&) = delete;
+  BothFamilies& operator=(const BothFamilies&) = delete;
+  ~BothFamilies() override { socket::set_custom_hostname_resolver(nullptr); }
+
+  std::vector<socket::AddressInfo> getaddrinfo(const std::string& /*host*/,
+                                               const std::string& service,
+                                               const socket::AddressHints& hints) override {
+    auto found = socket::getaddrinfo("127.0.0.1", service, hints);
+    const auto six = socket::getaddrinfo("::1", service, hints);
+    found.insert(found.end(), six.begin(), six.end());
+    return found;
+  }
+  std::pair<std::string, std::string> getnameinfo(const SocketAddress&, int) override { return {}; }
+};
+
+int family_of(const SocketListener& listener) {
+  return listener.local_address().family();
+}
+
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_specific_port_specific_host
+FIBER_TEST(TcpListenTest, ListensAtTheAddressAndPortGiven) {
+  const std::uint16_t port =
+      open_tcp_listeners(0, {.host = "127.0.0.1"}).front().local_address().port();
+  const auto listeners = open_tcp_listeners(port, {.host = "127.0.0.1"});
+  ASSERT_EQ(listeners.size(), 1U);
+  EXPECT_EQ(listeners.front().local_address().to_string(), "127.0.0.1:" + std::to_string(port));
+}
+
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_ipv6_v6only
+FIBER_TEST(TcpListenTest, IPv6ListenersLeaveIPv4Alone) {
+  const auto six = open_tcp_listeners(0, {.host = "::1"});
+  int only = 0;
+  socklen_t size = sizeof only;
+  ::getsockopt(six.front().fd(), IPPROTO_IPV6, IPV6_V6ONLY, &only, &size);
+  EXPECT_EQ(only, 1);
+  EXPECT_THROW(open_tcp_stream("127.0.0.1", six.front().local_address().port()), std::system_error);
+}
+
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_some_address_families_unavailable
+FIBER_TEST(TcpListenTest, FamilyThatTheMachineLacksIsLeftOut) {
+  const BothFamilies names;
+  {
+    const RefusingFactory no_six(AF_INET6, EAFNOSUPPORT);
+    const auto listeners = open_tcp_listeners(0, {.host = "both.example"});
+    ASSERT_EQ(listeners.size(), 1U);
+    EXPECT_EQ(family_of(listeners.front()), AF_INET);
+  }
+  {
+    const RefusingFactory no_four(AF_INET, EAFNOSUPPORT);
+    const auto listeners = open_tcp_listeners(0, {.host = "both.example"});
+    ASSERT_EQ(listeners.size(), 1U);
+    EXPECT_EQ(family_of(listeners.front()), AF_INET6);
+  }
+  const RefusingFactory none(AF_UNSPEC, EAFNOSUPPORT);
+  try {
+    open_tcp_listeners(0, {.host = "both.example"});
+    FAIL() << "listening without a socket";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code().value(), EAFNOSUPPORT);
+    try {
+      std::rethrow_if_nested(error);
+      FAIL() << "no causes given";
+    } catch (const ExceptionGroup& causes) {
+      EXPECT_EQ(causes.exceptions().size(), 2U);
+    }
+  }
+}
+
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_socket_fails_not_afnosupport
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_multiple_host_cleanup_on_error
+FIBER_TEST(TcpListenTest, OtherFailuresLeaveNothingOpen) {
+  const BothFamilies names;
+  const RefusingFactory factory(AF_INET6, EINVAL);
+  try {
+    open_tcp_listeners(0, {.host = "both.example"});
+    FAIL() << "the error was swallowed";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), std::errc::invalid_argument);
+  }
+  EXPECT_EQ(factory.made, 1);
+  // That the one which was made is closed again is counted at the end.
+}
+
+}  // namespace
+}  // namespace weft::fibers

@@ -203,7 +203,9 @@ void CancelScope::set_deadline(Instant deadline) {
                "set_relative_deadline()");
   if (timer_.bucket >= 0) status_.entered_by->scheduler->deadlines().disarm(timer_);
   timer_.when = deadline;
-  if (status_.entered_by != nullptr && deadline != kForever) arm();
+  if (status_.entered_by == nullptr || deadline == kForever) return;
+  arm();
+  status_.entered_by->scheduler->call_host_if_at_leisure();
 }
 
 Duration CancelScope::relative_deadline() const {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "fibers/core/check.h"
+#include "fibers/core/found_events.h"
 #include "fibers/core/io_manager.h"
 #include "fibers/core/scheduler.h"
 
@@ -20,7 +21,9 @@ namespace weft::fibers::detail {
 
 namespace {
 
+// Beyond those of descriptors.
 constexpr std::uint64_t kWakeupKey = ~std::uint64_t{0};
+constexpr std::uint64_t kAlarmKey = kWakeupKey - 1;
 constexpr std::array<std::uint32_t, 2> kEvents{EPOLLIN | EPOLLRDHUP, EPOLLOUT};
 // An error or a hang-up concerns both directions: the next call will say what it is.
 constexpr std::array<std::uint32_t, 2> kWakes{EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP,
@@ -60,27 +63,48 @@ IoManager::~IoManager() {
 }
 
 std::size_t IoManager::poll(Duration timeout) {
-  std::array<epoll_event, 128> events;
-  int count = 0;
+  FoundEvents found;
+  look(timeout, found);
+  return deliver(found);
+}
+
+void IoManager::look(Duration timeout, FoundEvents& found) const noexcept {
+  const auto room = static_cast<int>(found.events.size());
   if (timeout <= Duration::zero()) {
-    count = ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 0);
+    found.count = ::epoll_wait(epoll_fd_, found.events.data(), room, 0);
   } else {
     const auto whole = std::chrono::duration_cast<std::chrono::seconds>(timeout);
     const timespec wait{whole.count(), (timeout - whole).count()};
-    count = ::epoll_pwait2(epoll_fd_, events.data(), static_cast<int>(events.size()),
-                           timeout == Duration::max() ? nullptr : &wait, nullptr);
+    found.count = ::epoll_pwait2(epoll_fd_, found.events.data(), room,
+                                 timeout == Duration::max() ? nullptr : &wait, nullptr);
   }
-  if (count < 0) {
-    if (errno == EINTR) return 1;  // A signal: somebody may have left something in a queue.
-    throw std::system_error(errno, std::generic_category(), "epoll_wait");
+  found.error = found.count < 0 ? errno : 0;
+}
+
+std::size_t IoManager::deliver(const FoundEvents& found) {
+  if (found.count < 0) {
+    // After a signal somebody may have left something in a queue.
+    if (found.error == EINTR) return 1;
+    throw std::system_error(found.error, std::generic_category(), "epoll_wait");
   }
-  for (int i = 0; i < count; ++i) {
-    const epoll_event& event = events[static_cast<std::size_t>(i)];
-    if (event.data.u64 == kWakeupKey) continue;
+  int alarms = 0;
+  for (int i = 0; i < found.count; ++i) {
+    const epoll_event& event = found.events[static_cast<std::size_t>(i)];
+    if (event.data.u64 >= kAlarmKey) {
+      if (event.data.u64 == kAlarmKey) ++alarms;
+      continue;
+    }
     FdEntry& entry = *entries_[static_cast<std::uint32_t>(event.data.u64)];
     if (entry.generation == event.data.u64 >> 32) deliver(entry, event.events);
   }
-  return static_cast<std::size_t>(count);
+  return static_cast<std::size_t>(found.count - alarms);
+}
+
+void IoManager::add_alarm(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = kAlarmKey;
+  if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) throw_errno(errno, "epoll_ctl", fd);
 }
 
 void IoManager::deliver(FdEntry& entry, std::uint32_t events) {

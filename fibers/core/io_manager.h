@@ -13,8 +13,6 @@
 #include "fibers/core/task.h"
 #include "weft/fibers/fd_watch.h"
 
-struct epoll_event;
-
 namespace weft::fibers {
 
 struct FdWatchAccess {
@@ -25,6 +23,7 @@ struct FdWatchAccess {
 namespace detail {
 
 class IoManager;
+struct FoundEvents;
 
 // One descriptor number. Entries live as long as the run, so that pointers to them stay good; that
 // of an OwnedFd which outlives the run is the OwnedFd's from then on.
@@ -51,6 +50,14 @@ class IoManager {
   // Waits for events until `timeout` is over (Duration::max(): for ever; zero: does not wait) and
   // delivers them. Returns how many there were, the wake-up included.
   std::size_t poll(Duration timeout);
+  // The two halves of poll(), for a guest. The first only asks the system: any thread may do it
+  // while the run does not look itself. found_events.h has what lies between them.
+  void look(Duration timeout, FoundEvents& found) const noexcept;
+  std::size_t deliver(const FoundEvents& found);
+  // Readable as long as look() would find something.
+  int epoll_fd() const { return epoll_fd_; }
+  // A descriptor that only makes that one readable: it is not counted as an event.
+  void add_alarm(int fd);
   // Whether anybody waits for a descriptor.
   std::size_t watched() const { return watched_; }
 

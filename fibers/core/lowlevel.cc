@@ -149,7 +149,7 @@ void checkpoint() {
   ++me.counts.cancel_points;
   if (me.watched) [[unlikely]]
     scheduler.before_suspend(me, {"checkpoint"});
-  scheduler.make_ready(me);
+  scheduler.requeue(me);
   scheduler.suspend(me);
   if (detail::may_be_cancelled(scheduler, me)) [[unlikely]]
     throw_if_due(scheduler, me);
@@ -178,7 +178,7 @@ void cancel_shielded_checkpoint() {
   ++me.counts.schedule_points;
   if (me.watched) [[unlikely]]
     scheduler.before_suspend(me, {"checkpoint"});
-  scheduler.make_ready(me);
+  scheduler.requeue(me);
   scheduler.suspend(me);
 }
 

@@ -5,123 +5,122 @@
 
 #include <utility>
 
-#include "fibers/core/interrupt.h"
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/overflow.h"
+#include "fibers/core/run_life.h"
 #include "fibers/core/scheduler.h"
-#include "fibers/core/task_locals.h"
 #include "weft/fibers/exception_group.h"
 
 namespace weft::fibers {
 
-using detail::Scheduler;
+namespace detail {
 
 namespace {
 
-// The life of a run. The root task holds the system nursery, which holds the main nursery, in which
-// the main task is the only one: system tasks are there before it begins and outlive it.
-class Run {
- public:
-  Run(const std::function<void()>& main, const RunOptions& options)
-      : main_(main),
-        instruments_(options.instruments),
-        scheduler_(options),
-        interrupts_(scheduler_, options.handle_interrupt) {}
-
-  void execute() {
-    detail::tls_scheduler = &scheduler_;
-    struct Leave {
-      ~Leave() { detail::tls_scheduler = nullptr; }
-    } leave;
-    for (const InstrumentRef& instrument : instruments_) scheduler_.add_instrument(instrument);
-    tell(detail::kBeforeRun, &Instrument::before_run);
-    start_root_task();
-    scheduler_.loop();
-    scheduler_.finish_entries();
-    tell(detail::kAfterRun, &Instrument::after_run);
+[[noreturn]] void throw_crash(const std::exception_ptr& cause) {
+  try {
+    std::rethrow_exception(cause);
+  } catch (...) {
+    std::throw_with_nested(InternalError("a system task, or a call from outside the run, failed: " +
+                                         describe_exception(cause)));
   }
-
-  // What the run has come to: a crash of the run itself, else what main threw.
-  void rethrow() {
-    if (scheduler_.crash_error != nullptr) throw_crash(scheduler_.crash_error);
-    if (main_error_ != nullptr) std::rethrow_exception(std::move(main_error_));
-    if (auto interrupt = scheduler_.take_interrupt()) std::rethrow_exception(interrupt->interrupt);
-  }
-
- private:
-  void tell(detail::Hook hook, void (Instrument::*method)()) {
-    if (auto* instruments = scheduler_.instruments()) instruments->call(hook, method);
-  }
-
-  void start_root_task() {
-    const auto root = [this] { run_root(); };
-    using Root = std::remove_const_t<decltype(root)>;
-    const std::source_location site = std::source_location::current();
-    auto* task = scheduler_.create_task(detail::kClosureType<Root>, {.name = "root"}, site);
-    ::new (task->closure) Root(root);
-    scheduler_.start_root(*task);
-  }
-
-  void run_root() {
-    try {
-      open_nursery([this](Nursery& system) {
-        scheduler_.system_nursery = &system;
-        open_nursery([this](Nursery& main) { start_main(main); });
-        // If main was cancelled, what it made of that is in main_error_, and nothing was swallowed.
-        ScopeAccess::status(system.cancel_scope()).delivered = false;
-        scheduler_.system_nursery = nullptr;
-        auto cause = std::make_shared<CancelReason>();
-        cause->source = "shutdown";
-        detail::mark_cancelled(ScopeAccess::status(system.cancel_scope()), std::move(cause));
-      });
-    } catch (...) {
-      scheduler_.system_nursery = nullptr;
-      scheduler_.crash(std::current_exception());
-    }
-  }
-
-  void start_main(Nursery& nursery) {
-    nursery.start_soon([this] { run_main(); }, {.name = "main"});
-    scheduler_.main_task = NurseryAccess::first_child(nursery);
-  }
-
-  void run_main() {
-    try {
-      main_();
-    } catch (...) {
-      main_error_ = std::current_exception();
-    }
-    // An interrupt that comes from here on comes out of run().
-    scheduler_.main_task = nullptr;
-  }
-
-  [[noreturn]] static void throw_crash(const std::exception_ptr& cause) {
-    try {
-      std::rethrow_exception(cause);
-    } catch (...) {
-      std::throw_with_nested(InternalError(
-          "a system task, or a call from outside the run, failed: " + describe_exception(cause)));
-    }
-  }
-
-  const std::function<void()>& main_;
-  const std::vector<InstrumentRef>& instruments_;
-  Scheduler scheduler_;
-  detail::InterruptHandler interrupts_;
-  std::exception_ptr main_error_;
-};
+}
 
 }  // namespace
 
-namespace detail {
+RunLife::RunLife(const std::function<void()>& main, const RunOptions& options)
+    : main_(main),
+      instruments_(options.instruments),
+      scheduler_(options),
+      interrupts_(scheduler_, options.handle_interrupt) {}
+
+RunLife::~RunLife() {
+  if (tls_scheduler == &scheduler_) tls_scheduler = nullptr;
+}
+
+void RunLife::begin() {
+  tls_scheduler = &scheduler_;
+  for (const InstrumentRef& instrument : instruments_) scheduler_.add_instrument(instrument);
+  tell(kBeforeRun, &Instrument::before_run);
+  start_root_task();
+}
+
+void RunLife::end() {
+  scheduler_.finish_entries();
+  tell(kAfterRun, &Instrument::after_run);
+  tls_scheduler = nullptr;
+}
+
+void RunLife::rethrow() {
+  if (scheduler_.crash_error != nullptr) throw_crash(scheduler_.crash_error);
+  if (main_error_ != nullptr) std::rethrow_exception(std::move(main_error_));
+  if (auto interrupt = scheduler_.take_interrupt()) std::rethrow_exception(interrupt->interrupt);
+}
+
+void RunLife::tell(Hook hook, void (Instrument::*method)()) {
+  if (auto* instruments = scheduler_.instruments()) instruments->call(hook, method);
+}
+
+void RunLife::start_root_task() {
+  const auto root = [this] { run_root(); };
+  using Root = std::remove_const_t<decltype(root)>;
+  const std::source_location site = std::source_location::current();
+  auto* task = scheduler_.create_task(kClosureType<Root>, {.name = "root"}, site);
+  ::new (task->closure) Root(root);
+  scheduler_.start_root(*task);
+}
+
+void RunLife::run_root() {
+  try {
+    open_nursery([this](Nursery& system) {
+      scheduler_.system_nursery = &system;
+      open_nursery([this](Nursery& main) { start_main(main); });
+      // If main was cancelled, what it made of that is in main_error_, and nothing was swallowed.
+      ScopeAccess::status(system.cancel_scope()).delivered = false;
+      scheduler_.system_nursery = nullptr;
+      auto cause = std::make_shared<CancelReason>();
+      cause->source = "shutdown";
+      mark_cancelled(ScopeAccess::status(system.cancel_scope()), std::move(cause));
+    });
+  } catch (...) {
+    scheduler_.system_nursery = nullptr;
+    scheduler_.crash(std::current_exception());
+  }
+}
+
+void RunLife::start_main(Nursery& nursery) {
+  nursery.start_soon([this] { run_main(); }, {.name = "main"});
+  scheduler_.main_task = NurseryAccess::first_child(nursery);
+}
+
+void RunLife::run_main() {
+  try {
+    main_();
+  } catch (...) {
+    main_error_ = std::current_exception();
+  }
+  // An interrupt that comes from here on comes out of run().
+  scheduler_.main_task = nullptr;
+}
 
 void run_erased(const std::function<void()>& main, const RunOptions& options) {
-  WEFT_REQUIRE(tls_scheduler == nullptr,
-               "run() was called inside a run; call the function directly, or use another thread");
+  refuse_second_run();
   install_overflow_handler();
-  Run run(main, options);
-  run.execute();
+  RunLife run(main, options);
+  run.begin();
+  run.scheduler().loop();
+  run.end();
   run.rethrow();
+}
+
+void refuse_second_run() {
+  if (tls_scheduler == nullptr) return;
+  WEFT_REQUIRE(!tls_scheduler->is_guest,
+               "this thread has a guest run that is not over, and can have one run at a time; "
+               "wait for its done_callback, or use another thread");
+  WEFT_REQUIRE(false,
+               "run() or start_guest_run() was called inside a run; call the function directly, "
+               "start a task, or use another thread");
 }
 
 // The root task has no nursery above it.

@@ -77,13 +77,20 @@ void Scheduler::loop() {
 }
 
 void Scheduler::poll() {
+  if (const auto wait = before_wait()) after_wait(*wait, io_.poll(wait->timeout));
+}
+
+std::optional<Scheduler::Wait> Scheduler::before_wait() {
   ++ticks_;
   run_entries();
-  if (!ready_.empty() && !poll_is_due()) return;
+  if (!ready_.empty() && !poll_is_due()) return std::nullopt;
   const Wait wait = plan_wait();
   if (instruments_ != nullptr) [[unlikely]]
     instruments_->call(kBeforeIoWait, &Instrument::before_io_wait, wait.timeout);
-  const std::size_t events = io_.poll(wait.timeout);
+  return wait;
+}
+
+void Scheduler::after_wait(const Wait& wait, std::size_t events) {
   if (instruments_ != nullptr) [[unlikely]]
     instruments_->call(kAfterIoWait, &Instrument::after_io_wait, wait.timeout);
   run_entries();
@@ -137,7 +144,8 @@ Scheduler::Wait Scheduler::plan_wait() {
       timeout = idle_waiters_->cushion;
       primed = IdleFor::kIdleWaiters;
     }
-  } else if (clock_ != nullptr && clock_->autojump_threshold() < timeout) {
+  } else if (clock_ != nullptr && clock_->autojump_threshold() < timeout &&
+             !(is_guest && deadlines_.size() == armed_warnings)) {
     timeout = clock_->autojump_threshold();
     primed = IdleFor::kAutojump;
   } else if (clock_ == nullptr && timeout > kTrimAfter &&
@@ -210,6 +218,11 @@ void Scheduler::request_interrupt() noexcept {
   entries_->wakeup().wake();
 }
 
+void Scheduler::call_host() noexcept {
+  host_at_leisure_ = false;
+  entries_->wakeup().wake();
+}
+
 void Scheduler::deliver_interrupt() {
   if (!interrupt_requested_.load(std::memory_order_relaxed)) return;
   interrupt_requested_.store(false);
@@ -220,12 +233,12 @@ void Scheduler::deliver_interrupt() {
   if (main_task != nullptr) attempt_delivery(*main_task);
 }
 
-void Scheduler::run_ready_tasks() {
+void Scheduler::run_ready_tasks(std::int32_t hand_overs) {
   if (ready_.empty()) return;
   if (steps()) [[unlikely]]
     tell_scheduled();
   if (shuffles_) shuffle_ready();
-  budget_ = every_tick_ ? static_cast<std::int32_t>(ready_.size()) - 1 : next_budget_;
+  budget_ = hand_overs;
   if (steps()) [[unlikely]]
     return run_stepping(static_cast<std::uint32_t>(budget_) + 1);
   switch_to_task(own_, *ready_.pop());

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <utility>
 
@@ -43,6 +44,23 @@ class Scheduler {
   void start_root(TaskBlock& task);
   // Runs until no task is left.
   void loop();
+  // What loop() consists of, for a guest, whose host turns it: guest.cc.
+  enum class IdleFor : std::uint8_t { kNothing, kIdleWaiters, kAutojump };
+  struct Wait {
+    Duration timeout;
+    IdleFor primed;
+  };
+  bool over() const { return living_ == 0; }
+  // Runs calls from outside. For how long to look for I/O then; nothing if it is not yet time to
+  // look while tasks are ready.
+  std::optional<Wait> before_wait();
+  // `events` have been delivered.
+  void after_wait(const Wait& wait, std::size_t events);
+  // Runs a batch, if there is one: after so many hand-overs between tasks it is over.
+  void run_ready_tasks() {
+    run_ready_tasks(every_tick_ ? static_cast<std::int32_t>(ready_.size()) - 1 : next_budget_);
+  }
+  void run_ready_tasks(std::int32_t hand_overs);
   // Runs the last calls from outside, and accepts no more.
   void finish_entries();
 
@@ -61,6 +79,12 @@ class Scheduler {
   unsigned uncaught() const { return exceptions_->uncaught; }
   // `task` is not in the queue.
   void make_ready(TaskBlock& task) {
+    requeue(task);
+    if (host_at_leisure_) [[unlikely]]
+      call_host();
+  }
+  // The same for the running task: it is no host.
+  void requeue(TaskBlock& task) {
     task.state = TaskState::kReady;
     ready_.push(&task);
   }
@@ -135,6 +159,16 @@ class Scheduler {
   // Any thread, and the signal handler.
   void request_interrupt() noexcept;
 
+  // --- Guests. ---
+
+  // Set while a guest's host has the thread and no tick is on its way: what the host does to the
+  // run must bring one.
+  void set_host_at_leisure(bool at_leisure) { host_at_leisure_ = at_leisure; }
+  void call_host_if_at_leisure() {
+    if (host_at_leisure_) call_host();
+  }
+  void call_host() noexcept;
+
   IoManager& io() { return io_; }
   const std::shared_ptr<EntryQueue>& entries() const { return entries_; }
   CancelStatus& root_status() { return root_status_; }
@@ -153,16 +187,13 @@ class Scheduler {
   // What RunVars hold.
   RunValues run_values;
 
+  // Its host may act at any time: nothing is ever a deadlock.
+  bool is_guest = false;
+
   // Deadlines that only warn (of a wait while unwinding): no reason for a clock to jump.
   std::size_t armed_warnings = 0;
 
  private:
-  enum class IdleFor : std::uint8_t { kNothing, kIdleWaiters, kAutojump };
-  struct Wait {
-    Duration timeout;
-    IdleFor primed;
-  };
-
   static Instant monotonic_now();
   void switch_to_task(Context& from, TaskBlock& next) {
     running_ = &next;
@@ -180,7 +211,6 @@ class Scheduler {
   void wake_idle_waiters();
   void report_deadlock();
   void deliver_interrupt();
-  void run_ready_tasks();
   void shuffle_ready();
 
   bool steps() const { return instruments_ != nullptr && instruments_->want(kStepHooks); }
@@ -193,6 +223,7 @@ class Scheduler {
   TaskBlock* running_ = nullptr;
   ReadyQueue ready_;
   std::int32_t budget_ = 0;  // Hand-overs left before the next poll.
+  bool host_at_leisure_ = false;
   ExceptionState* const exceptions_;
   Context own_;
 

@@ -7,6 +7,8 @@
 #include <cmath>
 
 #include "weft/fibers/errors.h"
+#include "weft/fibers/task.h"
+#include "weft/fibers/token.h"
 
 namespace weft::fibers::testing {
 
@@ -21,6 +23,12 @@ Duration scaled(Duration length, double factor) {
   return seconds(std::chrono::duration<double>(length).count() * factor);
 }
 
+// If a guest run's host has changed its clock, the run has to look at it.
+void tell_guest(const Clock& clock) {
+  if (!in_trio_run() || in_trio_task() || &current_clock() != &clock) return;
+  current_token().run_sync_soon([] {});
+}
+
 }  // namespace
 
 MockClock::MockClock(double rate, Duration autojump_threshold) : real_base_(real_now()) {
@@ -33,6 +41,7 @@ void MockClock::set_rate(double rate) {
   base_ = current_time();
   real_base_ = real_now();
   rate_ = rate;
+  tell_guest(*this);
 }
 
 void MockClock::set_autojump_threshold(Duration threshold) {
@@ -40,11 +49,13 @@ void MockClock::set_autojump_threshold(Duration threshold) {
     throw UsageError("the autojump threshold of a MockClock must not be negative");
   }
   autojump_threshold_ = threshold;
+  tell_guest(*this);
 }
 
 void MockClock::jump(Duration length) {
   if (length < Duration::zero()) throw UsageError("a MockClock cannot jump back");
   base_ = later(base_, length);
+  tell_guest(*this);
 }
 
 Instant MockClock::current_time() {
@@ -60,7 +71,7 @@ Duration MockClock::deadline_to_sleep_time(Instant deadline) {
 
 void MockClock::autojump(Instant next) {
   const Instant now = current_time();
-  if (next > now && next != kForever) jump(next - now);
+  if (next > now && next != kForever) base_ = later(base_, next - now);
 }
 
 }  // namespace weft::fibers::testing

@@ -1,0 +1,348 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/guest.h"
+
+#include <fcntl.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <string>
+#include <system_error>
+
+#include "fibers/core/found_events.h"
+#include "fibers/core/overflow.h"
+#include "fibers/core/run_life.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/inspect.h"
+#include "weft/fibers/log.h"
+#include "weft/fibers/thread_cache.h"
+
+namespace weft::fibers {
+namespace detail {
+
+namespace {
+
+// The machine's time, by which alarms go; the run's clock may be another.
+using MachineTime = std::chrono::steady_clock::time_point;
+
+MachineTime machine_now() {
+  return std::chrono::steady_clock::now();
+}
+
+MachineTime machine_later(Duration length) {
+  const MachineTime now = machine_now();
+  return length < MachineTime::max() - now ? now + length : MachineTime::max();
+}
+
+// A timer that makes the run's epoll descriptor readable. Set only when it would ring too late:
+// most deadlines move away before they come.
+class Alarm {
+ public:
+  explicit Alarm(IoManager& io)
+      : fd_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
+    if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "timerfd_create");
+    io.add_alarm(fd_);
+  }
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+  ~Alarm() { ::close(fd_); }
+
+  void ring_by(MachineTime when) {
+    if (rings_at_ <= when && (rings_at_ > machine_now() || when == MachineTime::max())) return;
+    const Duration since_boot = when.time_since_epoch();
+    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
+    const itimerspec at{{}, {whole.count(), (since_boot - whole).count()}};
+    ::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr);
+    rings_at_ = when;
+  }
+
+ private:
+  int fd_;
+  MachineTime rings_at_ = MachineTime::max();
+};
+
+}  // namespace
+
+// A run and how its host turns it. Kept by whoever will make the next tick: the host's queue, the
+// helper thread, or the host's GuestRun.
+class Guest final : public std::enable_shared_from_this<Guest> {
+ public:
+  explicit Guest(GuestSetup setup)
+      : setup_(std::move(setup)),
+        threadsafe_(std::make_shared<const RunSyncSoon>(std::move(setup_.threadsafe))) {}
+  Guest(const Guest&) = delete;
+  Guest& operator=(const Guest&) = delete;
+  ~Guest() {
+    abandon();
+    if (pollable_fd_ >= 0) ::close(pollable_fd_);
+  }
+
+  static GuestRun start(GuestSetup setup) {
+    GuestRun run(std::make_shared<Guest>(std::move(setup)));
+    run.guest_->begin();
+    return run;
+  }
+  // The tick that the host was told to make.
+  void tick_called();
+  // A tick of a host that polls.
+  bool tick_polled();
+  int pollable_fd() const;
+  bool done() const { return life_ == nullptr; }
+  // Unless the run is over: nobody will turn it any more.
+  void abandon() noexcept;
+
+ private:
+  using RunSyncSoon = std::function<void(GuestTick)>;
+
+  // While a tick goes on there is no other.
+  class Ticking {
+   public:
+    explicit Ticking(Guest& guest);
+    Ticking(const Ticking&) = delete;
+    Ticking& operator=(const Ticking&) = delete;
+    ~Ticking() { guest_.ticking_ = false; }
+
+   private:
+    Guest& guest_;
+  };
+
+  void begin();
+  Scheduler& scheduler() const { return life_->scheduler(); }
+  bool polls() const { return *threadsafe_ == nullptr; }
+  bool at_once() const { return !wait_ || wait_->timeout <= Duration::zero(); }
+  void turn(std::size_t events);
+  bool turn_polled();
+  void tick_soon();
+  void wait_in_thread();
+  void wait_for_poll();
+  void finish(std::exception_ptr failure);
+
+  GuestSetup setup_;
+  // Apart, for the helper thread: when it calls this, it has given away what keeps the guest.
+  std::shared_ptr<const RunSyncSoon> threadsafe_;
+  std::unique_ptr<RunLife> life_;  // Null before the run, and when it is over.
+  // Between ticks: what the run waits for; nothing if tasks are ready and it need not look first.
+  std::optional<Scheduler::Wait> wait_;
+  FoundEvents found_;      // For the next tick. The helper thread's while that waits.
+  bool tick_due_ = false;  // A GuestTick is on its way.
+  bool ticking_ = false;
+  bool in_thread_ = false;  // The helper thread waits, or has done so and its tick is to come.
+  std::atomic<bool> abandoned_{false};
+
+  // --- Of hosts that poll. ---
+  std::optional<Alarm> alarm_;
+  MachineTime wait_ends_{};
+  int pollable_fd_ = -1;  // Our own, so that it outlives the run.
+};
+
+namespace {
+
+// Reports a guest that is not over when its thread ends: a helper thread that waits for it would
+// keep it for ever.
+struct LastGuest {
+  LastGuest() = default;
+  LastGuest(const LastGuest&) = delete;
+  LastGuest& operator=(const LastGuest&) = delete;
+  ~LastGuest() {
+    if (const auto left = guest.lock()) left->abandon();
+  }
+  std::weak_ptr<Guest> guest;
+};
+thread_local LastGuest last_guest;
+
+[[noreturn]] void throw_failed(const std::exception_ptr& cause) {
+  try {
+    std::rethrow_exception(cause);
+  } catch (...) {
+    std::throw_with_nested(
+        InternalError("the guest run cannot go on: " + describe_exception(cause)));
+  }
+}
+
+}  // namespace
+
+Guest::Ticking::Ticking(Guest& guest) : guest_(guest) {
+  WEFT_REQUIRE(tls_scheduler == &guest.scheduler(),
+               "a tick of a guest run was called on another thread than the one that started the "
+               "run; let its host's loop call it there");
+  WEFT_REQUIRE(!guest.ticking_,
+               "a tick of a guest run was called inside a tick; only the host's loop may call it");
+  guest.ticking_ = true;
+  guest.scheduler().set_host_at_leisure(false);
+}
+
+void Guest::begin() {
+  refuse_second_run();
+  install_overflow_handler();
+  auto life = std::make_unique<RunLife>(setup_.main, setup_.options);
+  life->scheduler().is_guest = true;
+  if (polls()) {
+    alarm_.emplace(life->scheduler().io());
+    pollable_fd_ = ::fcntl(life->scheduler().io().epoll_fd(), F_DUPFD_CLOEXEC, 0);
+    if (pollable_fd_ < 0) throw std::system_error(errno, std::generic_category(), "fcntl");
+  }
+  life->begin();
+  life_ = std::move(life);
+  last_guest.guest = weak_from_this();
+  // The first step of the root task: it opens the system nursery and starts main, which waits for
+  // a tick.
+  scheduler().run_ready_tasks(0);
+  tick_soon();
+}
+
+void Guest::tick_called() {
+  WEFT_REQUIRE(life_ != nullptr && (tick_due_ || ticking_),
+               "a GuestTick was called twice; each is for one tick");
+  const Ticking guard(*this);
+  tick_due_ = in_thread_ = false;
+  std::exception_ptr failure = capture([this] {
+                                 turn(wait_ ? scheduler().io().deliver(found_) : 0);
+                                 if (wait_) scheduler().io().look(Duration::zero(), found_);
+                               }).error();
+  if (failure != nullptr || scheduler().over()) return finish(std::move(failure));
+  if (at_once() || found_.count != 0) return tick_soon();
+  failure = capture([this] { wait_in_thread(); }).error();
+  if (failure != nullptr) finish(std::move(failure));
+}
+
+bool Guest::tick_polled() {
+  WEFT_REQUIRE(polls(), "this guest run asks for its ticks through run_sync_soon_threadsafe");
+  if (life_ == nullptr) return false;
+  const Ticking guard(*this);
+  std::exception_ptr failure = capture([this] {
+                                 if (turn_polled() && !scheduler().over()) wait_for_poll();
+                               }).error();
+  if (failure != nullptr || scheduler().over()) finish(std::move(failure));
+  return life_ != nullptr;
+}
+
+// One batch, and what is to be waited for then.
+void Guest::turn(std::size_t events) {
+  if (wait_) scheduler().after_wait(*wait_, events);
+  scheduler().run_ready_tasks();
+  wait_.reset();
+  if (!scheduler().over()) wait_ = scheduler().before_wait();
+}
+
+// False if it was not yet time for a turn: the alarm was set for something earlier that is no more,
+// or the host ticks without having been asked to.
+bool Guest::turn_polled() {
+  std::size_t events = 0;
+  if (wait_) {
+    scheduler().io().look(Duration::zero(), found_);
+    events = scheduler().io().deliver(found_);
+    if (events == 0 && !at_once() && machine_now() < wait_ends_) {
+      alarm_->ring_by(wait_ends_);
+      scheduler().set_host_at_leisure(true);
+      return false;
+    }
+  }
+  turn(events);
+  return true;
+}
+
+void Guest::tick_soon() {
+  if (polls()) {
+    scheduler().call_host();
+    return;
+  }
+  tick_due_ = true;
+  const RunSyncSoon& soon = setup_.not_threadsafe ? setup_.not_threadsafe : *threadsafe_;
+  soon(GuestTick(shared_from_this()));
+}
+
+void Guest::wait_for_poll() {
+  if (at_once()) return tick_soon();
+  wait_ends_ = machine_later(wait_->timeout);
+  alarm_->ring_by(wait_ends_);
+  scheduler().set_host_at_leisure(true);
+}
+
+// The thread looks, and touches nothing else of the run.
+void Guest::wait_in_thread() {
+  const auto look = [io = &scheduler().io(), found = &found_, timeout = wait_->timeout] {
+    io->look(timeout, *found);
+  };
+  auto deliver = [self = shared_from_this()](const Outcome<void>&) mutable {
+    if (self->abandoned_) return self.reset();
+    self->tick_due_ = true;
+    const auto soon = self->threadsafe_;
+    (*soon)(GuestTick(std::move(self)));
+  };
+  scheduler().set_host_at_leisure(true);
+  in_thread_ = true;
+  start_thread_soon(look, std::move(deliver), "weft guest");
+}
+
+// The run is over, or has failed as no run should.
+void Guest::finish(std::exception_ptr failure) {
+  std::exception_ptr error;
+  try {
+    if (failure != nullptr) throw_failed(failure);
+    life_->end();
+    life_->rethrow();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  alarm_.reset();
+  life_.reset();
+  setup_.done(std::move(error));
+}
+
+void Guest::abandon() noexcept {
+  if (life_ == nullptr || abandoned_.exchange(true)) return;
+  std::string text =
+      "a guest run was abandoned: its host dropped it before it was over. Its tasks are neither "
+      "run nor unwound any more; keep the host's loop going until done_callback";
+  if (tls_scheduler != &scheduler()) {
+    // The run's thread still believes in it, so it has to stay.
+    log(LogLevel::kWarning, text);
+    static_cast<void>(life_.release());
+    return;
+  }
+  log(LogLevel::kWarning, text + ":\n" + dump_task_tree());
+  tls_scheduler = nullptr;
+  if (in_thread_) {
+    scheduler().entries()->wakeup().wake();  // The helper thread is the last that keeps it.
+  } else {
+    life_.reset();
+  }
+}
+
+int Guest::pollable_fd() const {
+  WEFT_REQUIRE(polls(),
+               "this guest run asks for its ticks through run_sync_soon_threadsafe; leave "
+               "that out to poll for them");
+  return pollable_fd_;
+}
+
+GuestRun start_guest(GuestSetup setup) {
+  return Guest::start(std::move(setup));
+}
+
+}  // namespace detail
+
+// The calls keep the guest: it may be dropped in its done_callback.
+void GuestTick::operator()() const {
+  const auto guest = guest_;
+  guest->tick_called();
+}
+
+bool GuestRun::tick() const {
+  const auto guest = guest_;
+  return guest->tick_polled();
+}
+
+int GuestRun::pollable_fd() const {
+  return guest_->pollable_fd();
+}
+
+bool GuestRun::done() const {
+  return guest_->done();
+}
+
+}  // namespace weft::fibers

@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// weft inside somebody else's loop (Asio, libuv, GLib, Qt, a game's frame loop): the host keeps the
+// thread, and the run does its work in ticks that the host calls, one batch of tasks each. While
+// nothing is ready there are none.
+//
+// There are two ways to arrange the ticks. A host that can be given a callback from another thread
+// hands in how; a helper thread then waits for I/O and deadlines while the run has nothing to do:
+//
+//   start_guest_run(main, {.done_callback = [&](Outcome<void>) { io.stop(); },
+//                          .run_sync_soon_threadsafe = [&](GuestTick tick) { post(io, tick); }});
+//
+// A host that can wait for a descriptor waits for the run's, and needs no thread:
+//
+//   GuestRun guest = start_guest_run(main, {.done_callback = ...});
+//   pollfd poll_for{guest.pollable_fd(), POLLIN, 0};
+//   while (poll(&poll_for, 1, -1), guest.tick()) {}
+//
+// The host may use the run between ticks: set an Event, cancel a scope, move a deadline, start a
+// task in a nursery; in_trio_run() is true there, in_trio_task() is not. (Trio: start_guest_run,
+// with host_uses_signal_set_wakeup_fd absent: a signal needs no help here. RunOptions says whether
+// Ctrl-C is the host's.)
+
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "weft/fibers/outcome.h"
+#include "weft/fibers/run.h"
+
+namespace weft::fibers {
+
+namespace detail {
+class Guest;
+}
+
+// One tick of a guest run, for the host to call. A value: it may be stored in any kind of callback.
+class GuestTick {
+ public:
+  // To be called once, from the host's loop and from no task. UsageError if it is called again, or
+  // on another thread than the one that started the run. What a callback of the host throws, comes
+  // out of it.
+  //
+  // Blocks: no.
+  // Cancel: does not apply.
+  // Threads: the one that started the run.
+  void operator()() const;
+
+ private:
+  friend class detail::Guest;
+  explicit GuestTick(std::shared_ptr<detail::Guest> guest) : guest_(std::move(guest)) {}
+  std::shared_ptr<detail::Guest> guest_;
+};
+
+// A guest run; a value. If its host polls, this is what keeps it: when the last copy goes before
+// the run is over, then the run is abandoned. The same goes for the last GuestTick of the other
+// way. An abandoned run is reported as a warning; its tasks are neither run nor unwound any more.
+class GuestRun {
+ public:
+  // Readable, for poll, epoll and the like, when the run wants a tick. Stays open as long as this,
+  // also when the run is over; the host neither reads nor closes it. UsageError if the run asks for
+  // its ticks through run_sync_soon_threadsafe.
+  int pollable_fd() const;
+  // Does what is to be done now and returns; false when the run is over. Calling it when
+  // pollable_fd() is not readable does nothing. UsageError inside a tick, and as pollable_fd().
+  //
+  // Blocks: no.
+  // Cancel: does not apply.
+  // Threads: the one that started the run.
+  bool tick() const;
+  bool done() const;
+
+ private:
+  friend class detail::Guest;
+  explicit GuestRun(std::shared_ptr<detail::Guest> guest) : guest_(std::move(guest)) {}
+  std::shared_ptr<detail::Guest> guest_;
+};
+
+template <class T>
+struct GuestOptions {
+  // Called once, at the end of the last tick, with what main returned or threw; InternalError if a
+  // system task or the run itself failed. The run is gone then: another one may be started.
+  std::function<void(Outcome<T>)> done_callback;
+  // Has the host's loop call the tick soon, on the host's thread. Called from any thread, and when
+  // the host is idle has to wake it. Empty: the host polls.
+  std::function<void(GuestTick)> run_sync_soon_threadsafe = {};
+  // The same, called only on the host's thread; for hosts to which that is cheaper.
+  std::function<void(GuestTick)> run_sync_soon_not_threadsafe = {};
+  RunOptions run = {};
+};
+
+namespace detail {
+struct GuestSetup {
+  std::function<void()> main;
+  std::function<void(std::exception_ptr)> done;
+  std::function<void(GuestTick)> threadsafe;
+  std::function<void(GuestTick)> not_threadsafe;
+  RunOptions options;
+};
+GuestRun start_guest(GuestSetup setup);
+
+template <class F, class T>
+struct GuestMain {
+  GuestMain(F&& fn, std::function<void(Outcome<T>)> callback)
+      : main(std::forward<F>(fn)), done(std::move(callback)) {}
+  void run() {
+    if constexpr (std::is_void_v<T>) {
+      std::invoke(main);
+    } else {
+      result.emplace(std::invoke(main));
+    }
+  }
+  void deliver(std::exception_ptr error) {
+    if (error != nullptr) {
+      done(Outcome<T>::error(std::move(error)));
+    } else if constexpr (std::is_void_v<T>) {
+      done(Outcome<T>::value());
+    } else {
+      done(Outcome<T>::value(std::move(*result)));
+    }
+  }
+  std::decay_t<F> main;
+  std::function<void(Outcome<T>)> done;
+  std::optional<std::conditional_t<std::is_void_v<T>, char, T>> result;
+};
+}  // namespace detail
+
+// Begins a run with `main` as its first task. When this returns, nothing of `main` has run, but the
+// run is this thread's: system tasks can be started. UsageError if the thread has a run already, or
+// done_callback is missing. All errors that come later go to done_callback.
+//
+// Blocks: no.
+// Cancel: does not apply.
+// Threads: any; its host's loop runs there.
+template <class F>
+GuestRun start_guest_run(F&& main, GuestOptions<std::invoke_result_t<std::decay_t<F>&>> options) {
+  using T = std::invoke_result_t<std::decay_t<F>&>;
+  if (!options.done_callback) throw UsageError("a guest run needs a done_callback");
+  auto state = std::make_shared<detail::GuestMain<F, T>>(std::forward<F>(main),
+                                                         std::move(options.done_callback));
+  return detail::start_guest({.main = [state] { state->run(); },
+                              .done = [state](std::exception_ptr e) { state->deliver(e); },
+                              .threadsafe = std::move(options.run_sync_soon_threadsafe),
+                              .not_threadsafe = std::move(options.run_sync_soon_not_threadsafe),
+                              .options = std::move(options.run)});
+}
+
+}  // namespace weft::fibers

@@ -1,0 +1,272 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Where guest runs end: in order, abandoned, or refused; and what only one of the two ways has.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "tests/fibers/guest_testing.h"
+#include "tests/support/captured_log.h"
+#include "weft/fibers/event.h"
+#include "weft/fibers/guest.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/testing/mock_clock.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
+#include "weft/fibers/timeouts.h"
+
+namespace weft::fibers {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::Hosted;
+using testing::MockClock;
+using testing::wait_all_tasks_blocked;
+using testing::Way;
+
+class GuestLimitsTest : public ::testing::TestWithParam<Way> {};
+INSTANTIATE_TEST_SUITE_P(, GuestLimitsTest, ::testing::Values(Way::kThread, Way::kPolled),
+                         testing::way_name);
+
+TEST_P(GuestLimitsTest, AThreadHasOneRunAtATime) {
+  Hosted hosted(GetParam());
+  Event event;
+  hosted.start([&] {
+    EXPECT_THROW(run([] {}), UsageError);
+    event.wait();
+  });
+  hosted.settle();
+  try {
+    run([] {});
+    ADD_FAILURE() << "two runs";
+  } catch (const UsageError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("guest run that is not over"));
+  }
+  Hosted second(GetParam());
+  EXPECT_THROW(second.start([] {}), UsageError);
+  // Another thread has nothing to do with it.
+  std::thread([] { EXPECT_EQ(run([] { return 1; }), 1); }).join();
+  event.set();
+  hosted.finish();
+  run([&] {
+    EXPECT_THROW(second.start([] {}), UsageError);
+    checkpoint();
+  });
+  EXPECT_EQ(run([] { return 2; }), 2);
+}
+
+TEST_P(GuestLimitsTest, RunsMayFollowEachOtherFromTheDoneCallback) {
+  test::PollHost host;
+  std::vector<int> done;
+  std::vector<GuestRun> runs;
+  const auto start = [&](int number, const auto& next) -> void {
+    GuestOptions<int> options;
+    options.done_callback = [&, next](Outcome<int> outcome) {
+      done.push_back(outcome.unwrap());
+      host.unwatch();
+      if (done.back() < 3) next(done.back() + 1, next);
+    };
+    if (GetParam() == Way::kThread) {
+      options.run_sync_soon_threadsafe = [&](const GuestTick& tick) { host.post(tick); };
+    }
+    runs.clear();
+    runs.push_back(start_guest_run(
+        [number] {
+          checkpoint();
+          return number;
+        },
+        options));
+    if (GetParam() == Way::kPolled) {
+      host.watch(runs[0].pollable_fd(), [guest = runs[0]] { guest.tick(); });
+    }
+  };
+  start(1, start);
+  while (done.size() < 3) host.turn();
+  EXPECT_THAT(done, ElementsAre(1, 2, 3));
+}
+
+TEST_P(GuestLimitsTest, AFailedStartIsThrownAndLeavesNothing) {
+  const std::ptrdiff_t descriptors = testing::open_descriptors();
+  Hosted hosted(GetParam());
+  EXPECT_THROW(hosted.start([] {}, {.stack_size = std::size_t{4} << 30}), UsageError);
+  EXPECT_FALSE(in_trio_run());
+  EXPECT_THROW(start_guest_run([] {}, {}), UsageError);
+  EXPECT_EQ(testing::open_descriptors(), descriptors + 1);  // The host's own.
+}
+
+TEST_P(GuestLimitsTest, ATickInsideATickOrOnAnotherThreadIsRefused) {
+  Hosted hosted(GetParam());
+  std::optional<GuestTick> kept;
+  int refused = 0;
+  GuestOptions<void> options;
+  options.done_callback = [&](Outcome<void> outcome) {
+    outcome.unwrap();
+    hosted.done = true;
+  };
+  const auto tick = [&] {
+    try {
+      kept ? (*kept)() : static_cast<void>(hosted.run->tick());
+    } catch (const UsageError&) {
+      ++refused;
+    }
+  };
+  if (GetParam() == Way::kThread) {
+    options.run_sync_soon_threadsafe = [&](const GuestTick& t) {
+      kept = t;
+      hosted.host.post(t);
+    };
+  }
+  hosted.run.emplace(start_guest_run([&] { tick(); }, options));
+  if (GetParam() == Way::kPolled) {
+    hosted.host.watch(hosted.run->pollable_fd(), [&] { hosted.run->tick(); });
+  }
+  std::thread(tick).join();
+  EXPECT_EQ(refused, 1);
+  while (!hosted.done) hosted.host.turn();
+  EXPECT_EQ(refused, 2);
+  if (kept) {
+    tick();
+    EXPECT_EQ(refused, 3);
+  }
+}
+
+// trio: test_guest_mode.py::test_guest_warns_if_abandoned
+TEST_P(GuestLimitsTest, AnAbandonedRunIsReportedAndTheThreadIsFree) {
+  const std::ptrdiff_t descriptors = testing::open_descriptors();
+  const test::CapturedLog log;
+  {
+    Hosted hosted(GetParam());
+    hosted.start([] { ADD_FAILURE() << "nobody ticks"; });
+    EXPECT_TRUE(in_trio_run());
+  }
+  ASSERT_EQ(log.lines.size(), 1U);
+  EXPECT_THAT(log.lines.front(), HasSubstr("abandoned"));
+  EXPECT_THAT(log.lines.front(), HasSubstr("main"));
+  EXPECT_FALSE(in_trio_run());
+  EXPECT_THROW(current_time(), UsageError);
+  EXPECT_EQ(testing::open_descriptors(), descriptors);
+  EXPECT_EQ(run([] { return 1; }), 1);
+}
+
+// --- One of the two ways. ---
+
+TEST(GuestInThreadTest, IsReportedWhenItsThreadEndsWhileTheHelperWaits) {
+  const test::CapturedLog log;
+  std::thread([] {
+    Hosted hosted(Way::kThread);
+    hosted.start([] { sleep_forever(); });
+    hosted.settle();
+  }).join();
+  ASSERT_EQ(log.lines.size(), 1U);
+  EXPECT_THAT(log.lines.front(), HasSubstr("abandoned"));
+}
+
+TEST(GuestInThreadTest, TicksOfTheHostsThreadTakeTheCheaperWay) {
+  test::PollHost host;
+  int threadsafe = 0;
+  int not_threadsafe = 0;
+  bool done = false;
+  Event event;
+  const auto host_thread = std::this_thread::get_id();
+  start_guest_run(
+      [&] {
+        for (int i = 0; i < 5; ++i) wait_all_tasks_blocked();
+        event.wait();
+      },
+      {.done_callback = [&](Outcome<void>) { done = true; },
+       .run_sync_soon_threadsafe =
+           [&](const GuestTick& tick) {
+             EXPECT_NE(std::this_thread::get_id(), host_thread);
+             host.post([&, tick] {
+               ++threadsafe;
+               tick();
+             });
+           },
+       .run_sync_soon_not_threadsafe =
+           [&](const GuestTick& tick) {
+             EXPECT_EQ(std::this_thread::get_id(), host_thread);
+             ++not_threadsafe;
+             host.post(tick);
+           }});
+  while (host.busy()) host.turn();
+  EXPECT_EQ(threadsafe, 0);
+  EXPECT_GE(not_threadsafe, 5);
+  event.set();
+  while (!done) host.turn();
+  EXPECT_EQ(threadsafe, 1);
+}
+
+TEST(GuestInThreadTest, HasNoDescriptorToPollAndNoTickToCall) {
+  Hosted hosted(Way::kThread);
+  hosted.start([] {});
+  EXPECT_THROW(hosted.run->pollable_fd(), UsageError);
+  EXPECT_THROW(hosted.run->tick(), UsageError);
+  hosted.finish();
+}
+
+bool readable(const GuestRun& guest, int timeout_ms = 0) {
+  pollfd p{guest.pollable_fd(), POLLIN, 0};
+  return ::poll(&p, 1, timeout_ms) == 1;
+}
+
+TEST(GuestPolledTest, ATickThatNobodyAskedForDoesNothing) {
+  MockClock clock;
+  Event event;
+  bool done = false;
+  const GuestRun guest = start_guest_run(
+      [&] {
+        // A cushion that has not passed must not be taken for one that has.
+        move_on_after(seconds(1), [] { wait_all_tasks_blocked(hours(1)); });
+        event.wait();
+      },
+      {.done_callback = [&](Outcome<void>) { done = true; }, .run = {.clock = &clock}});
+  while (readable(guest)) guest.tick();
+  const std::uint64_t looks = current_statistics().ticks;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(guest.tick());
+  EXPECT_EQ(current_statistics().ticks, looks);
+  EXPECT_FALSE(readable(guest));
+  clock.jump(seconds(1));
+  EXPECT_TRUE(readable(guest));
+  while (readable(guest)) guest.tick();
+  event.set();
+  EXPECT_TRUE(readable(guest));
+  while (readable(guest)) guest.tick();
+  EXPECT_TRUE(done);
+  EXPECT_FALSE(guest.tick());
+  EXPECT_FALSE(readable(guest));
+}
+
+TEST(GuestPolledTest, AnAlarmForADeadlineThatIsNoMoreRingsOnce) {
+  Event soon;
+  Event late;
+  const GuestRun guest = start_guest_run(
+      [&] {
+        EXPECT_TRUE(move_on_after(milliseconds(20), [&] { soon.wait(); }));
+        EXPECT_TRUE(move_on_after(hours(1), [&] { late.wait(); }));
+      },
+      {.done_callback = [](Outcome<void> outcome) { outcome.unwrap(); }});
+  while (readable(guest)) guest.tick();
+  soon.set();
+  while (readable(guest)) guest.tick();
+  const std::uint64_t looks = current_statistics().ticks;
+  EXPECT_TRUE(readable(guest, -1));  // It rings.
+  EXPECT_TRUE(guest.tick());
+  EXPECT_EQ(current_statistics().ticks, looks);
+  EXPECT_FALSE(readable(guest));
+  late.set();
+  while (readable(guest)) guest.tick();
+  EXPECT_TRUE(guest.done());
+}
+
+}  // namespace
+}  // namespace weft::fibers

@@ -119,7 +119,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   void tick_soon();
   void wait_in_thread();
   void wait_for_poll();
-  void finish(std::exception_ptr failure);
+  void finish(const std::exception_ptr& failure);
 
   GuestSetup setup_;
   // Apart, for the helper thread: when it calls this, it has given away what keeps the guest.
@@ -203,10 +203,10 @@ void Guest::tick_called() {
                                  turn(wait_ ? scheduler().io().deliver(found_) : 0);
                                  if (wait_) scheduler().io().look(Duration::zero(), found_);
                                }).error();
-  if (failure != nullptr || scheduler().over()) return finish(std::move(failure));
+  if (failure != nullptr || scheduler().over()) return finish(failure);
   if (at_once() || found_.count != 0) return tick_soon();
   failure = capture([this] { wait_in_thread(); }).error();
-  if (failure != nullptr) finish(std::move(failure));
+  if (failure != nullptr) finish(failure);
 }
 
 bool Guest::tick_polled() {
@@ -216,7 +216,7 @@ bool Guest::tick_polled() {
   std::exception_ptr failure = capture([this] {
                                  if (turn_polled() && !scheduler().over()) wait_for_poll();
                                }).error();
-  if (failure != nullptr || scheduler().over()) finish(std::move(failure));
+  if (failure != nullptr || scheduler().over()) finish(failure);
   return life_ != nullptr;
 }
 
@@ -279,7 +279,7 @@ void Guest::wait_in_thread() {
 }
 
 // The run is over, or has failed as no run should.
-void Guest::finish(std::exception_ptr failure) {
+void Guest::finish(const std::exception_ptr& failure) {
   std::exception_ptr error;
   try {
     if (failure != nullptr) throw_failed(failure);

@@ -300,8 +300,8 @@ TEST_P(GuestTest, CtrlCReachesMainFromTasksAndFromTheHost) {
                KeyboardInterrupt);
   // When main has ended, the run has still one to pass on.
   EXPECT_THROW(run_hosted(GetParam(),
-                          [](test::PollHost& host) {
-                            spawn_system_task([&host] {
+                          [](test::PollHost&) {
+                            spawn_system_task([] {
                               try {
                                 sleep_forever();
                               } catch (const Cancelled&) {

@@ -117,8 +117,33 @@ FIBER_TEST(SocketStreamTest, BothDirectionsGoAtOnce) {
   EXPECT_EQ(received[1], kMuch);
 }
 
+// Fills what `stream` can send without waiting.
+void clog(SocketStream& stream) {
+  const std::string block(65536, 'x');
+  while (::send(stream.fd(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+  }
+}
+
+template <class Make>
+auto clogged(Make make) {
+  return [make] {
+    auto pair = make();
+    clog(pair.first);
+    clog(pair.second);
+    return pair;
+  };
+}
+
 // trio: test_highlevel_socket.py::test_SocketStream_generic
-// Trio: check_half_closeable_stream
+FIBER_TEST(SocketStreamTest, KeepsAllPromisesOfAStream) {
+  testing::check_half_closeable_stream(socket_stream_pair, clogged(&socket_stream_pair));
+}
+
+// trio: test_highlevel_socket.py::test_SocketStream_generic
+FIBER_TEST(SocketStreamTest, KeepsAllPromisesOfAStreamOverTcp) {
+  testing::check_half_closeable_stream(tcp_pair, clogged(&tcp_pair));
+}
+
 FIBER_TEST(SocketStreamTest, HalfClosedStreamStillReceives) {
   auto [a, b] = socket_stream_pair();
   assert_checkpoints([&a = a] { a.send_eof(); });

@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Child processes without supervision. Mostly run_process() (run_process.h) is what you want: it
+// waits for the end, feeds and captures, and cancels properly.
+//
+//   const auto process = open_process({"sort", "-u"}, {.stdin = kPipe, .stdout = kPipe});
+//   process->stdin->send_all("b\na\nb\n");
+//   process->stdin->close();
+//   const std::string sorted = process->stdout->receive_some();
+//   process->wait();
+//
+// (Trio: Process, lowlevel.open_process. The C library defines stdin, stdout and stderr as macros
+// for themselves, so that they may name members.)
+
+#pragma once
+
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "weft/fibers/fd_stream.h"
+#include "weft/fibers/stapled_stream.h"
+
+namespace weft::fibers {
+
+// Where one of a child's three streams leads. A value.
+class Stdio {
+ public:
+  enum class Kind { kInherit, kPipe, kDevNull, kStdout, kFd };
+
+  explicit constexpr Stdio(Kind kind) : kind_(kind) {}
+  // To a descriptor of the caller's, who goes on owning it.
+  static constexpr Stdio fd(int fd) {
+    Stdio result(Kind::kFd);
+    result.fd_ = fd;
+    return result;
+  }
+  constexpr Kind kind() const { return kind_; }
+  constexpr int fd() const { return fd_; }
+  friend constexpr bool operator==(const Stdio&, const Stdio&) = default;
+
+ private:
+  Kind kind_;
+  int fd_ = -1;
+};
+
+inline constexpr Stdio kInherit{Stdio::Kind::kInherit};  // To where this process's leads.
+inline constexpr Stdio kPipe{Stdio::Kind::kPipe};        // To a stream in the Process.
+inline constexpr Stdio kDevNull{Stdio::Kind::kDevNull};
+inline constexpr Stdio kStdout{Stdio::Kind::kStdout};  // For stderr: to where stdout leads.
+
+struct ProcessOptions {
+  Stdio stdin = kInherit;
+  Stdio stdout = kInherit;
+  Stdio stderr = kInherit;
+  // Empty: the caller's. A relative program is looked for from here.
+  std::string cwd = {};
+  // All of the child's environment; nothing: the caller's.
+  std::optional<std::map<std::string, std::string>> env = std::nullopt;
+  // The command is one text for /bin/sh.
+  bool shell = false;
+  // The program, if it is not the command's first word.
+  std::string executable = {};
+  // Descriptors that the child gets under the same numbers; all others above 2 are closed there.
+  std::vector<int> pass_fds = {};
+  // The child's process group; 0: one of its own.
+  std::optional<int> process_group = std::nullopt;
+  // A session of its own, away from the terminal.
+  bool start_new_session = false;
+};
+
+namespace detail {
+struct Spawned;
+}
+
+// A child. A resource: neither copied nor moved. When it is destroyed, its streams are closed and
+// the child goes on; it is reaped then when the next one is opened.
+class Process {
+ public:
+  // For open_process().
+  explicit Process(detail::Spawned&& spawned);
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process();
+
+  // What leads to kPipe, from this side. May be moved away and closed.
+  std::optional<FdStream> stdin;
+  std::optional<FdStream> stdout;
+  std::optional<FdStream> stderr;
+  // The first two as one, if both are there. Refers to them.
+  std::optional<StapledStream<FdStream&, FdStream&>> stdio;
+
+  const std::vector<std::string>& args() const { return args_; }
+  int pid() const { return pid_; }
+
+  // The exit status; minus the number of the signal that ended it; nothing if it runs. Both are the
+  // same. If the system has reaped the child itself, because SIGCHLD is ignored, it is 0.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  std::optional<int> poll();
+  std::optional<int> returncode() { return poll(); }
+  // Waits for the end, and returns the same. Any number of tasks may.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: the child goes on.
+  // Threads: the run's own only.
+  int wait();
+
+  // Never reaches anybody else: nothing happens if the child has ended. Throw std::system_error
+  // where the system does not allow it.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void send_signal(int signal);
+  void terminate();  // SIGTERM.
+  void kill();       // SIGKILL.
+
+  // "<Process ['sleep', '9'], pid 7, running>".
+  std::string to_string();
+
+ private:
+  std::vector<std::string> args_;
+  int pid_;
+  int pidfd_;  // -1: it had ended and been reaped before we could look.
+  std::optional<int> returncode_;
+  // Held by the one that waits for the descriptor.
+  struct Waiting;
+  std::unique_ptr<Waiting> waiting_;
+};
+
+// Starts a program. It is looked for as the shell does, by this process's PATH, unless its name has
+// a slash. Its signals are as this thread's are. Throws std::system_error that names the program if
+// it cannot be started, UsageError for an empty command.
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: before any effect.
+// Threads: the run's own only.
+std::unique_ptr<Process> open_process(const std::vector<std::string>& command,
+                                      const ProcessOptions& options = {});
+
+}  // namespace weft::fibers

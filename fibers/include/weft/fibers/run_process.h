@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Running a program to its end.
+//
+//   run_process({"cp", from, to});                              // CalledProcessError if it fails
+//   const auto result = run_process({"git", "log"}, {.capture_stdout = true});
+//   parse(*result.stdout);
+//
+// In the background, with its streams at hand:
+//
+//   const auto process = nursery.start<std::shared_ptr<Process>>([&](auto& status) {
+//     run_process({"cat"}, {.stdin = kPipe, .stdout = kPipe}, status);
+//   });
+//
+// (Trio: run_process.)
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/process.h"
+
+namespace weft::fibers {
+
+// How a run_process() that is cancelled ends its child. It may wait, shielded, and is itself
+// cancelled as soon as the child has ended. By default: SIGTERM; SIGKILL, and a warning in the log,
+// if that has not helped after 5 seconds.
+using DeliverCancel = std::function<void(Process&)>;
+void deliver_cancel(Process& process);
+
+struct RunProcessOptions {
+  // What the child reads, or where its input leads. A child that does not read it all is no error.
+  std::variant<std::string, Stdio> stdin = std::string();
+  Stdio stdout = kInherit;
+  Stdio stderr = kInherit;
+  // Collect what it writes, without limit.
+  bool capture_stdout = false;
+  bool capture_stderr = false;
+  // Another exit status than 0 is a CalledProcessError.
+  bool check = true;
+  DeliverCancel deliver_cancel = &fibers::deliver_cancel;
+  // As in ProcessOptions.
+  std::string cwd = {};
+  std::optional<std::map<std::string, std::string>> env = std::nullopt;
+  bool shell = false;
+  std::string executable = {};
+  std::vector<int> pass_fds = {};
+  std::optional<int> process_group = std::nullopt;
+  bool start_new_session = false;
+};
+
+// (Python: subprocess.CompletedProcess.)
+struct CompletedProcess {
+  std::vector<std::string> args = {};
+  int returncode = 0;  // As Process::returncode.
+  std::optional<std::string> stdout = std::nullopt;
+  std::optional<std::string> stderr = std::nullopt;
+};
+
+// A child ended with another status than 0. (Python: subprocess.CalledProcessError.)
+class CalledProcessError : public std::runtime_error {
+ public:
+  explicit CalledProcessError(CompletedProcess process);
+  const std::vector<std::string>& cmd() const { return process_->args; }
+  int returncode() const { return process_->returncode; }
+  // What had been captured.
+  const std::optional<std::string>& stdout() const { return process_->stdout; }
+  const std::optional<std::string>& stderr() const { return process_->stderr; }
+
+ private:
+  std::shared_ptr<const CompletedProcess> process_;
+};
+
+// Starts a program as open_process() does, waits for its end and, with capture, for the end of what
+// it writes. Throws CalledProcessError, and what open_process() throws; UsageError for kPipe, whose
+// stream nobody could get at.
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: ends the child by `deliver_cancel`, and waits for that.
+// Threads: the run's own only.
+CompletedProcess run_process(const std::vector<std::string>& command,
+                             const RunProcessOptions& options = {});
+// The same under Nursery::start(), which returns the Process as soon as it runs; kPipe is allowed.
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: ends the child by `deliver_cancel`, and waits for that.
+// Threads: the run's own only.
+CompletedProcess run_process(const std::vector<std::string>& command,
+                             const RunProcessOptions& options,
+                             TaskStatus<std::shared_ptr<Process>>& status);
+
+}  // namespace weft::fibers

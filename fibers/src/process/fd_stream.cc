@@ -1,0 +1,179 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/fd_stream.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "fibers/src/net/waiting_call.h"
+#include "weft/fibers/errors.h"
+
+namespace weft::fibers {
+
+namespace {
+
+using detail::need_open;
+using detail::throw_errno;
+using detail::try_waiting_call;
+
+constexpr const char* kWhat = "stream";
+
+// EBADF means that somebody closed the descriptor behind our back.
+[[noreturn, gnu::cold]] void throw_broken(int error, const char* call) {
+  if (error == EBADF) throw ClosedResourceError("the stream's descriptor was closed elsewhere");
+  try {
+    throw_errno(error, call);
+  } catch (const std::system_error& cause) {
+    std::throw_with_nested(
+        BrokenResourceError(std::string("the stream is broken: ") + cause.what()));
+  }
+}
+
+// Marks one direction as in use.
+class Use {
+ public:
+  Use(bool& flag, const char* what) : flag_(flag) {
+    if (flag_) {
+      throw BusyResourceError(std::string("another task is ") + what +
+                              " this stream already; let one task do it, or use a Lock");
+    }
+    flag_ = true;
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  ~Use() { flag_ = false; }
+
+ private:
+  bool& flag_;
+};
+
+bool is_pending(int signal) {
+  sigset_t pending;
+  ::sigpending(&pending);
+  return ::sigismember(&pending, signal) == 1;
+}
+
+// write() to a pipe that nobody reads raises SIGPIPE in this thread, and only sockets have a flag
+// against it. What the process does about SIGPIPE is not a library's to change: so the signal is
+// held back during the call and taken off before it gets anywhere. Two system calls more a write.
+ssize_t write_without_signal(int fd, std::span<const std::byte> data) {
+  sigset_t pipe;
+  sigset_t before;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const bool was_blocked = ::sigismember(&before, SIGPIPE) == 1;
+  const bool was_pending = was_blocked && is_pending(SIGPIPE);
+  const ssize_t n = ::write(fd, data.data(), data.size());
+  const int error = errno;
+  if (n < 0 && error == EPIPE && !was_pending) {
+    const timespec no_wait{};
+    while (::sigtimedwait(&pipe, nullptr, &no_wait) < 0 && errno == EINTR) {
+    }
+  }
+  if (!was_blocked) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return n;
+}
+
+bool is_writable(int fd) {
+  pollfd asked{.fd = fd, .events = POLLOUT, .revents = 0};
+  return ::poll(&asked, 1, 0) != 0;
+}
+
+}  // namespace
+
+FdStream::FdStream(int fd) {
+  flags_ = ::fcntl(fd, F_GETFL);
+  if (flags_ < 0) throw_errno(errno, "FdStream of fd " + std::to_string(fd));
+  fd_ = OwnedFd(fd);
+  if ((flags_ & O_NONBLOCK) == 0) ::fcntl(fd, F_SETFL, flags_ | O_NONBLOCK);
+}
+
+FdStream::FdStream(FdStream&& other) noexcept : fd_(std::move(other.fd_)), flags_(other.flags_) {}
+
+FdStream& FdStream::operator=(FdStream&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = std::move(other.fd_);
+    flags_ = other.flags_;
+  }
+  return *this;
+}
+
+void FdStream::need_access(int refused, const char* what) const {
+  need_open(fd_, kWhat);
+  if ((flags_ & O_ACCMODE) == refused) {
+    throw UsageError(std::string("this stream's descriptor is not open for ") + what);
+  }
+}
+
+void FdStream::send_all(std::span<const std::byte> data) {
+  const Use use(sending_, "sending on");
+  need_access(O_RDONLY, "sending");
+  if (data.empty()) return checkpoint();
+  while (!data.empty()) {
+    const auto n = try_waiting_call(fd_, FdDirection::kWrite, kWhat,
+                                    [&] { return write_without_signal(fd_.get(), data); });
+    if (!n) throw_broken(errno, "write");
+    data = data.subspan(static_cast<std::size_t>(*n));
+  }
+}
+
+void FdStream::wait_send_all_might_not_block() {
+  const Use use(sending_, "sending on");
+  need_access(O_RDONLY, "sending");
+  if (is_writable(fd_.get())) return checkpoint();
+  while (!is_writable(fd_.get())) {
+    fd_.wait_writable();
+    need_open(fd_, kWhat);
+  }
+}
+
+std::size_t FdStream::receive_some(std::span<std::byte> buffer) {
+  if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
+  const Use use(receiving_, "receiving from");
+  need_access(O_WRONLY, "receiving");
+  const auto n = try_waiting_call(fd_, FdDirection::kRead, kWhat,
+                                  [&] { return ::read(fd_.get(), buffer.data(), buffer.size()); });
+  if (n) return static_cast<std::size_t>(*n);
+  const int error = errno;
+  // The other side of a pseudo-terminal is gone: its way of saying that this is the end.
+  if (error == EIO && ::isatty(fd_.get()) == 1) return 0;
+  throw_broken(error, "read");
+}
+
+void FdStream::close() noexcept {
+  if (!is_open()) return;
+  if ((flags_ & O_NONBLOCK) == 0) ::fcntl(fd_.get(), F_SETFL, flags_);
+  fd_.close();
+}
+
+void FdStream::aclose() {
+  close();
+  checkpoint();
+}
+
+std::pair<FdStream, FdStream> open_pipe() {
+  std::array<int, 2> fds{};
+  if (::pipe2(fds.data(), O_NONBLOCK | O_CLOEXEC) != 0) throw_errno(errno, "pipe");
+  try {
+    FdStream receive(fds[0]);
+    return {FdStream(std::exchange(fds[1], -1)), std::move(receive)};
+  } catch (...) {
+    if (fds[1] >= 0) ::close(fds[1]);
+    throw;
+  }
+}
+
+}  // namespace weft::fibers

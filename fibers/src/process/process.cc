@@ -1,0 +1,146 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/process.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "fibers/src/process/spawn.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/io.h"
+#include "weft/fibers/lock.h"
+#include "weft/fibers/to_thread.h"
+
+namespace weft::fibers {
+
+namespace {
+
+std::optional<FdStream> stream_of(detail::PlainFd& fd) {
+  return fd.get() < 0 ? std::nullopt : std::optional<FdStream>(FdStream(fd.take()));
+}
+
+int as_returncode(const siginfo_t& info) {
+  return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+}
+
+void check_options(const std::vector<std::string>& command, const ProcessOptions& options) {
+  if (command.empty()) throw UsageError("a process needs a command; its first word is the program");
+  if (options.shell && command.size() != 1) {
+    throw UsageError("with `shell` the command is one text: join its words, and quote them");
+  }
+  if (options.stdin == kStdout || options.stdout == kStdout) {
+    throw UsageError("kStdout is for stderr alone");
+  }
+  for (const std::string& word : command) {
+    if (word.find('\0') != std::string::npos) {
+      throw UsageError("a word of a command must not have a zero byte in it");
+    }
+  }
+}
+
+}  // namespace
+
+struct Process::Waiting {
+  Lock lock;
+};
+
+Process::Process(detail::Spawned&& spawned)
+    : stdin(stream_of(spawned.ours[0])),
+      stdout(stream_of(spawned.ours[1])),
+      stderr(stream_of(spawned.ours[2])),
+      args_(std::move(spawned.args)),
+      pid_(spawned.pid),
+      pidfd_(spawned.pidfd.take()),
+      waiting_(std::make_unique<Waiting>()) {
+  if (stdin && stdout) stdio.emplace(*stdin, *stdout);
+  if (pidfd_ < 0) returncode_ = 0;
+}
+
+Process::~Process() {
+  if (pidfd_ >= 0) ::close(pidfd_);
+  if (!returncode_) detail::leave_to_reaper(pid_);
+}
+
+std::optional<int> Process::poll() {
+  if (returncode_) return returncode_;
+  siginfo_t info{};
+  const auto pidfd = static_cast<id_t>(pidfd_);
+  while (::waitid(P_PIDFD, pidfd, &info, WEXITED | WNOHANG) != 0) {
+    if (errno == EINTR) continue;
+    // Somebody else has reaped it, and with that the status is gone.
+    if (errno != ECHILD) throw std::system_error(errno, std::generic_category(), "waitid");
+    returncode_ = 0;
+    break;
+  }
+  if (!returncode_ && info.si_pid == 0) return std::nullopt;
+  if (!returncode_) returncode_ = as_returncode(info);
+  // The descriptor stays open and readable: others may be waiting for it.
+  return returncode_;
+}
+
+// The one with the lock waits for the descriptor, the others for the lock. All look for themselves
+// when their turn comes: the descriptor may have been ready for somebody else's child, once its
+// number was his.
+int Process::wait() {
+  if (poll()) checkpoint();
+  while (!poll()) {
+    waiting_->lock.acquire();
+    struct Release {
+      Lock& lock;
+      ~Release() { lock.release(); }
+    } const release{waiting_->lock};
+    if (!poll()) wait_readable(pidfd_);
+  }
+  return *returncode_;
+}
+
+void Process::send_signal(int signal) {
+  if (poll()) return;
+  if (::syscall(SYS_pidfd_send_signal, pidfd_, signal, nullptr, 0) != 0 && errno != ESRCH) {
+    throw std::system_error(errno, std::generic_category(),
+                            "signal " + std::to_string(signal) + " to " + to_string());
+  }
+}
+
+void Process::terminate() {
+  send_signal(SIGTERM);
+}
+void Process::kill() {
+  send_signal(SIGKILL);
+}
+
+std::string Process::to_string() {
+  const int error = errno;  // That of the call that is being reported.
+  std::string text = "<Process [";
+  for (const std::string& word : args_) {
+    text += (&word == &args_.front() ? "'" : ", '");
+    text += word + '\'';
+  }
+  text += "], pid " + std::to_string(pid_);
+  const std::optional<int> code = poll();
+  errno = error;
+  if (!code) return text + ", running>";
+  if (*code < 0) return text + ", ended by signal " + std::to_string(-*code) + '>';
+  return text + ", exited with " + std::to_string(*code) + '>';
+}
+
+std::unique_ptr<Process> open_process(const std::vector<std::string>& command,
+                                      const ProcessOptions& options) {
+  check_options(command, options);
+  sigset_t mask;
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+  // Not abandoned when cancelled: there would be a child that nobody knows of.
+  return std::make_unique<Process>(
+      to_thread::run_sync([&] { return detail::spawn_process(command, options, &mask); },
+                          {.thread_name = "open_process"}));
+}
+
+}  // namespace weft::fibers

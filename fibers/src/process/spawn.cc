@@ -1,0 +1,253 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// posix_spawn(), and not fork() or vfork() of our own: it starts the child on this process's memory
+// with all signals held back, puts handlers to their defaults before it lets them through, and
+// returns the errno of the exec that failed. fork() would copy the page tables of every task's
+// stack.
+
+#include "fibers/src/process/spawn.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "weft/fibers/errors.h"
+
+namespace weft::fibers::detail {
+
+namespace {
+
+constexpr int kFirstOther = 3;  // After stdin, stdout and stderr.
+
+[[noreturn]] void throw_system_error(int error, const std::string& what) {
+  throw std::system_error(error, std::generic_category(), what);
+}
+
+// For calls that return an errno.
+void check(int error, const char* what) {
+  if (error != 0) throw_system_error(error, what);
+}
+
+PlainFd need_fd(int fd, const std::string& what) {
+  if (fd < 0) throw_system_error(errno, what);
+  return PlainFd(fd);
+}
+
+// What the child does between its birth and its program.
+class Actions {
+ public:
+  Actions() { check(::posix_spawn_file_actions_init(&actions_), "posix_spawn"); }
+  Actions(const Actions&) = delete;
+  Actions& operator=(const Actions&) = delete;
+  ~Actions() { ::posix_spawn_file_actions_destroy(&actions_); }
+
+  // Also where both are the same: then the child's is not closed by the exec.
+  void dup2(int fd, int to) {
+    check(::posix_spawn_file_actions_adddup2(&actions_, fd, to), "posix_spawn");
+  }
+  void chdir(const std::string& path) {
+    check(::posix_spawn_file_actions_addchdir_np(&actions_, path.c_str()), "posix_spawn");
+  }
+  // All but stdin, stdout, stderr and these, whether or not they are close-on-exec.
+  void close_all_but(std::vector<int> kept) {
+    std::sort(kept.begin(), kept.end());
+    int next = kFirstOther;
+    for (const int fd : kept) {
+      if (fd < kFirstOther) continue;
+      for (; next < fd; ++next) {
+        check(::posix_spawn_file_actions_addclose(&actions_, next), "posix_spawn");
+      }
+      next = fd + 1;
+    }
+    check(::posix_spawn_file_actions_addclosefrom_np(&actions_, next), "posix_spawn");
+  }
+  const posix_spawn_file_actions_t* get() const { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+};
+
+class Attributes {
+ public:
+  explicit Attributes(const ProcessOptions& options, const sigset_t& mask) {
+    check(::posix_spawnattr_init(&attributes_), "posix_spawn");
+    // Another thread makes the call, whose mask is not the caller's.
+    int flags = POSIX_SPAWN_SETSIGMASK;
+    ::posix_spawnattr_setsigmask(&attributes_, &mask);
+    if (options.process_group) {
+      flags |= POSIX_SPAWN_SETPGROUP;
+      ::posix_spawnattr_setpgroup(&attributes_, *options.process_group);
+    }
+    if (options.start_new_session) flags |= POSIX_SPAWN_SETSID;
+    ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
+  }
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+  ~Attributes() { ::posix_spawnattr_destroy(&attributes_); }
+  const posix_spawnattr_t* get() const { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
+};
+
+// Strings as exec wants them. The child only reads them.
+class StringArray {
+ public:
+  explicit StringArray(std::vector<std::string> strings) : strings_(std::move(strings)) {
+    for (std::string& each : strings_) pointers_.push_back(each.data());
+    pointers_.push_back(nullptr);
+  }
+  char* const* get() const { return pointers_.data(); }
+
+ private:
+  std::vector<std::string> strings_;
+  std::vector<char*> pointers_;
+};
+
+std::vector<std::string> as_lines(const std::map<std::string, std::string>& env) {
+  std::vector<std::string> lines;
+  lines.reserve(env.size());
+  for (const auto& [name, value] : env) lines.push_back(name + '=' + value);
+  return lines;
+}
+
+// Makes what the child's streams lead to.
+class ChildStreams {
+ public:
+  // `target` is 0, 1 or 2.
+  void add(int target, const Stdio& stdio, Spawned& spawned) {
+    const auto i = static_cast<std::size_t>(target);
+    switch (stdio.kind()) {
+      case Stdio::Kind::kInherit:
+        return;
+      case Stdio::Kind::kPipe:
+        made_[i] = add_pipe(target, spawned.ours[i]);
+        break;
+      case Stdio::Kind::kDevNull:
+        made_[i] = need_fd(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null");
+        break;
+      case Stdio::Kind::kFd:
+        made_[i] = need_fd(::fcntl(stdio.fd(), F_DUPFD_CLOEXEC, kFirstOther),
+                           "fd " + std::to_string(stdio.fd()) + " for a child");
+        break;
+      case Stdio::Kind::kStdout:
+        to_stdout_ = true;
+        return;
+    }
+    // Out of the way: this process may have closed its own stdin, and got a 0 for a pipe.
+    if (made_[i].get() < kFirstOther) {
+      made_[i] = need_fd(::fcntl(made_[i].get(), F_DUPFD_CLOEXEC, kFirstOther), "dup");
+    }
+  }
+
+  void put(Actions& actions) const {
+    for (int target = 0; target < kFirstOther; ++target) {
+      const PlainFd& fd = made_[static_cast<std::size_t>(target)];
+      if (fd.get() >= 0) actions.dup2(fd.get(), target);
+    }
+    if (to_stdout_) actions.dup2(STDOUT_FILENO, STDERR_FILENO);
+  }
+
+ private:
+  // Returns the child's end, which blocks as programs expect it to.
+  static PlainFd add_pipe(int target, PlainFd& ours) {
+    std::array<int, 2> fds{};
+    if (::pipe2(fds.data(), O_CLOEXEC) != 0) throw_system_error(errno, "pipe");
+    const bool child_reads = target == STDIN_FILENO;
+    ours = PlainFd(fds[child_reads ? 1 : 0]);
+    return PlainFd(fds[child_reads ? 0 : 1]);
+  }
+
+  std::array<PlainFd, kFirstOther> made_;
+  bool to_stdout_ = false;
+};
+
+std::string describe(const std::string& program, const ProcessOptions& options) {
+  std::string text = "cannot start '" + program + "'";
+  if (!options.cwd.empty()) text += " in the directory '" + options.cwd + "'";
+  return text;
+}
+
+PlainFd open_pidfd(int pid) {
+  const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  const int error = errno;
+  // Ended, and reaped by the system because SIGCHLD is ignored.
+  if (fd < 0 && error == ESRCH) return PlainFd();
+  if (fd < 0) {
+    leave_to_reaper(pid);
+    throw_system_error(error, "pidfd_open");
+  }
+  return PlainFd(fd);
+}
+
+std::mutex g_left_mutex;
+std::vector<int>& left() {
+  static std::vector<int> pids;
+  return pids;
+}
+
+}  // namespace
+
+PlainFd& PlainFd::operator=(PlainFd&& other) noexcept {
+  const int before = std::exchange(fd_, other.take());
+  if (before >= 0) ::close(before);
+  return *this;
+}
+
+PlainFd::~PlainFd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Spawned spawn_process(const std::vector<std::string>& command, const ProcessOptions& options,
+                      const void* mask) {
+  reap_left();
+  Spawned spawned;
+  spawned.args = command;
+  std::vector<std::string> words = command;
+  if (options.shell) words.insert(words.begin(), {"/bin/sh", "-c"});
+  const std::string program = options.executable.empty() ? words.front() : options.executable;
+
+  ChildStreams streams;
+  streams.add(STDIN_FILENO, options.stdin, spawned);
+  streams.add(STDOUT_FILENO, options.stdout, spawned);
+  streams.add(STDERR_FILENO, options.stderr, spawned);
+  Actions actions;
+  streams.put(actions);
+  for (const int fd : options.pass_fds) actions.dup2(fd, fd);
+  actions.close_all_but(options.pass_fds);
+  if (!options.cwd.empty()) actions.chdir(options.cwd);
+
+  const Attributes attributes(options, *static_cast<const sigset_t*>(mask));
+  const StringArray argv(std::move(words));
+  const StringArray env(options.env ? as_lines(*options.env) : std::vector<std::string>());
+  const int error = ::posix_spawnp(&spawned.pid, program.c_str(), actions.get(), attributes.get(),
+                                   argv.get(), options.env ? env.get() : environ);
+  if (error != 0) throw_system_error(error, describe(program, options));
+  spawned.pidfd = open_pidfd(spawned.pid);
+  return spawned;
+}
+
+void leave_to_reaper(int pid) {
+  const std::lock_guard lock(g_left_mutex);
+  left().push_back(pid);
+}
+
+void reap_left() {
+  const std::lock_guard lock(g_left_mutex);
+  std::erase_if(left(), [](int pid) {
+    const int reaped = ::waitpid(pid, nullptr, WNOHANG);
+    return reaped == pid || (reaped < 0 && errno == ECHILD);
+  });
+}
+
+}  // namespace weft::fibers::detail

@@ -1,0 +1,52 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// From a command to a process.
+
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "weft/fibers/process.h"
+
+namespace weft::fibers::detail {
+
+// A descriptor until somebody takes it.
+class PlainFd {
+ public:
+  PlainFd() = default;
+  explicit PlainFd(int fd) : fd_(fd) {}
+  PlainFd(PlainFd&& other) noexcept : fd_(other.take()) {}
+  PlainFd& operator=(PlainFd&& other) noexcept;
+  ~PlainFd();
+  int get() const { return fd_; }
+  int take() noexcept {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+// A child that has been started.
+struct Spawned {
+  std::vector<std::string> args;
+  int pid = -1;
+  PlainFd pidfd;                // Closed: it has ended, and the system has reaped it.
+  std::array<PlainFd, 3> ours;  // This side's ends of pipes.
+};
+
+// Blocks the thread until the program has been loaded, for file systems may be slow. Any thread.
+// `mask` is the signal mask that the child gets.
+Spawned spawn_process(const std::vector<std::string>& command, const ProcessOptions& options,
+                      const void* mask);
+
+// A child that nobody waits for any more. It is reaped some time after its end. Any thread.
+void leave_to_reaper(int pid);
+void reap_left();
+
+}  // namespace weft::fibers::detail

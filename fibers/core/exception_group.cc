@@ -6,39 +6,30 @@
 #include <cxxabi.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <optional>
 #include <typeinfo>
 
+#include "fibers/core/type_name.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/throw_backtrace.h"
 
 namespace weft::fibers {
 
+#if defined(__GLIBCXX__)
+const void* detail::catchable(const std::exception_ptr& error, const std::type_info& wanted) {
+  void* object = const_cast<void*>(exception_address(error));
+  return wanted.__do_catch(error.__cxa_exception_type(), &object, 1) ? object : nullptr;
+}
+#endif
+
 namespace {
 
-std::string type_name(const std::type_info& type) {
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> name(
-      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
-  return status == 0 ? name.get() : type.name();
+const BaseExceptionGroup* as_group(const std::exception_ptr& error) {
+  return exception_cast<BaseExceptionGroup>(error);
 }
 
-// Calls `visit` with the group that `error` is, if it is one.
-template <class Visit>
-bool visit_group(const std::exception_ptr& error, Visit&& visit) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const BaseExceptionGroup& group) {
-    visit(group);
-    return true;
-  } catch (...) {
-    return false;
-  }
-}
-
-bool is_std_exception(const std::exception_ptr& error) {
-  return holds<std::exception>(error);
+bool all_std_exceptions(const std::vector<std::exception_ptr>& exceptions) {
+  return std::all_of(exceptions.begin(), exceptions.end(), &holds<std::exception>);
 }
 
 }  // namespace
@@ -72,91 +63,131 @@ BaseExceptionGroup::State::~State() {
   in_progress = nullptr;
 }
 
-void BaseExceptionGroup::add_note(std::string note) {
-  notes_.push_back(std::move(note));
-}
-
 std::exception_ptr make_exception_group(std::string message,
                                         std::vector<std::exception_ptr> exceptions) {
-  for (const auto& e : exceptions) {
-    if (e != nullptr && !is_std_exception(e)) {
-      return std::make_exception_ptr(BaseExceptionGroup(std::move(message), std::move(exceptions)));
-    }
-  }
-  return std::make_exception_ptr(ExceptionGroup(std::move(message), std::move(exceptions)));
+  BaseExceptionGroup group(std::move(message), std::move(exceptions));
+  if (!all_std_exceptions(group.exceptions())) return std::make_exception_ptr(std::move(group));
+  return std::make_exception_ptr(ExceptionGroup(group));
 }
 
 std::exception_ptr BaseExceptionGroup::derive(std::vector<std::exception_ptr> exceptions) const {
-  for (const auto& e : exceptions) {
-    if (e == nullptr || is_std_exception(e)) continue;
-    BaseExceptionGroup group(message(), std::move(exceptions));
-    group.notes_ = notes_;
-    return std::make_exception_ptr(group);
-  }
-  ExceptionGroup group(message(), std::move(exceptions));
-  for (const auto& note : notes_) group.add_note(note);
-  return std::make_exception_ptr(group);
+  return make_exception_group(message(), std::move(exceptions));
 }
 
-// Iterative: an explicit stack of half-split groups instead of calls.
-std::pair<std::exception_ptr, std::exception_ptr> BaseExceptionGroup::split(
-    const Predicate& matches) const {
+namespace {
+
+// Splits a tree without recursion: an explicit stack of half-split groups instead of calls.
+class Splitter {
+ public:
+  using Halves = std::pair<std::exception_ptr, std::exception_ptr>;
+
+  explicit Splitter(const ExceptionPredicate& matches) : matches_(matches) {}
+
+  // `self` is the exception that `group` is, or null if it is none.
+  Halves split(const BaseExceptionGroup& group, const std::exception_ptr& self) {
+    frames_.push_back({&group, self, 0, {}, {}});
+    for (;;) {
+      Frame& top = frames_.back();
+      if (top.next < top.group->exceptions().size()) {
+        sort(top, top.group->exceptions()[top.next++]);
+        continue;
+      }
+      Halves halves{part(top, std::move(top.taken)), part(top, std::move(top.rest))};
+      frames_.pop_back();
+      if (frames_.empty()) return halves;
+      if (halves.first != nullptr) frames_.back().taken.push_back(std::move(halves.first));
+      if (halves.second != nullptr) frames_.back().rest.push_back(std::move(halves.second));
+    }
+  }
+
+ private:
   struct Frame {
-    BaseExceptionGroup group;  // Shares the state.
-    std::size_t next = 0;
+    const BaseExceptionGroup* group;
+    std::exception_ptr self;
+    std::size_t next;
     std::vector<std::exception_ptr> taken;
     std::vector<std::exception_ptr> rest;
   };
-  std::vector<Frame> frames;
-  frames.push_back({*this, 0, {}, {}});
-  for (;;) {
-    Frame& top = frames.back();
-    if (top.next < top.group.exceptions().size()) {
-      const std::exception_ptr error = top.group.exceptions()[top.next++];
-      if (matches(error)) {
-        top.taken.push_back(error);
-        continue;
-      }
-      std::optional<BaseExceptionGroup> inner;
-      if (visit_group(error, [&](const BaseExceptionGroup& group) { inner = group; })) {
-        frames.push_back({*inner, 0, {}, {}});
-      } else {
-        top.rest.push_back(error);
-      }
-      continue;
+
+  void sort(Frame& top, const std::exception_ptr& error) {
+    if (matches_(error)) {
+      top.taken.push_back(error);
+    } else if (const BaseExceptionGroup* inner = as_group(error)) {
+      frames_.push_back({inner, error, 0, {}, {}});
+    } else {
+      top.rest.push_back(error);
     }
-    const auto part = [&](std::vector<std::exception_ptr>& some) {
-      return some.empty() ? std::exception_ptr{} : top.group.derive(std::move(some));
-    };
-    std::pair<std::exception_ptr, std::exception_ptr> halves{part(top.taken), part(top.rest)};
-    frames.pop_back();
-    if (frames.empty()) return halves;
-    if (halves.first != nullptr) frames.back().taken.push_back(std::move(halves.first));
-    if (halves.second != nullptr) frames.back().rest.push_back(std::move(halves.second));
   }
+
+  // What a half of a group becomes: nothing, the group itself, or one derived from it.
+  static std::exception_ptr part(const Frame& frame, std::vector<std::exception_ptr> some) {
+    if (some.empty()) return {};
+    if (frame.self != nullptr && some == frame.group->exceptions()) return frame.self;
+    std::exception_ptr derived = frame.group->derive(std::move(some));
+    add_notes(derived, frame.group->notes());
+    return derived;
+  }
+
+  static void add_notes(const std::exception_ptr& derived, const std::vector<std::string>& notes) {
+    try {
+      std::rethrow_exception(derived);
+    } catch (BaseExceptionGroup& group) {
+      for (const std::string& note : notes) group.add_note(note);
+    } catch (...) {
+      throw UsageError("derive() of an exception group has to return one");
+    }
+  }
+
+  const ExceptionPredicate& matches_;
+  std::vector<Frame> frames_;
+};
+
+}  // namespace
+
+std::pair<std::exception_ptr, std::exception_ptr> split(const std::exception_ptr& error,
+                                                        const ExceptionPredicate& matches) {
+  if (error == nullptr) return {};
+  if (matches(error)) return {error, nullptr};
+  const BaseExceptionGroup* group = as_group(error);
+  if (group == nullptr) return {nullptr, error};
+  return Splitter(matches).split(*group, error);
 }
 
-std::exception_ptr BaseExceptionGroup::subgroup(const Predicate& matches) const {
-  return split(matches).first;
+std::pair<std::exception_ptr, std::exception_ptr> BaseExceptionGroup::split(
+    const Predicate& matches) const {
+  const std::exception_ptr handled = std::current_exception();
+  if (as_group(handled) == this) return fibers::split(handled, matches);
+  return Splitter(matches).split(*this, nullptr);
+}
+
+std::string BaseExceptionGroup::str() const {
+  const std::size_t size = exceptions().size();
+  return message() + " (" + std::to_string(size) +
+         (size == 1 ? " sub-exception)" : " sub-exceptions)");
+}
+
+static std::string describe_unknown(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (...) {
+    const std::type_info* type = abi::__cxa_current_exception_type();
+    return type != nullptr ? detail::type_name(*type) : "unknown exception";
+  }
 }
 
 std::string describe_exception(const std::exception_ptr& error) {
   if (error == nullptr) return "no exception";
-  try {
-    std::rethrow_exception(error);
-  } catch (const BaseExceptionGroup& group) {
-    return "ExceptionGroup: " + group.message() + " (" + std::to_string(group.exceptions().size()) +
-           (group.exceptions().size() == 1 ? " exception)" : " exceptions)");
-  } catch (const Cancelled& cancelled) {
-    return "Cancelled: " + cancelled.what();
-  } catch (const KeyboardInterrupt& interrupt) {
-    return interrupt.what();
-  } catch (const std::exception& e) {
-    return type_name(typeid(e)) + ": " + e.what();
-  } catch (...) {
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    return type != nullptr ? type_name(*type) : "unknown exception";
+  if (const auto* group = as_group(error)) {
+    return detail::type_name(typeid(*group)) + ": " + group->str();
   }
+  if (const auto* cancelled = exception_cast<Cancelled>(error)) {
+    return "Cancelled: " + cancelled->what();
+  }
+  if (const auto* interrupt = exception_cast<KeyboardInterrupt>(error)) return interrupt->what();
+  if (const auto* e = exception_cast<std::exception>(error)) {
+    return detail::type_name(typeid(*e)) + ": " + e->what();
+  }
+  return describe_unknown(error);
 }
 
 // Deeper nests are not indented further, or the text would grow with the square of the depth.
@@ -170,32 +201,28 @@ std::string BaseExceptionGroup::describe() const {
     std::exception_ptr error;
     std::size_t depth;
   };
-  std::string text;
   std::vector<Item> todo;
+  std::string text = str();
   const auto add = [&](const BaseExceptionGroup& group, std::size_t depth) {
     for (const auto& note : group.notes()) text += "\n" + indentation(depth) + note;
     for (auto e = group.exceptions().rbegin(); e != group.exceptions().rend(); ++e) {
       todo.push_back({*e, depth});
     }
   };
-  text = message() + " (" + std::to_string(exceptions().size()) +
-         (exceptions().size() == 1 ? " exception)" : " exceptions)");
   add(*this, 1);
   while (!todo.empty()) {
     const Item item = std::move(todo.back());
     todo.pop_back();
     text += "\n" + indentation(item.depth) + "- " + describe_exception(item.error);
-    visit_group(item.error, [&](const BaseExceptionGroup& group) { add(group, item.depth + 1); });
+    if (const BaseExceptionGroup* group = as_group(item.error)) add(*group, item.depth + 1);
   }
   return text;
 }
 
 ExceptionGroup::ExceptionGroup(std::string message, std::vector<std::exception_ptr> exceptions)
     : BaseExceptionGroup(std::move(message), std::move(exceptions)) {
-  for (const auto& e : this->exceptions()) {
-    if (!is_std_exception(e)) {
-      throw UsageError("an ExceptionGroup holds only std::exceptions; use BaseExceptionGroup");
-    }
+  if (!all_std_exceptions(this->exceptions())) {
+    throw UsageError("an ExceptionGroup holds only std::exceptions; use BaseExceptionGroup");
   }
 }
 
@@ -211,40 +238,5 @@ const char* ExceptionGroup::what() const noexcept {
     return "ExceptionGroup";
   }
 }
-
-namespace detail {
-
-void dispatch_to_handlers(const std::exception_ptr& error,
-                          const std::vector<CatchHandler>& handlers) {
-  std::vector<std::exception_ptr> raised;
-  bool only_passed_on = true;  // What handlers threw is what they were given.
-  std::optional<BaseExceptionGroup> group;
-  const bool was_group = visit_group(error, [&](const BaseExceptionGroup& g) { group = g; });
-  if (!was_group) group.emplace("", std::vector<std::exception_ptr>{error});
-  std::exception_ptr rest = was_group ? error : group->derive({error});
-  for (const CatchHandler& handler : handlers) {
-    if (rest == nullptr) break;
-    visit_group(rest, [&](const BaseExceptionGroup& g) { group = g; });
-    auto [matched, unmatched] = group->split(handler.matches);
-    rest = std::move(unmatched);
-    if (matched == nullptr) continue;
-    try {
-      handler.handle(matched);
-    } catch (...) {
-      raised.push_back(std::current_exception());
-      only_passed_on = only_passed_on && raised.back() == matched;
-    }
-  }
-  if (raised.empty() && rest == nullptr) return;
-  if (raised.empty()) {
-    visit_group(rest, [&](const BaseExceptionGroup& g) { group = g; });
-    std::rethrow_exception(was_group ? rest : group->exceptions().front());
-  }
-  if (rest != nullptr) raised.push_back(std::move(rest));
-  if (raised.size() == 1 && only_passed_on) std::rethrow_exception(raised.front());
-  std::rethrow_exception(make_exception_group("errors from handlers of catch_", std::move(raised)));
-}
-
-}  // namespace detail
 
 }  // namespace weft::fibers

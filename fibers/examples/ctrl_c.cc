@@ -15,7 +15,7 @@
 #include <iostream>
 
 #include "weft/fibers/cancelled.h"
-#include "weft/fibers/exception_group.h"
+#include "weft/fibers/catch.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/timeouts.h"

@@ -10,58 +10,41 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
-
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "tests/fibers/exception_shapes.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/format_exception.h"
 
 namespace weft::fibers {
 namespace {
 
+using ::testing::_;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::exception_ptr value_error(const char* text) {
-  return std::make_exception_ptr(std::invalid_argument(text));
-}
-std::exception_ptr type_error(const char* text) {
-  return std::make_exception_ptr(std::domain_error(text));
-}
-bool is_value_error(const std::exception_ptr& e) {
-  return holds<std::invalid_argument>(e);
-}
+// exceptiongroup: test_exceptions.py::test_exception_group_types
+static_assert(std::is_base_of_v<std::exception, ExceptionGroup> &&
+              std::is_base_of_v<BaseExceptionGroup, ExceptionGroup> &&
+              !std::is_base_of_v<std::exception, BaseExceptionGroup>);
 
-// A group as text: its message, and what is in it in brackets.
-std::string shape(const std::exception_ptr& error) {
-  if (error == nullptr) return "nothing";
-  try {
-    std::rethrow_exception(error);
-  } catch (const BaseExceptionGroup& group) {
-    std::string text = group.message() + "[";
-    for (const auto& e : group.exceptions()) text += (text.back() == '[' ? "" : " ") + shape(e);
-    return text + "]";
-  } catch (const std::exception& e) {
-    return e.what();
-  } catch (int i) {
-    return std::to_string(i);
-  }
-}
-
-static_assert(std::is_base_of_v<std::exception, ExceptionGroup>);
-static_assert(!std::is_base_of_v<std::exception, BaseExceptionGroup>);
-
-// CPython: test_exception_group.py, TestExceptionGroupTypeHierarchy, BadConstructorArgs
+// exceptiongroup: test_exceptions.py::test_bad_EG_construction__bad_excs_sequence
+// exceptiongroup: test_exceptions.py::test_bad_EG_construction__nested_non_exceptions
+// exceptiongroup: test_exceptions.py::test_EG_wraps_BaseException__raises_TypeError
 TEST(ExceptionGroupTest, RefusesToBeEmptyOrToHoldNothing) {
   EXPECT_THROW(ExceptionGroup wrong("m", {}), UsageError);
   EXPECT_THROW(BaseExceptionGroup wrong("m", {}), UsageError);
   EXPECT_THROW(BaseExceptionGroup wrong("m", {nullptr}), UsageError);
-  EXPECT_THROW(ExceptionGroup wrong("m", {std::make_exception_ptr(1)}), UsageError);
+  EXPECT_THROW(ExceptionGroup wrong("m", {value_error("v"), std::make_exception_ptr(1)}),
+               UsageError);
 }
 
-// CPython: test_exception_group.py, InstanceCreation
+// exceptiongroup: test_exceptions.py::test_EG_wraps_Exceptions__creates_EG
+// exceptiongroup: test_exceptions.py::test_BEG_wraps_Exceptions__creates_EG
+// exceptiongroup: test_exceptions.py::test_BEG_wraps_BaseException__creates_BEG
 TEST(ExceptionGroupTest, TheNarrowerTypeThatFitsIsChosen) {
   EXPECT_TRUE(holds<ExceptionGroup>(make_exception_group("m", {value_error("a")})));
   const auto mixed = make_exception_group("m", {value_error("a"), std::make_exception_ptr(1)});
@@ -71,75 +54,72 @@ TEST(ExceptionGroupTest, TheNarrowerTypeThatFitsIsChosen) {
   EXPECT_THROW(make_exception_group("m", {value_error("a"), nullptr}), UsageError);
 }
 
-// CPython: test_exception_group.py, ExceptionGroupSplitTests
-TEST(ExceptionGroupTest, SplitKeepsTheShapeOfBothHalves) {
-  const BaseExceptionGroup group(
-      "top", {value_error("v1"), type_error("t1"),
-              make_exception_group("inner", {type_error("t2"), value_error("v2")}),
-              make_exception_group("only types", {type_error("t3")})});
-  const auto [values, rest] = group.split(is_value_error);
-  EXPECT_EQ(shape(values), "top[v1 inner[v2]]");
-  EXPECT_EQ(shape(rest), "top[t1 inner[t2] only types[t3]]");
-  EXPECT_EQ(shape(group.subgroup(is_value_error)), "top[v1 inner[v2]]");
-}
-
-TEST(ExceptionGroupTest, SplitGivesNothingForAnEmptyHalf) {
-  const BaseExceptionGroup group("top", {value_error("v1")});
-  const auto all = group.split(is_value_error);
-  EXPECT_EQ(shape(all.first), "top[v1]");
-  EXPECT_EQ(all.second, nullptr);
-  const auto none = group.split([](const auto&) { return false; });
-  EXPECT_EQ(none.first, nullptr);
-  EXPECT_EQ(shape(none.second), "top[v1]");
-  EXPECT_EQ(group.subgroup([](const auto&) { return false; }), nullptr);
-}
-
-TEST(ExceptionGroupTest, ThePredicateMayTakeAnInnerGroupWhole) {
-  const BaseExceptionGroup group(
-      "top", {make_exception_group("inner", {value_error("v"), type_error("t")}), type_error("u")});
-  const auto [taken, rest] =
-      group.split([](const std::exception_ptr& e) { return holds<ExceptionGroup>(e); });
-  EXPECT_EQ(shape(taken), "top[inner[v t]]");
-  EXPECT_EQ(shape(rest), "top[u]");
-}
-
-TEST(ExceptionGroupTest, TheHalvesHaveTheTypeThatFits) {
-  const BaseExceptionGroup group("m", {value_error("v"), std::make_exception_ptr(1)});
-  const auto [values, rest] = group.split(is_value_error);
-  EXPECT_TRUE(holds<ExceptionGroup>(values));
-  EXPECT_FALSE(holds<ExceptionGroup>(rest));
-}
-
-TEST(ExceptionGroupTest, TheLeavesKeepTheirIdentity) {
-  const auto leaf = value_error("v");
-  const BaseExceptionGroup group("m", {make_exception_group("inner", {leaf})});
-  const auto half = group.split(is_value_error).first;
+// exceptiongroup: test_exceptions.py::test_basics_ExceptionGroup_fields
+// exceptiongroup: test_exceptions.py::test_nested_group_chaining
+TEST(ExceptionGroupTest, HoldsItsMessageAndTheExceptionsWithTheirCauses) {
+  std::exception_ptr caused;
   try {
-    std::rethrow_exception(half);
-  } catch (const BaseExceptionGroup& outer) {
     try {
-      std::rethrow_exception(outer.exceptions().at(0));
-    } catch (const BaseExceptionGroup& inner) {
-      EXPECT_EQ(inner.exceptions().at(0), leaf);
+      throw std::runtime_error("out of memory");
+    } catch (...) {
+      std::throw_with_nested(std::invalid_argument("v"));
     }
+  } catch (...) {
+    caused = std::current_exception();
   }
+  const ExceptionGroup group("simple", {caused, type_error("t")});
+  EXPECT_EQ(group.message(), "simple");
+  EXPECT_EQ(group.str(), "simple (2 sub-exceptions)");
+  EXPECT_THAT(group.exceptions(), ElementsAre(caused, _));
+  const auto* nested = exception_cast<std::nested_exception>(group.exceptions()[0]);
+  ASSERT_NE(nested, nullptr);
+  EXPECT_TRUE(holds<std::runtime_error>(nested->nested_ptr()));
 }
 
-// CPython: test_exception_group.py, NestedExceptionGroupSplitTest: notes and messages are kept.
-TEST(ExceptionGroupTest, DerivedGroupsKeepMessageAndNotes) {
-  BaseExceptionGroup group("message", {value_error("v"), type_error("t")});
+// exceptiongroup: test_exceptions.py::test_fields_are_readonly
+static_assert(
+    std::is_same_v<decltype(std::declval<ExceptionGroup&>().message()), const std::string&> &&
+    std::is_same_v<decltype(std::declval<ExceptionGroup&>().exceptions()),
+                   const std::vector<std::exception_ptr>&>);
+
+// exceptiongroup: test_exceptions.py::test_exceptions_mutate_original_sequence
+TEST(ExceptionGroupTest, WhatItWasMadeOfMayChangeAfterwards) {
+  std::vector<std::exception_ptr> errors{value_error("v")};
+  const BaseExceptionGroup group("m", errors);
+  errors.push_back(type_error("t"));
+  EXPECT_EQ(group.exceptions().size(), 1U);
+}
+
+// exceptiongroup: test_exceptions.py::test_notes_is_list_of_strings_if_it_exists
+TEST(ExceptionGroupTest, NotesAreKeptInOrder) {
+  BaseExceptionGroup group("m", {value_error("v")});
+  EXPECT_THAT(group.notes(), ElementsAre());
   group.add_note("first");
   group.add_note("second");
   EXPECT_THAT(group.notes(), ElementsAre("first", "second"));
-  for (const auto& derived : {group.derive({type_error("x")}), group.split(is_value_error).first,
-                              group.derive({std::make_exception_ptr(1)})}) {
-    try {
-      std::rethrow_exception(derived);
-    } catch (const BaseExceptionGroup& g) {
-      EXPECT_EQ(g.message(), "message");
-      EXPECT_THAT(g.notes(), ElementsAre("first", "second"));
-    }
+}
+
+// exceptiongroup: test_exceptions.py::test_derive_doesn_copy_notes
+TEST(ExceptionGroupTest, DeriveKeepsTheMessageAndNotTheNotes) {
+  BaseExceptionGroup group("message", {value_error("v"), type_error("t")});
+  group.add_note("note");
+  for (const auto& derived :
+       {group.derive({type_error("x")}), group.derive({std::make_exception_ptr(1)})}) {
+    const auto* g = exception_cast<BaseExceptionGroup>(derived);
+    ASSERT_NE(g, nullptr);
+    EXPECT_EQ(g->message(), "message");
+    EXPECT_THAT(g->notes(), ElementsAre());
   }
+}
+
+// exceptiongroup: test_exceptions.py::test_repr
+TEST(ExceptionGroupTest, HasAReprOfOneLine) {
+  const auto inner = make_exception_group("in'ner", {std::make_exception_ptr(KeyboardInterrupt())});
+  EXPECT_EQ(repr(make_exception_group("foo", {value_error("1"), inner, type_error("bar")})),
+            "BaseExceptionGroup('foo', [std::invalid_argument('1'), "
+            "BaseExceptionGroup('in\\'ner', [KeyboardInterrupt()]), std::domain_error('bar')])");
+  EXPECT_EQ(repr(make_exception_group("foo", {value_error("1")})),
+            "ExceptionGroup('foo', [std::invalid_argument('1')])");
 }
 
 TEST(ExceptionGroupTest, DescribeShowsTheWholeTree) {
@@ -147,9 +127,9 @@ TEST(ExceptionGroupTest, DescribeShowsTheWholeTree) {
   inner.add_note("a remark");
   const ExceptionGroup group("top", {value_error("v"), std::make_exception_ptr(inner)});
   EXPECT_EQ(group.describe(),
-            "top (2 exceptions)\n"
+            "top (2 sub-exceptions)\n"
             "  - std::invalid_argument: v\n"
-            "  - ExceptionGroup: inner (1 exception)\n"
+            "  - ExceptionGroup: inner (1 sub-exception)\n"
             "    a remark\n"
             "    - std::domain_error: t");
   EXPECT_EQ(group.describe(), group.what());
@@ -170,7 +150,7 @@ TEST(ExceptionGroupTest, DescribesAnything) {
   EXPECT_EQ(describe_exception(std::make_exception_ptr(1)), "int");
   EXPECT_EQ(describe_exception(std::make_exception_ptr(KeyboardInterrupt())), "KeyboardInterrupt");
   EXPECT_EQ(describe_exception(make_exception_group("m", {value_error("v")})),
-            "ExceptionGroup: m (1 exception)");
+            "ExceptionGroup: m (1 sub-exception)");
 }
 
 TEST(ExceptionGroupTest, HoldsLooksAtTheExceptionItselfAndAtItsBases) {
@@ -197,104 +177,6 @@ TEST(ExceptionGroupTest, CopiesShareWhatIsInside) {
     copy = std::make_exception_ptr(group);
   }
   EXPECT_EQ(shape(copy), "m[v]");
-}
-
-// Made, split, described and destroyed.
-// CPython: test_exception_group.py, DeepRecursionInSplitAndSubgroup
-TEST(ExceptionGroupTest, NestsOfAHundredThousandNeedNoRecursion) {
-  constexpr int kDepth = 100'000;
-  std::exception_ptr error = value_error("deep");
-  for (int i = 0; i < kDepth; ++i) error = make_exception_group("level", {error});
-  try {
-    std::rethrow_exception(std::exchange(error, nullptr));
-  } catch (const BaseExceptionGroup& group) {
-    const auto [values, rest] = group.split(is_value_error);
-    EXPECT_NE(values, nullptr);
-    EXPECT_EQ(rest, nullptr);
-    const std::string text = group.describe();
-    EXPECT_THAT(text.substr(text.size() - 100), HasSubstr("deep"));
-    EXPECT_LT(text.size(), std::size_t{kDepth} * 200);
-  }
-}
-
-// Python: except*
-TEST(ExceptionGroupTest, CatchGivesEachHandlerItsPart) {
-  std::string values;
-  std::string types;
-  catch_(
-      [] {
-        throw ExceptionGroup("top", {value_error("v1"), type_error("t1"), value_error("v2")});
-      },
-      on<std::invalid_argument>([&](const std::exception_ptr& e) { values = shape(e); }),
-      on<std::domain_error>([&](const std::exception_ptr& e) { types = shape(e); }));
-  EXPECT_EQ(values, "top[v1 v2]");
-  EXPECT_EQ(types, "top[t1]");
-}
-
-TEST(ExceptionGroupTest, CatchTriesHandlersInOrderAndEachLeafIsHandledOnce) {
-  std::vector<std::string> order;
-  catch_(
-      [] {
-        throw ExceptionGroup("top", {value_error("v"), type_error("t")});
-      },
-      on<std::invalid_argument>([&](const auto& e) { order.push_back("value " + shape(e)); }),
-      on<std::exception>([&](const auto& e) { order.push_back("any " + shape(e)); }),
-      on<std::domain_error>([&](const auto&) { order.emplace_back("never"); }));
-  EXPECT_THAT(order, ElementsAre("value top[v]", "any top[t]"));
-}
-
-TEST(ExceptionGroupTest, CatchRunsNoHandlerWithoutAnError) {
-  bool ran = false;
-  catch_([&ran] { ran = true; }, on<std::exception>([](const auto&) { FAIL(); }));
-  EXPECT_TRUE(ran);
-}
-
-TEST(ExceptionGroupTest, CatchWrapsALoneErrorForItsHandler) {
-  std::string seen;
-  catch_([] { throw std::invalid_argument("alone"); },
-         on<std::invalid_argument>([&](const std::exception_ptr& e) { seen = shape(e); }));
-  EXPECT_EQ(seen, "[alone]");
-}
-
-TEST(ExceptionGroupTest, CatchLetsALoneErrorPassAsItIs) {
-  EXPECT_THROW(catch_([] { throw std::domain_error("alone"); },
-                      on<std::invalid_argument>([](const auto&) { FAIL(); })),
-               std::domain_error);
-}
-
-// The shape of what `catch_` with this body and these handlers throws.
-template <class... Args>
-std::string caught(Args&&... args) {
-  try {
-    catch_(std::forward<Args>(args)...);
-  } catch (...) {
-    return shape(std::current_exception());
-  }
-  return "nothing";
-}
-
-TEST(ExceptionGroupTest, WhatNoHandlerTakesLeavesCatchAsAGroup) {
-  EXPECT_EQ(caught(
-                [] {
-                  throw ExceptionGroup("top", {value_error("v"), type_error("t")});
-                },
-                on<std::invalid_argument>([](const auto&) {})),
-            "top[t]");
-}
-
-TEST(ExceptionGroupTest, WhatHandlersThrowLeavesCatchInAGroupTogetherWithTheRest) {
-  const auto body = [] { throw ExceptionGroup("top", {value_error("v"), type_error("t")}); };
-  EXPECT_EQ(caught(body, on<std::invalid_argument>([](const auto&) { throw 7; })),
-            "errors from handlers of catch_[7 top[t]]");
-  EXPECT_EQ(caught([] { throw std::invalid_argument("v"); },
-                   on<std::invalid_argument>([](const auto&) { throw 7; })),
-            "errors from handlers of catch_[7]");
-}
-
-TEST(ExceptionGroupTest, AHandlerMayPassItsPartOn) {
-  EXPECT_EQ(caught([] { throw ExceptionGroup("top", {value_error("v")}); },
-                   on<std::invalid_argument>([](const auto& e) { std::rethrow_exception(e); })),
-            "top[v]");
 }
 
 }  // namespace

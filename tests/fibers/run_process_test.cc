@@ -12,8 +12,8 @@
 
 #include "tests/support/captured_log.h"
 #include "weft/fibers/cancelled.h"
+#include "weft/fibers/catch.h"
 #include "weft/fibers/errors.h"
-#include "weft/fibers/exception_group.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"

@@ -15,8 +15,8 @@
 #include <system_error>
 #include <vector>
 
+#include "weft/fibers/catch.h"
 #include "weft/fibers/errors.h"
-#include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/memory_channel.h"
 #include "weft/fibers/testing/fiber_test.h"

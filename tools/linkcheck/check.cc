@@ -9,7 +9,7 @@
 
 #include "tools/linkcheck/progress.h"
 #include "weft/fibers/cancelled.h"
-#include "weft/fibers/exception_group.h"
+#include "weft/fibers/catch.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/timeouts.h"

@@ -1,0 +1,107 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/catch.h"
+
+#include <algorithm>
+
+namespace weft::fibers::detail {
+
+namespace {
+
+// What the handlers of one catch_ leave of an error.
+class Dispatch {
+ public:
+  explicit Dispatch(const std::exception_ptr& error)
+      : error_(error), was_group_(holds<BaseExceptionGroup>(error)) {
+    whole_ = was_group_ ? error : make_exception_group("", {error});
+    rest_ = whole_;
+  }
+
+  void run(const CatchHandler& handler) {
+    if (rest_ == nullptr) return;
+    auto [matched, unmatched] = split(rest_, handler.matches);
+    rest_ = std::move(unmatched);
+    if (matched == nullptr) return;
+    try {
+      try {
+        std::rethrow_exception(matched);
+      } catch (...) {
+        handler.handle(matched);
+      }
+    } catch (...) {
+      const std::exception_ptr raised = std::current_exception();
+      (raised == matched ? passed_on_ : raised_).push_back(raised);
+    }
+  }
+
+  // Null: everything has been handled.
+  std::exception_ptr outcome() {
+    const std::exception_ptr left = what_is_left();
+    if (raised_.empty()) return left;
+    if (left != nullptr) raised_.push_back(left);
+    if (raised_.size() == 1) return raised_.front();
+    return make_exception_group("errors from handlers of catch_", std::move(raised_));
+  }
+
+ private:
+  // Parts that were passed on go back to where they were in the whole.
+  std::exception_ptr what_is_left() {
+    if (rest_ == whole_) return error_;
+    if (passed_on_.empty()) return rest_;
+    if (rest_ == nullptr && passed_on_.size() == 1) return passed_on_.front();
+    std::vector<std::exception_ptr> kept = leaves(rest_);
+    for (const std::exception_ptr& part : passed_on_) {
+      const std::vector<std::exception_ptr> more = leaves(part);
+      kept.insert(kept.end(), more.begin(), more.end());
+    }
+    return split(whole_,
+                 [&kept](const std::exception_ptr& e) {
+                   return std::find(kept.begin(), kept.end(), e) != kept.end();
+                 })
+        .first;
+  }
+
+  static std::vector<std::exception_ptr> leaves(const std::exception_ptr& error) {
+    std::vector<std::exception_ptr> found;
+    std::vector<std::exception_ptr> todo;
+    if (error != nullptr) todo.push_back(error);
+    while (!todo.empty()) {
+      const std::exception_ptr e = std::move(todo.back());
+      todo.pop_back();
+      if (const auto* group = exception_cast<BaseExceptionGroup>(e)) {
+        todo.insert(todo.end(), group->exceptions().begin(), group->exceptions().end());
+      } else {
+        found.push_back(e);
+      }
+    }
+    return found;
+  }
+
+  const std::exception_ptr& error_;
+  const bool was_group_;
+  std::exception_ptr whole_;  // The error, or the group made for it.
+  std::exception_ptr rest_;   // What no handler has matched yet.
+  std::vector<std::exception_ptr> raised_;
+  std::vector<std::exception_ptr> passed_on_;
+};
+
+}  // namespace
+
+void dispatch_to_handlers(const std::exception_ptr& error,
+                          const std::vector<CatchHandler>& handlers) {
+  std::exception_ptr left;
+  {
+    Dispatch dispatch(error);
+    for (const CatchHandler& handler : handlers) dispatch.run(handler);
+    left = dispatch.outcome();
+  }
+  if (left != nullptr) std::rethrow_exception(std::move(left));
+}
+
+void throw_rest(const std::exception_ptr& error, const ExceptionPredicate& dropped) {
+  std::exception_ptr rest = split(error, dropped).second;
+  if (rest != nullptr) std::rethrow_exception(std::move(rest));
+}
+
+}  // namespace weft::fibers::detail

@@ -4,10 +4,17 @@
 // Uses each component that it was given; exit status 0 when all of them work.
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "loop/future.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
+#ifdef CONSUMER_HAS_tls
+#include <stdexcept>
+
+#include "weft/fibers/testing/memory_stream.h"
+#include "weft/tls/ssl_stream.h"
+#endif
 #ifdef CONSUMER_HAS_shim
 #include "weft/loop/future.h"
 #include "weft/shim/open_loop.h"
@@ -37,6 +44,25 @@ int a_callback() {
 }
 #endif
 
+#ifdef CONSUMER_HAS_tls
+// A client says hello, and nobody answers.
+bool said_hello() {
+  bool said = false;
+  weft::fibers::run([&] {
+    auto [ours, theirs] = weft::fibers::testing::memory_stream_pair();
+    ours.send_stream.send_all_hook = [&] { throw std::runtime_error("said"); };
+    weft::fibers::SSLStream stream(std::move(ours), weft::fibers::SSLContext::client(),
+                                   {.server_hostname = "example.org"});
+    try {
+      stream.do_handshake();
+    } catch (const std::runtime_error& error) {
+      said = error.what() == std::string("said");
+    }
+  });
+  return said;
+}
+#endif
+
 #ifdef CONSUMER_HAS_curl
 // The program's own source, by libcurl and without a network.
 bool fetched_itself() {
@@ -56,6 +82,11 @@ int main() {
   const bool called = a_callback() == 42;
   std::printf(", a callback%s", called ? "" : " (wrong)");
   good = good && called;
+#endif
+#ifdef CONSUMER_HAS_tls
+  const bool said = said_hello();
+  std::printf(", a handshake%s", said ? "" : " (wrong)");
+  good = good && said;
 #endif
 #ifdef CONSUMER_HAS_curl
   const bool fetched = fetched_itself();

@@ -4,8 +4,8 @@
 #include "weft/fibers/run_process.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 
+#include <csignal>
 #include <memory>
 #include <stdexcept>
 #include <string>

@@ -226,7 +226,7 @@ std::size_t SocketType::sendto(std::string_view data, const std::string& host, s
 void SocketType::shutdown(int how) {
   need_open(fd_, kWhat);
   if (::shutdown(fd_.get(), how) != 0) throw_errno(errno, "shutdown");
-  if (how == SHUT_WR || how == SHUT_RDWR) did_shutdown_SHUT_WR_ = true;
+  if (how == SHUT_WR || how == SHUT_RDWR) did_shut_wr_ = true;
 }
 
 bool SocketType::is_readable() const {

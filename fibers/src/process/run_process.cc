@@ -3,8 +3,7 @@
 
 #include "weft/fibers/run_process.h"
 
-#include <string.h>
-
+#include <cstring>
 #include <utility>
 
 #include "weft/fibers/cancelled.h"

@@ -9,7 +9,6 @@
 #include "fibers/src/process/spawn.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <mutex>
 #include <system_error>
 #include <utility>
@@ -117,7 +117,7 @@ class StringArray {
 std::vector<std::string> as_lines(const std::map<std::string, std::string>& env) {
   std::vector<std::string> lines;
   lines.reserve(env.size());
-  for (const auto& [name, value] : env) lines.push_back(name + '=' + value);
+  for (const auto& [name, value] : env) lines.emplace_back(name).append("=").append(value);
   return lines;
 }
 

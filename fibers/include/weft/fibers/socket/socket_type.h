@@ -112,7 +112,7 @@ class SocketType {
 
   // SHUT_RD, SHUT_WR or SHUT_RDWR.
   void shutdown(int how);
-  bool did_shutdown_SHUT_WR() const { return did_shutdown_SHUT_WR_; }
+  bool did_shutdown_SHUT_WR() const { return did_shut_wr_; }  // NOLINT: the name is Trio's.
   // Whether a recv() would not wait.
   //
   // Blocks: no.
@@ -161,7 +161,7 @@ class SocketType {
   int family_ = 0;
   int type_ = 0;
   int proto_ = 0;
-  bool did_shutdown_SHUT_WR_ = false;
+  bool did_shut_wr_ = false;
 };
 
 // A new socket: close-on-exec, non-blocking; from the custom SocketFactory if there is one.

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "fibers/src/file/glob.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <set>
+#include <system_error>
+
+#include "weft/fibers/errors.h"
+
+namespace weft::fibers::detail {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Parts = std::vector<std::string>;
+
+bool is_literal(const std::string& part) {
+  return part.find_first_of("*?[") == std::string::npos;
+}
+
+class Search {
+ public:
+  explicit Search(const Parts& parts) : parts_(parts) {}
+
+  // What matches from part `i` on, in `directory`.
+  void look(const fs::path& directory, std::size_t i) {
+    if (i == parts_.size()) {
+      found.insert(directory);
+    } else if (parts_[i] == "**") {
+      look_below(directory, i + 1);
+    } else if (is_literal(parts_[i])) {
+      std::error_code error;
+      const fs::path next = directory / parts_[i];
+      if (fs::symlink_status(next, error).type() != fs::file_type::not_found && !error) {
+        look(next, i + 1);
+      }
+    } else {
+      look_at_each(directory, i);
+    }
+  }
+
+  std::set<fs::path> found;
+
+ private:
+  static std::vector<fs::path> entries_of(const fs::path& directory) {
+    try {
+      return list_directory(directory);
+    } catch (const fs::filesystem_error&) {
+      return {};  // No directory, or none that may be read.
+    }
+  }
+
+  void look_at_each(const fs::path& directory, std::size_t i) {
+    for (const fs::path& entry : entries_of(directory)) {
+      if (::fnmatch(parts_[i].c_str(), entry.filename().c_str(), 0) == 0) look(entry, i + 1);
+    }
+  }
+
+  // In `directory` and all below it; not through links, which may lead in a circle.
+  void look_below(const fs::path& directory, std::size_t i) {
+    look(directory, i);
+    for (const fs::path& entry : entries_of(directory)) {
+      std::error_code error;
+      if (fs::symlink_status(entry, error).type() == fs::file_type::directory) {
+        look_below(entry, i);
+      }
+    }
+  }
+
+  const Parts& parts_;
+};
+
+Parts split(const std::string& pattern) {
+  const fs::path path(pattern);
+  if (pattern.empty() || path.is_absolute()) {
+    throw UsageError("'" + pattern + "' is no pattern for glob(): it has to be relative");
+  }
+  Parts parts;
+  for (const fs::path& part : path) {
+    if (!part.empty() && part != ".") parts.push_back(part);
+  }
+  return parts;
+}
+
+}  // namespace
+
+std::vector<fs::path> list_directory(const fs::path& directory) {
+  std::vector<fs::path> entries;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    entries.push_back(entry.path());
+  }
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+std::vector<fs::path> glob(const fs::path& base, const std::string& pattern) {
+  const Parts parts = split(pattern);
+  Search search(parts);
+  search.look(base, 0);
+  return {search.found.begin(), search.found.end()};
+}
+
+}  // namespace weft::fibers::detail

@@ -1,0 +1,328 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What is behind paths. Each function is one call in a worker thread.
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <optional>
+#include <system_error>
+
+#include "fibers/src/file/glob.h"
+#include "fibers/src/file/stdio_file.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/path.h"
+
+namespace weft::fibers {
+
+namespace fs = std::filesystem;
+using detail::in_file_thread;
+using detail::StdioFile;
+using detail::throw_file_error;
+
+namespace {
+
+std::chrono::system_clock::time_point time_of(const timespec& time) {
+  const auto since = std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  return std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(since));
+}
+
+StatResult as_result(const struct stat& found) {
+  return {.st_mode = found.st_mode,
+          .st_ino = found.st_ino,
+          .st_dev = found.st_dev,
+          .st_nlink = found.st_nlink,
+          .st_uid = found.st_uid,
+          .st_gid = found.st_gid,
+          .st_size = found.st_size,
+          .atime = time_of(found.st_atim),
+          .mtime = time_of(found.st_mtim),
+          .ctime = time_of(found.st_ctim)};
+}
+
+StatResult look_at(const fs::path& path, int (*look)(const char*, struct stat*)) {
+  struct stat found {};
+  if (look(path.c_str(), &found) != 0) throw_file_error(errno, "look at", path);
+  return as_result(found);
+}
+
+bool means_absent(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ELOOP;
+}
+
+// Nothing if there is no such file.
+std::optional<fs::file_status> status_of(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found || means_absent(error.value())) return {};
+  if (error) throw_file_error(error.value(), "look at", path);
+  return status;
+}
+
+bool is_of(const fs::path& path, fs::file_type type) {
+  return in_file_thread([&] {
+    const auto status = status_of(path);
+    return status && status->type() == type;
+  });
+}
+
+// For calls that return -1 and set errno.
+void call_on(const fs::path& path, const char* what, int result) {
+  if (result != 0) throw_file_error(errno, what, path);
+}
+
+// An entry of the user or group database, found by `find(buffer)`.
+template <class Find>
+auto find_entry(Find&& find) {
+  std::vector<char> buffer(16384);
+  return find(buffer);
+}
+
+std::optional<std::string> home_of(const char* user) {
+  return find_entry([user](std::vector<char>& buffer) -> std::optional<std::string> {
+    passwd entry{};
+    passwd* found = nullptr;
+    const int error = user != nullptr
+                          ? ::getpwnam_r(user, &entry, buffer.data(), buffer.size(), &found)
+                          : ::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found);
+    if (error != 0 || found == nullptr) return std::nullopt;
+    return found->pw_dir;
+  });
+}
+
+std::optional<std::string> own_home() {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): as every program does.
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return home;
+  return home_of(nullptr);
+}
+
+std::string user_name(std::uint32_t uid, const fs::path& path) {
+  return find_entry([&](std::vector<char>& buffer) -> std::string {
+    passwd entry{};
+    passwd* found = nullptr;
+    ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+    if (found == nullptr) throw_file_error(ENOENT, "name the owner of", path);
+    return found->pw_name;
+  });
+}
+
+std::string group_name(std::uint32_t gid, const fs::path& path) {
+  return find_entry([&](std::vector<char>& buffer) -> std::string {
+    ::group entry{};
+    ::group* found = nullptr;
+    ::getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found);
+    if (found == nullptr) throw_file_error(ENOENT, "name the group of", path);
+    return found->gr_name;
+  });
+}
+
+std::vector<Path> as_paths(std::vector<fs::path> paths) {
+  return {paths.begin(), paths.end()};
+}
+
+void make_directory(const fs::path& path, const MkdirOptions& options) {
+  if (::mkdir(path.c_str(), static_cast<mode_t>(options.mode)) == 0) return;
+  const int error = errno;
+  if (error == ENOENT && options.parents && path.has_parent_path() && path.parent_path() != path) {
+    make_directory(path.parent_path(), {.parents = true, .exist_ok = true});
+    return make_directory(path, {.mode = options.mode, .exist_ok = options.exist_ok});
+  }
+  std::error_code ignored;
+  if (options.exist_ok && fs::is_directory(path, ignored)) return;
+  throw_file_error(error, "make the directory", path);
+}
+
+std::size_t write_file(const fs::path& path, std::span<const std::byte> data) {
+  return in_file_thread([&] {
+    StdioFile file = StdioFile::open(path, "w");
+    file.write(data);
+    file.close();
+    return data.size();
+  });
+}
+
+void touch_file(const fs::path& path, const TouchOptions& options) {
+  const int exclusive = options.exist_ok ? 0 : O_EXCL;
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | exclusive,
+                        static_cast<mode_t>(options.mode));
+  if (fd >= 0) {
+    const int failed = ::futimens(fd, nullptr);
+    const int error = errno;
+    ::close(fd);
+    if (failed != 0) throw_file_error(error, "touch", path);
+    return;
+  }
+  const int error = errno;
+  // What is there and cannot be opened for writing, a directory say, can still be touched.
+  if (options.exist_ok && ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) return;
+  throw_file_error(error, "touch", path);
+}
+
+}  // namespace
+
+Path Path::cwd() {
+  return fs::current_path();
+}
+
+Path Path::home() {
+  if (auto home = own_home()) return *home;
+  throw UsageError("there is no home directory: set HOME");
+}
+
+std::string Path::read_text() const {
+  return in_file_thread([this] { return StdioFile::open(path_, "r").read(File::kAll); });
+}
+
+std::vector<std::byte> Path::read_bytes() const {
+  return in_file_thread([this] {
+    const std::string data = StdioFile::open(path_, "r").read(File::kAll);
+    const auto bytes = std::as_bytes(std::span(data));
+    return std::vector<std::byte>(bytes.begin(), bytes.end());
+  });
+}
+
+std::size_t Path::write_text(std::string_view data) const {
+  return write_file(path_, std::as_bytes(std::span(data)));
+}
+std::size_t Path::write_bytes(std::span<const std::byte> data) const {
+  return write_file(path_, data);
+}
+
+File Path::open(const std::string& mode) const {
+  return open_file(path_, mode);
+}
+
+bool Path::exists() const {
+  return in_file_thread([this] { return status_of(path_).has_value(); });
+}
+bool Path::is_file() const {
+  return is_of(path_, fs::file_type::regular);
+}
+bool Path::is_dir() const {
+  return is_of(path_, fs::file_type::directory);
+}
+bool Path::is_socket() const {
+  return is_of(path_, fs::file_type::socket);
+}
+bool Path::is_fifo() const {
+  return is_of(path_, fs::file_type::fifo);
+}
+bool Path::is_block_device() const {
+  return is_of(path_, fs::file_type::block);
+}
+bool Path::is_char_device() const {
+  return is_of(path_, fs::file_type::character);
+}
+bool Path::is_symlink() const {
+  return in_file_thread([this] {
+    std::error_code ignored;
+    return fs::is_symlink(fs::symlink_status(path_, ignored));
+  });
+}
+
+// A directory on another device than the one above it, or the root.
+bool Path::is_mount() const {
+  return in_file_thread([this] {
+    if (status_of(path_).value_or(fs::file_status()).type() != fs::file_type::directory) {
+      return false;
+    }
+    const StatResult here = look_at(path_, &::lstat);
+    const StatResult above = look_at(path_ / "..", &::lstat);
+    return here.st_dev != above.st_dev || here.st_ino == above.st_ino;
+  });
+}
+
+bool Path::samefile(const Path& other) const {
+  return in_file_thread([&] {
+    const StatResult a = look_at(path_, &::stat);
+    const StatResult b = look_at(other.path_, &::stat);
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+  });
+}
+
+StatResult Path::stat() const {
+  return in_file_thread([this] { return look_at(path_, &::stat); });
+}
+StatResult Path::lstat() const {
+  return in_file_thread([this] { return look_at(path_, &::lstat); });
+}
+std::string Path::owner() const {
+  return in_file_thread([this] { return user_name(look_at(path_, &::stat).st_uid, path_); });
+}
+std::string Path::group() const {
+  return in_file_thread([this] { return group_name(look_at(path_, &::stat).st_gid, path_); });
+}
+
+std::vector<Path> Path::iterdir() const {
+  return as_paths(in_file_thread([this] { return detail::list_directory(path_); }));
+}
+std::vector<Path> Path::glob(const std::string& pattern) const {
+  return as_paths(in_file_thread([&] { return detail::glob(path_, pattern); }));
+}
+std::vector<Path> Path::rglob(const std::string& pattern) const {
+  return glob("**/" + pattern);
+}
+
+void Path::mkdir(const MkdirOptions& options) const {
+  in_file_thread([&] { make_directory(path_, options); });
+}
+void Path::rmdir() const {
+  in_file_thread([this] { call_on(path_, "remove the directory", ::rmdir(path_.c_str())); });
+}
+void Path::touch(const TouchOptions& options) const {
+  in_file_thread([&] { touch_file(path_, options); });
+}
+void Path::chmod(unsigned mode) const {
+  in_file_thread([&] {
+    call_on(path_, "change the mode of", ::chmod(path_.c_str(), static_cast<mode_t>(mode)));
+  });
+}
+void Path::unlink(const UnlinkOptions& options) const {
+  in_file_thread([&] {
+    const int result = ::unlink(path_.c_str());
+    if (result != 0 && errno == ENOENT && options.missing_ok) return;
+    call_on(path_, "remove", result);
+  });
+}
+Path Path::rename(const Path& target) const {
+  in_file_thread([&] { fs::rename(path_, target.path_); });
+  return target;
+}
+void Path::symlink_to(const Path& target) const {
+  in_file_thread([&] { fs::create_symlink(target.path_, path_); });
+}
+void Path::hardlink_to(const Path& target) const {
+  in_file_thread([&] { fs::create_hard_link(target.path_, path_); });
+}
+
+Path Path::readlink() const {
+  return in_file_thread([this] { return fs::read_symlink(path_); });
+}
+Path Path::absolute() const {
+  return in_file_thread([this] { return fs::absolute(path_); });
+}
+Path Path::resolve(bool strict) const {
+  return in_file_thread(
+      [&] { return strict ? fs::canonical(path_) : fs::weakly_canonical(fs::absolute(path_)); });
+}
+
+Path Path::expanduser() const {
+  const std::string first = path_.begin()->string();
+  if (first.empty() || first.front() != '~') return *this;
+  const auto home =
+      in_file_thread([&] { return first == "~" ? own_home() : home_of(first.substr(1).c_str()); });
+  if (!home) throw UsageError("there is no home directory for '" + first + "'");
+  fs::path expanded = *home;
+  for (auto part = std::next(path_.begin()); part != path_.end(); ++part) expanded /= *part;
+  return expanded;
+}
+
+}  // namespace weft::fibers

@@ -123,7 +123,7 @@ void Nursery::close() {
                      static_cast<Nursery*>(self)->add_error(std::move(error));
                    return Abort::kFailed;
                  },
-                 this, {"tasks of a nursery", -1, this});
+                 this, {detail::kNurseryWait, -1, this});
   }
   closed_ = true;
   parent_->innermost_nursery = next_of_parent_;

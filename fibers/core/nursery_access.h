@@ -10,6 +10,11 @@
 
 namespace weft::fibers {
 
+namespace detail {
+// What a task in the end of its nursery waits for; WaitingFor::on is the Nursery.
+inline constexpr char kNurseryWait[] = "tasks of a nursery";
+}  // namespace detail
+
 struct ScopeAccess {
   static detail::CancelStatus& status(CancelScope& scope) { return scope.status_; }
   static const detail::CancelStatus& status(const CancelScope& scope) { return scope.status_; }

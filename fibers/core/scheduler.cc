@@ -201,7 +201,8 @@ void Scheduler::report_deadlock() {
   if (io_.watched() > 0 || entries_.use_count() > 1) {
     if (io_.poll(kSilence) > 0) return run_entries();
   }
-  const std::string text = "nothing in this run can ever happen again:\n" + dump_task_tree();
+  const std::string text =
+      "nothing in this run can ever happen again:\n" + dump_waits() + dump_task_tree();
   auto reason = std::make_shared<CancelReason>();
   reason->source = "deadlock";
   reason->interrupt = std::make_exception_ptr(DeadlockError(text));
@@ -269,6 +270,7 @@ RunStatistics Scheduler::statistics() {
   s.deadlines = deadlines_.size();
   s.fds_watched = io_.watched();
   s.ticks = ticks_;
+  s.tokens = static_cast<std::size_t>(entries_.use_count()) - 1;
   if (deadlines_.size() > 0) s.until_next_deadline = time_between(now(), deadlines_.earliest());
   return s;
 }

@@ -32,6 +32,10 @@ Task* wake_first(WaitQueue& queue) {
   return &task;
 }
 
+void rename_wait(const Waiter& waiter, const WaitingFor& waiting_for) {
+  block_of(*waiter.task).wait_info = waiting_for;
+}
+
 void fail_all(WaitQueue& queue, const std::exception_ptr& error) {
   while (Waiter* first = queue.pop_front()) reschedule(*first->task, error);
 }

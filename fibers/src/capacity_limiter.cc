@@ -4,6 +4,7 @@
 #include "weft/fibers/capacity_limiter.h"
 
 #include "fibers/src/limiter_state.h"
+#include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
@@ -12,6 +13,12 @@ using detail::LimiterState;
 using detail::TokenState;
 
 namespace {
+
+const detail::HoldersRule g_limiter_holders(
+    "CapacityLimiter.acquire", [](const void* limiter, std::vector<const void*>& holders) {
+      const auto borrowers = static_cast<const CapacityLimiter*>(limiter)->statistics().borrowers;
+      for (const void* borrower : borrowers) holders.push_back(borrower);
+    });
 
 struct LimiterWaiter : detail::Waiter {
   const void* borrower = nullptr;

@@ -34,7 +34,9 @@ void Condition::wait() {
 void Condition::notify(std::size_t count) {
   need_lock();
   for (; count > 0 && !waiting_.empty(); --count) {
-    lock_->waiting_.push_back(*waiting_.pop_front());
+    detail::Waiter& first = *waiting_.pop_front();
+    lock_->waiting_.push_back(first);
+    detail::rename_wait(first, {.what = "Lock.acquire", .on = lock_});
   }
 }
 

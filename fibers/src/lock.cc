@@ -5,9 +5,15 @@
 
 #include <string>
 
+#include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
+
+static const detail::HoldersRule g_lock_holders(
+    "Lock.acquire", [](const void* lock, std::vector<const void*>& holders) {
+      holders.push_back(static_cast<const Lock*>(lock)->statistics().owner);
+    });
 
 void Lock::refuse_second_acquire() const {
   if (held_by_me()) {

@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include <vector>
+
 #include "weft/fibers/detail/task_exit.h"
 #include "weft/fibers/parking_lot.h"
 
@@ -16,6 +18,9 @@ class LotBreaker : private TaskExit {
   static void add(Task& task, ParkingLot& lot);
   // False if there is none for this pair.
   static bool remove(const Task& task, ParkingLot& lot);
+
+  // Those of the lot that have not ended.
+  static void add_tasks(const ParkingLot& lot, std::vector<const void*>& tasks);
 
   LotBreaker(const LotBreaker&) = delete;
   LotBreaker& operator=(const LotBreaker&) = delete;

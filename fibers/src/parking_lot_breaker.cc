@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fibers/src/lot_breaker.h"
+#include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
@@ -26,6 +27,17 @@ LotBreaker::~LotBreaker() {
 void LotBreaker::add(Task& task, ParkingLot& lot) {
   new LotBreaker(task, lot);  // Owned by the two lists.
 }
+
+void LotBreaker::add_tasks(const ParkingLot& lot, std::vector<const void*>& tasks) {
+  for (LotBreaker* breaker = lot.breakers_; breaker != nullptr; breaker = breaker->next_) {
+    tasks.push_back(&breaker->task_);
+  }
+}
+
+static const HoldersRule g_lot_holders("ParkingLot.park", [](const void* lot,
+                                                             std::vector<const void*>& holders) {
+  LotBreaker::add_tasks(*static_cast<const ParkingLot*>(lot), holders);
+});
 
 bool LotBreaker::remove(const Task& task, ParkingLot& lot) {
   for (LotBreaker* breaker = lot.breakers_; breaker != nullptr; breaker = breaker->next_) {

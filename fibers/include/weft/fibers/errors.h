@@ -65,9 +65,10 @@ class TooSlowError : public std::runtime_error {
 };
 
 // Nothing in this run can ever happen again: every task waits and no deadline is set. The text
-// holds the task tree. Raised in the main task, only in runs whose clock jumps
-// (testing::MockClock): elsewhere the world may still act. While a descriptor is waited for, or
-// somebody holds a Token, it may here too, and the run waits ten seconds of real time first.
+// says who waits for whom (dump_waits) and holds the task tree. Raised in the main task, only in
+// runs whose clock jumps (testing::MockClock): elsewhere a signal may still act, see
+// deadlock_report.h. While a descriptor is waited for, or somebody holds a Token, it may here too,
+// and the run waits ten seconds of real time first.
 class DeadlockError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -29,4 +29,21 @@ struct DumpOptions {
 // Threads: the run's own only.
 std::string dump_task_tree(const DumpOptions& options = {});
 
+// Who waits for whom: one line a waiting task, with the tasks that would have to go on first, as
+// far as that is known: a nursery's tasks, the owner of a Lock, who has a CapacityLimiter's tokens,
+// the breakers of a ParkingLot. Then one line for each cycle among them, which only a cancellation
+// can end. The number behind a name is Task::id().
+//
+//   main #2 waits for tasks of a nursery: reader #3, writer #4
+//   reader #3 waits for Lock.acquire, held by writer #4
+//   writer #4 waits for Lock.acquire, held by reader #3
+//   a cycle: reader #3 -> writer #4 -> reader #3
+//
+// Throws UsageError outside a run. See deadlock_report.h for when nothing can happen any more.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+std::string dump_waits();
+
 }  // namespace weft::fibers

@@ -68,6 +68,7 @@ struct RunStatistics {
   std::size_t tasks_peak = 0;   // The most that lived at once.
   std::size_t deadlines = 0;    // Scopes with a deadline outstanding.
   std::size_t fds_watched = 0;  // Descriptors somebody waits for.
+  std::size_t tokens = 0;       // Of this run, out somewhere: with one, anybody may call into it.
   std::uint64_t ticks = 0;      // Turns of the scheduler: polls for I/O and deadlines.
   Duration until_next_deadline = Duration::max();
 };

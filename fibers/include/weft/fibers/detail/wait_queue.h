@@ -77,6 +77,8 @@ Waiter::~Waiter() {
 void wait_in(WaitQueue& queue, Waiter& waiter, const WaitingFor& waiting_for);
 // Lets the first one go. Null if nobody waits.
 Task* wake_first(WaitQueue& queue);
+// Says that a waiter, which has been put into another queue, waits for something else now.
+void rename_wait(const Waiter& waiter, const WaitingFor& waiting_for);
 // Lets all go with `error`: for what is destroyed or broken while tasks wait for it.
 void fail_all(WaitQueue& queue, const std::exception_ptr& error);
 // For destructors: whoever still waits for `what` gets a BrokenResourceError that says so.

@@ -9,13 +9,9 @@
 #include <cstring>
 #include <string>
 
-#include "weft/fibers/errors.h"
 #include "weft/fibers/listener.h"
-#include "weft/fibers/lowlevel.h"
-#include "weft/fibers/nursery.h"
 #include "weft/fibers/socket.h"
 #include "weft/fibers/tcp.h"
-#include "weft/fibers/testing/checkpoints.h"
 #include "weft/fibers/testing/fiber_test.h"
 
 namespace weft::fibers {
@@ -73,24 +69,6 @@ FIBER_TEST(ListenerTest, FunctionsTakeAnyListenerOfAStreamType) {
   SocketStream server = first_of(listeners.front());
   server.send_all("x");
   EXPECT_EQ(client.receive_some(), "x");
-}
-
-struct Recorder final : AsyncResource {
-  void aclose() override {
-    ++closings;
-    testing::assert_checkpoints([] { checkpoint(); });
-    ADD_FAILURE() << "waited for its peer";
-  }
-  int closings = 0;
-};
-
-FIBER_TEST(AcloseForcefullyTest, ClosesInAScopeThatIsCancelled) {
-  Recorder recorder;
-  aclose_forcefully(recorder);
-  EXPECT_EQ(recorder.closings, 1);
-  auto [a, b] = socket_stream_pair();
-  aclose_forcefully(a);
-  EXPECT_FALSE(a.is_open());
 }
 
 }  // namespace

@@ -5,6 +5,10 @@
 
 #pragma once
 
+#include <functional>
+#include <type_traits>
+#include <utility>
+
 #include "weft/fibers/cancel_scope.h"
 
 namespace weft::fibers {
@@ -41,6 +45,41 @@ void aclose_forcefully(Resource& resource) {
   CancelScope scope;
   scope.cancel("aclose_forcefully");
   scope.run([&] { resource.aclose(); });
+}
+
+// Runs `body(resource)` and then closes the resource with manners, whether the body returned or
+// threw; returns what the body did. What a destructor cannot do, because it must not wait.
+//
+//   const std::string answer = aclosing(open_ssl_over_tcp_stream(host, port), [](SSLStream& tls) {
+//     tls.send_all("...");
+//     return tls.receive_some();
+//   });
+//
+// If closing fails, too, that is the error that is thrown. (Python: `async with resource`.)
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: closes at once, without manners.
+// Threads: the run's own only.
+template <class Resource, class Body>
+auto aclosing(Resource&& resource, Body&& body)
+    -> std::invoke_result_t<Body, std::remove_reference_t<Resource>&> {
+  using Result = std::invoke_result_t<Body, std::remove_reference_t<Resource>&>;
+  const auto run = [&]() -> Result {
+    try {
+      return std::invoke(std::forward<Body>(body), resource);
+    } catch (...) {
+      resource.aclose();
+      throw;
+    }
+  };
+  if constexpr (std::is_void_v<Result>) {
+    run();
+    resource.aclose();
+  } else {
+    Result result = run();
+    resource.aclose();
+    return result;
+  }
 }
 
 }  // namespace weft::fibers

@@ -125,10 +125,11 @@ CapacityLimiterStatistics CapacityLimiter::statistics() const {
 }
 
 namespace detail {
-void release_token(LimiterState& limiter, const void* borrower) {
-  limiter.borrowers.erase(borrower);
+bool release_token(LimiterState& limiter, const void* borrower) {
+  if (limiter.borrowers.erase(borrower) == 0) return false;
   --limiter.borrowed;
   wake_while_room(limiter);
+  return true;
 }
 }  // namespace detail
 

@@ -29,6 +29,7 @@ struct ThreadHost {
 
   Task* task = nullptr;  // Who waits for it; null: abandoned.
   std::shared_ptr<LimiterState> limiter;
+  bool token_lost = false;  // Somebody else has given it back meanwhile.
   // What the worker, which waits meanwhile, wants the task to do before it waits on.
   std::shared_ptr<from_thread::detail::Call> request;
 

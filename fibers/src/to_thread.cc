@@ -64,7 +64,7 @@ void finish(ThreadHost& host) {
   // The worker has a few instructions left, at the end of which it has given up its token. Without
   // this, a run that ends or deadlocks right now would find a token that is about to go.
   while (!host.token_gone.load(std::memory_order_acquire)) std::this_thread::yield();
-  fibers::detail::release_token(*host.limiter, &host);
+  host.token_lost = !fibers::detail::release_token(*host.limiter, &host);
   if (host.task != nullptr) reschedule(*host.task);
 }
 
@@ -126,6 +126,18 @@ void wait_for_thread(ThreadHost& host) {
 
 namespace detail {
 
+[[noreturn]] static void throw_token_lost(const std::exception_ptr& error) {
+  const UsageError lost(
+      "somebody has released the limiter's token of to_thread::run_sync while its thread was "
+      "still running; leave it to run_sync");
+  if (error == nullptr) throw lost;
+  try {
+    std::rethrow_exception(error);
+  } catch (...) {
+    std::throw_with_nested(lost);
+  }
+}
+
 void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options) {
   checkpoint_if_cancelled();
   const auto host = std::make_shared<ThreadHost>(job, options.abandon_on_cancel);
@@ -143,6 +155,7 @@ void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options
   }
   const ActiveThread counted(threads);
   wait_for_thread(*host);
+  if (host->token_lost) throw_token_lost(job->error());
 }
 
 }  // namespace detail

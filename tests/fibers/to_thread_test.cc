@@ -8,13 +8,16 @@
 
 #include <array>
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <thread>
 
+#include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
+#include "weft/fibers/from_thread.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/checkpoints.h"
@@ -227,6 +230,30 @@ FIBER_TEST(ToThreadTest, ThreadIsNamed) {
   EXPECT_EQ(run_sync(name_in_thread, {.thread_name = "a name that is too long"}),
             "a name that is ");
   EXPECT_EQ(run_sync(name_in_thread), "weft worker");
+}
+
+// trio: test_threads.py::test_run_in_worker_thread_limiter_error
+FIBER_TEST(ToThreadTest, ATokenThatIsGivenBackBehindItsBackIsToldInTheEnd) {
+  CapacityLimiter limiter(1);
+  const auto give_back = [&limiter] {
+    from_thread::run_sync(
+        [&limiter] { limiter.release_on_behalf_of(limiter.statistics().borrowers.front()); });
+  };
+  EXPECT_THROW(run_sync(give_back, {.limiter = &limiter}), UsageError);
+  EXPECT_EQ(limiter.borrowed_tokens(), 0U);
+  EXPECT_EQ(limiter.available_tokens(), 1U);
+  try {
+    run_sync(
+        [&] {
+          give_back();
+          throw std::out_of_range("the call's own");
+        },
+        {.limiter = &limiter});
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const UsageError& error) {
+    EXPECT_THROW(std::rethrow_if_nested(error), std::out_of_range);
+  }
+  EXPECT_EQ(limiter.borrowed_tokens(), 0U);
 }
 
 // trio: test_threads.py::test_recursive_to_thread

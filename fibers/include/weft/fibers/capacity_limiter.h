@@ -24,7 +24,8 @@ namespace weft::fibers {
 
 namespace detail {
 struct LimiterState;
-void release_token(LimiterState& limiter, const void* borrower);
+// False if `borrower` has no token.
+bool release_token(LimiterState& limiter, const void* borrower);
 struct LimiterAccess;
 }  // namespace detail
 
@@ -36,7 +37,7 @@ struct CapacityLimiterStatistics {
 };
 
 // Fair. A resource: neither copied nor moved. A borrower is a task or the address of anything.
-class CapacityLimiter {
+class CapacityLimiter final {
  public:
   static constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
 

@@ -10,6 +10,7 @@
 
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -44,6 +45,8 @@ class ThreadJob {
   ThreadJob& operator=(const ThreadJob&) = delete;
   virtual ~ThreadJob() = default;
   virtual void run() noexcept = 0;
+  // What it threw; null if it did not.
+  virtual std::exception_ptr error() const noexcept = 0;
 };
 
 template <class Fn, class R>
@@ -52,6 +55,7 @@ class TypedJob final : public ThreadJob {
   explicit TypedJob(Fn&& fn) : fn_(std::move(fn)) {}
   explicit TypedJob(const Fn& fn) : fn_(fn) {}
   void run() noexcept override { outcome_.emplace(capture(fn_)); }
+  std::exception_ptr error() const noexcept override { return outcome_->error(); }
   R result() { return outcome_->unwrap(); }
 
  private:

@@ -62,6 +62,17 @@ bool EntryQueue::submit(EntrySlot* slot) noexcept {
   return true;
 }
 
+// Others only push, and what has been pushed stays until this thread takes it.
+std::size_t EntryQueue::size() const {
+  const EntrySlot* newest = head_.load();
+  if (newest == &closed_) newest = remaining_;
+  std::size_t calls = 0;
+  for (const EntrySlot* list : std::array<const EntrySlot*, 3>{newest, later_, batch_}) {
+    for (const EntrySlot* slot = list; slot != nullptr; slot = slot->next) ++calls;
+  }
+  return calls;
+}
+
 // In order.
 EntrySlot* EntryQueue::take_new() noexcept {
   EntrySlot* newest = std::exchange(remaining_, nullptr);

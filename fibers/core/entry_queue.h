@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <utility>
@@ -33,6 +34,8 @@ class EntryQueue {
   bool empty() const {
     return head_.load(std::memory_order_relaxed) == nullptr && later_ == nullptr;
   }
+  // How many calls have not run. Walks them: for reports.
+  std::size_t size() const;
   // Runs what has been submitted so far, in order. What those calls throw goes to `on_error`.
   template <class OnError>
   void drain(OnError&& on_error) {

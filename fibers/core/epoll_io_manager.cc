@@ -107,6 +107,17 @@ void IoManager::add_alarm(int fd) {
   if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) throw_errno(errno, "epoll_ctl", fd);
 }
 
+IoStatistics IoManager::statistics() const {
+  std::array<std::size_t, 2> waiting{};
+  for (const auto& entry : entries_) {
+    if (entry == nullptr) continue;
+    for (std::size_t d = 0; d < waiting.size(); ++d) {
+      if (entry->waiting[d] != nullptr || entry->watch[d] != nullptr) ++waiting[d];
+    }
+  }
+  return {waiting[index_of(FdDirection::kRead)], waiting[index_of(FdDirection::kWrite)]};
+}
+
 void IoManager::deliver(FdEntry& entry, std::uint32_t events) {
   // A foreign descriptor without a watch is armed for one event: epoll has just disarmed it.
   const bool one_shot = !entry.owned && (entry.armed & EPOLLONESHOT) != 0;

@@ -12,6 +12,7 @@
 
 #include "fibers/core/task.h"
 #include "weft/fibers/fd_watch.h"
+#include "weft/fibers/run.h"
 
 namespace weft::fibers {
 
@@ -60,6 +61,9 @@ class IoManager {
   void add_alarm(int fd);
   // Whether anybody waits for a descriptor.
   std::size_t watched() const { return watched_; }
+
+  // Looks at every descriptor there has been: for reports.
+  IoStatistics statistics() const;
 
   // Foreign descriptors. The running task waits.
   void wait(int fd, FdDirection direction);

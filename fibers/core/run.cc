@@ -21,8 +21,9 @@ namespace {
   try {
     std::rethrow_exception(cause);
   } catch (...) {
-    std::throw_with_nested(InternalError("a system task, or a call from outside the run, failed: " +
-                                         describe_exception(cause)));
+    std::throw_with_nested(
+        InternalError("a system task, a call from outside the run, or the run itself, failed: " +
+                      describe_exception(cause)));
   }
 }
 

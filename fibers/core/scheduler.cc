@@ -71,9 +71,21 @@ Instant Scheduler::monotonic_now() {
 
 void Scheduler::loop() {
   while (living_ > 0) {
-    poll();
+    try {
+      poll();
+      failed_polls_ = 0;
+    } catch (...) {
+      poll_failed();
+    }
     run_ready_tasks();
   }
+}
+
+// The clock or the system has failed the run. Everybody is cancelled, and may still end in order.
+void Scheduler::poll_failed() {
+  crash(std::current_exception());
+  // Or else nobody can go on, nor ever will.
+  WEFT_ASSERT(!ready_.empty() || ++failed_polls_ < kFailedPolls);
 }
 
 void Scheduler::poll() {
@@ -269,6 +281,8 @@ RunStatistics Scheduler::statistics() {
   s.tasks_peak = peak_;
   s.deadlines = deadlines_.size();
   s.fds_watched = io_.watched();
+  s.io_statistics = io_.statistics();
+  s.run_sync_soon_queue_size = entries_->size();
   s.ticks = ticks_;
   s.tokens = static_cast<std::size_t>(entries_.use_count()) - 1;
   if (deadlines_.size() > 0) s.until_next_deadline = time_between(now(), deadlines_.earliest());

@@ -203,6 +203,7 @@ class Scheduler {
   TaskBlock* pick_after_end();
 
   void poll();
+  [[gnu::cold]] void poll_failed();
   bool poll_is_due();
   void run_entries();
   void run_last_entries();
@@ -226,6 +227,9 @@ class Scheduler {
   bool host_at_leisure_ = false;
   ExceptionState* const exceptions_;
   Context own_;
+
+  static constexpr int kFailedPolls = 100;
+  int failed_polls_ = 0;  // In a row.
 
   Clock* const clock_;  // Null: the machine's.
   Duration clock_offset_{0};

@@ -50,6 +50,31 @@ FIBER_TEST(IoTest, WaitReadableEndsWhenDataArrives) {
   EXPECT_EQ(current_statistics().fds_watched, 0U);
 }
 
+// trio: test_io.py::test_io_manager_statistics
+FIBER_TEST(IoTest, StatisticsCountWhoWaitsForWhat) {
+  SocketPair writes, reads, both;
+  const auto expect = [](std::size_t readers, std::size_t writers) {
+    const RunStatistics now = current_statistics();
+    EXPECT_EQ(now.io_statistics.tasks_waiting_read, readers);
+    EXPECT_EQ(now.io_statistics.tasks_waiting_write, writers);
+    EXPECT_EQ(now.fds_watched, readers + writers);
+  };
+  writes.fill(0);
+  both.fill(0);
+  expect(0, 0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { wait_writable(writes[0]); });
+    nursery.start_soon([&] { wait_readable(reads[0]); });
+    nursery.start_soon([&] { wait_readable(reads[1]); });
+    nursery.start_soon([&] { wait_writable(both[0]); });
+    nursery.start_soon([&] { wait_readable(both[0]); });
+    wait_all_tasks_blocked();
+    expect(3, 2);
+    nursery.cancel_scope().cancel();
+  });
+  expect(0, 0);
+}
+
 // trio: test_io.py::test_wait_basic
 FIBER_TEST(IoTest, AReadyDescriptorCostsACheckpoint) {
   SocketPair pair;

@@ -61,15 +61,24 @@ auto run(F&& main, const RunOptions& options = {}) -> std::invoke_result_t<F> {
   }
 }
 
+// Who waits for descriptors: tasks and FdWatches.
+struct IoStatistics {
+  std::size_t tasks_waiting_read = 0;
+  std::size_t tasks_waiting_write = 0;
+};
+
 // A moment of this run. (Trio: lowlevel.RunStatistics.)
 struct RunStatistics {
   std::size_t tasks_living = 0;
   std::size_t tasks_runnable = 0;
-  std::size_t tasks_peak = 0;   // The most that lived at once.
-  std::size_t deadlines = 0;    // Scopes with a deadline outstanding.
-  std::size_t fds_watched = 0;  // Descriptors somebody waits for.
-  std::size_t tokens = 0;       // Of this run, out somewhere: with one, anybody may call into it.
-  std::uint64_t ticks = 0;      // Turns of the scheduler: polls for I/O and deadlines.
+  std::size_t tasks_peak = 0;                // The most that lived at once.
+  std::size_t deadlines = 0;                 // Scopes with a deadline outstanding.
+  std::size_t fds_watched = 0;               // Descriptors somebody waits for.
+  IoStatistics io_statistics;                // The same in more detail.
+  std::size_t run_sync_soon_queue_size = 0;  // Calls from outside that have not run.
+  // Tokens of this run, out somewhere: with one, anybody may call into it.
+  std::size_t tokens = 0;
+  std::uint64_t ticks = 0;  // Turns of the scheduler: polls for I/O and deadlines.
   Duration until_next_deadline = Duration::max();
 };
 // Throws UsageError outside a run.

@@ -8,6 +8,7 @@
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/park.h"
 #include "fibers/core/scheduler.h"
+#include "weft/fibers/detail/lone_error.h"
 #include "weft/fibers/exception_group.h"
 
 namespace weft::fibers {
@@ -110,6 +111,17 @@ void NurseryAccess::move_child(Nursery& from, Nursery& to, TaskBlock& child) {
   child.eventual_parent = nullptr;
 }
 
+// What has interrupted the wait for the children: the nursery keeps it, and says who is to blame.
+void NurseryAccess::interrupted(Nursery& nursery, std::exception_ptr error) {
+  if (holds<KeyboardInterrupt>(error)) {
+    auto cause = std::make_shared<CancelReason>();
+    cause->source = "KeyboardInterrupt";
+    cause->source_task = nursery.parent_->name();
+    detail::mark_cancelled(ScopeAccess::status(nursery.scope_), std::move(cause));
+  }
+  nursery.add_error(std::move(error));
+}
+
 // The wait for the children is no cancel point: a Cancelled has reached them too, through the
 // scope, and is left to them. An interrupt has come to this task only, and is kept.
 void Nursery::close() {
@@ -120,7 +132,7 @@ void Nursery::close() {
                  [](void* self, const RaiseCancel& raise) {
                    std::exception_ptr error = raise.as_exception();
                    if (!holds<Cancelled>(error))
-                     static_cast<Nursery*>(self)->add_error(std::move(error));
+                     NurseryAccess::interrupted(*static_cast<Nursery*>(self), std::move(error));
                    return Abort::kFailed;
                  },
                  this, {detail::kNurseryWait, -1, this});
@@ -210,9 +222,11 @@ void StartHandshake::wait() {
     hidden_.close();
   } catch (const BaseExceptionGroup& group) {
     // The hidden nursery held one task: its error comes out as it is.
-    if (group.exceptions().size() != 1) throw;
-    const std::exception_ptr only = group.exceptions().front();
-    std::rethrow_exception(only);
+    const std::exception_ptr only = detail::lone_error(group);
+    if (only != nullptr) std::rethrow_exception(only);
+    std::throw_with_nested(InternalError(
+        "several tasks failed in the nursery that Nursery::start() keeps to itself; the task that "
+        "it starts must not start others through parent_nursery()"));
   }
   WEFT_REQUIRE(started_, "the task of Nursery::start ended without calling TaskStatus::started");
 }

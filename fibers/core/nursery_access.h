@@ -29,6 +29,8 @@ struct NurseryAccess {
   static void child_failed(Nursery& nursery, std::exception_ptr error);
   // A child ended by a Cancelled, which is being handled.
   static void child_cancelled(Nursery& nursery);
+  // The wait for the children got this, which is no Cancelled. The nursery is cancelled.
+  static void interrupted(Nursery& nursery, std::exception_ptr error);
   // A child has ended, after one of the above if it threw: takes it out of the tree.
   static void child_ended(Nursery& nursery, detail::TaskBlock& child);
 

@@ -12,7 +12,9 @@
 #include <csignal>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/cancelled.h"
@@ -39,6 +41,7 @@ Handler sigint_handler() {
 }
 
 // trio: test_ki.py::test_ki_enabled
+// trio: test_ki.py::test_ki_self
 FIBER_TEST(InterruptTest, ReachesMainAtItsNextWait) {
   bool went_on = false;
   try {
@@ -167,6 +170,50 @@ FIBER_TEST(InterruptTest, ReachesNoOtherTask) {
   EXPECT_TRUE(finished);
 }
 
+// trio: test_cancelled.py::test_reason_delayed_ki
+FIBER_TEST(InterruptTest, WhatItEndsIsToldThatItWasIt) {
+  std::vector<std::string> told;
+  const auto listen = [&told] {
+    try {
+      for (;;) checkpoint();
+    } catch (const Cancelled& cancelled) {
+      told.push_back(cancelled.what());
+      throw;
+    }
+  };
+  try {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon(listen);
+      nursery.start_soon(listen);
+      nursery.start_soon([] { std::raise(SIGINT); });
+    });
+    ADD_FAILURE() << "main was not interrupted";
+  } catch (const BaseExceptionGroup& group) {
+    ASSERT_EQ(group.exceptions().size(), 1U);
+    EXPECT_TRUE(holds<KeyboardInterrupt>(group.exceptions().front()));
+  }
+  EXPECT_EQ(told,
+            std::vector<std::string>(2, "cancelled due to KeyboardInterrupt from task 'main'"));
+}
+
+// trio: test_ki.py::test_ki_enabled_after_yield_briefly
+FIBER_TEST(InterruptTest, WhoMayGetItDoesNotChangeByWaiting) {
+  open_nursery([](Nursery& nursery) {
+    nursery.start_soon([] {
+      checkpoint();
+      checkpoint();
+      std::raise(SIGINT);
+      checkpoint();
+      checkpoint();
+    });
+    checkpoint();
+    EXPECT_THROW(sleep_forever(), KeyboardInterrupt);
+    checkpoint();
+    std::raise(SIGINT);
+    EXPECT_THROW(checkpoint(), KeyboardInterrupt);
+  });
+}
+
 // trio: test_ki.py::test_ki_protection_works
 // Main has ended already.
 TEST(InterruptTest, ComesOutOfRunWhenMainWaitsNoMore) {
@@ -229,6 +276,7 @@ TEST(InterruptTest, AnotherHandlerIsLeftAlone) {
 }
 
 // trio: test_ki.py::test_ki_disabled_out_of_context
+// trio: test_util.py::test_is_main_thread
 TEST(InterruptTest, IsForTheMainThreadAndCanBeDeclined) {
   std::thread([] { run([] { EXPECT_EQ(sigint_handler(), SIG_DFL); }); }).join();
   run([] { EXPECT_EQ(sigint_handler(), SIG_DFL); }, {.handle_interrupt = false});

@@ -316,6 +316,79 @@ FIBER_TEST(TaskStatusTest, TheEventualParentIsKnownWhileTheStartIsPending) {
   });
 }
 
+// trio: test_run.py::test_internal_error_old_nursery_multiple_tasks
+FIBER_TEST(TaskStatusTest, StartingOthersInTheNurseryThatStartKeepsToItselfIsAnError) {
+  open_nursery([](Nursery& nursery) {
+    const auto fail = [] { throw std::runtime_error("smuggled"); };
+    try {
+      nursery.start([&](TaskStatus<void>&) {
+        Nursery& hidden = *current_task().parent_nursery();
+        hidden.start_soon(fail);
+        hidden.start_soon(fail);
+      });
+      ADD_FAILURE() << "the errors were lost";
+    } catch (const InternalError& error) {
+      try {
+        std::rethrow_if_nested(error);
+        ADD_FAILURE() << "the errors were lost";
+      } catch (const ExceptionGroup& group) {
+        EXPECT_EQ(group.exceptions().size(), 2U);
+      }
+    }
+    EXPECT_FALSE(nursery.cancel_scope().cancel_called());
+  });
+}
+
+// The error that a task throws at the beginning or at the end of its start, as the nursery that
+// start() was called in passes it on.
+std::exception_ptr passed_on(const std::exception_ptr& error, bool after_started) {
+  try {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start([&](TaskStatus<void>& status) {
+        if (after_started) status.started();
+        std::rethrow_exception(error);
+      });
+    });
+  } catch (const BaseExceptionGroup& group) {
+    if (group.exceptions().size() == 1) return group.exceptions().front();
+  }
+  ADD_FAILURE() << "not in a group of its own";
+  return nullptr;
+}
+
+// trio: test_run.py::test_trio_run_strict_before_started
+FIBER_TEST(TaskStatusTest, AnErrorIsWrappedOnceWhetherItComesBeforeOrAfterStarted) {
+  const auto plain = std::make_exception_ptr(std::runtime_error("mine"));
+  const auto group = make_exception_group("my group", {plain});
+  for (const bool after_started : {false, true}) {
+    EXPECT_EQ(passed_on(plain, after_started), plain);
+    try {
+      std::rethrow_exception(passed_on(group, after_started));
+    } catch (const ExceptionGroup& same) {
+      EXPECT_EQ(same.message(), "my group");
+      EXPECT_THAT(same.exceptions(), ElementsAre(plain));
+    }
+  }
+}
+
+// trio: test_run.py::test_start_exception_preserves_cause_and_context
+FIBER_TEST(TaskStatusTest, AnErrorBeforeStartedKeepsItsCause) {
+  open_nursery([](Nursery& nursery) {
+    try {
+      nursery.start([](TaskStatus<void>&) {
+        try {
+          throw std::out_of_range("cause");
+        } catch (const std::out_of_range&) {
+          std::throw_with_nested(std::runtime_error("effect"));
+        }
+      });
+      ADD_FAILURE() << "the error was lost";
+    } catch (const std::runtime_error& error) {
+      EXPECT_THROW(std::rethrow_if_nested(error), std::out_of_range);
+    }
+  });
+}
+
 // Trio: TASK_STATUS_IGNORED
 FIBER_TEST(TaskStatusTest, AnIgnoredStatusDoesNothing) {
   auto status = TaskStatus<int>::ignored();

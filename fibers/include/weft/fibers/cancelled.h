@@ -20,7 +20,7 @@ struct CancelReason;
 // at the next wait, and a warning naming the task when the scope closes. (Trio: trio.Cancelled.)
 class Cancelled {
  public:
-  // "deadline", "explicit", "nursery", "shutdown" or "unknown".
+  // "deadline", "explicit", "nursery", "KeyboardInterrupt", "shutdown" or "unknown".
   std::string_view source() const;
   // What CancelScope::cancel was given, or empty.
   std::string_view reason() const;

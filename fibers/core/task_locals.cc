@@ -9,6 +9,21 @@
 
 namespace weft::fibers::detail {
 
+namespace {
+
+constinit thread_local TaskLocals** thread_locals = nullptr;
+
+TaskLocals*& own_locals() {
+  if (tls_scheduler == nullptr && thread_locals != nullptr) return *thread_locals;
+  return scheduler_of_task().running()->locals;
+}
+
+}  // namespace
+
+TaskLocals** set_thread_locals(TaskLocals** place) noexcept {
+  return std::exchange(thread_locals, place);
+}
+
 TaskLocals* share_locals(TaskLocals* locals) noexcept {
   if (locals != nullptr) ++locals->uses;
   return locals;
@@ -23,15 +38,34 @@ void release_locals(TaskLocals* locals) noexcept {
 }
 
 TaskLocals* share_own_locals() {
-  return share_locals(scheduler_of_task().running()->locals);
+  return share_locals(own_locals());
+}
+
+TaskLocals* detach_own_locals() {
+  const bool anybody_here =
+      tls_scheduler == nullptr ? thread_locals != nullptr : tls_scheduler->running() != nullptr;
+  TaskLocals* copies = nullptr;
+  TaskLocals** end = &copies;
+  for (TaskLocals* l = anybody_here ? own_locals() : nullptr; l != nullptr; l = l->next) {
+    *end = new TaskLocals{l->key, l->value, nullptr, 1};
+    end = &(*end)->next;
+  }
+  return copies;
 }
 
 TaskLocals* exchange_locals(TaskLocals* locals) {
-  return std::exchange(scheduler_of_task().running()->locals, locals);
+  return std::exchange(own_locals(), locals);
+}
+
+WithoutContext::WithoutContext() {
+  if (in_trio_task()) kept_ = exchange_locals(nullptr);
+}
+WithoutContext::~WithoutContext() {
+  if (kept_ != nullptr) exchange_locals(kept_);
 }
 
 const void* find_local(const void* key) {
-  for (TaskLocals* l = scheduler_of_task().running()->locals; l != nullptr; l = l->next) {
+  for (TaskLocals* l = own_locals(); l != nullptr; l = l->next) {
     if (l->key == key) return l->value.get();
   }
   return nullptr;
@@ -39,8 +73,8 @@ const void* find_local(const void* key) {
 
 // Copies what lies in front of the old value, shares what lies behind: others see no change.
 void set_local(const void* key, std::shared_ptr<void> value) {
-  TaskBlock& task = *scheduler_of_task().running();
-  TaskLocals* const old = task.locals;
+  TaskLocals*& own = own_locals();
+  TaskLocals* const old = own;
   auto* first = new TaskLocals{key, std::move(value), nullptr, 1};
   TaskLocals** end = &first->next;
   TaskLocals* at = old;
@@ -49,7 +83,7 @@ void set_local(const void* key, std::shared_ptr<void> value) {
     end = &(*end)->next;
   }
   *end = share_locals(at != nullptr ? at->next : nullptr);
-  task.locals = first;
+  own = first;
   release_locals(old);
 }
 

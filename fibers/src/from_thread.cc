@@ -5,6 +5,7 @@
 
 #include "fibers/src/thread_host.h"
 #include "weft/fibers/cancelled.h"
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 
@@ -33,7 +34,7 @@ void run_in_system_task(const std::shared_ptr<detail::Call>& call) {
   try {
     spawn_system_task(
         [call] {
-          const std::exception_ptr error = call->make();
+          const std::exception_ptr error = call->make_in_context();
           if (error != nullptr && holds<Cancelled>(error)) std::rethrow_exception(error);
         },
         {.name = "from_thread.run"});
@@ -57,6 +58,22 @@ void call_beside_tasks(const Token& token, const std::shared_ptr<detail::Call>& 
 }  // namespace
 
 namespace detail {
+
+Call::Call(bool may_wait) : may_wait_(may_wait), context_(fibers::detail::detach_own_locals()) {}
+
+Call::~Call() {
+  fibers::detail::release_locals(context_);
+}
+
+std::exception_ptr Call::make_in_context() {
+  fibers::detail::TaskLocals* const own =
+      fibers::detail::exchange_locals(std::exchange(context_, nullptr));
+  std::exception_ptr error = run();
+  fibers::detail::release_locals(fibers::detail::exchange_locals(own));
+  // Not before: the thread's values are gone from here when the thread goes on.
+  done_.release();
+  return error;
+}
 
 std::exception_ptr Call::make() {
   std::exception_ptr error = run();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "fibers/src/thread_host.h"
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/detail/wait_queue.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/no_suspend.h"
@@ -73,12 +74,17 @@ void finish(ThreadHost& host) {
 class JobWork final : public fibers::detail::ThreadWork {
  public:
   explicit JobWork(std::shared_ptr<ThreadHost> host) : host_(std::move(host)) {}
+  ~JobWork() override { fibers::detail::release_locals(context_); }
 
   void run() noexcept override {
     const HostLink link{host_, *token_};
     host_link = &link;
+    fibers::detail::set_thread_locals(&context_);
     host_->job->run();
+    fibers::detail::set_thread_locals(nullptr);
     host_link = nullptr;
+    // Before the task goes on: who sets a variable anew must not find the old value still held.
+    fibers::detail::release_locals(std::exchange(context_, nullptr));
   }
 
   void deliver() noexcept override {
@@ -97,12 +103,13 @@ class JobWork final : public fibers::detail::ThreadWork {
  private:
   std::shared_ptr<ThreadHost> host_;
   std::optional<Token> token_ = current_token();
+  fibers::detail::TaskLocals* context_ = fibers::detail::detach_own_locals();  // The caller's.
 };
 
 void make_requested_call(from_thread::detail::Call& call) {
   std::optional<NoSuspend> guard;
   if (!call.may_wait()) guard.emplace("from_thread::run_sync");
-  call.make();
+  call.make_in_context();
 }
 
 // Waits for the thread, and meanwhile makes the calls that it wants made here.

@@ -3,6 +3,7 @@
 
 #include "weft/fibers/context_var.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -10,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
@@ -35,6 +37,8 @@ FIBER_TEST(ContextVarTest, HoldsTheTasksOwnValue) {
 }
 
 // trio: test_run.py::test_contextvar_multitask
+// trio: test_contextvars.py::test_contextvars_default
+// trio: test_contextvars.py::test_contextvars_set
 FIBER_TEST(ContextVarTest, ATaskInheritsItsStartersValuesAndChangesOnlyItsOwn) {
   g_name.set("parent");
   g_number.set(1);
@@ -127,6 +131,21 @@ FIBER_TEST(ContextTest, TasksStartedInsideInheritIt) {
     context.run([&] { nursery.start_soon([] { EXPECT_EQ(g_name.get(), "inside"); }); });
     nursery.start_soon([] { EXPECT_EQ(g_name.get(), std::nullopt); });
   });
+}
+
+// trio: test_contextvars.py::test_contextvars_copy
+FIBER_TEST(ContextTest, TasksStartedInACopySeeTheValuesOfThatMoment) {
+  g_name.set("at first");
+  Context context = copy_context();
+  g_name.set("then");
+  std::vector<std::string> seen;
+  const auto look = [&seen] { seen.push_back(g_name.get_or("none")); };
+  open_nursery([&](Nursery& nursery) {
+    context.run([&] { nursery.start_soon(look); });
+    nursery.start_soon(look);
+  });
+  EXPECT_THAT(seen, ::testing::UnorderedElementsAre("at first", "then"));
+  EXPECT_EQ(g_name.get(), "then");
 }
 
 FIBER_TEST(ContextTest, CopiesGoTheirOwnWays) {

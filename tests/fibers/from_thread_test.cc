@@ -12,6 +12,7 @@
 #include <optional>
 #include <semaphore>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -89,16 +90,34 @@ FIBER_TEST(FromThreadTest, TheCallIsMadeByTheVeryTaskThatWaits) {
   EXPECT_NE(in_worker([&] { return from_thread::run(current); }, {.abandon_on_cancel = true}), me);
 }
 
-// trio: test_threads.py::test_trio_from_thread_run_sync_contextvars
-// trio: test_threads.py::test_trio_from_thread_run_contextvars
-FIBER_TEST(FromThreadTest, TheCallSeesTheTasksContext) {
-  ContextVar<int> var("var");
-  var.set(1);
+// What a call back into the run, made by `call_back`, has to do with context variables.
+template <class CallBack>
+void expect_own_context(CallBack call_back) {
+  ContextVar<std::string> var("var");
+  var.set("task");
   in_worker([&] {
-    EXPECT_EQ(from_thread::run_sync([&] { return var.get(); }), 1);
-    from_thread::run([&] { var.set(2); });
+    EXPECT_EQ(var.get(), "task");
+    var.set("worker");
+    call_back([&] {
+      EXPECT_EQ(var.get(), "worker");
+      var.set("back in the task");
+      EXPECT_EQ(var.get(), "back in the task");
+    });
+    EXPECT_EQ(var.get(), "worker");
   });
-  EXPECT_EQ(var.get(), 2);
+  EXPECT_EQ(var.get(), "task");
+}
+
+// trio: test_threads.py::test_trio_from_thread_run_sync_contextvars
+FIBER_TEST(FromThreadTest, RunSyncSeesTheThreadsVariablesAndKeepsItsChanges) {
+  expect_own_context([](auto fn) { from_thread::run_sync(fn); });
+}
+
+// trio: test_threads.py::test_trio_from_thread_run_contextvars
+FIBER_TEST(FromThreadTest, RunSeesTheThreadsVariablesAndKeepsItsChanges) {
+  expect_own_context([](auto fn) { from_thread::run(fn); });
+  expect_own_context(
+      [token = current_token()](auto fn) { from_thread::run(fn, {.token = token}); });
 }
 
 FIBER_TEST(FromThreadTest, RunSyncMustNotWait) {
@@ -126,7 +145,7 @@ FIBER_TEST(FromThreadTest, AThreadFeedsAChannelThatPushesBack) {
 }
 
 // trio: test_threads.py::test_do_in_trio_thread_from_trio_thread
-// test_from_thread_inside_trio_thread
+// trio: test_threads.py::test_from_thread_inside_trio_thread
 FIBER_TEST(FromThreadTest, InsideARunItIsRefused) {
   const FromThreadOptions mine{.token = current_token()};
   EXPECT_THROW(from_thread::run([] {}), UsageError);

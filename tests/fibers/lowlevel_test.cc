@@ -374,7 +374,34 @@ FIBER_TEST(LowlevelTest, AWaitSaysWhatItWaitsFor) {
   });
 }
 
-// The scheduler's own callbacks are no tasks. Trio: test_run.py::test_trio_context_detection
+// trio: test_run.py::test_Task_custom_sleep_data
+FIBER_TEST(LowlevelTest, WhatAWaitSaysIsGoneWithIt) {
+  open_nursery([](Nursery& nursery) {
+    Task& task = parked(nursery, [] {
+      wait_task_rescheduled(kNeverAborted, {"the bus", 42});
+      wait_task_rescheduled(kNeverAborted);
+    });
+    EXPECT_EQ(task.waiting_for(), "the bus 42");
+    reschedule(task);
+    EXPECT_EQ(task.waiting_for(), "");
+    wait_all_tasks_blocked();
+    EXPECT_EQ(task.waiting_for(), "wait_task_rescheduled");
+    reschedule(task);
+  });
+}
+
+template <class AbortFn>
+constexpr bool kMayAbort = requires(AbortFn abort) {
+  wait_task_rescheduled(abort);
+};
+
+// trio: test_run.py::test_broken_abort
+static_assert(kMayAbort<decltype(kAbort)>);
+static_assert(!kMayAbort<decltype([](const RaiseCancel&) {})>);
+static_assert(!kMayAbort<decltype([] { return Abort::kSucceeded; })>);
+
+// trio: test_run.py::test_trio_context_detection
+// The scheduler's own callbacks are no tasks, but this one is called by a task.
 FIBER_TEST(LowlevelTest, AnAbortFunctionCalledFromATaskIsInThatTask) {
   CancelScope scope;
   open_nursery([&](Nursery& nursery) {

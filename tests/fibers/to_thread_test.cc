@@ -5,16 +5,22 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <semaphore>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 
+#include "fibers/core/context.h"  // WEFT_TSAN
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/from_thread.h"
@@ -219,7 +225,9 @@ FIBER_TEST(ToThreadTest, NextRunStartsWithAFreshLimiter) {
   EXPECT_EQ(current_default_thread_limiter().total_tokens(), 40U);
 }
 
+// trio: test_threads.py::test_named_thread
 // trio: test_threads.py::test_named_thread_os
+// trio: test_threads.py::test_has_pthread_setname_np
 FIBER_TEST(ToThreadTest, ThreadIsNamed) {
   const auto name_in_thread = [] {
     std::array<char, 16> name{};
@@ -254,6 +262,65 @@ FIBER_TEST(ToThreadTest, ATokenThatIsGivenBackBehindItsBackIsToldInTheEnd) {
     EXPECT_THROW(std::rethrow_if_nested(error), std::out_of_range);
   }
   EXPECT_EQ(limiter.borrowed_tokens(), 0U);
+}
+
+// trio: test_threads.py::test_trio_to_thread_run_sync_contextvars
+FIBER_TEST(ToThreadTest, TheCallHasACopyOfTheTasksVariables) {
+  ContextVar<std::string> var("var");
+  ContextVar<int> unset("unset");
+  var.set("task");
+  EXPECT_EQ(run_sync([&] { return var.get(); }), "task");
+  EXPECT_EQ(run_sync([&] {
+              EXPECT_EQ(unset.get(), std::nullopt);
+              unset.set(1);
+              var.set("worker");
+              return *var.get() + std::to_string(*unset.get());
+            }),
+            "worker1");
+  EXPECT_EQ(var.get(), "task");
+  EXPECT_EQ(unset.get(), std::nullopt);
+  // A run inside the thread is a run of its own.
+  EXPECT_EQ(run_sync([&] { return run([&] { return var.get(); }); }), std::nullopt);
+}
+
+// trio: test_threads.py::test_worker_thread_context_not_leaked
+FIBER_TEST(ToThreadTest, TheThreadKeepsNoValueBeyondTheCall) {
+  ContextVar<std::shared_ptr<int>> var("var");
+  auto value = std::make_shared<int>(1);
+  const std::weak_ptr<int> watch = value;
+  var.set(std::move(value));
+  run_sync([] {});
+  var.set(nullptr);
+  EXPECT_TRUE(watch.expired());
+}
+
+// In a process of its own, for it wants stacks that no system has.
+// trio: test_threads.py::test_run_in_worker_thread_fail_to_spawn
+TEST(ToThreadTest, AThreadThatCannotBeStartedIsSaidAndCostsNoToken) {
+#ifdef WEFT_TSAN
+  GTEST_SKIP() << "under TSan the child of a process with threads cannot start any";
+#endif
+  const pid_t child = ::fork();
+  if (child == 0) {
+    pthread_attr_t attributes;
+    ::pthread_attr_init(&attributes);
+    ::pthread_attr_setstacksize(&attributes, std::size_t{1} << 46);
+    ::pthread_setattr_default_np(&attributes);
+    const bool as_wanted = run([] {
+      CapacityLimiter& limiter = current_default_thread_limiter();
+      try {
+        run_sync([] {});
+      } catch (const std::system_error&) {
+        return limiter.borrowed_tokens() == 0;
+      }
+      return false;
+    });
+    ::_exit(as_wanted ? 7 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 7);
 }
 
 // trio: test_threads.py::test_recursive_to_thread

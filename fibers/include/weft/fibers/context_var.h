@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // Values that follow the flow of a program: each task has its own, and a new task starts with those
-// of the task that started it. (Python: contextvars.ContextVar; Trio: task contexts.)
+// of the task that started it. So has each call of to_thread and from_thread; a system task starts
+// with none. (Python: contextvars.ContextVar; Trio: task contexts.)
 //
 //   ContextVar<std::string> request_id("request_id");
 //   request_id.set("42");              // this task, and what it starts from now on
@@ -26,6 +27,12 @@ void release_locals(TaskLocals* locals) noexcept;
 TaskLocals* share_own_locals();
 // Gives the running task other values; returns those it had.
 TaskLocals* exchange_locals(TaskLocals* locals);
+// The values as they are here, for another thread to own: counts are not atomic. Null if nobody has
+// any here.
+TaskLocals* detach_own_locals();
+// Where the values of this thread are as long as it is in no run; null: there is no such place.
+// Returns the one before.
+TaskLocals** set_thread_locals(TaskLocals** place) noexcept;
 const void* find_local(const void* key);
 void set_local(const void* key, std::shared_ptr<void> value);
 }  // namespace detail
@@ -39,7 +46,8 @@ class ContextVar {
   ContextVar& operator=(const ContextVar&) = delete;
 
   const char* name() const { return name_; }
-  // The running task's value, or nothing. Throws UsageError outside a task, as the others do.
+  // The running task's value, or nothing. Throws UsageError outside a task and outside a call of
+  // to_thread, as the others do.
   std::optional<T> get() const {
     const T* value = find();
     return value == nullptr ? std::nullopt : std::optional<T>(*value);

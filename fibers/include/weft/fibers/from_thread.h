@@ -10,10 +10,10 @@
 //     }
 //   });
 //
-// The calls are made by the very task that waits for the thread: they see its scopes, its context
-// and its cancellation. Only if nobody waits for the thread in earnest, since its call may be
-// abandoned or a token was given, they are made beside all tasks of the program. (Trio:
-// from_thread.)
+// The calls are made by the very task that waits for the thread: they see its scopes and its
+// cancellation, and a copy of the thread's context variables. Only if nobody waits for the thread
+// in earnest, since its call may be abandoned or a token was given, they are made beside all tasks
+// of the program. (Trio: from_thread.)
 
 #pragma once
 
@@ -28,6 +28,10 @@
 #include "weft/fibers/outcome.h"
 #include "weft/fibers/token.h"
 
+namespace weft::fibers::detail {
+struct TaskLocals;
+}
+
 namespace weft::fibers::from_thread {
 
 struct FromThreadOptions {
@@ -40,14 +44,17 @@ namespace detail {
 // A call for the run to make, while the thread that wants it waits.
 class Call {
  public:
-  explicit Call(bool may_wait) : may_wait_(may_wait) {}
+  // Made by the thread, whose context variables it takes along.
+  explicit Call(bool may_wait);
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
-  virtual ~Call() = default;
+  virtual ~Call();
 
   bool may_wait() const { return may_wait_; }
   // Makes it and lets the thread go on. Returns what was thrown, or null.
   std::exception_ptr make();
+  // The same, by a task, which lends itself to the thread's context variables.
+  std::exception_ptr make_in_context();
   // Does not make it: the thread gets `error`.
   void refuse(std::exception_ptr error);
   void wait() { done_.acquire(); }
@@ -57,6 +64,7 @@ class Call {
   virtual void fail(std::exception_ptr error) = 0;
 
   const bool may_wait_;
+  fibers::detail::TaskLocals* context_;
   std::binary_semaphore done_{0};
 };
 

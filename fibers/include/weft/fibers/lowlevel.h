@@ -57,6 +57,7 @@ struct WaitingFor {
 };
 
 namespace detail {
+struct TaskLocals;
 using AbortThunk = Abort (*)(void* context, const RaiseCancel&);
 void wait_rescheduled(AbortThunk abort, void* context, const WaitingFor& waiting_for);
 void set_wait_slot(void* slot, const void* type);
@@ -73,6 +74,7 @@ inline constexpr char kTypeTag = 0;
 // Cancel: as `abort` decides.
 // Threads: the run's own only.
 template <class AbortFn>
+requires std::is_invocable_r_v<Abort, AbortFn&, const RaiseCancel&>
 [[gnu::always_inline]] inline void wait_task_rescheduled(AbortFn&& abort,
                                                          const WaitingFor& waiting_for = {}) {
   using Fn = std::remove_reference_t<AbortFn>;
@@ -87,7 +89,8 @@ template <class AbortFn>
 // Cancel: as `abort` decides.
 // Threads: the run's own only.
 template <class T, class AbortFn>
-T wait_task_rescheduled(AbortFn&& abort, const WaitingFor& waiting_for = {}) {
+requires std::is_invocable_r_v<Abort, AbortFn&, const RaiseCancel&> T
+wait_task_rescheduled(AbortFn&& abort, const WaitingFor& waiting_for = {}) {
   std::optional<Outcome<T>> delivered;
   detail::set_wait_slot(&delivered, &detail::kTypeTag<T>);
   wait_task_rescheduled(std::forward<AbortFn>(abort), waiting_for);
@@ -132,16 +135,31 @@ void checkpoint_if_cancelled();
 // Threads: the run's own only.
 void cancel_shielded_checkpoint();
 
-// Starts a task outside all nurseries of the program, under the run itself. It is cancelled when
-// the main task ends; if it fails, so does the run, with InternalError.
+// Starts a task outside all nurseries of the program, under the run itself, and with no context
+// variable set. It is cancelled when the main task ends; if it fails, so does the run, with
+// InternalError.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
 Nursery& system_nursery();
+namespace detail {
+// What is started while it lives does not inherit the running task's context variables.
+class WithoutContext {
+ public:
+  WithoutContext();
+  WithoutContext(const WithoutContext&) = delete;
+  WithoutContext& operator=(const WithoutContext&) = delete;
+  ~WithoutContext();
+
+ private:
+  TaskLocals* kept_ = nullptr;
+};
+}  // namespace detail
 template <class F>
 void spawn_system_task(F&& fn, const TaskOptions& options = {},
                        std::source_location site = std::source_location::current()) {
+  const detail::WithoutContext fresh;
   system_nursery().start_soon(std::forward<F>(fn), options, site);
 }
 

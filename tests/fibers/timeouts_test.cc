@@ -115,5 +115,85 @@ FIBER_TEST(TimeoutsTest, FailThrowsWhenTheBodyWasCutShort) {
   EXPECT_NO_THROW(fail_at(current_time() - 1s, [] {}));
 }
 
+// trio: test_timeouts.py::test_context_shields_from_outer
+FIBER_TEST(TimeoutsTest, AShieldedTimeoutHidesWhatIsOutside) {
+  CancelScope outer;
+  CancelScope inner({.relative_deadline = 1s, .shield = true});
+  outer.run([&] {
+    outer.cancel();
+    EXPECT_TRUE(move_on_after(1s, [] { checkpoint(); }, {.shield = true}));
+    EXPECT_TRUE(move_on_at(current_time() + 1s, [] { checkpoint(); }, {.shield = true}));
+    fail_after(1s, [] { checkpoint(); }, {.shield = true});
+    fail_at(current_time() + 1s, [] { checkpoint(); }, {.shield = true});
+    inner.run([&] {
+      checkpoint();
+      inner.set_shield(false);
+      checkpoint();
+      ADD_FAILURE() << "the shield is gone";
+    });
+  });
+  EXPECT_FALSE(inner.cancelled_caught());
+  EXPECT_TRUE(outer.cancelled_caught());
+}
+
+// trio: test_timeouts.py::test_move_on_after_moves_on_even_if_shielded
+FIBER_TEST(TimeoutsTest, AShieldDoesNotHideItsOwnDeadline) {
+  const Instant start = current_time();
+  CancelScope outer;
+  EXPECT_TRUE(outer.run([&] {
+    outer.cancel();
+    EXPECT_FALSE(move_on_after(2s, [] { sleep_forever(); }, {.shield = true}));
+  }));
+  EXPECT_EQ(current_time() - start, 2s);
+}
+
+// trio: test_timeouts.py::test_fail_after_fails_even_if_shielded
+FIBER_TEST(TimeoutsTest, WhatFailsBehindAShieldSaysSo) {
+  const Instant start = current_time();
+  CancelScope outer;
+  EXPECT_THROW(outer.run([&] {
+    outer.cancel();
+    fail_after(2s, [] { sleep_forever(); }, {.shield = true});
+  }),
+               TooSlowError);
+  EXPECT_EQ(current_time() - start, 2s);
+  EXPECT_FALSE(outer.cancelled_caught());
+}
+
+// trio: test_timeouts.py::test_timeout_deadline_on_entry
+FIBER_TEST(TimeoutsTest, ATimeoutCountsFromTheEntryOfItsScope) {
+  CancelScope scope({.relative_deadline = 5s});
+  EXPECT_EQ(scope.relative_deadline(), 5s);
+  EXPECT_FALSE(scope.shield());
+  scope.set_shield(true);
+  EXPECT_TRUE(scope.shield());
+  sleep(3s);
+  const Instant start = current_time();
+  scope.run([&] {
+    EXPECT_EQ(scope.is_relative(), std::nullopt);
+    EXPECT_EQ(scope.deadline(), start + 5s);
+    EXPECT_EQ(scope.relative_deadline(), 5s);
+    scope.set_deadline(start + 3s);
+    EXPECT_EQ(scope.relative_deadline(), 3s);
+    scope.set_relative_deadline(4s);
+    EXPECT_EQ(scope.deadline(), start + 4s);
+  });
+}
+
+// trio: test_timeouts.py::test_invalid_access_unentered
+FIBER_TEST(TimeoutsTest, BeforeItsEntryAScopeHasTheDeadlineThatItWasGivenOnly) {
+  CancelScope relative({.relative_deadline = 5s});
+  EXPECT_THROW(static_cast<void>(relative.deadline()), UsageError);
+  EXPECT_THROW(relative.set_deadline(current_time()), UsageError);
+  EXPECT_EQ(relative.relative_deadline(), 5s);
+  EXPECT_EQ(relative.is_relative(), true);
+  const Instant deadline = current_time() + 5s;
+  CancelScope absolute({.deadline = deadline});
+  EXPECT_THROW(static_cast<void>(absolute.relative_deadline()), UsageError);
+  EXPECT_THROW(absolute.set_relative_deadline(7s), UsageError);
+  EXPECT_EQ(absolute.deadline(), deadline);
+  EXPECT_EQ(absolute.is_relative(), false);
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -53,6 +53,11 @@ R value_or_too_slow(ScopeResult<R> result, const CancelScope& scope) {
 }
 }  // namespace detail
 
+struct TimeoutOptions {
+  // Hide cancellation from outside.
+  bool shield = false;
+};
+
 // Runs `body`, for `length` at most. A void body: whether it finished; else its value if it did.
 // The body of a scope that ends without being cut short has finished, also late.
 //
@@ -60,13 +65,14 @@ R value_or_too_slow(ScopeResult<R> result, const CancelScope& scope) {
 // Cancel: the body gets Cancelled at its waits when the time is up.
 // Threads: the run's own only.
 template <class F>
-auto move_on_after(Duration length, F&& body) {
-  CancelScope scope({.relative_deadline = detail::checked_timeout(length)});
+auto move_on_after(Duration length, F&& body, const TimeoutOptions& options = {}) {
+  CancelScope scope(
+      {.relative_deadline = detail::checked_timeout(length), .shield = options.shield});
   return scope.run(std::forward<F>(body));
 }
 template <class F>
-auto move_on_at(Instant deadline, F&& body) {
-  CancelScope scope({.deadline = deadline});
+auto move_on_at(Instant deadline, F&& body, const TimeoutOptions& options = {}) {
+  CancelScope scope({.deadline = deadline, .shield = options.shield});
   return scope.run(std::forward<F>(body));
 }
 
@@ -76,14 +82,17 @@ auto move_on_at(Instant deadline, F&& body) {
 // Cancel: the body gets Cancelled at its waits when the time is up.
 // Threads: the run's own only.
 template <class F>
-auto fail_after(Duration length, F&& body) -> std::invoke_result_t<F> {
-  CancelScope scope({.relative_deadline = detail::checked_timeout(length)});
+auto fail_after(Duration length, F&& body, const TimeoutOptions& options = {})
+    -> std::invoke_result_t<F> {
+  CancelScope scope(
+      {.relative_deadline = detail::checked_timeout(length), .shield = options.shield});
   return detail::value_or_too_slow<std::invoke_result_t<F>>(scope.run(std::forward<F>(body)),
                                                             scope);
 }
 template <class F>
-auto fail_at(Instant deadline, F&& body) -> std::invoke_result_t<F> {
-  CancelScope scope({.deadline = deadline});
+auto fail_at(Instant deadline, F&& body, const TimeoutOptions& options = {})
+    -> std::invoke_result_t<F> {
+  CancelScope scope({.deadline = deadline, .shield = options.shield});
   return detail::value_or_too_slow<std::invoke_result_t<F>>(scope.run(std::forward<F>(body)),
                                                             scope);
 }

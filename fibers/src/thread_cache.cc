@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -35,6 +36,11 @@ class ThreadCache {
       return new ThreadCache;
     }();
     return *cache;
+  }
+
+  void set_idle_timeout(std::chrono::nanoseconds timeout) {
+    const std::lock_guard lock(mutex_);
+    idle_timeout_ = timeout;
   }
 
   void start(std::unique_ptr<ThreadWork> work, std::string name) {
@@ -73,8 +79,7 @@ class ThreadCache {
   // under the mutex.
   std::unique_ptr<ThreadWork> next(Worker& worker) {
     std::unique_lock lock(mutex_);
-    if (!worker.has_work.wait_for(lock, kThreadIdleTimeout,
-                                  [&] { return worker.work != nullptr; })) {
+    if (!worker.has_work.wait_for(lock, idle_timeout_, [&] { return worker.work != nullptr; })) {
       std::erase(idle_, &worker);
       return nullptr;
     }
@@ -85,12 +90,17 @@ class ThreadCache {
 
   std::mutex mutex_;
   std::vector<Worker*> idle_;
+  std::chrono::nanoseconds idle_timeout_ = kThreadIdleTimeout;
 };
 
 }  // namespace
 
 void start_thread(std::unique_ptr<ThreadWork> work, std::string name) {
   ThreadCache::instance().start(std::move(work), std::move(name));
+}
+
+void set_thread_idle_timeout(std::chrono::nanoseconds timeout) {
+  ThreadCache::instance().set_idle_timeout(timeout);
 }
 
 void report_failed_delivery(const std::exception_ptr& error) {

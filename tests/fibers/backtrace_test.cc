@@ -70,6 +70,7 @@ void something_afterwards() {
   something_afterwards();
 }
 
+// trio: test_tracing.py::test_task_iter_await_frames
 FIBER_TEST(BacktraceTest, OfATaskThatWaitsNamesTheFunctionsItWaitsIn) {
   open_nursery([](Nursery& nursery) {
     nursery.start_soon([] { calls_what_waits(); });

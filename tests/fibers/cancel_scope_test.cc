@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "tests/support/captured_log.h"
@@ -35,6 +36,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::wait_all_tasks_blocked;
+
+// trio: test_run.py::test_CancelScope_subclass
+static_assert(std::is_final_v<CancelScope>);
 
 // trio: test_run.py::test_cancel_scope_validation
 FIBER_TEST(CancelScopeTest, TwoDeadlinesOrANegativeOneAreRefused) {
@@ -380,6 +384,7 @@ FIBER_TEST(CancelScopeTest, CancelledIsSplitOutOfAGroup) {
 }
 
 // trio: test_run.py::test_cancel_scope_exceptiongroup_filtering
+// trio: test_run.py::test_cancel_scope_no_cancellederror
 FIBER_TEST(CancelScopeTest, AGroupWithoutCancelledPassesAndNothingIsCaught) {
   CancelScope scope;
   auto group = make_exception_group("mine", {std::make_exception_ptr(std::runtime_error("x"))});

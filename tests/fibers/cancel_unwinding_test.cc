@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <exception>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -22,6 +23,8 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/testing/sequencer.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 
 namespace weft::fibers {
@@ -259,6 +262,7 @@ TEST(CancelUnwindingDeathTest, ADeadlockInADestructorIsFound) {
 }
 
 // KeyboardInterrupt must not leave a destructor during unwinding either.
+// trio: test_ki.py::test_ki_disabled_in_del
 FIBER_TEST(CancelUnwindingTest, CtrlCIsHeldBackUntilTheUnwindingIsOver) {
   bool cleaned_up = false;
   bool caught = false;
@@ -312,6 +316,82 @@ FIBER_TEST(CancelUnwindingTest, EachTaskKeepsItsOwnExceptions) {
       });
     }
   });
+}
+
+// trio: test_run.py::test_exc_info
+FIBER_TEST(CancelUnwindingTest, TasksThatSleepInTheirHandlersDoNotRethrowEachOthersErrors) {
+  std::vector<std::string> rethrown;
+  testing::Sequencer sequencer;
+  const auto sleep_in_handler = [&](int position, const char* name) {
+    sequencer.seq(position, [] {});
+    EXPECT_EQ(std::current_exception(), nullptr);
+    try {
+      try {
+        throw std::runtime_error(name);
+      } catch (const std::runtime_error&) {
+        sequencer.seq(position + 2, [] {});
+        throw;
+      }
+    } catch (const std::runtime_error& error) {
+      EXPECT_STREQ(error.what(), name);
+      rethrown.emplace_back(error.what());
+    }
+  };
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { sleep_in_handler(0, "first"); });
+    nursery.start_soon([&] { sleep_in_handler(1, "second"); });
+  });
+  EXPECT_EQ(rethrown, (std::vector<std::string>{"first", "second"}));
+}
+
+// The error that a task goes on with in its handler after its wait there has been ended by another
+// one, which it swallows.
+std::exception_ptr error_after_a_failed_wait(const std::function<void()>& wait) {
+  std::exception_ptr left;
+  Task* task = nullptr;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      task = &current_task();
+      try {
+        try {
+          throw std::out_of_range("mine");
+        } catch (const std::out_of_range&) {
+          wait();
+          throw;
+        }
+      } catch (...) {
+        left = std::current_exception();
+      }
+    });
+    testing::wait_all_tasks_blocked();
+    reschedule(*task, std::make_exception_ptr(std::invalid_argument("the wait's")));
+  });
+  return left;
+}
+
+// trio: test_run.py::test_exc_info_after_throw_suppressed
+FIBER_TEST(CancelUnwindingTest, AHandlerGoesOnWithItsOwnErrorAfterAWaitThatFailed) {
+  const auto left = error_after_a_failed_wait([] {
+    try {
+      wait_task_rescheduled([](const RaiseCancel&) { return Abort::kFailed; });
+    } catch (const std::invalid_argument&) {
+    }
+  });
+  EXPECT_TRUE(holds<std::out_of_range>(left));
+}
+
+// trio: test_run.py::test_exc_info_after_throw_to_inner_suppressed
+FIBER_TEST(CancelUnwindingTest, SoDoesAFunctionThatTheHandlerCalls) {
+  const auto left = error_after_a_failed_wait([] {
+    const std::exception_ptr of_caller = std::current_exception();
+    try {
+      wait_task_rescheduled([](const RaiseCancel&) { return Abort::kFailed; });
+    } catch (const std::invalid_argument&) {
+      EXPECT_NE(std::current_exception(), of_caller);
+    }
+    EXPECT_EQ(std::current_exception(), of_caller);
+  });
+  EXPECT_TRUE(holds<std::out_of_range>(left));
 }
 
 // A task started inside a catch block begins with a clean slate.

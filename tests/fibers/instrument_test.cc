@@ -169,6 +169,23 @@ TEST(InstrumentTest, HooksThatNobodyOverridesAreNotCalled) {
   run([] { checkpoint(); }, {.instruments = {std::make_shared<Silent>()}});
 }
 
+// trio: test_abc.py::test_instrument_implements_hook_methods
+TEST(InstrumentTest, EachHookMayBeOverridden) {
+  struct All : Instrument {
+    void before_run() override {}
+    void after_run() override {}
+    void task_spawned(Task&) override {}
+    void task_scheduled(Task&) override {}
+    void before_task_step(Task&) override {}
+    void after_task_step(Task&) override {}
+    void task_exited(Task&) override {}
+    void before_io_wait(Duration) override {}
+    void after_io_wait(Duration) override {}
+  };
+  EXPECT_EQ(InstrumentRef(std::make_shared<All>()).hooks(), (1U << 9U) - 1);
+}
+
+// trio: test_instrumentation.py::test_instruments_monkeypatch
 // Overridden further down than in the type at hand: what a base pointer hides is called as well.
 TEST(InstrumentTest, APointerToTheBaseCallsEveryHook) {
   const auto recorder = std::make_shared<LifeRecorder>();

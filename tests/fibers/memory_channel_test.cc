@@ -158,7 +158,7 @@ FIBER_TEST(MemoryChannelTest, EachItemGoesToOneConsumer) {
   EXPECT_EQ(received, (std::vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
 }
 
-// trio: test_channel.py::test_close_basics
+// trio: test_channel.py::test_close_sync
 FIBER_TEST(MemoryChannelTest, ClosedSenderEndsTheChannel) {
   Ends<int> ends(0);
   open_nursery([&](Nursery& nursery) {
@@ -175,7 +175,7 @@ FIBER_TEST(MemoryChannelTest, ClosedSenderEndsTheChannel) {
   EXPECT_EQ(ends.receive.next(), std::nullopt);
 }
 
-// trio: test_channel.py::test_close_basics
+// trio: test_channel.py::test_close_sync
 FIBER_TEST(MemoryChannelTest, ClosedReceiverBreaksTheChannel) {
   Ends<int> ends(0);
   open_nursery([&](Nursery& nursery) {
@@ -190,7 +190,54 @@ FIBER_TEST(MemoryChannelTest, ClosedReceiverBreaksTheChannel) {
   EXPECT_THROW(ends.receive.next(), ClosedResourceError);
 }
 
+// trio: test_channel.py::test_close_sync
+FIBER_TEST(MemoryChannelTest, ClosedReceiverWakesWhoWaitsOnIt) {
+  Ends<int> ends(0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { EXPECT_THROW(ends.receive.receive(), ClosedResourceError); });
+    wait_all_tasks_blocked();
+    ends.receive.close();
+  });
+}
+
+// trio: test_channel.py::test_close_basics
+FIBER_TEST(MemoryChannelTest, AcloseClosesAsCloseDoesAndIsACheckpoint) {
+  Ends<int> by_sender(0);
+  Ends<int> by_receiver(0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { EXPECT_THROW(by_sender.send.send(1), ClosedResourceError); });
+    nursery.start_soon([&] { EXPECT_THROW(by_receiver.send.send(1), BrokenResourceError); });
+    wait_all_tasks_blocked();
+    assert_checkpoints([&] { by_sender.send.aclose(); });
+    assert_checkpoints([&] { by_receiver.receive.aclose(); });
+  });
+  EXPECT_THROW(by_sender.send.send(1), ClosedResourceError);
+  EXPECT_THROW(by_sender.receive.receive(), EndOfChannel);
+  EXPECT_THROW(by_receiver.send.send(1), BrokenResourceError);
+  EXPECT_THROW(by_receiver.receive.receive(), ClosedResourceError);
+  by_sender.receive.aclose();
+  by_sender.receive.aclose();
+  EXPECT_THROW(by_sender.receive.receive_nowait(), ClosedResourceError);
+}
+
 // trio: test_channel.py::test_receive_channel_clone_and_close
+FIBER_TEST(MemoryChannelTest, AChannelIsBrokenWhenTheLastCloneOfItsReceiverIsClosed) {
+  Ends<int> ends(10);
+  auto clone = ends.receive.clone();
+  auto third = clone.clone();
+  ends.send.send_nowait(1);
+  ends.receive.close();
+  EXPECT_THROW(ends.receive.clone(), ClosedResourceError);
+  ends.send.send_nowait(2);
+  clone.close();
+  ends.send.send_nowait(3);
+  EXPECT_EQ(third.receive_nowait(), 1);
+  third.close();
+  EXPECT_THROW(ends.send.send_nowait(4), BrokenResourceError);
+  EXPECT_THROW(ends.send.send(4), BrokenResourceError);
+}
+
+// trio: test_channel.py::test_close_multiple_receive_handles
 FIBER_TEST(MemoryChannelTest, ClosingOneReceiverWakesOnlyItsOwnTasks) {
   Ends<int> ends(0);
   auto clone = ends.receive.clone();

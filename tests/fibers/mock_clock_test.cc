@@ -83,7 +83,72 @@ TEST(MockClockTest, JumpsFromDeadlineToDeadline) {
       {.clock = &clock});
 }
 
+// trio: test_mock_clock.py::test_mock_clock_autojump
+TEST(MockClockTest, WhoWaitsForTheOthersIsServedBeforeAJumpThatIsFurtherOff) {
+  MockClock clock(0.0, 20ms);
+  run(
+      [&clock] {
+        const Instant start = current_time();
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([] { sleep(1s); });
+          wait_all_tasks_blocked();
+          wait_all_tasks_blocked(1ms);
+          EXPECT_EQ(current_time(), start);
+          // A threshold counts from the moment in which it is set.
+          clock.set_autojump_threshold(10000s);
+          wait_all_tasks_blocked();
+          clock.set_autojump_threshold(0s);
+        });
+        EXPECT_EQ(current_time(), start + 1s);
+      },
+      {.clock = &clock});
+}
+
 // trio: test_mock_clock.py::test_mock_clock_autojump_interference
+TEST(MockClockTest, AClockThatTheRunDoesNotUseChangesNothing) {
+  MockClock clock(0.0, 20ms);
+  run(
+      [&clock] {
+        MockClock other;
+        other.set_autojump_threshold(0s);
+        const Instant start = current_time();
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([] { sleep(100000s); });
+          wait_all_tasks_blocked(1ms);
+          EXPECT_EQ(current_time(), start);
+        });
+        EXPECT_EQ(current_time(), start + 100000s);
+        EXPECT_EQ(clock.autojump_threshold(), 20ms);
+      },
+      {.clock = &clock});
+}
+
+// trio: test_mock_clock.py::test_initialization_doesnt_mutate_runner
+TEST(MockClockTest, MakingOneChangesNothingInTheRun) {
+  MockClock clock(0.0, 0s);
+  run(
+      [&clock] {
+        const MockClock other(3.0, 2s);
+        EXPECT_EQ(&current_clock(), &clock);
+        EXPECT_EQ(current_clock().autojump_threshold(), 0s);
+        EXPECT_EQ(other.rate(), 3.0);
+        const Instant start = current_time();
+        sleep(1s);
+        EXPECT_EQ(current_time(), start + 1s);
+      },
+      {.clock = &clock});
+}
+
+// trio: test_mock_clock.py::test_mock_clock_autojump_preset
+TEST(MockClockTest, TheLastThresholdBeforeTheRunCounts) {
+  MockClock clock(0.0, 10000s);
+  clock.set_autojump_threshold(1ms);
+  const Instant start = clock.current_time();
+  run([] { sleep(10000s); }, {.clock = &clock});
+  EXPECT_EQ(clock.current_time(), start + 10000s);
+}
+
+// trio: test_mock_clock.py::test_mock_clock_autojump_0_and_wait_all_tasks_blocked_0
 TEST(MockClockTest, WaitAllTasksBlockedComesBeforeAJump) {
   MockClock clock(0.0, 0s);
   run(
@@ -96,13 +161,15 @@ TEST(MockClockTest, WaitAllTasksBlockedComesBeforeAJump) {
           });
           wait_all_tasks_blocked();
           order.emplace_back("blocked");
+          sleep(10s);
+          order.emplace_back("slept longer");
         });
-        EXPECT_EQ(order, (std::vector<std::string>{"blocked", "slept"}));
+        EXPECT_EQ(order, (std::vector<std::string>{"blocked", "slept", "slept longer"}));
       },
       {.clock = &clock});
 }
 
-// trio: test_mock_clock.py::test_mock_clock_autojump_preset
+// trio: test_mock_clock.py::test_mock_clock_autojump
 TEST(MockClockTest, ThresholdMayBeSetWhileRunning) {
   MockClock clock;
   run(
@@ -124,7 +191,6 @@ TEST(MockClockTest, ThresholdMayBeSetWhileRunning) {
       {.clock = &clock});
 }
 
-// trio: test_mock_clock.py::test_mock_clock_autojump_0_and_wait_all_tasks_blocked_0
 TEST(MockClockTest, JumpsOnlyWhenEverybodyWaits) {
   MockClock clock(0.0, 0s);
   run(

@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "weft/fibers/cancelled.h"
@@ -32,6 +33,15 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAre;
 using testing::wait_all_tasks_blocked;
+
+// trio: test_run.py::test_Nursery_subclass
+// trio: test_util.py::test_final_decorator
+static_assert(std::is_final_v<Nursery>);
+
+// trio: test_util.py::test_no_public_constructor_metaclass
+static_assert(!std::is_default_constructible_v<Nursery>);
+static_assert(!std::is_default_constructible_v<Task> && !std::is_destructible_v<Task>);
+static_assert(!std::is_default_constructible_v<RaiseCancel>);
 
 // The texts of the errors in a group, inner groups in brackets.
 std::vector<std::string> texts(const BaseExceptionGroup& group) {
@@ -105,6 +115,7 @@ FIBER_TEST(NurseryTest, AnErrorOfTheBodyComesInAGroup) {
 }
 
 // trio: test_run.py::test_child_crash_basic
+// trio: test_run.py::test_setting_strict_exception_groups
 FIBER_TEST(NurseryTest, AnErrorOfATaskComesInAGroup) {
   EXPECT_THAT(errors_of([] {
                 open_nursery([](Nursery& nursery) {
@@ -168,6 +179,22 @@ FIBER_TEST(NurseryTest, GroupsNestAsTheNurseriesDo) {
     });
   };
   EXPECT_THAT(errors_of(fail), ElementsAre("[deep]"));
+}
+
+// trio: test_run.py::test_nursery_collapse
+FIBER_TEST(NurseryTest, AGroupKeepsItsShapeWhenCancelledIsTakenOutOfIt) {
+  const auto fail = [] {
+    open_nursery([](Nursery& outer) {
+      outer.start_soon([] { sleep_forever(); });
+      outer.start_soon([] { throw std::runtime_error("x"); });
+      open_nursery([&](Nursery& inner) {
+        inner.start_soon([] { sleep_forever(); });
+        inner.start_soon([] { throw std::runtime_error("y"); });
+        outer.cancel_scope().cancel();
+      });
+    });
+  };
+  EXPECT_THAT(errors_of(fail), UnorderedElementsAre("x", "[y]"));
 }
 
 // trio: test_run.py::test_nursery_explicit_exception

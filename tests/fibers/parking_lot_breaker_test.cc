@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "weft/fibers/detail/task_exit.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
@@ -119,6 +120,28 @@ FIBER_TEST(ParkingLotBreakerTest, EveryBreakerIsNotedWhenAllEndTogether) {
     nursery.cancel_scope().cancel();
   });
   EXPECT_THAT(lot.broken_by(), UnorderedElementsAre("a", "b", "c"));
+}
+
+// trio: test_parking_lot.py::test_parking_lot_breaker_register_exited_task
+// A Task that has ended is no longer there to be named. What can be is one that is just ending: it
+// must not be waited for in vain either.
+FIBER_TEST(ParkingLotBreakerTest, ATaskThatIsEndingAlreadyBreaksTheLotAtOnce) {
+  struct AtTheEnd : detail::TaskExit {
+    explicit AtTheEnd(ParkingLot& l)
+        : TaskExit([](TaskExit& link, Task& ended) noexcept {
+            add_parking_lot_breaker(ended, static_cast<AtTheEnd&>(link).lot);
+          }),
+          lot(l) {}
+    ParkingLot& lot;
+  };
+  ParkingLot lot;
+  AtTheEnd at_the_end(lot);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { EXPECT_THROW(lot.park(), BrokenResourceError); });
+    wait_all_tasks_blocked();
+    nursery.start_soon([&] { detail::link_exit(at_the_end); }, {.name = "ending"});
+  });
+  EXPECT_THAT(lot.broken_by(), ElementsAre("ending"));
 }
 
 FIBER_TEST(ParkingLotBreakerTest, ALotMayGoBeforeItsBreakers) {

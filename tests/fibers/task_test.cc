@@ -113,6 +113,7 @@ TEST(TaskTest, NumbersAreUniqueInTheProcess) {
   EXPECT_EQ(all.size(), 3U * kTasks);
 }
 
+// trio: test_run.py::test_trio_context_detection
 // Trio: docs, the table of in_trio_run and in_trio_task
 FIBER_TEST(TaskTest, TheTruthAboutRunAndTaskIsToldEverywhere) {
   EXPECT_TRUE(in_trio_run());

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <future>
@@ -120,7 +121,36 @@ TEST(ThreadCacheTest, WorkStartedByDeliverRunsInTheSameThread) {
   for (const std::thread::id id : seen) EXPECT_EQ(id, seen.front());
 }
 
+// Threads that become idle while it lives are not kept for long.
+struct ShortIdling {
+  explicit ShortIdling(std::chrono::nanoseconds timeout) {
+    detail::set_thread_idle_timeout(timeout);
+  }
+  ShortIdling(const ShortIdling&) = delete;
+  ShortIdling& operator=(const ShortIdling&) = delete;
+  ~ShortIdling() { detail::set_thread_idle_timeout(kThreadIdleTimeout); }
+};
+
 // trio: test_thread_cache.py::test_idle_threads_exit
+TEST(ThreadCacheTest, AThreadThatHasNothingToDoEnds) {
+  const ShortIdling idling(std::chrono::milliseconds(1));
+  std::promise<pid_t> ran;
+  start([&] { ran.set_value(::gettid()); }, [] {});
+  const std::string thread = "/proc/self/task/" + std::to_string(ran.get_future().get());
+  while (::access(thread.c_str(), F_OK) == 0) std::this_thread::yield();
+}
+
+// trio: test_thread_cache.py::test_race_between_idle_exit_and_job_assignment
+TEST(ThreadCacheTest, WorkGivenToAThreadInItsLastMomentIsDone) {
+  const ShortIdling idling(std::chrono::nanoseconds(1));
+  for (int i = 0; i < 500; ++i) {
+    std::promise<void> delivered;
+    start([] {}, [&] { delivered.set_value(); });
+    delivered.get_future().wait();
+    if (i % 2 == 0) std::this_thread::yield();
+  }
+}
+
 // The order in which they are used again.
 TEST(ThreadCacheTest, ThreadThatBecameIdleLastIsUsedFirst) {
   struct Thread {

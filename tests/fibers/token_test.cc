@@ -159,6 +159,7 @@ FIBER_TEST(TokenTest, AnIdempotentCallHasToBeComparable) {
 }
 
 // trio: test_run.py::test_TrioToken_run_sync_soon_too_late
+// trio: test_threads.py::test_trio_token_weak_referenceable
 TEST(TokenTest, AfterTheRunCallsAreRefusedAndDestroyed) {
   std::optional<Token> token;
   run([&] { token = current_token(); });

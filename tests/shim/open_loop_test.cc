@@ -439,6 +439,7 @@ FIBER_TEST(OpenLoopTest, ATaskMayOutliveItsLoop) {
   });
 }
 
+// trio: test_run.py::test_sniffio_integration
 FIBER_TEST(OpenLoopTest, TheFlavourIsKnownEverywhere) {
   EXPECT_EQ(current_async_library(), "trio");
   open_loop([&](EventLoop& loop) {
@@ -452,6 +453,7 @@ FIBER_TEST(OpenLoopTest, TheFlavourIsKnownEverywhere) {
   });
 }
 
+// trio: test_run.py::test_sniffio_integration
 TEST(OpenLoopTest, OutsideARunThereIsNoFlavour) {
   EXPECT_THROW(current_async_library(), fibers::UsageError);
   EXPECT_EQ(current_loop(), nullptr);

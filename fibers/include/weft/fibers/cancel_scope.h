@@ -41,7 +41,7 @@ using ScopeResult = std::conditional_t<std::is_void_v<R>, bool, std::optional<st
 
 // A resource: neither copied nor moved. Good for one run() only. May be cancelled, shielded or
 // given another deadline before, during and after, from any task of the run.
-class CancelScope {
+class CancelScope final {
  public:
   explicit CancelScope(const CancelScopeOptions& options = {});
   CancelScope(const CancelScope&) = delete;

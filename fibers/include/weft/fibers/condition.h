@@ -24,7 +24,7 @@ struct ConditionStatistics {
 };
 
 // A resource: neither copied nor moved.
-class Condition {
+class Condition final {
  public:
   // With a lock of its own.
   Condition() : lock_(&own_lock_) {}

@@ -22,7 +22,7 @@ struct EventStatistics {
 // One-shot: there is no clear(), because who waits for "the next time" with such a thing loses
 // wake-ups between two rounds. Make a new Event for each round, or use a Condition. A resource:
 // neither copied nor moved. (Trio: Event.)
-class Event {
+class Event final {
  public:
   Event() = default;
   Event(const Event&) = delete;

@@ -84,7 +84,7 @@ TaskBlock* spawn(Nursery& nursery, F&& fn, const TaskOptions& options, std::sour
 }
 }  // namespace detail
 
-class Nursery {
+class Nursery final {
  public:
   Nursery(const Nursery&) = delete;
   Nursery& operator=(const Nursery&) = delete;

@@ -34,7 +34,7 @@ struct ParkingLotStatistics {
 
 // A resource: neither copied nor moved. If it is destroyed while tasks are parked, those get
 // BrokenResourceError.
-class ParkingLot {
+class ParkingLot final {
  public:
   ParkingLot() = default;
   ParkingLot(const ParkingLot&) = delete;

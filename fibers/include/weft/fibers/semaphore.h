@@ -19,7 +19,7 @@ struct SemaphoreStatistics {
 };
 
 // Fair. A resource: neither copied nor moved. (Trio: Semaphore.)
-class Semaphore {
+class Semaphore final {
  public:
   // Throws UsageError if `initial_value` is above `max_value`.
   explicit Semaphore(std::size_t initial_value,

@@ -43,6 +43,8 @@ class ThreadWork {
 };
 
 void start_thread(std::unique_ptr<ThreadWork> work, std::string name);
+// For tests: how long threads that become idle from now on wait for work before they end.
+void set_thread_idle_timeout(std::chrono::nanoseconds timeout);
 void report_failed_delivery(const std::exception_ptr& error);
 
 template <class Fn, class Deliver>

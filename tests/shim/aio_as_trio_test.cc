@@ -10,11 +10,14 @@
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/context_var.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/nursery.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/trio_as_aio.h"
 
@@ -408,10 +411,31 @@ FIBER_TEST(AioAsTrioTest, BordersNest) {
   });
 }
 
+// trio: test_run.py::test_calling_asyncio_function_gives_nice_error
 FIBER_TEST(AioAsTrioTest, OutsideALoopThatIsAUsageError) {
   auto call = aio_as_trio([] {});
-  EXPECT_THROW(call(), fibers::UsageError);
+  try {
+    call();
+    ADD_FAILURE() << "called without a loop";
+  } catch (const fibers::UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("open_loop"), std::string::npos) << error.what();
+  }
   open_loop([&](EventLoop&) { call(); });
+}
+
+// trio: test_run.py::test_asyncio_function_inside_nursery_does_not_explode
+FIBER_TEST(AioAsTrioTest, OutsideALoopThatEndsTheNurseryLikeAnyError) {
+  try {
+    fibers::open_nursery([](fibers::Nursery& nursery) {
+      nursery.start_soon([] { aio_as_trio([] {})(); });
+      fibers::sleep_forever();
+    });
+    ADD_FAILURE() << "called without a loop";
+  } catch (const fibers::ExceptionGroup& group) {
+    ASSERT_EQ(group.exceptions().size(), 1U);
+    EXPECT_TRUE(holds<fibers::UsageError>(group.exceptions().front()));
+  }
+  fibers::checkpoint();
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -181,32 +183,54 @@ TEST(ToThreadTest, AbandonedThreadMayOutliveItsRun) {
   EXPECT_EQ(run([] { return run_sync([] { return 5; }); }), 5);
 }
 
-// trio: test_threads.py::test_run_in_worker_thread_limiter
-FIBER_TEST(ToThreadTest, NoMoreThreadsThanTokens) {
-  constexpr int kMost = 3;
-  CapacityLimiter limiter(kMost);
-  std::atomic<int> running = 0, most = 0;
-  std::counting_semaphore<> go(0);
+// Twice as many calls as `limiter` has tokens. With `abandon` the first of them are abandoned while
+// they run: a thread keeps its token until it has ended.
+void expect_no_more_threads_than_tokens(CapacityLimiter& limiter, bool abandon) {
+  struct Shared {
+    std::atomic<int> running = 0, most = 0, ran = 0;
+    std::counting_semaphore<> go{0};
+  };
+  const auto shared = std::make_shared<Shared>();
+  const std::size_t most = limiter.total_tokens();
+  CapacityLimiter* const named = &limiter == &current_default_thread_limiter() ? nullptr : &limiter;
+  std::deque<CancelScope> scopes(2 * most);
   open_nursery([&](Nursery& nursery) {
-    for (int i = 0; i < 2 * kMost; ++i) {
+    for (CancelScope& scope : scopes) {
       nursery.start_soon([&] {
-        run_sync(
-            [&] {
-              const int now = ++running;
-              for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
-              }
-              go.acquire();
-              --running;
-            },
-            {.limiter = &limiter});
+        const auto work = [shared] {
+          const int now = ++shared->running;
+          for (int seen = shared->most; now > seen;) {
+            if (shared->most.compare_exchange_weak(seen, now)) break;
+          }
+          shared->go.acquire();
+          --shared->running;
+          ++shared->ran;
+        };
+        scope.run([&] { run_sync(work, {.abandon_on_cancel = abandon, .limiter = named}); });
       });
     }
-    while (running < kMost) checkpoint();
-    EXPECT_EQ(limiter.statistics().tasks_waiting, std::size_t{kMost});
-    go.release(2 * kMost);
+    while (shared->running < static_cast<int>(most)) checkpoint();
+    for (std::size_t i = 0; abandon && i < most; ++i) scopes[i].cancel();
+    for (int i = 0; i < 3; ++i) checkpoint();
+    EXPECT_EQ(scopes.front().cancelled_caught(), abandon);
+    EXPECT_EQ(limiter.statistics().tasks_waiting, most);
+    shared->go.release(static_cast<std::ptrdiff_t>(scopes.size()));
   });
-  EXPECT_EQ(most, kMost);
-  EXPECT_EQ(limiter.borrowed_tokens(), 0U);
+  while (limiter.borrowed_tokens() > 0) checkpoint();
+  EXPECT_EQ(shared->most, static_cast<int>(most));
+  EXPECT_EQ(shared->ran, static_cast<int>(scopes.size()));
+}
+
+// trio: test_threads.py::test_run_in_worker_thread_limiter
+FIBER_TEST(ToThreadTest, NoMoreThreadsThanTokens) {
+  for (const std::size_t most : {3U, 5U, 10U}) {
+    for (const bool abandon : {false, true}) {
+      CapacityLimiter limiter(most);
+      expect_no_more_threads_than_tokens(limiter, abandon);
+      current_default_thread_limiter().set_total_tokens(most);
+      expect_no_more_threads_than_tokens(current_default_thread_limiter(), abandon);
+    }
+  }
 }
 
 // trio: test_threads.py::test_run_in_worker_thread_custom_limiter

@@ -7,8 +7,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <cstddef>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <vector>
 
 #include "weft/fibers/errors.h"
@@ -19,6 +21,14 @@
 
 namespace weft::fibers {
 namespace {
+
+template <class Port>
+constexpr bool kMayBePort =
+    std::is_invocable_v<decltype(&open_tcp_listeners), Port, TcpListenOptions>;
+
+// trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_port_checking
+static_assert(kMayBePort<int>);
+static_assert(!kMayBePort<std::string> && !kMayBePort<const char*> && !kMayBePort<std::nullptr_t>);
 
 // The system's sockets, but for those of one family.
 class RefusingFactory final : public socket::SocketFactory {

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What a nursery throws that its user does not know of: see Nursery::start. Not for use outside weft.
+// What a nursery throws that its user does not know of: see Nursery::start. Not for use outside
+// weft.
 
 #pragma once
 

@@ -158,12 +158,9 @@ FIBER_TEST(PathTest, TellsWhatIsThere) {
   const test::TemporaryDirectory directory;
   const Path base(directory.path());
   const Path file = base / "file";
-  file.write_text("12345");
-  const Path link = base / "link";
-  link.symlink_to("nowhere");
+  file.touch();
   const Path fifo = base / "fifo";
   ASSERT_EQ(::mkfifo(fifo.string().c_str(), 0600), 0);
-
   EXPECT_TRUE(file.exists());
   EXPECT_TRUE(file.is_file());
   EXPECT_FALSE(file.is_dir());
@@ -174,25 +171,39 @@ FIBER_TEST(PathTest, TellsWhatIsThere) {
   EXPECT_TRUE(Path("/dev/null").is_char_device());
   EXPECT_FALSE(Path("/dev/null").is_block_device());
   EXPECT_TRUE(Path("/").is_mount());
-  EXPECT_FALSE(base.is_mount() && file.is_mount());
+  EXPECT_FALSE(file.is_mount());
+  EXPECT_FALSE((file / "below a file").exists());
+  EXPECT_TRUE(file.samefile(base / "." / "file"));
+  EXPECT_FALSE(file.samefile(base));
+}
+
+// trio: test_path.py::test_compare_async_stat_methods
+FIBER_TEST(PathTest, TellsLinksFromWhatTheyLeadTo) {
+  const test::TemporaryDirectory directory;
+  const Path base(directory.path());
+  const Path link = base / "link";
+  link.symlink_to("nowhere");
   // A link that leads nowhere is there, and not there.
   EXPECT_FALSE(link.exists());
   EXPECT_TRUE(link.is_symlink());
-  EXPECT_FALSE(file.is_symlink());
+  EXPECT_FALSE(base.is_symlink());
   EXPECT_EQ(link.readlink(), Path("nowhere"));
-  EXPECT_FALSE((file / "below a file").exists());
   EXPECT_FALSE((base / "nothing").is_symlink());
+  EXPECT_TRUE(S_ISLNK(link.lstat().st_mode));
+  expect_names(link.string(), [&] { link.stat(); });
+}
 
+// trio: test_path.py::test_compare_async_stat_methods
+FIBER_TEST(PathTest, TellsTheStateOfAFile) {
+  const test::TemporaryDirectory directory;
+  const Path file = Path(directory.path()) / "file";
+  file.write_text("12345");
   const StatResult found = file.stat();
   EXPECT_EQ(found.st_size, 5);
   EXPECT_TRUE(S_ISREG(found.st_mode));
   EXPECT_EQ(found.st_nlink, 1U);
   EXPECT_EQ(found.st_uid, ::getuid());
   EXPECT_GT(found.mtime.time_since_epoch().count(), 0);
-  EXPECT_TRUE(S_ISLNK(link.lstat().st_mode));
-  expect_names(link.string(), [&] { link.stat(); });
-  EXPECT_TRUE(file.samefile(base / "." / "file"));
-  EXPECT_FALSE(file.samefile(base));
   EXPECT_EQ(Path("/").owner(), "root");
   EXPECT_EQ(Path("/").group(), "root");
 }

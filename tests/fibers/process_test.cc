@@ -125,6 +125,8 @@ FIBER_TEST(ProcessTest, CancelledWaiterPassesTheTurnOn) {
 }
 
 // Looked at while another task waits for it.
+//
+// trio: test_subprocess.py::test_subprocess_pidfd_unnotified
 FIBER_TEST(ProcessTest, PollDoesNotTakeTheEndAwayFromWaiters) {
   const auto process = open_process({"sleep", "3600"});
   open_nursery([&](Nursery& nursery) {

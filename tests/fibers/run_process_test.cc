@@ -16,7 +16,6 @@
 #include "weft/fibers/errors.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/testing/fiber_test.h"
-#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 
 namespace weft::fibers {
@@ -24,7 +23,6 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::seconds;
-using testing::wait_all_tasks_blocked;
 using ProcessStatus = TaskStatus<std::shared_ptr<Process>>;
 
 // trio: test_subprocess.py::test_run

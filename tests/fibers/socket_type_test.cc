@@ -109,7 +109,12 @@ FIBER_TEST(SocketTypeTest, SharesAForeignSocket) {
 FIBER_TEST(SocketTypeTest, ClosesOnceAndIsClosedThen) {
   SocketType udp = socket::socket(AF_INET, SOCK_DGRAM);
   EXPECT_GE(udp.fileno(), 0);
-  EXPECT_NE(::fcntl(udp.fileno(), F_GETFD) & FD_CLOEXEC, 0);
+  EXPECT_FALSE(udp.get_inheritable());
+  udp.set_inheritable(true);
+  EXPECT_TRUE(udp.get_inheritable());
+  EXPECT_EQ(::fcntl(udp.fileno(), F_GETFD) & FD_CLOEXEC, 0);
+  udp.set_inheritable(false);
+  EXPECT_FALSE(udp.get_inheritable());
   EXPECT_NE(::fcntl(udp.fileno(), F_GETFL) & O_NONBLOCK, 0);
   udp.close();
   udp.close();
@@ -124,7 +129,10 @@ FIBER_TEST(SocketTypeTest, ClosesOnceAndIsClosedThen) {
   EXPECT_THROW(udp.bind("127.0.0.1", 0), ClosedResourceError);
   EXPECT_THROW(udp.dup(), ClosedResourceError);
   EXPECT_THROW(udp.shutdown(SHUT_WR), ClosedResourceError);
+}
 
+// trio: test_socket.py::test_SocketType_basics
+FIBER_TEST(SocketTypeTest, GivesItsDescriptorAway) {
   SocketType detached = socket::socket(AF_INET, SOCK_DGRAM);
   const int fd = detached.detach();
   EXPECT_FALSE(detached.is_open());

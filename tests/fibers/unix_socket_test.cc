@@ -15,14 +15,11 @@
 #include "tests/support/temporary_directory.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/nursery.h"
-#include "weft/fibers/testing/checkpoints.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/timeouts.h"
 
 namespace weft::fibers {
 namespace {
-
-using testing::assert_checkpoints;
 
 void echo(SocketStream& stream) {
   for (std::string data = stream.receive_some(); !data.empty(); data = stream.receive_some()) {

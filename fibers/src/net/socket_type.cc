@@ -248,6 +248,15 @@ SocketType SocketType::dup() const {
   return fromfd(fd_.get());
 }
 
+bool SocketType::get_inheritable() const {
+  need_open(fd_, kWhat);
+  return (::fcntl(fd_.get(), F_GETFD) & FD_CLOEXEC) == 0;
+}
+void SocketType::set_inheritable(bool inheritable) {
+  need_open(fd_, kWhat);
+  if (::fcntl(fd_.get(), F_SETFD, inheritable ? 0 : FD_CLOEXEC) != 0) throw_errno(errno, "fcntl");
+}
+
 int SocketType::getsockopt(int level, int option) const {
   need_open(fd_, kWhat);
   return int_option(fd_.get(), level, option);

@@ -14,9 +14,12 @@
 #include <utility>
 
 #include "fibers/src/process/spawn.h"
+#include "weft/fibers/capacity_limiter.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/event.h"
 #include "weft/fibers/io.h"
 #include "weft/fibers/lock.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/to_thread.h"
 
 namespace weft::fibers {
@@ -49,7 +52,9 @@ void check_options(const std::vector<std::string>& command, const ProcessOptions
 }  // namespace
 
 struct Process::Waiting {
-  Lock lock;
+  Lock lock;  // Held by the one that waits for the descriptor.
+  // Without a descriptor: that a thread waits, and what for.
+  std::shared_ptr<Event> ended;
 };
 
 Process::Process(detail::Spawned&& spawned)
@@ -61,7 +66,7 @@ Process::Process(detail::Spawned&& spawned)
       pidfd_(spawned.pidfd.take()),
       waiting_(std::make_unique<Waiting>()) {
   if (stdin && stdout) stdio.emplace(*stdin, *stdout);
-  if (pidfd_ < 0) returncode_ = 0;
+  if (spawned.reaped) returncode_ = 0;
 }
 
 Process::~Process() {
@@ -72,8 +77,9 @@ Process::~Process() {
 std::optional<int> Process::poll() {
   if (returncode_) return returncode_;
   siginfo_t info{};
-  const auto pidfd = static_cast<id_t>(pidfd_);
-  while (::waitid(P_PIDFD, pidfd, &info, WEXITED | WNOHANG) != 0) {
+  const idtype_t by = pidfd_ < 0 ? P_PID : P_PIDFD;
+  const auto id = static_cast<id_t>(pidfd_ < 0 ? pid_ : pidfd_);
+  while (::waitid(by, id, &info, WEXITED | WNOHANG) != 0) {
     if (errno == EINTR) continue;
     // Somebody else has reaped it, and with that the status is gone.
     if (errno != ECHILD) throw std::system_error(errno, std::generic_category(), "waitid");
@@ -92,6 +98,10 @@ std::optional<int> Process::poll() {
 int Process::wait() {
   if (poll()) checkpoint();
   while (!poll()) {
+    if (pidfd_ < 0) {
+      wait_for_thread();
+      continue;
+    }
     waiting_->lock.acquire();
     struct Release {
       Lock& lock;
@@ -102,9 +112,35 @@ int Process::wait() {
   return *returncode_;
 }
 
+// One thread for all that wait, whoever of them stops waiting meanwhile. It does not reap: the
+// number of the process stays its own until poll() has looked.
+void Process::wait_for_thread() {
+  if (waiting_->ended == nullptr) {
+    waiting_->ended = std::make_shared<Event>();
+    spawn_system_task(
+        [ended = waiting_->ended, pid = pid_] {
+          CapacityLimiter own(1);  // Not one of the run's: children may outnumber those.
+          to_thread::run_sync(
+              [pid] {
+                siginfo_t info{};
+                while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 &&
+                       errno == EINTR) {
+                }
+              },
+              {.thread_name = "waitid", .abandon_on_cancel = true, .limiter = &own});
+          ended->set();
+        },
+        {.name = "wait for a process"});
+  }
+  waiting_->ended->wait();
+}
+
 void Process::send_signal(int signal) {
   if (poll()) return;
-  if (::syscall(SYS_pidfd_send_signal, pidfd_, signal, nullptr, 0) != 0 && errno != ESRCH) {
+  // As long as nobody has reaped it, its number cannot be another's.
+  const long result = pidfd_ < 0 ? ::kill(pid_, signal)
+                                 : ::syscall(SYS_pidfd_send_signal, pidfd_, signal, nullptr, 0);
+  if (result != 0 && errno != ESRCH) {
     throw std::system_error(errno, std::generic_category(),
                             "signal " + std::to_string(signal) + " to " + to_string());
   }

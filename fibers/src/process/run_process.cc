@@ -4,6 +4,7 @@
 #include "weft/fibers/run_process.h"
 
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "weft/fibers/cancelled.h"
@@ -93,7 +94,11 @@ std::exception_ptr try_to_deliver(Process& process, const DeliverCancel& deliver
   } catch (const Cancelled&) {
     throw;
   } catch (...) {
-    process.kill();
+    try {
+      process.kill();
+    } catch (const std::system_error&) {
+      // Then nobody can, and what comes out says so as well.
+    }
     return std::current_exception();
   }
 }
@@ -159,12 +164,17 @@ CompletedProcess run_to_end(const std::vector<std::string>& command,
 }  // namespace
 
 void deliver_cancel(Process& process) {
-  process.terminate();
-  sleep(kPatience);
-  log(LogLevel::kWarning, process.to_string() +
-                              " ignored SIGTERM for 5 seconds; sending SIGKILL. (Give "
-                              "run_process a deliver_cancel of your own to end it otherwise.)");
-  process.kill();
+  try {
+    process.terminate();
+    sleep(kPatience);
+    log(LogLevel::kWarning, process.to_string() +
+                                " ignored SIGTERM for 5 seconds; sending SIGKILL. (Give "
+                                "run_process a deliver_cancel of your own to end it otherwise.)");
+    process.kill();
+  } catch (const std::system_error& error) {
+    // It runs as somebody else, say. There is nothing to be done but to wait for it.
+    log(LogLevel::kWarning, std::string("cannot cancel a process: ") + error.what());
+  }
 }
 
 CalledProcessError::CalledProcessError(CompletedProcess process)

@@ -178,16 +178,10 @@ std::string describe(const std::string& program, const ProcessOptions& options) 
   return text;
 }
 
-PlainFd open_pidfd(int pid) {
-  const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  const int error = errno;
-  // Ended, and reaped by the system because SIGCHLD is ignored.
-  if (fd < 0 && error == ESRCH) return PlainFd();
-  if (fd < 0) {
-    leave_to_reaper(pid);
-    throw_system_error(error, "pidfd_open");
-  }
-  return PlainFd(fd);
+void open_pidfd(Spawned& spawned) {
+  const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, spawned.pid, 0));
+  spawned.reaped = fd < 0 && errno == ESRCH;
+  spawned.pidfd = PlainFd(fd);
 }
 
 std::mutex g_left_mutex;
@@ -233,7 +227,7 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
   const int error = ::posix_spawnp(&spawned.pid, program.c_str(), actions.get(), attributes.get(),
                                    argv.get(), options.env ? env.get() : environ);
   if (error != 0) throw_system_error(error, describe(program, options));
-  spawned.pidfd = open_pidfd(spawned.pid);
+  open_pidfd(spawned);
   return spawned;
 }
 

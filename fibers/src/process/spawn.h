@@ -36,7 +36,8 @@ class PlainFd {
 struct Spawned {
   std::vector<std::string> args;
   int pid = -1;
-  PlainFd pidfd;                // Closed: it has ended, and the system has reaped it.
+  PlainFd pidfd;                // Closed if the system gives us none: an old one, a sandbox.
+  bool reaped = false;          // By the system, because SIGCHLD is ignored.
   std::array<PlainFd, 3> ours;  // This side's ends of pipes.
 };
 

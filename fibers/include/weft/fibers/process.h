@@ -128,10 +128,10 @@ class Process {
  private:
   std::vector<std::string> args_;
   int pid_;
-  int pidfd_;  // -1: it had ended and been reaped before we could look.
+  int pidfd_;  // -1: the system gives us none.
   std::optional<int> returncode_;
-  // Held by the one that waits for the descriptor.
   struct Waiting;
+  void wait_for_thread();
   std::unique_ptr<Waiting> waiting_;
 };
 

@@ -32,7 +32,8 @@ namespace weft::fibers {
 
 // How a run_process() that is cancelled ends its child. It may wait, shielded, and is itself
 // cancelled as soon as the child has ended. By default: SIGTERM; SIGKILL, and a warning in the log,
-// if that has not helped after 5 seconds.
+// if that has not helped after 5 seconds. If the system does not allow that either, another
+// warning; the child is waited for in any case.
 using DeliverCancel = std::function<void(Process&)>;
 void deliver_cancel(Process& process);
 

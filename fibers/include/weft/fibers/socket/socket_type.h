@@ -145,6 +145,9 @@ class SocketType {
   std::string getsockopt(int level, int option, std::size_t size) const;
   void setsockopt(int level, int option, int value);
   void setsockopt(int level, int option, std::string_view value);
+  // Whether children that are started without care get it; at first never.
+  bool get_inheritable() const;
+  void set_inheritable(bool inheritable);
   SocketAddress getsockname() const;
   SocketAddress getpeername() const;
 

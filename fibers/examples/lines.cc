@@ -67,7 +67,9 @@ void talk(trio::Stream& stream) {
   trio::BufferedReceiveStream in(stream);
   for (const auto& [line, data] : requests) {
     std::cout << "> " << line << '\n';
-    stream.send_all(line + '\n' + data);
+    stream.send_all(line);
+    stream.send_all("\n");
+    stream.send_all(data);
     std::cout << "< " << in.receive_line().value_or("nothing more") << '\n';
   }
 }

@@ -25,7 +25,7 @@ struct Variant {
 };
 
 std::string name_of(const ::testing::TestParamInfo<Variant>& info) {
-  return std::string(info.param.version == TLSVersion::kTLSv1_2 ? "Tls12" : "Tls13") +
+  return std::string(info.param.version == TLSVersion::kTls12 ? "Tls12" : "Tls13") +
          (info.param.https_compatible ? "Https" : "");
 }
 
@@ -60,10 +60,10 @@ TEST_P(SSLStreamConformanceTest, OverSockets) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SSLStreamConformanceTest,
-                         ::testing::Values(Variant{TLSVersion::kTLSv1_2, false},
-                                           Variant{TLSVersion::kTLSv1_2, true},
-                                           Variant{TLSVersion::kTLSv1_3, false},
-                                           Variant{TLSVersion::kTLSv1_3, true}),
+                         ::testing::Values(Variant{TLSVersion::kTls12, false},
+                                           Variant{TLSVersion::kTls12, true},
+                                           Variant{TLSVersion::kTls13, false},
+                                           Variant{TLSVersion::kTls13, true}),
                          name_of);
 
 }  // namespace

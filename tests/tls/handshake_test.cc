@@ -125,9 +125,9 @@ FIBER_TEST(HandshakeTest, ClientMayHaveToShowACertificate) {
 
 FIBER_TEST(HandshakeTest, VersionsHaveToMeet) {
   SSLContext modern = test_client_context();
-  modern.set_minimum_version(TLSVersion::kTLSv1_3);
+  modern.set_minimum_version(TLSVersion::kTls13);
   SSLContext old = test_server_context();
-  old.set_maximum_version(TLSVersion::kTLSv1_2);
+  old.set_maximum_version(TLSVersion::kTls12);
   auto [a, b] = testing::memory_stream_pair();
   SSLStream client(std::move(a), modern, {.server_hostname = "example.org"});
   SSLStream server(std::move(b), old, {.server_side = true});
@@ -218,7 +218,7 @@ FIBER_TEST(SSLStreamAttributesTest, ChannelBindingNeedsAHandshake) {
 // trio: test_ssl.py::test_get_channel_binding_after_handshake
 FIBER_TEST(SSLStreamAttributesTest, ChannelBindingIsTheSameOnBothSides) {
   std::string last;
-  for (const TLSVersion version : {TLSVersion::kTLSv1_2, TLSVersion::kTLSv1_3}) {
+  for (const TLSVersion version : {TLSVersion::kTls12, TLSVersion::kTls13}) {
     auto [client, server] = ssl_memory_pair({.version = version});
     shake_hands(client, server);
     for (const char* type : {"tls-unique", "tls-exporter"}) {

@@ -58,7 +58,7 @@ OpensslCommand::~OpensslCommand() {
 }
 
 std::string OpensslCommand::write(const std::string& name, const std::string& text) const {
-  const std::string path = folder_ + '/' + name;
+  std::string path = folder_ + '/' + name;
   std::ofstream(path) << text;
   return path;
 }

@@ -64,7 +64,7 @@ FIBER_TEST(SSLErrorsTest, CancellationInTheMiddleOfSendingBreaksTheStream) {
 
 // trio: test_ssl.py::test_ssl_bad_shutdown
 FIBER_TEST(SSLErrorsTest, EndWithoutAGoodbyeIsBroken) {
-  for (const TLSVersion version : {TLSVersion::kTLSv1_2, TLSVersion::kTLSv1_3}) {
+  for (const TLSVersion version : {TLSVersion::kTls12, TLSVersion::kTls13}) {
     auto pair = ssl_memory_pair({.version = version});
     shake_hands(pair.first, pair.second);
     aclose_forcefully(pair.first);
@@ -77,7 +77,7 @@ FIBER_TEST(SSLErrorsTest, EndWithoutAGoodbyeIsBroken) {
 
 // trio: test_ssl.py::test_ssl_bad_shutdown_but_its_ok
 FIBER_TEST(SSLErrorsTest, EndWithoutAGoodbyeIsAnEndForHttps) {
-  for (const TLSVersion version : {TLSVersion::kTLSv1_2, TLSVersion::kTLSv1_3}) {
+  for (const TLSVersion version : {TLSVersion::kTls12, TLSVersion::kTls13}) {
     auto pair = ssl_memory_pair({.version = version, .https_compatible = true});
     shake_hands(pair.first, pair.second);
     aclose_forcefully(pair.first);

@@ -19,7 +19,7 @@ namespace weft::fibers {
 using SSLPair = std::pair<SSLStream, SSLStream>;
 
 struct SSLPairOptions {
-  TLSVersion version = TLSVersion::kTLSv1_3;
+  TLSVersion version = TLSVersion::kTls13;
   bool https_compatible = false;
 };
 

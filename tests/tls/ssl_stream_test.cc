@@ -34,14 +34,14 @@ SSLContext client_context(TLSVersion version) {
 
 // trio: test_ssl.py::test_ssl_client_basics
 FIBER_TEST(SSLStreamTest, ClientTalksToAnotherImplementation) {
-  for (const TLSVersion version : {TLSVersion::kTLSv1_2, TLSVersion::kTLSv1_3}) {
+  for (const TLSVersion version : {TLSVersion::kTls12, TLSVersion::kTls13}) {
     EchoPeer peer(test_server_context(), {});
     SSLStream stream(peer.take_stream(), client_context(version),
                      {.server_hostname = "example.org"});
     EXPECT_FALSE(stream.server_side());
     stream.send_all("x");
     EXPECT_EQ(stream.receive_some(), "x");
-    EXPECT_EQ(stream.version(), version == TLSVersion::kTLSv1_2 ? "TLSv1.2" : "TLSv1.3");
+    EXPECT_EQ(stream.version(), version == TLSVersion::kTls12 ? "TLSv1.2" : "TLSv1.3");
     stream.aclose();
     EXPECT_EQ(peer.wait_for_end(), "goodbye");
   }
@@ -49,7 +49,7 @@ FIBER_TEST(SSLStreamTest, ClientTalksToAnotherImplementation) {
 
 // trio: test_ssl.py::test_ssl_server_basics
 FIBER_TEST(SSLStreamTest, ServerTalksToAnotherImplementation) {
-  for (const TLSVersion version : {TLSVersion::kTLSv1_2, TLSVersion::kTLSv1_3}) {
+  for (const TLSVersion version : {TLSVersion::kTls12, TLSVersion::kTls13}) {
     EchoPeer peer(client_context(version), {.client = true});
     SSLStream stream(peer.take_stream(), test_server_context(), {.server_side = true});
     EXPECT_TRUE(stream.server_side());
@@ -76,7 +76,7 @@ FIBER_TEST(SSLStreamTest, SendsAndReceivesAtOnce) {
 // trio: test_ssl.py::test_renegotiation_simple
 FIBER_TEST(SSLStreamTest, PeerMayShakeHandsAnew) {
   EchoPeer peer(test_server_context(), {.renegotiate = true});
-  SSLStream stream(peer.take_stream(), client_context(TLSVersion::kTLSv1_2),
+  SSLStream stream(peer.take_stream(), client_context(TLSVersion::kTls12),
                    {.server_hostname = "example.org"});
   for (const char* data : {"a", "!", "b", "!!", "c"}) {
     stream.send_all(data);
@@ -91,7 +91,7 @@ FIBER_TEST(SSLStreamTest, PeerMayShakeHandsAnew) {
 // trio: test_ssl.py::test_renegotiation_randomized
 FIBER_TEST(SSLStreamTest, PeerMayShakeHandsAnewWhileBothTasksAreBusy) {
   EchoPeer peer(test_server_context(), {.renegotiate = true});
-  SSLStream stream(peer.take_stream(), client_context(TLSVersion::kTLSv1_2),
+  SSLStream stream(peer.take_stream(), client_context(TLSVersion::kTls12),
                    {.server_hostname = "example.org"});
   const auto send = [&](const char* data) { return [&stream, data] { stream.send_all(data); }; };
   const auto expect = [&](const char* data) {
@@ -228,7 +228,7 @@ FIBER_TEST(SSLStreamTest, TaskGoesOnWithTheHandshakeOfOneThatWasCancelled) {
 
 // trio: test_ssl.py::test_unwrap
 FIBER_TEST(SSLStreamTest, UnwrapGivesBackTheTransportAndWhatFollowed) {
-  for (const TLSVersion version : {TLSVersion::kTLSv1_2, TLSVersion::kTLSv1_3}) {
+  for (const TLSVersion version : {TLSVersion::kTls12, TLSVersion::kTls13}) {
     auto pair = ssl_memory_pair({.version = version});
     SSLStream& client = pair.first;
     SSLStream& server = pair.second;

@@ -81,7 +81,7 @@ std::string alternative_names(const TestCertificateOptions& options) {
 }  // namespace
 
 struct TestAuthority::Identity {
-  KeyPtr key{EVP_EC_gen("P-256")};
+  KeyPtr key{EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")};
   X509Ptr certificate;
 };
 
@@ -112,7 +112,7 @@ TestAuthority::~TestAuthority() = default;
 
 TestCertificate TestAuthority::issue(const std::string& name,
                                      const TestCertificateOptions& options) const {
-  const KeyPtr key(EVP_EC_gen("P-256"));
+  const KeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const X509Ptr made = unsigned_certificate(name, *key, options.valid_from, options.valid_until);
   X509& issuer = *identity_->certificate;
   X509_set_issuer_name(made.get(), X509_get_subject_name(&issuer));

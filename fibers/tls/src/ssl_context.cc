@@ -6,7 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include <cstring>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -35,7 +35,7 @@ struct SSLContext::State {
 namespace {
 
 int version_number(TLSVersion version) {
-  return version == TLSVersion::kTLSv1_2 ? TLS1_2_VERSION : TLS1_3_VERSION;
+  return version == TLSVersion::kTls12 ? TLS1_2_VERSION : TLS1_3_VERSION;
 }
 
 SslCtxPtr make_ctx() {
@@ -65,8 +65,7 @@ std::string read_file(const std::string& path, const char* what) {
 int give_password(char* buffer, int size, int /*writing*/, void* password) {
   const auto& text = *static_cast<const std::string*>(password);
   if (text.size() > static_cast<std::size_t>(size)) return -1;
-  std::memcpy(buffer, text.data(), text.size());
-  return static_cast<int>(text.size());
+  return static_cast<int>(text.copy(buffer, text.size()));
 }
 
 X509Ptr next_certificate(BIO& bio) {

@@ -22,7 +22,7 @@ struct ssl_ctx_st;
 
 namespace weft::fibers {
 
-enum class TLSVersion : std::uint8_t { kTLSv1_2, kTLSv1_3 };
+enum class TLSVersion : std::uint8_t { kTls12, kTls13 };
 // Whether the peer has to prove who it is: need not, and if it does nobody looks; may, and then it
 // has to be right; must.
 enum class VerifyMode : std::uint8_t { kNone, kOptional, kRequired };

@@ -28,6 +28,8 @@ constexpr std::array<std::uint32_t, 2> kEvents{EPOLLIN | EPOLLRDHUP, EPOLLOUT};
 // An error or a hang-up concerns both directions: the next call will say what it is.
 constexpr std::array<std::uint32_t, 2> kWakes{EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP,
                                               EPOLLOUT | EPOLLERR | EPOLLHUP};
+// After these a read has something to say that no further event announces.
+constexpr std::uint32_t kEnds = EPOLLRDHUP | EPOLLERR | EPOLLHUP;
 constexpr std::array<const char*, 2> kWaitNames{"readable fd", "writable fd"};
 
 std::size_t index_of(FdDirection direction) {
@@ -122,6 +124,8 @@ void IoManager::deliver(FdEntry& entry, std::uint32_t events) {
   // A foreign descriptor without a watch is armed for one event: epoll has just disarmed it.
   const bool one_shot = !entry.owned && (entry.armed & EPOLLONESHOT) != 0;
   if (one_shot) entry.armed = 0;
+  if ((events & kWakes[0]) != 0) entry.drained = false;
+  if ((events & kEnds) != 0) entry.ended = true;
   bool woken = false;
   for (std::size_t d = 0; d < 2; ++d) {
     if ((events & kWakes[d]) == 0) continue;
@@ -280,6 +284,8 @@ FdEntry* IoManager::adopt(int fd) {
   control(entry, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
   entry.owned = true;
   entry.registered = true;
+  entry.drained = false;
+  entry.ended = false;
   return &entry;
 }
 

@@ -70,6 +70,14 @@ void OwnedFd::wait_writable() {
   detail::scheduler_of_task().io().wait_owned(*entry_, FdDirection::kWrite);
 }
 
+void OwnedFd::note_drained() noexcept {
+  if (is_open()) entry_->drained = !entry_->ended;
+}
+
+bool OwnedFd::is_drained() const noexcept {
+  return is_open() && entry_->drained;
+}
+
 void OwnedFd::close() noexcept {
   if (!is_open()) return;
   IoManager::drop(*std::exchange(entry_, nullptr));

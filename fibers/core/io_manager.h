@@ -37,6 +37,8 @@ struct FdEntry {
   std::uint32_t armed = 0;  // The events epoll has been told and not yet fired once for.
   bool registered = false;  // As far as we know: the owner may have closed it behind our back.
   bool owned = false;       // By an OwnedFd: edge-triggered, both directions, for good.
+  bool drained = false;     // Owned: nothing to read since the last event, as its user knows.
+  bool ended = false;       // Owned: the peer has ended its side, or there was an error.
   TaskBlock* waiting[2] = {nullptr, nullptr};  // By FdDirection.
   FdWatch* watch[2] = {nullptr, nullptr};
 };

@@ -21,7 +21,7 @@ namespace {
 // While tasks keep running, the world is looked at after this many hand-overs at the latest...
 constexpr std::int32_t kMostHandOvers = 256;
 // ...and system calls are made for it no more often than this.
-constexpr Duration kPollInterval = std::chrono::microseconds(20);
+constexpr Duration kPollInterval = std::chrono::microseconds(100);
 // The longest single sleep.
 constexpr Duration kLongestSleep = std::chrono::hours(24);
 // Idle for so long, the run gives memory back, a few stacks at a time.

@@ -112,6 +112,7 @@ SocketStream::SocketStream(OwnedFd accepted, bool is_tcp) : fd_(std::move(accept
 }
 
 void SocketStream::tune() {
+  is_tcp_ = true;
   const int on = 1;
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentLowWater, sizeof kUnsentLowWater);
@@ -168,18 +169,23 @@ void SocketStream::receive_into(std::span<std::byte> buffer, Take&& take) {
   const Use use(receiving_, "receiving from");
   if (!fd_.is_open()) throw_closed("stream");
   checkpoint_if_cancelled();
-  for (bool waited = false;;) {
+  bool waited = false;
+  for (bool empty = fd_.is_drained();;) {
+    if (empty) {
+      fd_.wait_readable();
+      waited = true;
+      if (!fd_.is_open()) throw_closed("stream");
+    }
     const ssize_t n = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (n >= 0) {
-      take(static_cast<std::size_t>(n));
+      const auto received = static_cast<std::size_t>(n);
+      if (is_tcp_ && received > 0 && received < buffer.size()) fd_.note_drained();
+      take(received);
       if (!waited) cancel_shielded_checkpoint();
       return;
     }
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) throw_broken(errno, "recv");
-    fd_.wait_readable();
-    waited = true;
-    if (!fd_.is_open()) throw_closed("stream");
+    empty = errno == EAGAIN;
+    if (!empty && errno != EINTR) throw_broken(errno, "recv");
   }
 }
 

@@ -235,5 +235,46 @@ TEST(OwnedFdTest, IsOfNoUseInALaterRun) {
   });
 }
 
+FIBER_TEST(OwnedFdTest, WhatIsDrainedStaysSoUntilTheNextEvent) {
+  SocketPair pair;
+  OwnedFd fd(pair.take(0));
+  EXPECT_FALSE(fd.is_drained());
+  pair.write(1);
+  wait_all_tasks_blocked();
+  EXPECT_EQ(receive(fd), 'x');
+  fd.note_drained();
+  EXPECT_TRUE(fd.is_drained());
+  sleep(seconds(1));
+  EXPECT_TRUE(fd.is_drained());
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      wait_all_tasks_blocked();
+      pair.write(1);
+    });
+    fd.wait_readable();
+  });
+  EXPECT_FALSE(fd.is_drained());
+  EXPECT_EQ(receive(fd), 'x');
+  fd.note_drained();
+  pair.write(1);
+  wait_all_tasks_blocked();  // Nobody waits for it, and it is noted.
+  EXPECT_FALSE(fd.is_drained());
+}
+
+// The end comes with the data, and no event of its own follows.
+FIBER_TEST(OwnedFdTest, WhatHasEndedIsNeverDrained) {
+  SocketPair pair;
+  OwnedFd fd(pair.take(0));
+  pair.write(1);
+  pair.close(1);
+  wait_all_tasks_blocked();
+  EXPECT_EQ(receive(fd), 'x');
+  fd.note_drained();
+  EXPECT_FALSE(fd.is_drained());
+  fd.close();
+  fd.note_drained();
+  EXPECT_FALSE(fd.is_drained());
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -144,6 +144,26 @@ FIBER_TEST(SocketStreamTest, KeepsAllPromisesOfAStreamOverTcp) {
   testing::check_half_closeable_stream(tcp_pair, clogged(&tcp_pair));
 }
 
+// A short read says that the socket is empty, and the next one waits without asking again: unless
+// the end has come with the data.
+FIBER_TEST(SocketStreamTest, TheEndIsFoundBehindTheLastData) {
+  for (const bool together : {true, false}) {
+    auto [ours, theirs] = tcp_pair();
+    ours.send_all("x");
+    if (together) ours.send_eof();
+    wait_all_tasks_blocked();
+    EXPECT_EQ(theirs.receive_some(), "x");
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&, &ours = ours] {
+        wait_all_tasks_blocked();
+        if (!together) ours.send_eof();
+      });
+      EXPECT_EQ(theirs.receive_some(), "");
+      EXPECT_EQ(theirs.receive_some(), "");
+    });
+  }
+}
+
 FIBER_TEST(SocketStreamTest, HalfClosedStreamStillReceives) {
   auto [a, b] = socket_stream_pair();
   assert_checkpoints([&a = a] { a.send_eof(); });

@@ -36,7 +36,8 @@ class OwnedFd {
   int get() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
 
-  // To be called right after EAGAIN only, with no wait in between: waits for the next edge.
+  // To be called right after EAGAIN, with no wait in between, or while is_drained(): waits for the
+  // next edge.
   // One waiting task a direction: BusyResourceError. ClosedResourceError if closed meanwhile.
   //
   // Blocks: yes, always a checkpoint.
@@ -47,6 +48,12 @@ class OwnedFd {
   // Cancel: no data is consumed in any case.
   // Threads: the run's own only.
   void wait_writable();
+
+  // A TCP read that gave less than was asked for has taken all there was. Who notes that saves the
+  // next call, which would only say EAGAIN: as long as is_drained() there is nothing to read. Not
+  // for descriptors that keep messages apart, which a read does not go beyond.
+  void note_drained() noexcept;
+  bool is_drained() const noexcept;
 
   // Wakes those who wait with ClosedResourceError and closes. Idempotent.
   void close() noexcept;

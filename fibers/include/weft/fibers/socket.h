@@ -115,6 +115,7 @@ class SocketStream final : public HalfCloseableStream {
   void receive_into(std::span<std::byte> buffer, Take&& take);
 
   OwnedFd fd_;
+  bool is_tcp_ = false;
   bool sending_ = false;
   bool receiving_ = false;
   bool sent_eof_ = false;

@@ -4,6 +4,7 @@
 // Subject "asio": Boost.Asio's C++20 awaitables and posted handlers, on an io_context that is told
 // there is one thread only.
 
+#include <array>
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/channel.hpp>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "tools/bench/common/deadlines.h"
+#include "tools/bench/common/echo.h"
 #include "tools/bench/common/meter.h"
 #include "tools/bench/common/process_memory.h"
 
@@ -231,6 +233,49 @@ void parked_memory(Meter& meter) {
   bench::report_parked_memory(meter, before, kTasks);
 }
 
+// One call in a pool of one thread, and back.
+void to_thread(Meter& meter) {
+  asio::thread_pool pool(1);
+  // Asio has to know here that there are two threads.
+  asio::io_context shared;
+  const auto work = asio::make_work_guard(shared);
+  meter.run([&](std::uint64_t count) {
+    asio::co_spawn(
+        shared,
+        [&, count]() -> awaitable<void> {
+          for (std::uint64_t i = 0; i < count; ++i) {
+            co_await asio::post(asio::bind_executor(pool, use_awaitable));
+            co_await asio::post(shared, use_awaitable);
+          }
+        },
+        [&](const std::exception_ptr&) { shared.stop(); });
+    shared.restart();
+    shared.run();
+  });
+}
+
+awaitable<void> echo(asio::ip::tcp::socket socket) {
+  socket.set_option(asio::ip::tcp::no_delay(true));
+  std::array<char, bench::kEchoBuffer> buffer;
+  try {
+    for (;;) {
+      const std::size_t n = co_await socket.async_read_some(asio::buffer(buffer), use_awaitable);
+      co_await asio::async_write(socket, asio::buffer(buffer, n), use_awaitable);
+    }
+  } catch (const boost::system::system_error&) {
+  }
+}
+
+void tcp_echo(Meter& /*meter*/) {
+  run_coroutine([]() -> awaitable<void> {
+    asio::ip::tcp::acceptor acceptor(context(), asio::ip::tcp::v4(), bench::listen_and_announce());
+    for (;;) {
+      asio::co_spawn(context(), echo(co_await acceptor.async_accept(use_awaitable)),
+                     asio::detached);
+    }
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -247,6 +292,10 @@ int main(int argc, char** argv) {
                               {"call_soon/1", &call_soon<1>},
                               {"await_future", &await_future},
                               {"blocking_callback", &blocking_callback},
+                              {"to_thread", &to_thread},
+                              {"tcp_echo/1", &tcp_echo},
+                              {"tcp_echo/100", &tcp_echo},
+                              {"tcp_echo/1000", &tcp_echo},
                               {"cancel_parked/10000", &cancel_parked},
                               {"parked_memory/1000000", &parked_memory}},
                              argc, argv);

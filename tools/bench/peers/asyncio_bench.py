@@ -165,6 +165,73 @@ async def parked_memory(meter):
     del parked
 
 
+async def nursery_open_close(meter):
+    async def batch(count):
+        for _ in range(count):
+            async with asyncio.TaskGroup():
+                pass
+
+    await meter.run(batch)
+
+
+async def event_wake(meter):
+    """Two tasks take turns: each sets the event that the other waits for."""
+
+    async def batch(count):
+        events = [None, asyncio.Event()]
+
+        async def play(me):
+            for _ in range(count):
+                events[me] = mine = asyncio.Event()
+                events[1 - me].set()
+                await mine.wait()
+
+        async def second(start):
+            await start.wait()
+            await play(1)
+
+        other = asyncio.create_task(second(events[1]))
+        await play(0)
+        events[1].set()
+        await other
+
+    await meter.run(batch, 2)
+
+
+async def lock_uncontended(meter):
+    lock = asyncio.Lock()
+
+    async def batch(count):
+        for _ in range(count):
+            await lock.acquire()
+            lock.release()
+
+    await meter.run(batch)
+
+
+async def to_thread(meter):
+    async def batch(count):
+        for _ in range(count):
+            await asyncio.to_thread(int)
+
+    await meter.run(batch)
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+async def tcp_echo(meter):
+    """Serves until it is killed: see common/echo.h."""
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, backlog=4096)
+    print("port", server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
 WORKS = {
     "yield/2": partial(yield_among, 2),
     "yield/100": partial(yield_among, 100),
@@ -178,6 +245,13 @@ WORKS = {
     "call_soon/1": partial(call_soon, 1),
     "await_future": await_future,
     "blocking_callback": blocking_callback,
+    "nursery_open_close": nursery_open_close,
+    "event_wake": event_wake,
+    "lock_uncontended": lock_uncontended,
+    "to_thread": to_thread,
+    "tcp_echo/1": tcp_echo,
+    "tcp_echo/100": tcp_echo,
+    "tcp_echo/1000": tcp_echo,
     "cancel_parked/10000": cancel_parked,
     "parked_memory/1000000": parked_memory,
 }

@@ -98,6 +98,44 @@ void await_future(Meter& meter) {
   loop.join();
 }
 
+// A promise stands for the event: it is as single.
+void event_wake(Meter& meter) {
+  struct Turn {
+    fibers::promise<void>* promise[2];
+  };
+  const auto play = [](Turn& turn, int me, std::uint64_t count) {
+    for (; count > 0; --count) {
+      fibers::promise<void> mine;
+      turn.promise[me] = &mine;
+      turn.promise[1 - me]->set_value();
+      mine.get_future().wait();
+    }
+  };
+  meter.run(
+      [&play](std::uint64_t count) {
+        fibers::promise<void> start;
+        Turn turn{{nullptr, &start}};
+        fibers::fiber other = spawn([&] {
+          start.get_future().wait();
+          play(turn, 1, count);
+        });
+        play(turn, 0, count);
+        turn.promise[1]->set_value();
+        other.join();
+      },
+      2);
+}
+
+void lock_uncontended(Meter& meter) {
+  fibers::mutex mutex;
+  meter.run([&mutex](std::uint64_t count) {
+    for (; count > 0; --count) {
+      mutex.lock();
+      mutex.unlock();
+    }
+  });
+}
+
 // Each guarded stack takes two mappings, and a process may have 65,530 by default.
 void parked_memory(Meter& meter) {
   constexpr std::size_t kTasks = 20'000;
@@ -126,6 +164,8 @@ int main(int argc, char** argv) {
                               {"spawn_join/100", &spawn_join_100},
                               {"channel_rendezvous", &channel_rendezvous},
                               {"await_future", &await_future},
+                              {"event_wake", &event_wake},
+                              {"lock_uncontended", &lock_uncontended},
                               {"parked_memory/1000000", &parked_memory}},
                              argc, argv);
 }

@@ -1,15 +1,17 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Subject "libuv": a callback loop without tasks, so only timers and "run this next" can be
-// compared.
+// Subject "libuv": a callback loop without tasks, so only timers, "run this next", threads
+// and sockets can be compared.
 
 #include <uv.h>
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "tools/bench/common/deadlines.h"
+#include "tools/bench/common/echo.h"
 #include "tools/bench/common/meter.h"
 
 namespace {
@@ -58,6 +60,74 @@ void call_soon(Meter& meter) {
       kCallbacks);
 }
 
+// A connection of tcp_echo, with one write under way at most.
+struct Connection {
+  uv_tcp_t stream;
+  uv_write_t write;
+  std::array<char, bench::kEchoBuffer> buffer;
+};
+
+void answer(uv_stream_t* stream, ssize_t n, const uv_buf_t* /*buffer*/) {
+  auto* connection = static_cast<Connection*>(stream->data);
+  if (n < 0) {
+    uv_close(reinterpret_cast<uv_handle_t*>(stream),
+             [](uv_handle_t* closed) { delete static_cast<Connection*>(closed->data); });
+  } else if (n > 0) {
+    const uv_buf_t data = uv_buf_init(connection->buffer.data(), static_cast<unsigned>(n));
+    uv_write(&connection->write, stream, &data, 1, nullptr);
+  }
+}
+
+void accept(uv_stream_t* listener, int /*status*/) {
+  auto* connection = new Connection;
+  uv_tcp_init(listener->loop, &connection->stream);
+  auto* stream = reinterpret_cast<uv_stream_t*>(&connection->stream);
+  stream->data = connection;
+  uv_accept(listener, stream);
+  uv_tcp_nodelay(&connection->stream, 1);
+  uv_read_start(
+      stream,
+      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+        auto& own = static_cast<Connection*>(handle->data)->buffer;
+        *buffer = uv_buf_init(own.data(), static_cast<unsigned>(own.size()));
+      },
+      &answer);
+}
+
+void tcp_echo(Meter& /*meter*/) {
+  uv_loop_t* loop = uv_default_loop();
+  uv_tcp_t listener;
+  uv_tcp_init(loop, &listener);
+  uv_tcp_open(&listener, bench::listen_and_announce());
+  uv_listen(reinterpret_cast<uv_stream_t*>(&listener), SOMAXCONN, &accept);
+  uv_run(loop, UV_RUN_DEFAULT);
+}
+
+// Work for the thread pool, one after the other.
+struct Job {
+  uv_work_t work;
+  std::uint64_t left;
+};
+
+void queue(uv_loop_t* loop, Job* job) {
+  uv_queue_work(
+      loop, &job->work, [](uv_work_t*) {},
+      [](uv_work_t* work, int) {
+        auto* done = static_cast<Job*>(work->data);
+        if (--done->left > 0) queue(work->loop, done);
+      });
+}
+
+void to_thread(Meter& meter) {
+  uv_loop_t* loop = uv_default_loop();
+  meter.run([loop](std::uint64_t count) {
+    Job job{{}, count};
+    job.work.data = &job;
+    queue(loop, &job);
+    uv_run(loop, UV_RUN_DEFAULT);
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -65,6 +135,10 @@ int main(int argc, char** argv) {
                              {{"scope_deadline/1", &scope_deadline<1>},
                               {"scope_deadline/1000000", &scope_deadline<1'000'000>},
                               {"call_soon", &call_soon<100>},
-                              {"call_soon/1", &call_soon<1>}},
+                              {"call_soon/1", &call_soon<1>},
+                              {"to_thread", &to_thread},
+                              {"tcp_echo/1", &tcp_echo},
+                              {"tcp_echo/100", &tcp_echo},
+                              {"tcp_echo/1000", &tcp_echo}},
                              argc, argv);
 }

@@ -2,16 +2,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
 // Subject "raw": what the machine itself allows. Bare jump_fcontext between contexts that do
-// nothing else, a bare throw + catch on cold stacks, one touched page a stack. No scheduler, no
-// structure.
+// nothing else, a bare throw + catch on cold stacks, one touched page a stack, a bare
+// epoll loop. No scheduler, no structure.
 
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <array>
 #include <boost/context/detail/fcontext.hpp>
 #include <cstdint>
 #include <new>
 #include <vector>
 
+#include "tools/bench/common/echo.h"
 #include "tools/bench/common/meter.h"
 #include "tools/bench/common/process_memory.h"
 
@@ -161,6 +165,35 @@ void parked_memory(Meter& meter) {
   bench::report_parked_memory(meter, before, kTasks);
 }
 
+// The server of tcp_echo: a level-triggered epoll loop, one read and one write a message.
+void tcp_echo(Meter& /*meter*/) {
+  const int listener = bench::listen_and_announce();
+  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+  const auto watch = [epoll](int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+  };
+  watch(listener);
+  std::array<epoll_event, 128> events;
+  std::array<char, bench::kEchoBuffer> buffer;
+  for (;;) {
+    const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), -1);
+    for (int i = 0; i < count; ++i) {
+      const int fd = events.at(static_cast<std::size_t>(i)).data.fd;
+      if (fd == listener) {
+        const int accepted = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        bench::no_delay(accepted);
+        watch(accepted);
+        continue;
+      }
+      const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+      if (n <= 0 || ::write(fd, buffer.data(), static_cast<std::size_t>(n)) != n) ::close(fd);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -168,6 +201,9 @@ int main(int argc, char** argv) {
                              {{"yield/2", &yield<2>},
                               {"yield/100", &yield<100>},
                               {"yield/10000", &yield<10'000>},
+                              {"tcp_echo/1", &tcp_echo},
+                              {"tcp_echo/100", &tcp_echo},
+                              {"tcp_echo/1000", &tcp_echo},
                               {"cancel_parked/10000", &cancel_parked},
                               {"parked_memory/1000000", &parked_memory}},
                              argc, argv);

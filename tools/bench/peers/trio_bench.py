@@ -136,6 +136,70 @@ async def parked_memory(meter):
         meter.finish()
 
 
+async def nursery_open_close(meter):
+    async def batch(count):
+        for _ in range(count):
+            async with trio.open_nursery():
+                pass
+
+    await meter.run(batch)
+
+
+async def event_wake(meter):
+    """Two tasks take turns: each sets the event that the other waits for."""
+
+    async def batch(count):
+        events = [None, trio.Event()]
+
+        async def play(me):
+            for _ in range(count):
+                events[me] = mine = trio.Event()
+                events[1 - me].set()
+                await mine.wait()
+
+        async def second(start):
+            await start.wait()
+            await play(1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(second, events[1])
+            await play(0)
+            events[1].set()
+
+    await meter.run(batch, 2)
+
+
+async def lock_uncontended(meter):
+    lock = trio.Lock()
+
+    async def batch(count):
+        for _ in range(count):
+            await lock.acquire()
+            lock.release()
+
+    await meter.run(batch)
+
+
+async def to_thread(meter):
+    async def batch(count):
+        for _ in range(count):
+            await trio.to_thread.run_sync(int)
+
+    await meter.run(batch)
+
+
+async def tcp_echo(meter):
+    """Serves until it is killed: see common/echo.h."""
+
+    async def echo(stream):
+        while data := await stream.receive_some(4096):
+            await stream.send_all(data)
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=4096)
+    print("port", listeners[0].socket.getsockname()[1], flush=True)
+    await trio.serve_listeners(echo, listeners)
+
+
 WORKS = {
     "yield/2": partial(yield_among, 2),
     "yield/100": partial(yield_among, 100),
@@ -148,6 +212,13 @@ WORKS = {
     "call_soon": partial(call_soon, 100),
     "call_soon/1": partial(call_soon, 1),
     "await_future": await_future,
+    "nursery_open_close": nursery_open_close,
+    "event_wake": event_wake,
+    "lock_uncontended": lock_uncontended,
+    "to_thread": to_thread,
+    "tcp_echo/1": tcp_echo,
+    "tcp_echo/100": tcp_echo,
+    "tcp_echo/1000": tcp_echo,
     "cancel_parked/10000": cancel_parked,
     "parked_memory/1000000": parked_memory,
 }

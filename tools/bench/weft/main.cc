@@ -6,27 +6,64 @@
 #include "tools/bench/common/meter.h"
 #include "tools/bench/weft/works.h"
 
+namespace {
+
+using bench::Meter;
+
+template <void (*kScaling)(std::size_t, Meter&), std::size_t kCount>
+void with(Meter& meter) {
+  kScaling(kCount, meter);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  return bench::subject_main("weft",
-                             {{"yield/2", &bench::yield_2},
-                              {"yield/100", &bench::yield_100},
-                              {"yield/10000", &bench::yield_10000},
-                              {"spawn_join", &bench::spawn_join},
-                              {"spawn_join/100", &bench::spawn_join_100},
-                              {"channel_rendezvous", &bench::channel_rendezvous},
-                              {"scope_deadline/1", &bench::scope_deadline_1},
-                              {"scope_deadline/1000000", &bench::scope_deadline_1000000},
-                              {"call_soon", &bench::call_soon_100},
-                              {"call_soon/1", &bench::call_soon_1},
-                              {"await_future", &bench::await_future},
-                              {"blocking_callback", &bench::blocking_callback},
-                              {"trio_as_aio", &bench::trio_as_aio},
-                              {"cancel_parked/10000", &bench::cancel_parked},
-                              {"parked_memory/1000000", &bench::parked_memory},
-                              {"allocations/yield", &bench::allocations_yield},
-                              {"allocations/sleep", &bench::allocations_sleep},
-                              {"allocations/channel", &bench::allocations_channel},
-                              {"allocations/call_soon", &bench::allocations_call_soon},
-                              {"allocations/spawn", &bench::allocations_spawn}},
-                             argc, argv);
+  return bench::subject_main(
+      "weft",
+      {{"yield/2", &bench::yield_2},
+       {"yield/100", &bench::yield_100},
+       {"yield/10000", &bench::yield_10000},
+       {"spawn_join", &bench::spawn_join},
+       {"spawn_join/100", &bench::spawn_join_100},
+       {"channel_rendezvous", &bench::channel_rendezvous},
+       {"scope_deadline/1", &bench::scope_deadline_1},
+       {"scope_deadline/1000000", &bench::scope_deadline_1000000},
+       {"call_soon", &bench::call_soon_100},
+       {"call_soon/1", &bench::call_soon_1},
+       {"await_future", &bench::await_future},
+       {"blocking_callback", &bench::blocking_callback},
+       {"trio_as_aio", &bench::trio_as_aio},
+       {"nursery_open_close", &bench::nursery_open_close},
+       {"event_wake", &bench::event_wake},
+       {"lock_uncontended", &bench::lock_uncontended},
+       {"to_thread", &bench::to_thread},
+       {"cancel_parked/10000", &bench::cancel_parked},
+       {"parked_memory/1000000", &bench::parked_memory},
+       {"tcp_echo/1", &bench::tcp_echo},
+       {"tcp_echo/100", &bench::tcp_echo},
+       {"tcp_echo/1000", &bench::tcp_echo},
+       {"scaling/tasks/10", &with<&bench::scaling_tasks, 10>},
+       {"scaling/tasks/100", &with<&bench::scaling_tasks, 100>},
+       {"scaling/tasks/1000", &with<&bench::scaling_tasks, 1'000>},
+       {"scaling/tasks/10000", &with<&bench::scaling_tasks, 10'000>},
+       {"scaling/tasks/100000", &with<&bench::scaling_tasks, 100'000>},
+       {"scaling/tasks/1000000", &with<&bench::scaling_tasks, 1'000'000>},
+       {"scaling/timers/10", &with<&bench::scaling_timers, 10>},
+       {"scaling/timers/100", &with<&bench::scaling_timers, 100>},
+       {"scaling/timers/1000", &with<&bench::scaling_timers, 1'000>},
+       {"scaling/timers/10000", &with<&bench::scaling_timers, 10'000>},
+       {"scaling/timers/100000", &with<&bench::scaling_timers, 100'000>},
+       {"scaling/timers/1000000", &with<&bench::scaling_timers, 1'000'000>},
+       {"scaling/descriptors/10", &with<&bench::scaling_descriptors, 10>},
+       {"scaling/descriptors/100", &with<&bench::scaling_descriptors, 100>},
+       {"scaling/descriptors/1000", &with<&bench::scaling_descriptors, 1'000>},
+       {"scaling/descriptors/10000", &with<&bench::scaling_descriptors, 10'000>},
+       {"scaling/descriptors/100000", &with<&bench::scaling_descriptors, 100'000>},
+       {"scaling/descriptors/1000000", &with<&bench::scaling_descriptors, 1'000'000>},
+       {"allocations/yield", &bench::allocations_yield},
+       {"allocations/sleep", &bench::allocations_sleep},
+       {"allocations/channel", &bench::allocations_channel},
+       {"allocations/call_soon", &bench::allocations_call_soon},
+       {"allocations/spawn", &bench::allocations_spawn}},
+      argc, argv);
 }

@@ -31,6 +31,20 @@ void call_soon_100(Meter& meter);
 void await_future(Meter& meter);
 void blocking_callback(Meter& meter);
 
+// small.cc
+void nursery_open_close(Meter& meter);
+void event_wake(Meter& meter);
+void lock_uncontended(Meter& meter);
+void to_thread(Meter& meter);
+
+// echo.cc: serves until it is killed.
+void tcp_echo(Meter& meter);
+
+// scaling.cc
+void scaling_tasks(std::size_t tasks, Meter& meter);
+void scaling_timers(std::size_t timers, Meter& meter);
+void scaling_descriptors(std::size_t descriptors, Meter& meter);
+
 // border.cc
 void trio_as_aio(Meter& meter);
 

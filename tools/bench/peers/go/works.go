@@ -5,8 +5,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand"
+	"net"
 	"runtime"
 	"sync"
 	"time"
@@ -25,6 +27,11 @@ var works = []struct {
 	{"scope_deadline/1", func(m *meter) { scopeDeadline(m, 1) }},
 	{"scope_deadline/1000000", func(m *meter) { scopeDeadline(m, 1000000) }},
 	{"await_future", awaitFuture},
+	{"event_wake", eventWake},
+	{"lock_uncontended", lockUncontended},
+	{"tcp_echo/1", tcpEcho},
+	{"tcp_echo/100", tcpEcho},
+	{"tcp_echo/1000", tcpEcho},
 	{"cancel_parked/10000", cancelParked},
 	{"parked_memory/1000000", parkedMemory},
 }
@@ -141,4 +148,69 @@ func parkedMemory(m *meter) {
 	runtime.Gosched()
 	m.setMemory(before, tasks)
 	runtime.KeepAlive(never)
+}
+
+// eventWake: a channel that is closed is the event; two goroutines take turns.
+func eventWake(m *meter) {
+	m.run(2, func(count int) {
+		var event [2]chan struct{}
+		play := func(me int) {
+			for i := 0; i < count; i++ {
+				mine := make(chan struct{})
+				event[me] = mine
+				close(event[1-me])
+				<-mine
+			}
+		}
+		start := make(chan struct{})
+		event[1] = start
+		var ended sync.WaitGroup
+		ended.Add(1)
+		go func() {
+			defer ended.Done()
+			<-start
+			play(1)
+		}()
+		play(0)
+		close(event[1])
+		ended.Wait()
+	})
+}
+
+func lockUncontended(m *meter) {
+	var lock sync.Mutex
+	m.run(1, func(count int) {
+		for ; count > 0; count-- {
+			lock.Lock()
+			lock.Unlock()
+		}
+	})
+}
+
+// tcpEcho serves until it is killed: see common/echo.h. Go switches Nagle's algorithm off itself.
+func tcpEcho(*meter) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("port", listener.Addr().(*net.TCPAddr).Port)
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			panic(err)
+		}
+		go func() {
+			defer connection.Close()
+			buffer := make([]byte, 4096)
+			for {
+				n, err := connection.Read(buffer)
+				if err != nil {
+					return
+				}
+				if _, err := connection.Write(buffer[:n]); err != nil {
+					return
+				}
+			}
+		}()
+	}
 }

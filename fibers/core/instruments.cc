@@ -136,21 +136,11 @@ void Scheduler::tell_scheduled() {
   }
 }
 
-// Each task comes back here when it suspends: there is no budget for handing over.
-void Scheduler::run_stepping(std::uint32_t tasks) {
-  for (; tasks > 0 && !ready_.empty(); --tasks) {
-    tell_scheduled();
-    TaskBlock& task = *ready_.pop();
-    --announced_;
-    stepping_ = &task;
-    {
-      const InTask as_task(running_, task);
-      instruments_->call(kBeforeTaskStep, &Instrument::before_task_step, task);
-    }
-    budget_ = 0;
-    switch_to_task(own_, task);
-    end_step();
-  }
+void Scheduler::begin_step(TaskBlock& task) {
+  --announced_;
+  stepping_ = &task;
+  const InTask as_task(running_, task);
+  instruments_->call(kBeforeTaskStep, &Instrument::before_task_step, task);
 }
 
 void Scheduler::end_step() {

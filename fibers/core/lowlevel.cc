@@ -109,6 +109,16 @@ void Scheduler::before_suspend(TaskBlock& me, const WaitingFor& waiting_for) {
   if (me.park_hook != nullptr) me.park_hook->about_to_park(*me.park_hook);
 }
 
+void Scheduler::before_effect(TaskBlock& me) {
+  if (me.no_suspend != nullptr) refuse_wait(me, {"checkpoint"});
+  if (source_ != nullptr) source_->at_cancel_point(me, "checkpoint");
+}
+
+void Scheduler::before_cancel_point(TaskBlock& me, const WaitingFor& waiting_for) {
+  before_suspend(me, waiting_for);
+  if (source_ != nullptr) source_->at_cancel_point(me, waiting_for.what);
+}
+
 void wait_rescheduled(AbortThunk abort, void* context, const WaitingFor& waiting_for) {
   park(scheduler_of_task(), abort, context, waiting_for);
 }
@@ -148,7 +158,7 @@ void checkpoint() {
   ++me.counts.schedule_points;
   ++me.counts.cancel_points;
   if (me.watched) [[unlikely]]
-    scheduler.before_suspend(me, {"checkpoint"});
+    scheduler.before_cancel_point(me, {"checkpoint"});
   scheduler.requeue(me);
   scheduler.suspend(me);
   if (detail::may_be_cancelled(scheduler, me)) [[unlikely]]
@@ -159,10 +169,8 @@ void checkpoint_if_cancelled() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.cancel_points;
-  // It would not suspend, but it stands before an effect after which something does.
-  if (me.watched && me.no_suspend != nullptr) [[unlikely]] {
-    detail::refuse_wait(me, {"checkpoint"});
-  }
+  if (me.watched) [[unlikely]]
+    scheduler.before_effect(me);
   if (!detail::may_be_cancelled(scheduler, me)) [[likely]]
     return;
   if (!scheduler.interrupt_pending(me) && !detail::cancellation_due(me, me.uncaught(scheduler))) {

@@ -21,7 +21,10 @@ class ReadyQueue {
   std::uint32_t size() const { return tail_ - head_; }
 
   // There is room for every living task (see reserve), and a task is in here once at most.
-  void push(TaskBlock* task) { ring_[tail_++ & mask_] = task; }
+  void push(TaskBlock* task) {
+    ring_[tail_ & mask_] = task;
+    ++tail_;
+  }
 
   TaskBlock* pop() {
     TaskBlock* task = ring_[head_++ & mask_];

@@ -9,7 +9,10 @@
 #include <ctime>
 #include <random>
 #include <string>
+#include <utility>
 
+#include "fibers/core/nursery_access.h"
+#include "fibers/core/schedule_source.h"
 #include "weft/fibers/inspect.h"
 
 namespace weft::fibers::detail {
@@ -41,9 +44,9 @@ Duration random_clock_offset() {
 Scheduler::Scheduler(const RunOptions& options)
     : exceptions_(thread_exception_state()),
       clock_(options.clock),
-      every_tick_(options.clock != nullptr || options.schedule_seed.has_value()),
-      shuffle_state_(options.schedule_seed.value_or(0)),
-      shuffles_(options.schedule_seed.has_value()),
+      seeded_(options.schedule_seed ? seeded_source(*options.schedule_seed) : nullptr),
+      source_(options.schedule_source != nullptr ? options.schedule_source : seeded_.get()),
+      every_tick_(options.clock != nullptr || source_ != nullptr),
       stacks_(thread_stack_pool()),
       stack_size_(options.stack_size),
       entries_(std::make_shared<EntryQueue>()),
@@ -53,6 +56,7 @@ Scheduler::Scheduler(const RunOptions& options)
   } else {
     clock_offset_ = random_clock_offset();
   }
+  if (source_ != nullptr) stacks_.put_in_order();
   describe_thread_stack(own_);
 }
 
@@ -221,9 +225,30 @@ void Scheduler::report_deadlock() {
   interrupt_ = std::move(reason);
   if (main_task != nullptr) attempt_delivery(*main_task);
   if (interrupt_ == nullptr) return;
-  // The main task has ended or has refused a cancellation already: there is nobody to tell.
+  // The main task has ended, or its wait has refused to be cancelled: any other will do, the
+  // innermost first, whose error then comes up through the nurseries.
+  const std::vector<TaskBlock*> tasks = all_tasks();
+  for (auto task = tasks.rbegin(); task != tasks.rend(); ++task) {
+    TaskBlock* const before = std::exchange(main_task, *task);
+    attempt_delivery(**task);
+    main_task = before;
+    if (interrupt_ == nullptr) return;
+  }
   std::fputs(text.c_str(), stderr);
   std::abort();
+}
+
+std::vector<TaskBlock*> Scheduler::all_tasks() const {
+  std::vector<TaskBlock*> tasks{root_task};
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    for (Nursery* n = tasks[i]->innermost_nursery; n != nullptr; n = NurseryAccess::next(*n)) {
+      for (TaskBlock* child = NurseryAccess::first_child(*n); child != nullptr;
+           child = child->next_in_nursery) {
+        tasks.push_back(child);
+      }
+    }
+  }
+  return tasks;
 }
 
 void Scheduler::request_interrupt() noexcept {
@@ -250,22 +275,24 @@ void Scheduler::run_ready_tasks(std::int32_t hand_overs) {
   if (ready_.empty()) return;
   if (steps()) [[unlikely]]
     tell_scheduled();
-  if (shuffles_) shuffle_ready();
   budget_ = hand_overs;
-  if (steps()) [[unlikely]]
+  if (source_ != nullptr || steps()) [[unlikely]]
     return run_stepping(static_cast<std::uint32_t>(budget_) + 1);
   switch_to_task(own_, *ready_.pop());
   if (steps()) [[unlikely]]
     end_step();  // An instrument has come meanwhile.
 }
 
-void Scheduler::shuffle_ready() {
-  for (std::uint32_t left = ready_.size(); left > 1; --left) {
-    // splitmix64: the same sequence everywhere, unlike the standard distributions.
-    std::uint64_t z = (shuffle_state_ += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    std::swap(ready_.at(left - 1), ready_.at(static_cast<std::uint32_t>((z ^ (z >> 31)) % left)));
+// Each task comes back here when it suspends: there is no budget for handing over.
+void Scheduler::run_stepping(std::uint32_t tasks) {
+  for (; tasks > 0 && !ready_.empty(); --tasks) {
+    if (instruments_ != nullptr) tell_scheduled();
+    TaskBlock& task = source_ != nullptr ? take_chosen(tasks) : *ready_.pop();
+    if (instruments_ != nullptr) begin_step(task);
+    budget_ = 0;
+    switch_to_task(own_, task);
+    if (instruments_ != nullptr) end_step();
+    if (source_ != nullptr && !source_->fair()) return;
   }
 }
 

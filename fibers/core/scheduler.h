@@ -17,6 +17,7 @@
 #include <optional>
 #include <source_location>
 #include <utility>
+#include <vector>
 
 #include "fibers/core/cancel_status.h"
 #include "fibers/core/check.h"
@@ -30,6 +31,7 @@
 #include "fibers/core/run_values.h"
 #include "fibers/core/task.h"
 #include "weft/fibers/run.h"
+#include "weft/fibers/schedule_source.h"
 
 namespace weft::fibers::detail {
 
@@ -109,8 +111,11 @@ class Scheduler {
       switch_context(me.context, own_, *exceptions_);
     }
   }
-  // What a watched task has to go through before it suspends.
+  // What a watched task has to go through before it suspends, and where it can be cancelled.
   void before_suspend(TaskBlock& me, const WaitingFor& waiting_for);
+  void before_cancel_point(TaskBlock& me, const WaitingFor& waiting_for);
+  // The same where it does not suspend, but stands before an effect after which something does.
+  void before_effect(TaskBlock& me);
 
   // --- Tasks. ---
 
@@ -127,6 +132,13 @@ class Scheduler {
   void add_instrument(InstrumentRef instrument);
   void remove_instrument(const Instrument& instrument);
   void tell_task(Hook hook, void (Instrument::*method)(Task&), TaskBlock& task);
+
+  // --- Who chooses what runs next: schedule_source.cc. ---
+
+  // Nearly always null.
+  ScheduleSource* schedule_source() const { return source_; }
+  Task& ready_task(std::size_t index) { return *ready_.at(static_cast<std::uint32_t>(index)); }
+  std::uint64_t state_hash(std::size_t choosable);
 
   // --- Time. ---
 
@@ -173,6 +185,8 @@ class Scheduler {
   const std::shared_ptr<EntryQueue>& entries() const { return entries_; }
   CancelStatus& root_status() { return root_status_; }
   RunStatistics statistics();
+  // Parents before their children. Allocates: for reports.
+  std::vector<TaskBlock*> all_tasks() const;
   void add_idle_waiter(IdleWaiter& waiter);
   void remove_idle_waiter(IdleWaiter& waiter);
   // A call from outside, or a system task, threw.
@@ -212,10 +226,11 @@ class Scheduler {
   void wake_idle_waiters();
   void report_deadlock();
   void deliver_interrupt();
-  void shuffle_ready();
+  void run_stepping(std::uint32_t tasks);
+  TaskBlock& take_chosen(std::uint32_t tasks);
 
   bool steps() const { return instruments_ != nullptr && instruments_->want(kStepHooks); }
-  void run_stepping(std::uint32_t tasks);
+  void begin_step(TaskBlock& task);
   void end_step();
   void tell_scheduled();
   void tell_exit(TaskBlock& task);
@@ -234,9 +249,9 @@ class Scheduler {
   Clock* const clock_;  // Null: the machine's.
   Duration clock_offset_{0};
   Instant last_poll_{};    // Not kLongAgo: from there to now is more than a Duration holds.
-  const bool every_tick_;  // Poll after each batch: with a test's clock or a seed.
-  std::uint64_t shuffle_state_;
-  const bool shuffles_;
+  std::unique_ptr<ScheduleSource> seeded_;
+  ScheduleSource* const source_;
+  const bool every_tick_;  // Poll after each batch: with a test's clock or a source.
   std::int32_t next_budget_ = 1;
 
   StackPool& stacks_;
@@ -277,6 +292,10 @@ inline Scheduler& scheduler_of_task() {
   return scheduler;
 }
 
+inline void TaskBlock::update_watched() {
+  watched =
+      park_hook != nullptr || no_suspend != nullptr || scheduler->schedule_source() != nullptr;
+}
 inline unsigned TaskBlock::uncaught(const Scheduler& s) const {
   return s.running() == this ? s.uncaught() : context.exceptions.uncaught;
 }

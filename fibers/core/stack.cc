@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
+#include <functional>
 #include <new>
 
 #include "fibers/core/check.h"
@@ -98,6 +100,24 @@ void StackPool::give_back(Stack stack) noexcept {
   c->free = stack.top();
   ++c->free_count;
   --c->in_use;
+}
+
+// Those that a small run uses are enough, and there may be a million.
+void StackPool::put_in_order() noexcept {
+  constexpr std::size_t kMost = 64;
+  for (SizeClass& c : classes_) {
+    std::array<std::byte*, kMost> tops;
+    const std::size_t count = std::min(c.free_count - c.trimmed, kMost);
+    for (std::size_t i = 0; i < count; ++i) {
+      tops[i] = c.free;
+      c.free = link_of(c.free);
+    }
+    std::sort(tops.begin(), tops.begin() + count, std::greater<>());
+    for (std::size_t i = 0; i < count; ++i) {
+      link_of(tops[i]) = c.free;
+      c.free = tops[i];
+    }
+  }
 }
 
 Stack StackPool::carve(SizeClass& c) {

@@ -38,7 +38,7 @@ class TaskBlock final : public Task {
   TaskState state = TaskState::kReady;
   Wake wake = Wake::kValue;
   // Something unusual has to happen before the next suspension: a park hook, a NoSuspend, a
-  // misplaced wait. One flag, so that the usual case tests one byte.
+  // ScheduleSource. One flag, so that the usual case tests one byte.
   bool watched = false;
 
   // --- The tree. Owned by the lists they are links of. ---
@@ -75,7 +75,7 @@ class TaskBlock final : public Task {
 
   TaskBlock() = default;
 
-  void update_watched() { watched = park_hook != nullptr || no_suspend != nullptr; }
+  void update_watched();
   // How deep this task is unwinding; `running` if it is the one that asks.
   unsigned uncaught(const Scheduler& s) const;
 

@@ -22,6 +22,8 @@
 
 namespace weft::fibers {
 
+class ScheduleSource;
+
 struct RunOptions {
   // Null: the machine's monotonic clock. The caller keeps it alive.
   Clock* clock = nullptr;
@@ -31,6 +33,8 @@ struct RunOptions {
   // With a seed the order of each batch of ready tasks is shuffled, the same way every time. For
   // tests: correct code does not depend on that order.
   std::optional<std::uint64_t> schedule_seed = std::nullopt;
+  // Decides each step's task instead; see schedule_source.h. The caller keeps it alive.
+  ScheduleSource* schedule_source = nullptr;
   // On the main thread, while SIGINT is at its default: Ctrl-C raises KeyboardInterrupt in the main
   // task.
   bool handle_interrupt = true;

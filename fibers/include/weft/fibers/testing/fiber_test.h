@@ -15,14 +15,19 @@
 
 #pragma once
 
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <string>
 
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/run.h"
+#include "weft/fibers/testing/cancel_sweep.h"
+#include "weft/fibers/testing/explore.h"
 #include "weft/fibers/testing/mock_clock.h"
 
 namespace weft::fibers::testing {
@@ -52,11 +57,82 @@ void run_fiber_test(Body&& body, RunOptions options = {}) {
   EXPECT_EQ(open_descriptors(), descriptors) << "descriptors left over";
 }
 
+// Whether WEFT_CANCEL_SWEEP is set.
+inline bool sweep_wanted() {
+  return std::getenv("WEFT_CANCEL_SWEEP") != nullptr;
+}
+
+// What has been swept in this process so far.
+inline CancelSweepResult& sweep_total() {
+  static CancelSweepResult total;
+  return total;
+}
+
+// cancel_sweep() of a test's body: whatever it expects does not count in the cancelled runs, for a
+// body that is cut short does not do what it should. Notes the number of checkpoints as a property
+// of the test, and adds it to sweep_total().
+//
+// Blocks: the thread, until all runs are over.
+// Cancel: does not apply.
+// Threads: any, outside a run.
+inline void sweep_fiber_test(void (*body)()) {
+  if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
+  try {
+    CancelSweepResult swept;
+    {
+      ::testing::TestPartResultArray expectations;
+      const ::testing::ScopedFakeTestPartResultReporter elsewhere(&expectations);
+      swept = cancel_sweep(body, {.most = 200, .may_throw = true});
+    }
+    sweep_total().checkpoints += swept.checkpoints;
+    sweep_total().runs += swept.runs;
+    ::testing::Test::RecordProperty("swept_checkpoints", std::to_string(swept.checkpoints));
+  } catch (...) {
+    ADD_FAILURE() << "swept: " << describe_exception(std::current_exception());
+  }
+}
+
+// explore() as EXPLORE_TEST does it: what GoogleTest notes counts as a failure, and the exploration
+// has to reach its end.
+//
+// Blocks: the thread, until all schedules have been run.
+// Cancel: does not apply.
+// Threads: any, outside a run.
+template <class Body>
+ExploreResult explore_test(Body&& body, ExploreOptions options = {}) {
+  const std::ptrdiff_t descriptors = open_descriptors();
+  const std::size_t stacks = stack_statistics().in_use;
+  if (!options.failed) options.failed = [] { return ::testing::Test::HasFailure(); };
+  ExploreResult result;
+  try {
+    result = explore(std::forward<Body>(body), options);
+    if (options.strategy == Strategy::kExhaustive && !is_replay(options)) {
+      EXPECT_TRUE(result.exhausted) << "not all schedules after " << result.schedules;
+    }
+  } catch (...) {
+    ADD_FAILURE() << describe_exception(std::current_exception());
+  }
+  EXPECT_EQ(stack_statistics().in_use, stacks) << "stacks left over";
+  EXPECT_EQ(open_descriptors(), descriptors) << "descriptors left over";
+  return result;
+}
+
 }  // namespace weft::fibers::testing
 
-#define FIBER_TEST(Suite, Claim)                                                 \
-  static void weft_fiber_test_##Suite##_##Claim();                               \
-  TEST(Suite, Claim) {                                                           \
-    ::weft::fibers::testing::run_fiber_test(&weft_fiber_test_##Suite##_##Claim); \
-  }                                                                              \
+// A body that is run in every schedule there is. It may use `exploration`; see explore.h.
+#define EXPLORE_TEST(Suite, Claim)                                                        \
+  static void weft_explore_test_##Suite##_##Claim(::weft::fibers::testing::Exploration&); \
+  TEST(Suite, Claim) {                                                                    \
+    ::weft::fibers::testing::explore_test(&weft_explore_test_##Suite##_##Claim);          \
+  }                                                                                       \
+  static void weft_explore_test_##Suite##_##Claim(                                        \
+      [[maybe_unused]] ::weft::fibers::testing::Exploration& exploration)
+
+#define FIBER_TEST(Suite, Claim)                                                     \
+  static void weft_fiber_test_##Suite##_##Claim();                                   \
+  TEST(Suite, Claim) {                                                               \
+    ::weft::fibers::testing::run_fiber_test(&weft_fiber_test_##Suite##_##Claim);     \
+    if (::weft::fibers::testing::sweep_wanted())                                     \
+      ::weft::fibers::testing::sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim); \
+  }                                                                                  \
   static void weft_fiber_test_##Suite##_##Claim()

@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Cancels a body at every place where it can be cancelled, one after the other.
+//
+//   cancel_sweep([] {
+//     Pool pool(2);
+//     { auto connection = pool.take(); talk(connection); }
+//     if (pool.in_use() != 0) throw std::logic_error("a connection is lost");
+//   });
+//
+// The body is run once to count the checkpoints that it and its tasks reach; then once for each of
+// them and each of the moments below, and cancelled there as a whole. A run fails if it waits for
+// what can never happen any more, if it leaves a stack or a descriptor behind, if it throws (the
+// Cancelled apart), or by what `check` says. Code that loses nothing when it is cancelled anywhere
+// passes. What comes after a cancelled wait is not run, so checks that have to hold in every case
+// belong into destructors, or into `check`.
+//
+// With WEFT_CANCEL_SWEEP=1 in the environment each FIBER_TEST is swept too, after it has passed.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+namespace weft::fibers::testing {
+
+// When the cancellation comes.
+enum class CancelMoment : std::uint8_t {
+  kOnArrival,  // As the task reaches the checkpoint: it does not suspend.
+  kParked,     // From another task, one batch later.
+  kWoken,      // When the task has been woken, but has not run yet: what woke it must not be lost.
+};
+
+struct CancelSweepOptions {
+  // Checkpoints beyond this many are left out evenly.
+  std::size_t most = 1000;
+  // Asked after each run; throws if something is not as it has to be.
+  std::function<void()> check = nullptr;
+  // Whether what the body throws is no failure, as long as it ends.
+  bool may_throw = false;
+  // Bytes of a task's stack.
+  std::size_t stack_size = 256 * 1024;
+};
+
+struct CancelSweepResult {
+  std::size_t checkpoints = 0;  // That a run without cancellation reaches.
+  std::size_t runs = 0;         // With a cancellation.
+};
+
+// The body did not take a cancellation well; what happened is nested.
+class CancelSweepError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Throws CancelSweepError at the first checkpoint at which something is wrong, with its number, its
+// task and what is waited for there; and what the body throws when it is not cancelled at all.
+// `body` must do the same each time it is run.
+//
+// Blocks: the thread, until all runs are over.
+// Cancel: does not apply.
+// Threads: any, outside a run.
+CancelSweepResult cancel_sweep(const std::function<void()>& body,
+                               const CancelSweepOptions& options = {});
+
+}  // namespace weft::fibers::testing

@@ -1,0 +1,198 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/testing/cancel_sweep.h"
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <exception>
+#include <limits>
+#include <optional>
+#include <string_view>
+
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/run.h"
+#include "weft/fibers/schedule_source.h"
+#include "weft/fibers/task.h"
+#include "weft/fibers/testing/mock_clock.h"
+
+namespace weft::fibers::testing {
+
+namespace {
+
+constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
+
+std::string_view text_of(CancelMoment moment) {
+  switch (moment) {
+    case CancelMoment::kOnArrival:
+      return "on arrival";
+    case CancelMoment::kParked:
+      return "while it waited";
+    case CancelMoment::kWoken:
+      return "when it had just been woken";
+  }
+  return "";
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  if (DIR* folder = ::opendir("/proc/self/fd")) {
+    while (::readdir(folder) != nullptr) ++count;
+    ::closedir(folder);
+  }
+  return count;
+}
+
+// One run, cancelled at the checkpoint with the number `target`; the tasks take turns as always.
+class OneRun final : public ScheduleSource {
+ public:
+  OneRun(std::size_t target, CancelMoment moment) : target_(target), moment_(moment) {}
+
+  void run(const std::function<void()>& body, std::size_t stack_size) {
+    MockClock clock(0.0, Duration::zero());
+    fibers::run(
+        [&] {
+          if (moment_ == CancelMoment::kParked) start_canceller();
+          CancelScope& scope = scope_.emplace();
+          active_ = true;
+          scope.run(body);
+          active_ = false;
+        },
+        {.clock = &clock, .stack_size = stack_size, .schedule_source = this});
+  }
+
+  std::size_t checkpoints() const { return reached_; }
+  // Whether the moment has come: a task that nobody woke was never just woken.
+  bool cancelled() { return scope_->cancel_called(); }
+  const std::string& place() const { return place_; }
+
+ private:
+  void at_cancel_point(Task& task, const char* what) override {
+    if (!active_ || reached_++ != target_) return;
+    place_ = "checkpoint " + std::to_string(target_) + ", '" + what + "' in task '" +
+             std::string(task.name()) + "', " + std::string(text_of(moment_));
+    switch (moment_) {
+      case CancelMoment::kOnArrival:
+        scope_->cancel("the sweep has come to this checkpoint");
+        break;
+      case CancelMoment::kParked:
+        reschedule(*canceller_);
+        break;
+      case CancelMoment::kWoken:
+        arrived_ = task.id();
+    }
+  }
+
+  // Always the first: what would run next without a source.
+  std::size_t choose(const ReadyTasks& ready) override {
+    if (arrived_ != 0 && active_ && ready[0].id() == arrived_) {
+      arrived_ = 0;
+      scope_->cancel("the sweep has come to this checkpoint");
+    }
+    return 0;
+  }
+
+  void start_canceller() {
+    spawn_system_task(
+        [this] {
+          canceller_ = &current_task();
+          wait_task_rescheduled([](const RaiseCancel&) { return Abort::kSucceeded; },
+                                {"cancel_sweep"});
+          scope_->cancel("the sweep has come to this checkpoint");
+        },
+        {.name = "cancel_sweep"});
+    while (canceller_ == nullptr) checkpoint();
+  }
+
+  const std::size_t target_;
+  const CancelMoment moment_;
+  std::optional<CancelScope> scope_;
+  bool active_ = false;
+  std::size_t reached_ = 0;
+  Task* canceller_ = nullptr;
+  std::uint64_t arrived_ = 0;
+  std::string place_;
+};
+
+bool says_stuck(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const BaseExceptionGroup& group) {
+    return group.subgroup(&says_stuck) != nullptr;
+  } catch (const DeadlockError&) {
+    return true;
+  } catch (const InternalError&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+class Sweep {
+ public:
+  Sweep(const std::function<void()>& body, const CancelSweepOptions& options)
+      : body_(body), options_(options) {}
+
+  CancelSweepResult run() {
+    CancelSweepResult result;
+    result.checkpoints = count();
+    const std::size_t wanted = std::min(result.checkpoints, options_.most);
+    for (std::size_t i = 0; i < wanted; ++i) {
+      const std::size_t target = i * result.checkpoints / wanted;
+      for (const CancelMoment moment :
+           {CancelMoment::kOnArrival, CancelMoment::kParked, CancelMoment::kWoken}) {
+        if (cancel_at(target, moment)) ++result.runs;
+      }
+    }
+    return result;
+  }
+
+ private:
+  std::size_t count() {
+    OneRun one(kNever, CancelMoment::kOnArrival);
+    try {
+      one.run(body_, options_.stack_size);
+    } catch (...) {
+      if (!options_.may_throw) throw;
+    }
+    if (options_.check) options_.check();
+    return one.checkpoints();
+  }
+
+  // Whether the moment came.
+  bool cancel_at(std::size_t target, CancelMoment moment) {
+    const std::size_t descriptors = open_descriptors();
+    const std::size_t stacks = stack_statistics().in_use;
+    OneRun one(target, moment);
+    try {
+      try {
+        one.run(body_, options_.stack_size);
+      } catch (...) {
+        if (!options_.may_throw || says_stuck(std::current_exception())) throw;
+      }
+      if (stack_statistics().in_use != stacks) throw std::runtime_error("stacks are left over");
+      if (open_descriptors() != descriptors) throw std::runtime_error("descriptors are left over");
+      if (options_.check) options_.check();
+      return one.cancelled();
+    } catch (...) {
+      const std::string what = describe_exception(std::current_exception());
+      std::throw_with_nested(CancelSweepError("cancelled at " + one.place() + ": " + what));
+    }
+  }
+
+  const std::function<void()>& body_;
+  const CancelSweepOptions& options_;
+};
+
+}  // namespace
+
+CancelSweepResult cancel_sweep(const std::function<void()>& body,
+                               const CancelSweepOptions& options) {
+  return Sweep(body, options).run();
+}
+
+}  // namespace weft::fibers::testing

@@ -1,0 +1,195 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/testing/cancel_sweep.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/event.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/lock.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/memory_channel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/timeouts.h"
+
+namespace weft::fibers::testing {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// What cancel_sweep() says of a body that takes a cancellation badly.
+std::string complaint(const std::function<void()>& body, const CancelSweepOptions& options = {}) {
+  try {
+    cancel_sweep(body, options);
+  } catch (const CancelSweepError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(CancelSweepTest, CancelsOnceAtEachCheckpointAndMoment) {
+  std::multiset<int> got_to;
+  int at = 0;
+  const auto result = cancel_sweep(
+      [&] {
+        at = 0;
+        checkpoint();
+        at = 1;
+        sleep(seconds(1));
+        at = 2;
+        open_nursery([](Nursery& nursery) { nursery.start_soon([] { sleep(seconds(1)); }); });
+        at = 3;
+      },
+      {.check = [&] { got_to.insert(at); }});
+  // The last two are the child's sleep and the wait of the nursery for it.
+  EXPECT_EQ(result.checkpoints, 4U);
+  EXPECT_EQ(result.runs, 12U);
+  EXPECT_EQ(got_to.count(0), 3U);
+  // A sleep that is over returns although the cancellation has come: the next wait throws.
+  EXPECT_EQ(got_to.count(1), 2U);
+  EXPECT_EQ(got_to.count(2), 5U);
+}
+
+TEST(CancelSweepTest, ABodyThatCleansUpPasses) {
+  int held = 0;
+  const auto result = cancel_sweep(
+      [&] {
+        auto [send, receive] = open_memory_channel<int>(0);
+        Lock lock;
+        open_nursery([&, &send = send, &receive = receive](Nursery& nursery) {
+          nursery.start_soon([&] {
+            for (int i = 0; i < 3; ++i) send.send(i);
+            send.close();
+          });
+          for (int item : receive) {
+            const Guard guard(lock);
+            ++held;
+            try {
+              sleep(seconds(item));
+            } catch (...) {
+              --held;
+              throw;
+            }
+            --held;
+          }
+        });
+      },
+      {.check = [&] {
+        if (held != 0) throw std::logic_error("still held");
+      }});
+  EXPECT_GT(result.checkpoints, 10U);
+}
+
+TEST(CancelSweepTest, FindsWhatIsNotGivenBack) {
+  int held = 0;
+  const std::string found = complaint(
+      [&] {
+        held = 1;
+        sleep(seconds(1));
+        held = 0;
+      },
+      {.check = [&] {
+        if (held != 0) throw std::logic_error("still held");
+      }});
+  EXPECT_THAT(found, AllOf(HasSubstr("cancelled at checkpoint 0, 'sleep' in task 'main'"),
+                           HasSubstr("still held")));
+}
+
+TEST(CancelSweepTest, FindsADescriptorThatLeaks) {
+  const std::string found = complaint([] {
+    const int fd = ::dup(0);
+    checkpoint();
+    ::close(fd);
+  });
+  EXPECT_THAT(found, HasSubstr("descriptors are left over"));
+}
+
+// Whoever swallows a Cancelled and waits for somebody who is cancelled too.
+TEST(CancelSweepTest, FindsWhoeverThenWaitsForEver) {
+  const std::string found = complaint(
+      [] {
+        Event event;
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([&] {
+            CancelScope shield({.shield = true});
+            shield.run([&] { event.wait(); });
+          });
+          sleep(seconds(1));
+          event.set();
+        });
+      },
+      {.may_throw = true});
+  EXPECT_THAT(found, HasSubstr("cancelled at checkpoint 0"));
+}
+
+// The item has been taken out of the buffer when the task that waited for it has not run yet.
+TEST(CancelSweepTest, FindsWhatIsLostBetweenWakingAndRunning) {
+  int produced = 0;
+  int consumed = 0;
+  const auto lossy = [&] {
+    produced = consumed = 0;
+    Task* waiting = nullptr;
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        waiting = &current_task();
+        wait_task_rescheduled([](const RaiseCancel&) { return Abort::kSucceeded; });
+        checkpoint();  // Here it goes missing.
+        ++consumed;
+      });
+      checkpoint();
+      ++produced;
+      reschedule(*waiting);
+    });
+  };
+  const std::string found = complaint(lossy, {.check = [&] {
+                                        if (produced != consumed)
+                                          throw std::logic_error("an item is lost");
+                                      }});
+  EXPECT_THAT(found, HasSubstr("an item is lost"));
+}
+
+TEST(CancelSweepTest, WhatTheBodyThrowsIsAFailureUnlessItMay) {
+  const auto body = [] {
+    try {
+      sleep(seconds(1));
+    } catch (const Cancelled&) {
+      throw std::runtime_error("instead");
+    }
+  };
+  EXPECT_THAT(complaint(body), HasSubstr("instead"));
+  EXPECT_EQ(complaint(body, {.may_throw = true}), "");
+}
+
+TEST(CancelSweepTest, ABodyThatFailsByItselfIsNotSwept) {
+  EXPECT_THROW(cancel_sweep([] { throw std::out_of_range("by itself"); }), std::out_of_range);
+}
+
+TEST(CancelSweepTest, LeavesOutCheckpointsEvenly) {
+  std::vector<int> got_to;
+  int at = 0;
+  const auto result = cancel_sweep(
+      [&] {
+        for (at = 0; at < 100; ++at) checkpoint();
+      },
+      {.most = 10, .check = [&] { got_to.push_back(at); }});
+  EXPECT_EQ(result.checkpoints, 100U);
+  EXPECT_EQ(result.runs, 30U);
+  EXPECT_EQ(got_to.at(1), 0);
+  EXPECT_GE(got_to.back(), 90);
+}
+
+}  // namespace
+}  // namespace weft::fibers::testing

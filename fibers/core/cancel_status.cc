@@ -130,7 +130,7 @@ bool cancellation_held_back(const TaskBlock& task, unsigned uncaught) {
   return false;
 }
 
-void attempt_delivery(TaskBlock& task) {
+void attempt_delivery(TaskBlock& task) noexcept {
   if (task.abort == nullptr) return;
   Scheduler& scheduler = *task.scheduler;
   std::shared_ptr<const CancelReason> reason = scheduler.take_interrupt(task);

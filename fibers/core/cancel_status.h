@@ -65,8 +65,9 @@ bool cancellation_due(const TaskBlock& task, unsigned uncaught);
 // Covered by a cancelled scope, but held back until the unwinding is over.
 bool cancellation_held_back(const TaskBlock& task, unsigned uncaught);
 
-// Offers a due cancellation (or Ctrl-C, if this is the main task) to the present wait of `task`.
-void attempt_delivery(TaskBlock& task);
+// Offers a due cancellation (or Ctrl-C, if this is the main task) to the present wait of `task`. An
+// abort function that throws ends the process: nobody could tell what state its wait is in.
+void attempt_delivery(TaskBlock& task) noexcept;
 
 // Notes, in the scope that has to catch it, that a Cancelled is being thrown to `task`.
 void note_delivery(const TaskBlock& task);

@@ -109,14 +109,19 @@ void Scheduler::before_suspend(TaskBlock& me, const WaitingFor& waiting_for) {
   if (me.park_hook != nullptr) me.park_hook->about_to_park(*me.park_hook);
 }
 
+// It must not throw: what it is told of could not be taken back.
+static void tell(ScheduleSource* source, Task& task, const char* what) noexcept {
+  if (source != nullptr) source->at_cancel_point(task, what);
+}
+
 void Scheduler::before_effect(TaskBlock& me) {
   if (me.no_suspend != nullptr) refuse_wait(me, {"checkpoint"});
-  if (source_ != nullptr) source_->at_cancel_point(me, "checkpoint");
+  tell(source_, me, "checkpoint");
 }
 
 void Scheduler::before_cancel_point(TaskBlock& me, const WaitingFor& waiting_for) {
   before_suspend(me, waiting_for);
-  if (source_ != nullptr) source_->at_cancel_point(me, waiting_for.what);
+  tell(source_, me, waiting_for.what);
 }
 
 void wait_rescheduled(AbortThunk abort, void* context, const WaitingFor& waiting_for) {

@@ -248,7 +248,7 @@ class Scheduler {
 
   Clock* const clock_;  // Null: the machine's.
   Duration clock_offset_{0};
-  Instant last_poll_{};    // Not kLongAgo: from there to now is more than a Duration holds.
+  Instant last_poll_{};  // Not kLongAgo: from there to now is more than a Duration holds.
   std::unique_ptr<ScheduleSource> seeded_;
   ScheduleSource* const source_;
   const bool every_tick_;  // Poll after each batch: with a test's clock or a source.

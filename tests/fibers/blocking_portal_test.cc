@@ -126,9 +126,9 @@ TEST(BlockingPortalTest, AnErrorOfTheRunComesOut) {
 }
 
 FIBER_TEST(BlockingPortalTest, InsideARunItRefusesToBlock) {
-  open_blocking_portal([](BlockingPortal& portal) {
+  Event ran;
+  open_blocking_portal([&](BlockingPortal& portal) {
     EXPECT_THROW(portal.call([] {}), UsageError);
-    Event ran;
     portal.start_task_soon([&] { ran.set(); });
     ran.wait();
   });

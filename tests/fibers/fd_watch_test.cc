@@ -221,13 +221,16 @@ FIBER_TEST(FdWatchTest, ItsCallRunsOutsideAnyTaskAndMayWakeOne) {
     in_task = in_trio_task();
     EXPECT_THROW(checkpoint(), UsageError);
     pipe.drain(0);
-    if (waiting != nullptr) reschedule(*waiting);
+    if (waiting != nullptr) reschedule(*std::exchange(waiting, nullptr));
   });
   watch.arm(pipe[0]);
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] {
       waiting = &current_task();
-      wait_task_rescheduled([](const RaiseCancel&) { return Abort::kSucceeded; });
+      wait_task_rescheduled([&](const RaiseCancel&) {
+        waiting = nullptr;
+        return Abort::kSucceeded;
+      });
     });
     wait_all_tasks_blocked();
     pipe.write(1);

@@ -130,7 +130,9 @@ FIBER_TEST(LockTest, WhoGotItByHandOverIsWatchedInTurn) {
     nursery.start_soon([&] { lock.acquire(); }, {.name = "heir"});
     wait_all_tasks_blocked();
     lock.release();
-    EXPECT_STREQ(std::string(lock.statistics().owner->name()).c_str(), "heir");
+    const Task* const owner = lock.statistics().owner;
+    ASSERT_NE(owner, nullptr);
+    EXPECT_EQ(owner->name(), "heir");
   });
   EXPECT_THAT(broken_by_owner([&] { lock.acquire(); }), ::testing::HasSubstr("task 'heir'"));
 }

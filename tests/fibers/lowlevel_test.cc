@@ -147,6 +147,7 @@ TEST(LowlevelTest, RescheduleFromAnotherThreadIsRefused) {
 
 // trio: test_run.py::test_failed_abort
 FIBER_TEST(LowlevelTest, AFailedAbortLeavesTheWaitToItsEnd) {
+  WEFT_NOT_SWEPT("a wait that refuses to be cancelled has nobody left to end it");
   int aborts = 0;
   CancelScope scope;
   open_nursery([&](Nursery& nursery) {
@@ -172,6 +173,7 @@ FIBER_TEST(LowlevelTest, AFailedAbortLeavesTheWaitToItsEnd) {
 
 // trio: test_run.py::test_slow_abort_basic
 FIBER_TEST(LowlevelTest, RaiseCancelMayBeKeptAndRaisedLater) {
+  WEFT_NOT_SWEPT("a wait that refuses to be cancelled has nobody left to end it");
   std::optional<RaiseCancel> raise;
   CancelScope scope;
   open_nursery([&](Nursery& nursery) {
@@ -403,6 +405,7 @@ static_assert(!kMayAbort<decltype([] { return Abort::kSucceeded; })>);
 // trio: test_run.py::test_trio_context_detection
 // The scheduler's own callbacks are no tasks, but this one is called by a task.
 FIBER_TEST(LowlevelTest, AnAbortFunctionCalledFromATaskIsInThatTask) {
+  WEFT_NOT_SWEPT("the abort function asks who cancels, which may be nobody");
   CancelScope scope;
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] {

@@ -61,6 +61,7 @@ class NotingHandler {
 
 // trio: test_signals.py::test_open_signal_receiver
 FIBER_TEST(SignalReceiverTest, ReceivesEachSignalOnce) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   const Handler before = handler_of(SIGUSR1);
   open_signal_receiver({SIGUSR1, SIGUSR2}, [&](SignalReceiver& signals) {
     EXPECT_NE(handler_of(SIGUSR1), before);
@@ -82,6 +83,7 @@ FIBER_TEST(SignalReceiverTest, ReceivesEachSignalOnce) {
 }
 
 FIBER_TEST(SignalReceiverTest, WakesWhoWaits) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   open_signal_receiver({SIGUSR1}, [](SignalReceiver& signals) {
     std::vector<int> received;
     open_nursery([&](Nursery& nursery) {
@@ -102,6 +104,7 @@ FIBER_TEST(SignalReceiverTest, WakesWhoWaits) {
 
 // To the process, and not to a thread of it: which thread runs the handler is the system's choice.
 FIBER_TEST(SignalReceiverTest, ReceivesWhatAnotherThreadHandles) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   open_signal_receiver({SIGUSR1}, [](SignalReceiver& signals) {
     to_thread::run_sync([] { ::pthread_kill(::pthread_self(), SIGUSR1); });
     EXPECT_EQ(signals.receive(), SIGUSR1);
@@ -144,6 +147,7 @@ FIBER_TEST(SignalReceiverTest, RefusedSignalLeavesTheOthersAlone) {
 
 // trio: test_signals.py::test_open_signal_receiver_restore_handler_after_duplicate_signal
 FIBER_TEST(SignalReceiverTest, SameSignalTwiceCountsOnce) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   const Handler before = handler_of(SIGUSR1);
   open_signal_receiver({SIGUSR1, SIGUSR1}, [](SignalReceiver& signals) {
     std::raise(SIGUSR1);
@@ -165,6 +169,7 @@ TEST(SignalReceiverRunTest, WorksOnTheMainThreadOnly) {
 
 // trio: test_signals.py::test_open_signal_receiver_conflict
 FIBER_TEST(SignalReceiverTest, IsForOneTaskAtATime) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   open_signal_receiver({SIGUSR1}, [](SignalReceiver& signals) {
     open_nursery([&](Nursery& nursery) {
       nursery.start_soon([&] { signals.receive(); });
@@ -179,6 +184,7 @@ FIBER_TEST(SignalReceiverTest, IsForOneTaskAtATime) {
 
 // trio: test_signals.py::test_open_signal_receiver_no_starvation
 FIBER_TEST(SignalReceiverTest, SignalsThatAlwaysWaitAlternate) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   open_signal_receiver({SIGUSR1, SIGUSR2}, [](SignalReceiver& signals) {
     std::raise(SIGUSR1);
     std::raise(SIGUSR2);
@@ -194,6 +200,7 @@ FIBER_TEST(SignalReceiverTest, SignalsThatAlwaysWaitAlternate) {
 }
 
 FIBER_TEST(SignalReceiverTest, CancelledReceiveLosesNothing) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   open_signal_receiver({SIGUSR1}, [](SignalReceiver& signals) {
     std::raise(SIGUSR1);
     CancelScope scope;
@@ -242,6 +249,7 @@ FIBER_TEST(SignalReceiverTest, InterruptGoesToTheReceiverMeanwhile) {
 }
 
 FIBER_TEST(SignalReceiverTest, InnermostReceiverGetsTheSignal) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   open_signal_receiver({SIGUSR1}, [](SignalReceiver& outer) {
     open_signal_receiver({SIGUSR1}, [&](SignalReceiver& inner) {
       std::raise(SIGUSR1);
@@ -255,6 +263,7 @@ FIBER_TEST(SignalReceiverTest, InnermostReceiverGetsTheSignal) {
 
 // Two tasks that end in the order in which they began.
 FIBER_TEST(SignalReceiverTest, ReceiversMayEndInAnyOrder) {
+  WEFT_NOT_SWEPT("a signal that nobody takes is raised again, and ends the process");
   const Handler before = handler_of(SIGUSR1);
   Event first_may_end;
   Event first_has_ended;

@@ -3,6 +3,7 @@
 
 #include "weft/fibers/socket/socket_type.h"
 
+#include <absl/cleanup/cleanup.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -431,6 +432,7 @@ FIBER_TEST(SocketTypeTest, ManyWaitAndAreCancelledTogether) {
 // trio: test_socket.py::test_unix_domain_socket
 FIBER_TEST(SocketTypeTest, UnixSocketsHavePaths) {
   const std::string path = ::testing::TempDir() + "weft_socket_type_" + std::to_string(::getpid());
+  const absl::Cleanup removed = [&] { ::unlink(path.c_str()); };
   SocketType listener = socket::socket(AF_UNIX, SOCK_STREAM);
   const SocketAddress address = SocketAddress::from_path(path);
   listener.bind(address);
@@ -444,7 +446,6 @@ FIBER_TEST(SocketTypeTest, UnixSocketsHavePaths) {
   });
   EXPECT_EQ(client.recv(1), "x");
   EXPECT_EQ(client.getpeername(), address);
-  ::unlink(path.c_str());
 }
 
 FIBER_TEST(SocketTypeTest, FullUnixListenerIsWaitedFor) {

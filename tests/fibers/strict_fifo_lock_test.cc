@@ -57,9 +57,9 @@ FIBER_TEST(StrictFIFOLockTest, IsALockWithAnOwner) {
 FIBER_TEST(StrictFIFOLockTest, TasksGetItInTheOrderInWhichTheyAsked) {
   StrictFIFOLock lock;
   std::vector<int> order;
+  CancelScope leaves;
   open_nursery([&](Nursery& nursery) {
     lock.acquire();
-    CancelScope leaves;
     for (int task = 0; task < 5; ++task) {
       nursery.start_soon([&, task] {
         const auto take = [&] {

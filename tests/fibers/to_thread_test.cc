@@ -56,6 +56,7 @@ FIBER_TEST(ToThreadTest, ThrowsWhatTheCallThrows) {
 }
 
 FIBER_TEST(ToThreadTest, OtherTasksGoOnMeanwhile) {
+  WEFT_NOT_SWEPT("its thread waits for what the body does later");
   std::binary_semaphore go(0);
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] { run_sync([&] { go.acquire(); }); });
@@ -66,6 +67,7 @@ FIBER_TEST(ToThreadTest, OtherTasksGoOnMeanwhile) {
 
 // trio: test_threads.py::test_run_in_worker_thread_cancellation
 FIBER_TEST(ToThreadTest, CancellationWaitsForTheThread) {
+  WEFT_NOT_SWEPT("its thread waits for what the body does later");
   std::binary_semaphore go(0);
   Event entered;
   CancelScope scope;
@@ -105,6 +107,7 @@ FIBER_TEST(ToThreadTest, CancelledTaskStartsNoThread) {
 
 // trio: test_threads.py::test_run_in_worker_thread_cancellation
 FIBER_TEST(ToThreadTest, AbandonedThreadFinishesAloneAndKeepsItsToken) {
+  WEFT_NOT_SWEPT("its thread waits for what the body does later");
   CapacityLimiter limiter(1);
   const auto go = std::make_shared<std::binary_semaphore>(0);
   const auto finished = std::make_shared<std::atomic<bool>>(false);
@@ -136,6 +139,7 @@ FIBER_TEST(ToThreadTest, AbandonedThreadFinishesAloneAndKeepsItsToken) {
 }
 
 FIBER_TEST(ToThreadTest, AbandonedThreadMayOutliveItsLimiter) {
+  WEFT_NOT_SWEPT("its thread waits for what the body does later");
   const auto go = std::make_shared<std::binary_semaphore>(0);
   {
     CapacityLimiter limiter(1);
@@ -223,6 +227,7 @@ void expect_no_more_threads_than_tokens(CapacityLimiter& limiter, bool abandon) 
 
 // trio: test_threads.py::test_run_in_worker_thread_limiter
 FIBER_TEST(ToThreadTest, NoMoreThreadsThanTokens) {
+  WEFT_NOT_SWEPT("its thread waits for what the body does later");
   for (const std::size_t most : {3U, 5U, 10U}) {
     for (const bool abandon : {false, true}) {
       CapacityLimiter limiter(most);

@@ -86,9 +86,9 @@ FIBER_TEST(WaitAllTasksBlockedTest, TheSmallestCushionsGoFirstAndTogether) {
 }
 
 FIBER_TEST(WaitAllTasksBlockedTest, IsCancelledAtOnce) {
-  open_nursery([](Nursery& nursery) {
-    CancelScope scope;
-    bool blocked = true;
+  CancelScope scope;
+  bool blocked = true;
+  open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] {
       EXPECT_FALSE(scope.run([] { wait_all_tasks_blocked(std::chrono::hours(1)); }));
       blocked = false;

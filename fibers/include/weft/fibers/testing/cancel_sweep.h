@@ -36,8 +36,10 @@ enum class CancelMoment : std::uint8_t {
 };
 
 struct CancelSweepOptions {
-  // Checkpoints beyond this many are left out evenly.
+  // Checkpoints beyond this many are left out evenly; and fewer are taken of a body with so many
+  // that all runs together would come through more than `effort`.
   std::size_t most = 1000;
+  std::size_t effort = 1'000'000;
   // Asked after each run; throws if something is not as it has to be.
   std::function<void()> check = nullptr;
   // Whether what the body throws is no failure, as long as it ends.

@@ -62,9 +62,20 @@ inline bool sweep_wanted() {
   return std::getenv("WEFT_CANCEL_SWEEP") != nullptr;
 }
 
+// Whether a body is being run to be cancelled somewhere.
+inline bool& sweeping() {
+  static bool sweeping = false;
+  return sweeping;
+}
+
 // What has been swept in this process so far.
-inline CancelSweepResult& sweep_total() {
-  static CancelSweepResult total;
+struct SweepTotal {
+  std::size_t tests = 0;
+  std::size_t checkpoints = 0;
+  std::size_t runs = 0;
+};
+inline SweepTotal& sweep_total() {
+  static SweepTotal total;
   return total;
 }
 
@@ -77,13 +88,18 @@ inline CancelSweepResult& sweep_total() {
 // Threads: any, outside a run.
 inline void sweep_fiber_test(void (*body)()) {
   if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
+  struct Ended {
+    ~Ended() { sweeping() = false; }
+  } const ended;
   try {
     CancelSweepResult swept;
     {
       ::testing::TestPartResultArray expectations;
       const ::testing::ScopedFakeTestPartResultReporter elsewhere(&expectations);
-      swept = cancel_sweep(body, {.most = 200, .may_throw = true});
+      sweeping() = true;
+      swept = cancel_sweep(body, {.most = 200, .effort = 50'000, .may_throw = true});
     }
+    sweep_total().tests += swept.checkpoints > 0 ? 1 : 0;
     sweep_total().checkpoints += swept.checkpoints;
     sweep_total().runs += swept.runs;
     ::testing::Test::RecordProperty("swept_checkpoints", std::to_string(swept.checkpoints));
@@ -109,6 +125,7 @@ ExploreResult explore_test(Body&& body, ExploreOptions options = {}) {
     if (options.strategy == Strategy::kExhaustive && !is_replay(options)) {
       EXPECT_TRUE(result.exhausted) << "not all schedules after " << result.schedules;
     }
+    ::testing::Test::RecordProperty("schedules", std::to_string(result.schedules));
   } catch (...) {
     ADD_FAILURE() << describe_exception(std::current_exception());
   }
@@ -127,6 +144,11 @@ ExploreResult explore_test(Body&& body, ExploreOptions options = {}) {
   }                                                                                       \
   static void weft_explore_test_##Suite##_##Claim(                                        \
       [[maybe_unused]] ::weft::fibers::testing::Exploration& exploration)
+
+// At the beginning of a FIBER_TEST whose body cannot be cut short anywhere and still end, because
+// of what it is about: it is not swept.
+#define WEFT_NOT_SWEPT(why) \
+  if (::weft::fibers::testing::sweeping()) return
 
 #define FIBER_TEST(Suite, Claim)                                                     \
   static void weft_fiber_test_##Suite##_##Claim();                                   \

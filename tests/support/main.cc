@@ -1,0 +1,20 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// GoogleTest's main(), which also says how much has been swept (see fiber_test.h).
+
+#include <gmock/gmock.h>
+
+#include <cstdio>
+
+#include "weft/fibers/testing/fiber_test.h"
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleMock(&argc, argv);
+  const int result = RUN_ALL_TESTS();
+  if (const auto& total = weft::fibers::testing::sweep_total(); total.checkpoints > 0) {
+    std::printf("cancel sweep: cancelled %zu times, at the %zu checkpoints of %zu tests\n",
+                total.runs, total.checkpoints, total.tests);
+  }
+  return result;
+}

@@ -26,6 +26,7 @@ namespace weft::fibers::testing {
 namespace {
 
 using std::chrono::seconds;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // Tasks that each append their number, `steps` times, with a checkpoint before each.
@@ -120,7 +121,7 @@ TEST_P(ExploreStrategyTest, AFailureIsReplayedByItsToken) {
     explore(&careless_lock, {.strategy = GetParam()});
   } catch (const ExploreError& error) {
     token = error.token();
-    EXPECT_THAT(error.what(), HasSubstr("WEFT_REPLAY=" + token));
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("two inside"), HasSubstr("WEFT_REPLAY=" + token)));
     EXPECT_THROW(std::rethrow_if_nested(error), ExceptionGroup);
   }
   ASSERT_NE(token, "");

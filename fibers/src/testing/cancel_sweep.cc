@@ -17,6 +17,7 @@
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/format_exception.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/schedule_source.h"
@@ -53,7 +54,7 @@ std::size_t open_descriptors() {
 // Whether that many descriptors are open; a thread that the run has abandoned may still be about to
 // let go of the run's.
 bool comes_down_to(std::size_t descriptors) {
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 500; ++i) {
     if (open_descriptors() == descriptors) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -132,16 +133,15 @@ class OneRun final : public ScheduleSource {
 };
 
 bool says_stuck(const std::exception_ptr& error) {
+  const auto matches = [](const std::exception_ptr& e) {
+    return holds<DeadlockError>(e) || holds<InternalError>(e);
+  };
   try {
     std::rethrow_exception(error);
   } catch (const BaseExceptionGroup& group) {
-    return group.subgroup(&says_stuck) != nullptr;
-  } catch (const DeadlockError&) {
-    return true;
-  } catch (const InternalError&) {
-    return true;
+    return group.subgroup(matches) != nullptr;
   } catch (...) {
-    return false;
+    return matches(error);
   }
 }
 
@@ -194,8 +194,8 @@ class Sweep {
       if (options_.check) options_.check();
       return one.cancelled();
     } catch (...) {
-      const std::string what = describe_exception(std::current_exception());
-      std::throw_with_nested(CancelSweepError("cancelled at " + one.place() + ": " + what));
+      const std::string what = format_exception(std::current_exception(), {.backtraces = false});
+      std::throw_with_nested(CancelSweepError("cancelled at " + one.place() + ":\n" + what));
     }
   }
 

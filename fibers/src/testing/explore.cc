@@ -18,7 +18,7 @@
 #include "fibers/src/testing/schedules.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
-#include "weft/fibers/exception_group.h"
+#include "weft/fibers/format_exception.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/task.h"
 #include "weft/fibers/testing/mock_clock.h"
@@ -145,9 +145,9 @@ std::string wanted_token(const ExploreOptions& options) {
   try {
     std::rethrow_exception(error);
   } catch (...) {
-    std::throw_with_nested(ExploreError("schedule " + std::to_string(schedule) +
-                                            " failed: " + describe_exception(error) +
-                                            "\nto run it alone: WEFT_REPLAY=" + token,
+    std::throw_with_nested(ExploreError("schedule " + std::to_string(schedule) + " failed:\n" +
+                                            format_exception(error, {.backtraces = false}) +
+                                            "to run it alone: WEFT_REPLAY=" + token,
                                         token));
   }
 }

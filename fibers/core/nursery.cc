@@ -8,6 +8,7 @@
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/park.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/core/tree_values.h"
 #include "weft/fibers/detail/lone_error.h"
 #include "weft/fibers/exception_group.h"
 
@@ -45,6 +46,8 @@ Nursery::Nursery(std::source_location site) : site_(site) {
 // Closed, unless starting its only task has failed.
 Nursery::~Nursery() {
   if (!closed_) parent_->innermost_nursery = next_of_parent_;
+  if (parent_->tree_values != nullptr) [[unlikely]]
+    parent_->tree_values->forget(*this);
 }
 
 Task& Nursery::parent_task() const {

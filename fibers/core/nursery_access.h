@@ -41,6 +41,10 @@ struct NurseryAccess {
   // Lets close() go on if nobody is left to wait for.
   static void wake_parent(Nursery& nursery);
 
+  // Where a task belongs: while a Nursery::start is pending, already where it will move to.
+  static const Nursery* home(const detail::TaskBlock& task) {
+    return task.eventual_parent != nullptr ? task.eventual_parent : task.parent;
+  }
   static Nursery*& next(Nursery& nursery) { return nursery.next_of_parent_; }
   static detail::TaskBlock* first_child(const Nursery& nursery) { return nursery.first_child_; }
   static std::source_location site(const Nursery& nursery) { return nursery.site_; }

@@ -11,6 +11,7 @@
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
+#include "fibers/core/tree_values.h"
 
 namespace weft::fibers::detail {
 
@@ -68,6 +69,7 @@ inline TaskBlock* Scheduler::pick_after_end() {
 #endif
   me.state = TaskState::kDone;
   release_locals(me.locals);
+  delete me.tree_values;
   me.~TaskBlock();
   stacks_.give_back(stack);
   TaskBlock* next = pick_after_end();

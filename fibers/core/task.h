@@ -21,6 +21,7 @@ namespace weft::fibers::detail {
 
 class Scheduler;
 struct TaskLocals;
+struct TreeValues;
 
 // How a wait ends. Set by whoever reschedules the task, consumed by the task.
 enum class Wake : std::uint8_t { kValue, kError, kCancelled };
@@ -70,8 +71,9 @@ class TaskBlock final : public Task {
 
   // --- Rare. ---
   ParkHook* park_hook = nullptr;
-  const char* no_suspend = nullptr;  // The innermost NoSuspend's text.
-  TaskLocals* locals = nullptr;      // Inherited task variables, counted.
+  const char* no_suspend = nullptr;   // The innermost NoSuspend's text.
+  TaskLocals* locals = nullptr;       // Inherited task variables, counted.
+  TreeValues* tree_values = nullptr;  // Owned; null if the task has set none.
 
   TaskBlock() = default;
 

@@ -71,10 +71,9 @@ const void* find_local(const void* key) {
   return nullptr;
 }
 
-// Copies what lies in front of the old value, shares what lies behind: others see no change.
-void set_local(const void* key, std::shared_ptr<void> value) {
-  TaskLocals*& own = own_locals();
-  TaskLocals* const old = own;
+// Copies what lies in front of the old value, shares what lies behind.
+void set_in_list(TaskLocals*& locals, const void* key, std::shared_ptr<void> value) {
+  TaskLocals* const old = locals;
   auto* first = new TaskLocals{key, std::move(value), nullptr, 1};
   TaskLocals** end = &first->next;
   TaskLocals* at = old;
@@ -83,8 +82,12 @@ void set_local(const void* key, std::shared_ptr<void> value) {
     end = &(*end)->next;
   }
   *end = share_locals(at != nullptr ? at->next : nullptr);
-  own = first;
+  locals = first;
   release_locals(old);
+}
+
+void set_local(const void* key, std::shared_ptr<void> value) {
+  set_in_list(own_locals(), key, std::move(value));
 }
 
 }  // namespace weft::fibers::detail

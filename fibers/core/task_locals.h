@@ -20,4 +20,7 @@ struct TaskLocals {
   std::uint32_t uses;
 };
 
+// Gives `key` that value in the list, whose other users see no change.
+void set_in_list(TaskLocals*& locals, const void* key, std::shared_ptr<void> value);
+
 }  // namespace weft::fibers::detail

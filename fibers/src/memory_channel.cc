@@ -3,13 +3,12 @@
 
 #include "weft/fibers/memory_channel.h"
 
+#include "weft/fibers/detail/end_waits.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers::detail {
 
-namespace {
-
-void end_wait(Waiter& waiter, ChannelResult result) {
+static void end_wait(Waiter& waiter, ChannelResult result) {
   static_cast<ChannelWaiter&>(waiter).result = result;
   waiter.queue->remove(waiter);
   reschedule(*waiter.task);
@@ -25,24 +24,22 @@ void end_waits_of(WaitQueue& queue, std::uint32_t handle) {
   }
 }
 
-void end_all_waits(WaitQueue& queue) {
-  while (Waiter* first = queue.front()) end_wait(*first, ChannelResult::kOtherSideClosed);
+void end_all_waits(WaitQueue& queue, ChannelResult result) {
+  while (Waiter* first = queue.front()) end_wait(*first, result);
 }
-
-}  // namespace
 
 void ChannelCore::close_sender(std::uint32_t handle) {
   --open_senders_;
   end_waits_of(senders_, handle);
   // Receivers wait only while the buffer is empty, so there is nothing left that they could get.
-  if (open_senders_ == 0) end_all_waits(receivers_);
+  if (open_senders_ == 0) end_all_waits(receivers_, ChannelResult::kOtherSideClosed);
 }
 
 void ChannelCore::close_receiver(std::uint32_t handle) {
   --open_receivers_;
   end_waits_of(receivers_, handle);
   if (open_receivers_ > 0) return;
-  end_all_waits(senders_);
+  end_all_waits(senders_, ChannelResult::kOtherSideClosed);
   clear_buffer();
 }
 

@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/thread_event.h"
+
+#include <utility>
+
+#include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/token.h"
+
+namespace weft::fibers {
+
+// Shared with a call on its way into the run, which may come after the wait was cancelled.
+struct detail::WaitingTask {
+  const Token token = current_token();
+  Task* task = &current_task();  // The run's thread only. Null: does not wait any more.
+};
+
+ThreadEvent::ThreadEvent() = default;
+ThreadEvent::~ThreadEvent() = default;
+
+bool ThreadEvent::is_set() const {
+  const std::lock_guard lock(mutex_);
+  return set_;
+}
+
+void ThreadEvent::set() {
+  std::vector<std::shared_ptr<detail::WaitingTask>> tasks;
+  {
+    const std::lock_guard lock(mutex_);
+    set_ = true;
+    tasks.swap(tasks_);
+    // Under the mutex: who waited may destroy this as soon as it has it.
+    changed_.notify_all();
+  }
+  for (const auto& waiting : tasks) {
+    try {
+      waiting->token.run_sync_soon([waiting] {
+        if (Task* task = std::exchange(waiting->task, nullptr)) reschedule(*task);
+      });
+    } catch (const RunFinishedError&) {
+      // Nobody of that run waits.
+    }
+  }
+}
+
+void ThreadEvent::wait() {
+  if (in_trio_task()) return wait_in_task();
+  if (in_trio_run()) {
+    throw UsageError(
+        "ThreadEvent::wait would block the thread of this run, in a callback of its scheduler; "
+        "wait in a task");
+  }
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return set_; });
+}
+
+void ThreadEvent::wait_in_task() {
+  const auto waiting = std::make_shared<detail::WaitingTask>();
+  const bool was_set = [&] {
+    const std::lock_guard lock(mutex_);
+    if (!set_) tasks_.push_back(waiting);
+    return set_;
+  }();
+  if (was_set) return checkpoint();
+  wait_task_rescheduled(
+      [&](const RaiseCancel&) {
+        waiting->task = nullptr;
+        const std::lock_guard lock(mutex_);
+        std::erase(tasks_, waiting);
+        return Abort::kSucceeded;
+      },
+      {.what = "ThreadEvent.wait", .on = this});
+}
+
+}  // namespace weft::fibers

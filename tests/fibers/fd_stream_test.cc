@@ -257,6 +257,7 @@ FIBER_TEST(FdStreamTest, SocketsAreStreamsOfBothDirections) {
 }
 
 FIBER_TEST(FdStreamTest, TerminalThatHungUpIsAtItsEnd) {
+  WEFT_NOT_SWEPT("its other end is a number that nobody owns");
   const int controller = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   ASSERT_GE(controller, 0);
   ASSERT_EQ(::grantpt(controller), 0);

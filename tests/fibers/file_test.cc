@@ -208,6 +208,7 @@ FIBER_TEST(FileTest, WhatCannotBeWrittenIsToldByClosing) {
 
 // A pipe lets a call last as long as the test wants.
 FIBER_TEST(FileTest, OneCallAfterTheOther) {
+  WEFT_NOT_SWEPT("its thread waits for what the body does later");
   test::Pipe pipe;
   ::fcntl(pipe[0], F_SETFL, 0);
   File file = wrap_file(::fdopen(pipe.take(0), "r"));
@@ -233,6 +234,7 @@ FIBER_TEST(FileTest, OneCallAfterTheOther) {
 
 // What the call was doing is done: nothing read is lost.
 FIBER_TEST(FileTest, CancellationWaitsForACallThatHasBegun) {
+  WEFT_NOT_SWEPT("its thread waits for what the body does later");
   test::Pipe pipe;
   ::fcntl(pipe[0], F_SETFL, 0);
   File file = wrap_file(::fdopen(pipe.take(0), "r"));

@@ -83,6 +83,7 @@ FIBER_TEST(ProcessTest, ReturncodeIsUpToDate) {
 
 // trio: test_subprocess.py::test_multi_wait
 FIBER_TEST(ProcessTest, SeveralTasksMayWait) {
+  WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
   const auto process = open_process({"sleep", "3600"});
   int ended = 0;
   open_nursery([&](Nursery& nursery) {
@@ -105,6 +106,7 @@ FIBER_TEST(ProcessTest, SeveralTasksMayWait) {
 }
 
 FIBER_TEST(ProcessTest, CancelledWaiterPassesTheTurnOn) {
+  WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
   const auto process = open_process({"sleep", "3600"});
   CancelScope first;
   bool done = false;
@@ -128,6 +130,7 @@ FIBER_TEST(ProcessTest, CancelledWaiterPassesTheTurnOn) {
 //
 // trio: test_subprocess.py::test_subprocess_pidfd_unnotified
 FIBER_TEST(ProcessTest, PollDoesNotTakeTheEndAwayFromWaiters) {
+  WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
   const auto process = open_process({"sleep", "3600"});
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] { EXPECT_EQ(process->wait(), -SIGKILL); });
@@ -293,6 +296,7 @@ FIBER_TEST(ProcessTest, OnlyDescriptorsThatArePassedReachIt) {
 }
 
 FIBER_TEST(ProcessTest, GroupAndSessionCanBeItsOwn) {
+  WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
   const auto grouped = open_process({"sleep", "3600"}, {.process_group = 0});
   EXPECT_EQ(::getpgid(grouped->pid()), grouped->pid());
   EXPECT_NE(::getsid(grouped->pid()), grouped->pid());
@@ -311,6 +315,7 @@ FIBER_TEST(ProcessTest, SignalMaskIsTheCallers) {
 
 // This process may have closed its own stdin, and then gets 0 for the next descriptor it opens.
 FIBER_TEST(ProcessTest, WorksWithoutAStdinOfItsOwn) {
+  WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
   const int saved = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
   ::close(STDIN_FILENO);
   {

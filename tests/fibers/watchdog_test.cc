@@ -22,6 +22,7 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
+#include "weft/fibers/testing/mock_clock.h"
 #include "weft/fibers/to_thread.h"
 #include "weft/fibers/token.h"
 

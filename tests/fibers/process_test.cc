@@ -289,7 +289,8 @@ FIBER_TEST(ProcessTest, OnlyDescriptorsThatArePassedReachIt) {
   const std::string number = std::to_string(passed[1]);
   options.pass_fds = {passed[1]};
   EXPECT_EQ(output_of(list, options), "1\n" + number + '\n');
-  EXPECT_EQ(output_of("echo hi > /proc/self/fd/" + number, {.pass_fds = {passed[1], careless[0]}}), "");
+  EXPECT_EQ(output_of("echo hi > /proc/self/fd/" + number, {.pass_fds = {passed[1], careless[0]}}),
+            "");
   EXPECT_EQ(passed.drain(0), 3U);
   ::close(careless[0]);
   ::close(careless[1]);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "fibers/core/greenlet_block.h"
 #include "fibers/core/scheduler.h"
 
 namespace weft::fibers {
@@ -87,16 +88,16 @@ weft_call_on_parked:
 )");
 extern "C" void weft_call_on_parked(void* point, void (*function)(void*), void* argument);
 
-static void walk_parked(const TaskBlock& task, Walk& walk) {
-  if (!has_begun(task.context)) return;
+static void walk_parked(const Context& parked, Walk& walk) {
+  if (!has_begun(parked)) return;
   walk.skip = 2;  // walk_from_here, weft_call_on_parked.
-  weft_call_on_parked(task.context.point, &walk_from_here, &walk);
+  weft_call_on_parked(parked.point, &walk_from_here, &walk);
 }
 
 #else
 
 // Boost.Context's frames are not described to unwinders.
-static void walk_parked(const TaskBlock&, Walk&) {}
+static void walk_parked(const Context&, Walk&) {}
 
 #endif
 
@@ -113,8 +114,19 @@ static void walk_parked(const TaskBlock&, Walk&) {}
   if (block.state == TaskState::kRunning) {
     if (block.scheduler->running() == &block) detail::walk_from_here(&walk);
   } else {
-    detail::walk_parked(block, walk);
+    detail::walk_parked(block.context, walk);
   }
+  return frames;
+}
+
+std::vector<const void*> Greenlet::backtrace(std::size_t most) const {
+  std::vector<const void*> frames;
+  const detail::GreenletThread* thread = detail::tls_greenlets;
+  const bool own = thread != nullptr && block_ != nullptr && block_->link == thread->link;
+  if (!own || thread->current() == block_ || !*this) return frames;
+  frames.reserve(most);
+  detail::Walk walk{frames, most, 0};
+  detail::walk_parked(block_->context, walk);
   return frames;
 }
 

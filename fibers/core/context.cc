@@ -6,6 +6,9 @@
 #include <cxxabi.h>
 #include <pthread.h>
 
+#include <array>
+#include <atomic>
+
 namespace weft::fibers::detail {
 
 ExceptionState* thread_exception_state() noexcept {
@@ -56,18 +59,22 @@ bool has_begun(const Context& context) {
 
 #else
 
-// make_fcontext takes a function that is told where it was switched from; every context of weft has
-// the same entry, so it need not be handed over.
-static ContextEntry the_entry = nullptr;
+// make_fcontext takes a function that is told where it was switched from, and nothing else: there
+// is one for each entry that weft has, those of tasks and of greenlets.
+static std::array<std::atomic<ContextEntry>, 2> entries{};
 
+template <std::size_t Which>
 static void begin(boost::context::detail::transfer_t from) {
   static_cast<Context*>(from.data)->point = from.fctx;
-  the_entry();
+  entries[Which].load()();
 }
 
 void make_context(Context& context, std::byte* top, std::size_t size, ContextEntry entry) {
-  the_entry = entry;
-  context.point = boost::context::detail::make_fcontext(top, size, &begin);
+  ContextEntry first = nullptr;
+  const bool is_first = entries[0].compare_exchange_strong(first, entry) || first == entry;
+  if (!is_first) entries[1].store(entry);
+  context.point =
+      boost::context::detail::make_fcontext(top, size, is_first ? &begin<0> : &begin<1>);
 }
 
 #endif

@@ -16,9 +16,14 @@ namespace weft::fibers::detail {
 namespace {
 
 std::atomic<Scheduler*> g_interrupted{nullptr};
+// The main thread's runs that want to be asked: the running one and suspended ones.
+int g_handlers = 0;
 
-void on_interrupt(int /*signal*/) {
-  if (Scheduler* scheduler = g_interrupted.load()) scheduler->request_interrupt();
+void on_interrupt(int signal) {
+  if (Scheduler* scheduler = g_interrupted.load()) return scheduler->request_interrupt();
+  // Every run is suspended: it is up to the program, whose handler is the default one.
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
 }
 
 bool on_main_thread() {
@@ -34,20 +39,31 @@ bool is_ours(const struct sigaction& action) {
 InterruptHandler::InterruptHandler(Scheduler& scheduler, bool wanted) {
   struct sigaction present {};
   if (!wanted || !on_main_thread() || ::sigaction(SIGINT, nullptr, &present) != 0) return;
-  if ((present.sa_flags & SA_SIGINFO) != 0 || present.sa_handler != SIG_DFL) return;
+  if (!is_ours(present) &&
+      ((present.sa_flags & SA_SIGINFO) != 0 || present.sa_handler != SIG_DFL)) {
+    return;
+  }
   g_interrupted.store(&scheduler);
   struct sigaction action {};
   action.sa_handler = &on_interrupt;
   action.sa_flags = SA_RESTART | SA_ONSTACK;  // A task's stack may be nearly full.
   installed_ = ::sigaction(SIGINT, &action, nullptr) == 0;
+  if (!installed_) return;
+  ++g_handlers;
+  scheduler.handles_interrupt = true;
 }
 
 InterruptHandler::~InterruptHandler() {
   if (!installed_) return;
+  g_interrupted.store(nullptr);
+  if (--g_handlers > 0) return;
   struct sigaction present {};
   ::sigaction(SIGINT, nullptr, &present);
   if (is_ours(present)) ::signal(SIGINT, SIG_DFL);
-  g_interrupted.store(nullptr);
+}
+
+void interrupt_asks(Scheduler* scheduler) noexcept {
+  g_interrupted.store(scheduler);
 }
 
 }  // namespace weft::fibers::detail

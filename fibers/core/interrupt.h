@@ -9,8 +9,8 @@ namespace weft::fibers::detail {
 
 class Scheduler;
 
-// Takes SIGINT over on the process's main thread, if it is at its default; else does nothing. Gives
-// it back at the end if it is still ours.
+// Takes SIGINT over on the process's main thread, if it is at its default or another run's, which
+// is suspended then; else does nothing. The last one gives it back if it is still ours.
 class InterruptHandler {
  public:
   InterruptHandler(Scheduler& scheduler, bool wanted);
@@ -21,5 +21,9 @@ class InterruptHandler {
  private:
   bool installed_ = false;
 };
+
+// Whom Ctrl-C asks from now on; null: nobody, and it does what it does by default. For switches
+// between runs of the main thread.
+void interrupt_asks(Scheduler* scheduler) noexcept;
 
 }  // namespace weft::fibers::detail

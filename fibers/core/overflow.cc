@@ -11,6 +11,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "fibers/core/greenlet_block.h"
 #include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
@@ -63,6 +64,15 @@ const TaskBlock* overflowing_task(const void* address) {
   return at >= stack.bottom && at < stack.bottom + guard_size(stack.size) ? task : nullptr;
 }
 
+// The size of the running greenlet's stack, if `address` lies in its guard; else 0.
+std::size_t overflowing_greenlet(const void* address) {
+  if (tls_greenlets == nullptr) return 0;
+  const Stack& stack = tls_greenlets->current()->stack;
+  const auto* at = static_cast<const std::byte*>(address);
+  const bool in_guard = at >= stack.bottom && at < stack.bottom + guard_size(stack.size);
+  return stack.bottom != nullptr && in_guard ? stack.size - guard_size(stack.size) : 0;
+}
+
 void on_fault(int signal, siginfo_t* info, void* context) {
   if (const TaskBlock* task = overflowing_task(info->si_addr)) {
     const std::source_location site = task->site;
@@ -71,6 +81,11 @@ void on_fault(int signal, siginfo_t* info, void* context) {
          << (task->stack.size - guard_size(task->stack.size)) / 1024 << " KiB (started at "
          << site.file_name() << ":" << site.line()
          << "); give it a larger one with TaskOptions::stack_size or RunOptions::stack_size\n";
+    line.write();
+  } else if (const std::size_t size = overflowing_greenlet(info->si_addr)) {
+    Line line;
+    line << "weft: a greenlet overflowed its stack of " << size / 1024
+         << " KiB; give it a larger one with GreenletOptions::stack_size\n";
     line.write();
   } else if ((g_before.sa_flags & SA_SIGINFO) != 0) {
     g_before.sa_sigaction(signal, info, context);

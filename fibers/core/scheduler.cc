@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "fibers/core/greenlet_block.h"
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/schedule_source.h"
 #include "weft/fibers/inspect.h"
@@ -57,7 +58,7 @@ Scheduler::Scheduler(const RunOptions& options)
     clock_offset_ = random_clock_offset();
   }
   if (source_ != nullptr) stacks_.put_in_order();
-  describe_thread_stack(own_);
+  describe_own_stack(own_);
 }
 
 // NOLINTNEXTLINE(modernize-use-equals-default): under TSan it is not.

@@ -204,6 +204,9 @@ class Scheduler {
   // Its host may act at any time: nothing is ever a deadlock.
   bool is_guest = false;
 
+  // On the main thread: Ctrl-C asks this run while it is not suspended.
+  bool handles_interrupt = false;
+
   // Deadlines that only warn (of a wait while unwinding): no reason for a clock to jump.
   std::size_t armed_warnings = 0;
 
@@ -283,7 +286,10 @@ extern constinit thread_local Scheduler* tls_scheduler;
 
 inline Scheduler& current_scheduler() {
   Scheduler* scheduler = tls_scheduler;
-  WEFT_REQUIRE(scheduler != nullptr, "this has to be called inside weft::fibers::run()");
+  WEFT_REQUIRE(
+      scheduler != nullptr,
+      "this has to be called inside weft::fibers::run(), and a greenlet is outside the run "
+      "that has switched to it; do it in the task, or give the greenlet a run()");
   return *scheduler;
 }
 inline Scheduler& scheduler_of_task() {

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 
+#include "fibers/core/greenlet_block.h"
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
@@ -141,7 +142,11 @@ TaskBlock* Scheduler::create_task(const ClosureType& type, const TaskOptions& op
   task->context.tsan_fiber = __tsan_create_fiber(0);
 #endif
   task->scheduler = this;
-  if (running_ != nullptr) task->locals = share_locals(running_->locals);
+  // The first task takes over what the caller of run() has.
+  const TaskLocals* const inherited = running_ != nullptr    ? running_->locals
+                                      : root_task == nullptr ? greenlet_locals_if_any()
+                                                             : nullptr;
+  task->locals = share_locals(const_cast<TaskLocals*>(inherited));
   task->stack = stack;
   task->run_and_destroy = type.run_and_destroy;
   task->site = site;

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "fibers/core/greenlet_block.h"
 #include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
@@ -13,9 +14,20 @@ namespace {
 
 constinit thread_local TaskLocals** thread_locals = nullptr;
 
+// Outside a run the thread's main greenlet has those of a call of to_thread, if it is in one.
+bool in_call_of_thread() {
+  return thread_locals != nullptr &&
+         (tls_greenlets == nullptr || tls_greenlets->current()->is_main());
+}
+
 TaskLocals*& own_locals() {
-  if (tls_scheduler == nullptr && thread_locals != nullptr) return *thread_locals;
-  return scheduler_of_task().running()->locals;
+  if (tls_scheduler != nullptr) return tls_scheduler->running_task().locals;
+  return in_call_of_thread() ? *thread_locals : greenlet_locals();
+}
+
+const TaskLocals* look_at_own_locals() {
+  if (tls_scheduler != nullptr) return tls_scheduler->running_task().locals;
+  return in_call_of_thread() ? *thread_locals : greenlet_locals_if_any();
 }
 
 }  // namespace
@@ -38,15 +50,15 @@ void release_locals(TaskLocals* locals) noexcept {
 }
 
 TaskLocals* share_own_locals() {
-  return share_locals(own_locals());
+  return share_locals(const_cast<TaskLocals*>(look_at_own_locals()));
 }
 
 TaskLocals* detach_own_locals() {
-  const bool anybody_here =
-      tls_scheduler == nullptr ? thread_locals != nullptr : tls_scheduler->running() != nullptr;
+  const bool anybody_here = tls_scheduler == nullptr || tls_scheduler->running() != nullptr;
   TaskLocals* copies = nullptr;
   TaskLocals** end = &copies;
-  for (TaskLocals* l = anybody_here ? own_locals() : nullptr; l != nullptr; l = l->next) {
+  const TaskLocals* l = anybody_here ? look_at_own_locals() : nullptr;
+  for (; l != nullptr; l = l->next) {
     *end = new TaskLocals{l->key, l->value, nullptr, 1};
     end = &(*end)->next;
   }
@@ -65,7 +77,7 @@ WithoutContext::~WithoutContext() {
 }
 
 const void* find_local(const void* key) {
-  for (TaskLocals* l = own_locals(); l != nullptr; l = l->next) {
+  for (const TaskLocals* l = look_at_own_locals(); l != nullptr; l = l->next) {
     if (l->key == key) return l->value.get();
   }
   return nullptr;

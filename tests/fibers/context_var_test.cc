@@ -10,12 +10,15 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
+#include "weft/fibers/run.h"
 #include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/token.h"
 
 namespace weft::fibers {
 namespace {
@@ -87,11 +90,6 @@ FIBER_TEST(ContextVarTest, ValuesGoWithTheLastTaskThatSeesThem) {
     });
   });
   EXPECT_EQ(counted.use_count(), 1);
-}
-
-TEST(ContextVarTest, NeedsATask) {
-  EXPECT_THROW(g_name.get(), UsageError);
-  EXPECT_THROW(g_name.set("x"), UsageError);
 }
 
 FIBER_TEST(ContextTest, RunSeesTheValuesOfTheCopyAndKeepsItsChanges) {
@@ -168,10 +166,30 @@ FIBER_TEST(ContextTest, CannotBeEnteredTwiceAtATime) {
   context.run([] {});
 }
 
-TEST(ContextTest, OutsideATaskThereIsNothingToCopy) {
-  EXPECT_THROW(copy_context(), UsageError);
-  Context context;
-  EXPECT_THROW(context.run([] {}), UsageError);
+// Each thread has values of its own, which the main task of its runs starts with.
+TEST(ContextTest, AThreadHasOneAlsoOutsideRuns) {
+  std::thread([] {
+    EXPECT_EQ(g_number.get(), std::nullopt);
+    g_number.set(1);
+    Context context = copy_context();
+    context.run([] { g_number.set(2); });
+    EXPECT_EQ(g_number.get(), 1);
+    run([] {
+      EXPECT_EQ(g_number.get(), 1);
+      g_number.set(3);
+    });
+    EXPECT_EQ(g_number.get(), 1);
+  }).join();
+  EXPECT_EQ(g_number.get(), std::nullopt);
+}
+
+FIBER_TEST(ContextTest, ACallOfTheSchedulerHasNone) {
+  bool called = false;
+  current_token().run_sync_soon([&] {
+    called = true;
+    EXPECT_THROW(copy_context(), UsageError);
+  });
+  while (!called) checkpoint();
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
        {"spawn_join", &bench::spawn_join},
        {"spawn_join/100", &bench::spawn_join_100},
        {"channel_rendezvous", &bench::channel_rendezvous},
+       {"greenlet_switch", &bench::greenlet_switch},
        {"scope_deadline/1", &bench::scope_deadline_1},
        {"scope_deadline/1000000", &bench::scope_deadline_1000000},
        {"call_soon", &bench::call_soon_100},

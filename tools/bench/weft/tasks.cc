@@ -9,6 +9,7 @@
 
 #include "tools/bench/common/process_memory.h"
 #include "tools/bench/weft/works.h"
+#include "weft/fibers/greenlet.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/memory_channel.h"
 #include "weft/fibers/nursery.h"
@@ -112,6 +113,19 @@ void parked_memory(Meter& meter) {
         });
       },
       {.stack_size = kSmallStack});
+}
+
+// There and back is two.
+void greenlet_switch(Meter& meter) {
+  const fibers::Greenlet main = fibers::getcurrent();
+  fibers::Greenlet other([&main] {
+    for (;;) main.switch_to();
+  });
+  meter.run(
+      [&other](std::uint64_t count) {
+        for (; count > 0; --count) other.switch_to();
+      },
+      2);
 }
 
 }  // namespace bench

@@ -19,6 +19,7 @@ void spawn_join(Meter& meter);
 void spawn_join_100(Meter& meter);
 void channel_rendezvous(Meter& meter);
 void parked_memory(Meter& meter);
+void greenlet_switch(Meter& meter);
 
 // scopes.cc
 void scope_deadline_1(Meter& meter);

@@ -46,8 +46,9 @@ class ContextVar {
   ContextVar& operator=(const ContextVar&) = delete;
 
   const char* name() const { return name_; }
-  // The running task's value, or nothing. Throws UsageError outside a task and outside a call of
-  // to_thread, as the others do.
+  // The running task's value, or nothing; outside a run that of the call of to_thread or of the
+  // greenlet, of which each thread has at least one. Throws UsageError in callbacks of the
+  // scheduler, as the others do.
   std::optional<T> get() const {
     const T* value = find();
     return value == nullptr ? std::nullopt : std::optional<T>(*value);

@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <exception>
 #include <string>
+#include <typeinfo>
 
 namespace weft::fibers {
 
@@ -49,5 +50,10 @@ void print_exc(const FormatOptions& options = {});
 // On one line, as a program would write it: "ExceptionGroup('message', [std::range_error('x')])".
 // (Python: repr.)
 std::string repr(const std::exception_ptr& error);
+
+namespace detail {
+// As a program writes it; weft's own names without their namespace.
+std::string type_name(const std::type_info& type);
+}  // namespace detail
 
 }  // namespace weft::fibers

@@ -42,7 +42,7 @@ class Formatter {
 
  private:
   struct Item {
-    enum Kind { kError, kCause, kAlone, kTitle, kCounted, kEnd } kind;
+    enum Kind { kError, kChain, kAlone, kTitle, kCounted, kEnd } kind;
     std::exception_ptr error;
     std::size_t depth;
     std::size_t number = 0;  // Of a title; how many are only counted.
@@ -53,7 +53,7 @@ class Formatter {
     switch (item.kind) {
       case Item::kError:
         return push_chain(item);
-      case Item::kCause:
+      case Item::kChain:
         return emit(kCause, item.depth);
       case Item::kAlone:
         return write_alone(item);
@@ -75,7 +75,7 @@ class Formatter {
     while (error != nullptr) {
       todo_.push_back({Item::kAlone, error, item.depth});
       error = options_.chain ? cause_of(error) : nullptr;
-      if (error != nullptr) todo_.push_back({Item::kCause, nullptr, item.depth});
+      if (error != nullptr) todo_.push_back({Item::kChain, nullptr, item.depth});
     }
   }
 

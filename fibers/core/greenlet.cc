@@ -25,8 +25,8 @@ namespace detail {
 namespace {
 
 // The top line of a stack belongs to the pool, and tops fall into the same cache sets: see task.cc.
-constexpr std::size_t kReservedTop = 64;
-constexpr std::uint32_t kColours = 32;
+constexpr std::size_t kTopLine = 64;
+constexpr std::uint32_t kTopColours = 32;
 
 [[noreturn, gnu::cold]] void throw_other_thread(const GreenletBlock& to) {
   const std::lock_guard lock(to.link->mutex);
@@ -136,7 +136,7 @@ void greenlet_entry();
 void prepare(GreenletThread& thread, GreenletBlock& block) {
   block.stack = thread.stacks->take(block.stack_size);
   std::byte* const top =
-      block.stack.top() - kReservedTop - std::size_t{thread.colour++ % kColours} * 64;
+      block.stack.top() - kTopLine - std::size_t{thread.colour++ % kTopColours} * 64;
   std::byte* const low = block.stack.bottom + guard_size(block.stack.size);
   make_context(block.context, top, static_cast<std::size_t>(top - low), &greenlet_entry);
 #ifdef WEFT_ASAN

@@ -128,11 +128,11 @@ class Greenlet {
   // Threads: the greenlet's own only; GreenletError on others.
   template <class... Values>
   std::any switch_to(Values&&... values) const& {
-    return do_switch(detail::pack(std::forward<Values>(values)...));
+    return do_switch(detail::pack_values(std::forward<Values>(values)...));
   }
   template <class... Values>
   std::any switch_to(Values&&... values) && {
-    return std::move(*this).do_switch(detail::pack(std::forward<Values>(values)...));
+    return std::move(*this).do_switch(detail::pack_values(std::forward<Values>(values)...));
   }
   // As switch_to(), but `error` is thrown where that greenlet waits. One that has not started dies
   // of it at once; the error goes to the parent, as it does if the greenlet is dead.

@@ -18,20 +18,20 @@ namespace weft::fibers::detail {
 // The function of a greenlet takes other values than it was switched to with.
 [[noreturn]] void throw_wrong_values(const std::type_info& wanted, const std::any& given);
 
-inline std::any pack() {
+inline std::any pack_values() {
   return {};
 }
 template <class A>
-std::any pack(A&& value) {
+std::any pack_values(A&& value) {
   return std::any(std::forward<A>(value));
 }
 template <class A, class B, class... More>
-std::any pack(A&& a, B&& b, More&&... more) {
+std::any pack_values(A&& a, B&& b, More&&... more) {
   return std::make_tuple(std::forward<A>(a), std::forward<B>(b), std::forward<More>(more)...);
 }
 
 template <class T>
-T unpack(std::any& value) {
+T unpack_value(std::any& value) {
   if constexpr (std::is_same_v<T, std::any>) {
     return std::move(value);
   } else {
@@ -84,9 +84,9 @@ std::any call_with(F& function, std::any& values) {
     return result_of([&] { return function(); });
   } else if constexpr (std::tuple_size_v<P> == 1) {
     using A = std::tuple_element_t<0, P>;
-    return result_of([&] { return function(unpack<A>(values)); });
+    return result_of([&] { return function(unpack_value<A>(values)); });
   } else {
-    return result_of([&] { return std::apply(function, unpack<P>(values)); });
+    return result_of([&] { return std::apply(function, unpack_value<P>(values)); });
   }
 }
 

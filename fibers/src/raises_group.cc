@@ -21,8 +21,14 @@ std::string quoted(const std::string& text) {
 
 // The type of an exception, as the texts name it.
 std::string type_of(const std::exception_ptr& error) {
-  const std::string text = repr(error);
-  return text.substr(0, text.find('('));
+  if (const auto* group = exception_cast<BaseExceptionGroup>(error)) {
+    return weft::fibers::detail::type_name(typeid(*group));
+  }
+  if (const auto* e = exception_cast<std::exception>(error)) {
+    return weft::fibers::detail::type_name(typeid(*e));
+  }
+  const std::string text = describe_exception(error);
+  return text.substr(0, text.find(": "));
 }
 
 // What a regular expression is searched in.

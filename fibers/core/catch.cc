@@ -37,7 +37,7 @@ class Dispatch {
 
   // Null: everything has been handled.
   std::exception_ptr outcome() {
-    const std::exception_ptr left = what_is_left();
+    std::exception_ptr left = what_is_left();
     if (raised_.empty()) return left;
     if (left != nullptr) raised_.push_back(left);
     if (raised_.size() == 1) return raised_.front();

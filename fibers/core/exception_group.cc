@@ -66,7 +66,7 @@ BaseExceptionGroup::State::~State() {
 std::exception_ptr make_exception_group(std::string message,
                                         std::vector<std::exception_ptr> exceptions) {
   BaseExceptionGroup group(std::move(message), std::move(exceptions));
-  if (!all_std_exceptions(group.exceptions())) return std::make_exception_ptr(std::move(group));
+  if (!all_std_exceptions(group.exceptions())) return std::make_exception_ptr(group);
   return std::make_exception_ptr(ExceptionGroup(group));
 }
 

@@ -275,7 +275,6 @@ void describe_own_stack(Context& own) {
 }  // namespace detail
 
 using detail::GreenletBlock;
-using detail::GreenletState;
 
 std::any Greenlet::do_switch(std::any value) const& {
   return detail::switch_greenlet(block(), {std::move(value), nullptr});

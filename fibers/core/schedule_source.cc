@@ -45,7 +45,8 @@ class Hash {
 };
 
 // Everything a parked task has on its stack, also what the sanitizers believe nobody reads.
-[[gnu::no_sanitize("address", "thread")]] void add_stack(Hash& hash, const TaskBlock& task) {
+__attribute__((no_sanitize("address", "thread"))) void add_stack(Hash& hash,
+                                                                 const TaskBlock& task) {
   const auto* at = static_cast<const std::uint64_t*>(task.context.point);
   const auto* const end = reinterpret_cast<const std::uint64_t*>(&task);
   for (; at < end; ++at) hash.add(*at);
@@ -75,7 +76,7 @@ bool locals_move([[maybe_unused]] const TaskBlock& task) {
 // in the gaps of its frames. Deeper than this a parked task seldom stands.
 constexpr std::size_t kScrubbed = 16 * 1024;
 
-[[gnu::no_sanitize("address", "thread")]] void scrub(const TaskBlock& task) {
+__attribute__((no_sanitize("address", "thread"))) void scrub(const TaskBlock& task) {
   auto* const end = static_cast<std::uint64_t*>(task.context.point);
   auto* const low =
       reinterpret_cast<std::uint64_t*>(task.stack.bottom + guard_size(task.stack.size));

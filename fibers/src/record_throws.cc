@@ -127,8 +127,14 @@ bool record_throw_backtraces(bool on) {
 
 }  // namespace weft::fibers
 
-extern "C" [[noreturn, gnu::visibility("default")]] void __cxa_throw(  // NOLINT: its name.
-    void* thrown, std::type_info* type, void (*destroy)(void*)) {
+// The runtime's name for it.
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wreserved-identifier"
+#endif
+// NOLINTNEXTLINE(readability-identifier-naming)
+extern "C" [[noreturn, gnu::visibility("default")]] void __cxa_throw(void* thrown,
+                                                                     std::type_info* type,
+                                                                     void (*destroy)(void*)) {
   using weft::fibers::Throw;
   static const auto next = reinterpret_cast<Throw>(::dlsym(RTLD_NEXT, "__cxa_throw"));
   if (next == nullptr) std::abort();  // The runtime is not a shared library.

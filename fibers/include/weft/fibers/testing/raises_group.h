@@ -119,6 +119,7 @@ class RaisesGroup final : public Expected {
   std::string str() const override;
   bool is_base() const override;
 
+  // NOLINTBEGIN(readability-identifier-naming): GoogleTest's.
   using is_gtest_matcher = void;
   bool MatchAndExplain(const std::exception_ptr& error, std::ostream* to) const {
     const std::optional<std::string> wrong = mismatch(error);
@@ -127,6 +128,7 @@ class RaisesGroup final : public Expected {
   }
   void DescribeTo(std::ostream* to) const { *to << "is " << str(); }
   void DescribeNegationTo(std::ostream* to) const { *to << "is not " << str(); }
+  // NOLINTEND(readability-identifier-naming)
 
  private:
   std::optional<std::string> group_mismatch(const std::exception_ptr& error,

@@ -112,6 +112,7 @@ FIBER_TEST(ThreadEventTest, ARunThatWaitsForAThreadIsNotDead) {
 }
 
 FIBER_TEST(ThreadEventTest, AWorkerMayWaitForATask) {
+  WEFT_NOT_SWEPT("its thread waits for what the body does later");
   ThreadEvent event;
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] { to_thread::run_sync([&] { event.wait(); }); });

@@ -42,8 +42,8 @@ class Host {
     std::array<pollfd, 2> fds{{{timer_, POLLIN, 0}, {guest.pollable_fd(), POLLIN, 0}}};
     while (!guest.done()) {
       ::poll(fds.data(), fds.size(), -1);
-      if (fds[0].revents != 0) ring();
       if (fds[1].revents != 0) guest.tick();
+      if (fds[0].revents != 0) ring();
     }
   }
 

@@ -14,7 +14,7 @@ using detail::TokenState;
 
 namespace {
 
-const detail::HoldersRule g_limiter_holders(
+const detail::HoldersRule kLimiterHolders(
     "CapacityLimiter.acquire", [](const void* limiter, std::vector<const void*>& holders) {
       const auto borrowers = static_cast<const CapacityLimiter*>(limiter)->statistics().borrowers;
       for (const void* borrower : borrowers) holders.push_back(borrower);

@@ -10,7 +10,7 @@
 
 namespace weft::fibers {
 
-static const detail::HoldersRule g_lock_holders(
+static const detail::HoldersRule kLockHolders(
     "Lock.acquire", [](const void* lock, std::vector<const void*>& holders) {
       holders.push_back(static_cast<const Lock*>(lock)->statistics().owner);
     });

@@ -33,7 +33,7 @@ std::vector<std::exception_ptr> leaves_of(const std::exception_ptr& error) {
 
 std::exception_ptr lone_error(const std::exception_ptr& error) {
   std::vector<std::exception_ptr> leaves = leaves_of(error);
-  const std::exception_ptr first = leaves.front();
+  std::exception_ptr first = leaves.front();
   std::erase_if(leaves, [](const std::exception_ptr& leaf) { return holds<Cancelled>(leaf); });
   if (leaves.empty()) return first;
   return leaves.size() == 1 ? leaves.front() : error;

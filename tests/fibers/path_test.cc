@@ -54,7 +54,8 @@ TEST(PathTest, IsWrittenInOneWay) {
   EXPECT_EQ(Path("./x").string(), "x");
   EXPECT_EQ(Path("a/../b").string(), "a/../b");
   EXPECT_EQ(Path(Path("x/y")), Path(std::filesystem::path("x/y")));
-  const std::filesystem::path& native = Path("/etc");
+  const Path etc("/etc");
+  const std::filesystem::path& native = etc;
   EXPECT_EQ(native, "/etc");
 }
 

@@ -35,7 +35,7 @@ void LotBreaker::add_tasks(const ParkingLot& lot, std::vector<const void*>& task
 }
 
 static const HoldersRule kLotHolders("ParkingLot.park", [](const void* lot,
-                                                             std::vector<const void*>& holders) {
+                                                           std::vector<const void*>& holders) {
   LotBreaker::add_tasks(*static_cast<const ParkingLot*>(lot), holders);
 });
 

@@ -193,7 +193,7 @@ class WakeByDeadline final : public Instrument {
   }
   void after_io_wait(Duration /*timeout*/) override {
     if (!primed_) return;
-    host_.post([this] { scope_.set_deadline(kLongAgo); });
+    host_.post([&scope = scope_] { scope.set_deadline(kLongAgo); });  // This is gone by then.
     remove_instrument(*this);
   }
 

@@ -51,7 +51,9 @@ class BroadcastSendChannel {
  public:
   BroadcastSendChannel(const BroadcastSendChannel& other)
       : core_(other.core_), id_(other.another_handle()) {}
+  // What is left behind is a closed handle, which has to know of what.
   BroadcastSendChannel(BroadcastSendChannel&& other) noexcept
+      // NOLINTNEXTLINE(performance-move-constructor-init)
       : core_(other.core_), id_(std::exchange(other.id_, 0)) {}
   BroadcastSendChannel& operator=(BroadcastSendChannel other) noexcept {
     std::swap(core_, other.core_);

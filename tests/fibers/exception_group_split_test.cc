@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <exception>
 #include <ios>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -221,19 +222,20 @@ TEST(ExceptionGroupSplitTest, TheHalvesHaveTheTypeThatFits) {
 // exceptiongroup: test_exceptions.py::test_EG_subclass_does_not_wrap_base_exceptions
 TEST(ExceptionGroupSplitTest, ASubclassHoldsWhatItsBaseMayHold) {
   EXPECT_TRUE(holds<MyGroup>(std::make_exception_ptr(MyGroup("eg", {value_error("v")}))));
-  EXPECT_THROW(MyGroup("eg", {std::make_exception_ptr(KeyboardInterrupt())}), UsageError);
+  const std::vector<std::exception_ptr> interrupt{std::make_exception_ptr(KeyboardInterrupt())};
+  EXPECT_THROW(std::make_unique<MyGroup>("eg", interrupt), UsageError);
 }
 
 // A group that is an error of some kind as well can only be an ExceptionGroup.
 class GroupAndError : public ExceptionGroup {
  public:
   using ExceptionGroup::ExceptionGroup;
-  static constexpr int kErrno = 5;
 };
 
 // exceptiongroup: test_exceptions.py::test_BEG_and_E_subclass_does_not_wrap_base_exceptions
 TEST(ExceptionGroupSplitTest, AGroupThatIsAnErrorHoldsOnlyStdExceptions) {
-  EXPECT_THROW(GroupAndError("eg", {value_error("v"), std::make_exception_ptr(1)}), UsageError);
+  const std::vector<std::exception_ptr> mixed{value_error("v"), std::make_exception_ptr(1)};
+  EXPECT_THROW(std::make_unique<GroupAndError>("eg", mixed), UsageError);
 }
 
 // exceptiongroup: test_exceptions.py::test_split_ExceptionGroup_subclass_no_derive_no_new_override

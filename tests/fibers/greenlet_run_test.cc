@@ -64,7 +64,7 @@ class SuspendedRun {
 
  private:
   void serve() {
-    open_nursery([this](Nursery& nursery) {
+    open_nursery([](Nursery& nursery) {
       for (std::any answer;;) {
         const std::any asked = to_parent(std::move(answer));
         const auto* request = std::any_cast<Request>(&asked);

@@ -198,7 +198,7 @@ TEST(GreenletTest, WithoutAFunctionItCannotStart) {
 TEST(GreenletTest, ACopyIsTheSameGreenlet) {
   int runs = 0;
   Greenlet g([&] { ++runs; });
-  Greenlet copy = g;
+  Greenlet copy = g;  // NOLINT(performance-unnecessary-copy-initialization): it is the subject.
   EXPECT_EQ(copy, g);
   copy.switch_to();
   g.switch_to();

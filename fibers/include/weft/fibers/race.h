@@ -98,9 +98,11 @@ auto hold_race(std::index_sequence<I...>, F&... fns) {
   using Result = std::variant<ValueOf<F>...>;
   Race<Result> race;
   open_unwrapped_nursery([&](Nursery& nursery) {
-    (enter_race<kFirstSuccess>(
-         race, nursery, fns,
-         [](auto&& value) { return Result(std::in_place_index<I>, std::move(value)); }),
+    (enter_race<kFirstSuccess>(race, nursery, fns,
+                               [](auto&& value) {
+                                 return Result(std::in_place_index<I>,
+                                               std::forward<decltype(value)>(value));
+                               }),
      ...);
   });
   return race.result();
@@ -114,7 +116,7 @@ RaceResult<ValueOf<F>> hold_race(std::vector<F>& fns) {
   open_unwrapped_nursery([&](Nursery& nursery) {
     for (std::size_t i = 0; i < fns.size(); ++i) {
       enter_race<kFirstSuccess>(race, nursery, fns[i], [i](auto&& value) {
-        return Result{i, std::move(value)};
+        return Result{i, std::forward<decltype(value)>(value)};
       });
     }
   });

@@ -38,18 +38,20 @@ MachineTime machine_later(Duration length) {
   return length < MachineTime::max() - now ? now + length : MachineTime::max();
 }
 
+}  // namespace
+
 // A timer that makes the run's epoll descriptor readable. Set only when it would ring too late:
 // most deadlines move away before they come.
-class Alarm {
+class GuestAlarm {
  public:
-  explicit Alarm(IoManager& io)
+  explicit GuestAlarm(IoManager& io)
       : fd_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
     if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "timerfd_create");
     io.add_alarm(fd_);
   }
-  Alarm(const Alarm&) = delete;
-  Alarm& operator=(const Alarm&) = delete;
-  ~Alarm() { ::close(fd_); }
+  GuestAlarm(const GuestAlarm&) = delete;
+  GuestAlarm& operator=(const GuestAlarm&) = delete;
+  ~GuestAlarm() { ::close(fd_); }
 
   void ring_by(MachineTime when) {
     if (rings_at_ <= when && (rings_at_ > machine_now() || when == MachineTime::max())) return;
@@ -64,8 +66,6 @@ class Alarm {
   int fd_;
   MachineTime rings_at_ = MachineTime::max();
 };
-
-}  // namespace
 
 // A run and how its host turns it. Kept by whoever will make the next tick: the host's queue, the
 // helper thread, or the host's GuestRun.
@@ -134,7 +134,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   std::atomic<bool> abandoned_{false};
 
   // --- Of hosts that poll. ---
-  std::optional<Alarm> alarm_;
+  std::optional<GuestAlarm> alarm_;
   MachineTime wait_ends_{};
   int pollable_fd_ = -1;  // Our own, so that it outlives the run.
 };

@@ -9,6 +9,8 @@
 #include <array>
 #include <atomic>
 
+#include "fibers/sys/sys.h"
+
 namespace weft::fibers::detail {
 
 ExceptionState* thread_exception_state() noexcept {
@@ -82,7 +84,7 @@ void make_context(Context& context, std::byte* top, std::size_t size, ContextEnt
 void describe_thread_stack([[maybe_unused]] Context& own) {
 #ifdef WEFT_ASAN
   pthread_attr_t attributes;
-  if (::pthread_getattr_np(::pthread_self(), &attributes) == 0) {
+  if (sys::pthread_getattr_np(::pthread_self(), &attributes) == 0) {
     void* bottom = nullptr;
     ::pthread_attr_getstack(&attributes, &bottom, &own.stack_size);
     own.stack_bottom = bottom;

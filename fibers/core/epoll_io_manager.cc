@@ -16,6 +16,7 @@
 #include "fibers/core/found_events.h"
 #include "fibers/core/io_manager.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/sys/sys.h"
 
 namespace weft::fibers::detail {
 
@@ -43,12 +44,12 @@ std::size_t index_of(FdDirection direction) {
 
 }  // namespace
 
-IoManager::IoManager(int wakeup_fd) : epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) {
+IoManager::IoManager(int wakeup_fd) : epoll_fd_(sys::epoll_create1(EPOLL_CLOEXEC)) {
   if (epoll_fd_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.u64 = kWakeupKey;
-  ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event);
+  sys::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event);
 }
 
 // Watches and OwnedFds may outlive the run: they are no longer armed.
@@ -61,7 +62,7 @@ IoManager::~IoManager() {
     }
     if (entry->owned) static_cast<void>(entry.release());  // drop() deletes it.
   }
-  ::close(epoll_fd_);
+  sys::close(epoll_fd_);
 }
 
 std::size_t IoManager::poll(Duration timeout) {
@@ -73,12 +74,12 @@ std::size_t IoManager::poll(Duration timeout) {
 void IoManager::look(Duration timeout, FoundEvents& found) const noexcept {
   const auto room = static_cast<int>(found.events.size());
   if (timeout <= Duration::zero()) {
-    found.count = ::epoll_wait(epoll_fd_, found.events.data(), room, 0);
+    found.count = sys::epoll_wait(epoll_fd_, found.events.data(), room, 0);
   } else {
     const auto whole = std::chrono::duration_cast<std::chrono::seconds>(timeout);
     const timespec wait{whole.count(), (timeout - whole).count()};
-    found.count = ::epoll_pwait2(epoll_fd_, found.events.data(), room,
-                                 timeout == Duration::max() ? nullptr : &wait, nullptr);
+    found.count = sys::epoll_pwait2(epoll_fd_, found.events.data(), room,
+                                    timeout == Duration::max() ? nullptr : &wait, nullptr);
   }
   found.error = found.count < 0 ? errno : 0;
 }
@@ -106,7 +107,8 @@ void IoManager::add_alarm(int fd) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.u64 = kAlarmKey;
-  if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0) throw_errno(errno, "epoll_ctl", fd);
+  if (sys::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0)
+    throw_errno(errno, "epoll_ctl", fd);
 }
 
 IoStatistics IoManager::statistics() const {
@@ -171,7 +173,7 @@ void IoManager::control(FdEntry& entry, int operation, std::uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = std::uint64_t{entry.generation} << 32 | static_cast<std::uint32_t>(entry.fd);
-  if (::epoll_ctl(epoll_fd_, operation, entry.fd, &event) == 0) return;
+  if (sys::epoll_ctl(epoll_fd_, operation, entry.fd, &event) == 0) return;
   const int error = errno;
   if (operation == EPOLL_CTL_MOD && error == ENOENT) {  // Closed and reopened behind our back.
     ++entry.generation;

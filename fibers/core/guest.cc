@@ -16,6 +16,7 @@
 #include "fibers/core/found_events.h"
 #include "fibers/core/overflow.h"
 #include "fibers/core/run_life.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/inspect.h"
 #include "weft/fibers/log.h"
@@ -45,20 +46,20 @@ MachineTime machine_later(Duration length) {
 class GuestAlarm {
  public:
   explicit GuestAlarm(IoManager& io)
-      : fd_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
+      : fd_(sys::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
     if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "timerfd_create");
     io.add_alarm(fd_);
   }
   GuestAlarm(const GuestAlarm&) = delete;
   GuestAlarm& operator=(const GuestAlarm&) = delete;
-  ~GuestAlarm() { ::close(fd_); }
+  ~GuestAlarm() { sys::close(fd_); }
 
   void ring_by(MachineTime when) {
     if (rings_at_ <= when && (rings_at_ > machine_now() || when == MachineTime::max())) return;
     const Duration since_boot = when.time_since_epoch();
     const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
     const itimerspec at{{}, {whole.count(), (since_boot - whole).count()}};
-    ::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr);
+    sys::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr);
     rings_at_ = when;
   }
 
@@ -78,7 +79,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   Guest& operator=(const Guest&) = delete;
   ~Guest() {
     abandon();
-    if (pollable_fd_ >= 0) ::close(pollable_fd_);
+    if (pollable_fd_ >= 0) sys::close(pollable_fd_);
   }
 
   static GuestRun start(GuestSetup setup) {
@@ -182,7 +183,7 @@ void Guest::begin() {
   life->scheduler().is_guest = true;
   if (polls()) {
     alarm_.emplace(life->scheduler().io());
-    pollable_fd_ = ::fcntl(life->scheduler().io().epoll_fd(), F_DUPFD_CLOEXEC, 0);
+    pollable_fd_ = sys::fcntl(life->scheduler().io().epoll_fd(), F_DUPFD_CLOEXEC, 0);
     if (pollable_fd_ < 0) throw std::system_error(errno, std::generic_category(), "fcntl");
   }
   life->begin();

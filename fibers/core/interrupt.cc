@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "fibers/core/scheduler.h"
+#include "fibers/sys/sys.h"
 
 namespace weft::fibers::detail {
 
@@ -22,12 +23,12 @@ int g_handlers = 0;
 void on_interrupt(int signal) {
   if (Scheduler* scheduler = g_interrupted.load()) return scheduler->request_interrupt();
   // Every run is suspended: it is up to the program, whose handler is the default one.
-  ::signal(signal, SIG_DFL);
-  ::raise(signal);
+  sys::signal(signal, SIG_DFL);
+  sys::raise(signal);
 }
 
 bool on_main_thread() {
-  return ::syscall(SYS_gettid) == ::getpid();
+  return sys::gettid() == sys::getpid();
 }
 
 bool is_ours(const struct sigaction& action) {
@@ -38,7 +39,7 @@ bool is_ours(const struct sigaction& action) {
 
 InterruptHandler::InterruptHandler(Scheduler& scheduler, bool wanted) {
   struct sigaction present {};
-  if (!wanted || !on_main_thread() || ::sigaction(SIGINT, nullptr, &present) != 0) return;
+  if (!wanted || !on_main_thread() || sys::sigaction(SIGINT, nullptr, &present) != 0) return;
   if (!is_ours(present) &&
       ((present.sa_flags & SA_SIGINFO) != 0 || present.sa_handler != SIG_DFL)) {
     return;
@@ -47,7 +48,7 @@ InterruptHandler::InterruptHandler(Scheduler& scheduler, bool wanted) {
   struct sigaction action {};
   action.sa_handler = &on_interrupt;
   action.sa_flags = SA_RESTART | SA_ONSTACK;  // A task's stack may be nearly full.
-  installed_ = ::sigaction(SIGINT, &action, nullptr) == 0;
+  installed_ = sys::sigaction(SIGINT, &action, nullptr) == 0;
   if (!installed_) return;
   ++g_handlers;
   scheduler.handles_interrupt = true;
@@ -58,8 +59,8 @@ InterruptHandler::~InterruptHandler() {
   g_interrupted.store(nullptr);
   if (--g_handlers > 0) return;
   struct sigaction present {};
-  ::sigaction(SIGINT, nullptr, &present);
-  if (is_ours(present)) ::signal(SIGINT, SIG_DFL);
+  sys::sigaction(SIGINT, nullptr, &present);
+  if (is_ours(present)) sys::signal(SIGINT, SIG_DFL);
 }
 
 void interrupt_asks(Scheduler* scheduler) noexcept {

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "fibers/core/scheduler.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/fd_watch.h"
 #include "weft/fibers/owned_fd.h"
 
@@ -46,7 +47,7 @@ OwnedFd::OwnedFd(int fd) : fd_(fd) {
   try {
     entry_ = detail::current_scheduler().io().adopt(fd);
   } catch (...) {
-    ::close(std::exchange(fd_, -1));
+    sys::close(std::exchange(fd_, -1));
     throw;
   }
 }
@@ -81,7 +82,7 @@ bool OwnedFd::is_drained() const noexcept {
 void OwnedFd::close() noexcept {
   if (!is_open()) return;
   IoManager::drop(*std::exchange(entry_, nullptr));
-  ::close(std::exchange(fd_, -1));
+  sys::close(std::exchange(fd_, -1));
 }
 
 int OwnedFd::release() noexcept {

@@ -13,6 +13,7 @@
 
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/sys/sys.h"
 
 namespace weft::fibers::detail {
 
@@ -47,7 +48,9 @@ class Line {
     } while (number != 0);
     return *this << std::string_view(at, static_cast<std::size_t>(digits + sizeof digits - at));
   }
-  void write() const { [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, buffer_, size_); }
+  void write() const {
+    [[maybe_unused]] const ssize_t n = sys::write(STDERR_FILENO, buffer_, size_);
+  }
 
  private:
   char buffer_[1024];
@@ -96,21 +99,21 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   }
   // Returning repeats the fault, now with the default action: a core dump with the true registers.
   // A signal that was sent, by raise() say, has to be sent again.
-  ::signal(signal, SIG_DFL);
-  if (info->si_code <= 0) ::raise(signal);
+  sys::signal(signal, SIG_DFL);
+  if (info->si_code <= 0) sys::raise(signal);
 }
 
 struct SignalStack {
   SignalStack() {
     stack_t present{};
-    if (::sigaltstack(nullptr, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0) return;
-    memory =
-        ::mmap(nullptr, kSignalStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (sys::sigaltstack(nullptr, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0) return;
+    memory = sys::mmap(nullptr, kSignalStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                       -1, 0);
     if (memory == MAP_FAILED) return;
     stack_t wanted{};
     wanted.ss_sp = memory;
     wanted.ss_size = kSignalStack;
-    ::sigaltstack(&wanted, nullptr);
+    sys::sigaltstack(&wanted, nullptr);
   }
   SignalStack(const SignalStack&) = delete;
   SignalStack& operator=(const SignalStack&) = delete;
@@ -118,8 +121,8 @@ struct SignalStack {
     if (memory == MAP_FAILED) return;
     stack_t off{};
     off.ss_flags = SS_DISABLE;
-    ::sigaltstack(&off, nullptr);
-    ::munmap(memory, kSignalStack);
+    sys::sigaltstack(&off, nullptr);
+    sys::munmap(memory, kSignalStack);
   }
   void* memory = MAP_FAILED;
 };
@@ -134,7 +137,7 @@ void install_overflow_handler() {
     struct sigaction action {};
     action.sa_sigaction = &on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    ::sigaction(SIGSEGV, &action, &g_before);
+    sys::sigaction(SIGSEGV, &action, &g_before);
   });
 }
 

@@ -15,6 +15,7 @@
 
 #include "fibers/core/check.h"
 #include "fibers/core/context.h"
+#include "fibers/sys/sys.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102  // Linux 6.13; older headers lack the name.
@@ -40,17 +41,17 @@ std::byte*& link_of(std::byte* top) {
 void install_guard(std::byte* at, std::size_t size) {
   static bool markers_work = true;
   if (markers_work) {
-    if (::madvise(at, size, MADV_GUARD_INSTALL) == 0) return;
+    if (sys::madvise(at, size, MADV_GUARD_INSTALL) == 0) return;
     if (errno != EINVAL) throw std::bad_alloc();
     markers_work = false;
   }
-  if (::mprotect(at, size, PROT_NONE) != 0) throw std::bad_alloc();
+  if (sys::mprotect(at, size, PROT_NONE) != 0) throw std::bad_alloc();
 }
 
 }  // namespace
 
 StackPool::~StackPool() {
-  for (const Arena& arena : arenas_) ::munmap(arena.begin, arena.size);
+  for (const Arena& arena : arenas_) sys::munmap(arena.begin, arena.size);
 }
 
 StackPool::SizeClass& StackPool::class_for(std::size_t size) {
@@ -134,11 +135,11 @@ void StackPool::grow(SizeClass& c) {
   arenas_.reserve(arenas_.size() + 1);
   const std::size_t bytes = c.next_arena * c.size;
   // NORESERVE: only touched pages count. Without it the system refuses what it could never back.
-  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  void* memory = sys::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   // Huge pages would make each stack resident as a whole.
-  ::madvise(memory, bytes, MADV_NOHUGEPAGE);
+  sys::madvise(memory, bytes, MADV_NOHUGEPAGE);
   arenas_.push_back({static_cast<std::byte*>(memory), bytes});
   c.fresh = static_cast<std::byte*>(memory);
   c.fresh_end = c.fresh + bytes;
@@ -152,8 +153,8 @@ void StackPool::trim(std::size_t keep) noexcept {
     for (std::size_t kept = 0; kept < keep; ++kept) top = link_of(top);
     // All but the top page, which holds the link.
     for (std::size_t n = c.free_count - keep - c.trimmed; n > 0; --n, top = link_of(top)) {
-      ::madvise(top - c.size + guard_size(c.size), c.size - guard_size(c.size) - kPageSize,
-                MADV_DONTNEED);
+      sys::madvise(top - c.size + guard_size(c.size), c.size - guard_size(c.size) - kPageSize,
+                   MADV_DONTNEED);
     }
     c.trimmed = c.free_count - keep;
   }
@@ -179,7 +180,7 @@ std::size_t stack_high_water(const Stack& stack) {
   std::byte* const low = stack.bottom + guard_size(stack.size);
   const std::size_t pages = static_cast<std::size_t>(stack.top() - low) / kPageSize;
   std::vector<unsigned char> resident(pages);
-  if (::mincore(low, pages * kPageSize, resident.data()) != 0) return 0;
+  if (sys::mincore(low, pages * kPageSize, resident.data()) != 0) return 0;
   const auto first =
       std::find_if(resident.begin(), resident.end(), [](unsigned char c) { return c & 1; });
   return static_cast<std::size_t>(resident.end() - first) * kPageSize;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
@@ -68,7 +69,8 @@ namespace {
 class PortalThread {
  public:
   // Throws what the run threw if it did not come so far.
-  explicit PortalThread(const RunOptions& options) : thread_([this, options] { serve(options); }) {
+  explicit PortalThread(const RunOptions& options)
+      : thread_(sys::thread([this, options] { serve(options); })) {
     try {
       opened_.get_future().get();
     } catch (...) {

@@ -16,6 +16,7 @@
 #include <string>
 #include <thread>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/token.h"
@@ -112,7 +113,7 @@ void subscribe(SignalMailbox& mailbox, int signal) {
   action.sa_flags = SA_RESTART | SA_ONSTACK;  // A task's stack may be nearly full.
   // Before the handler is in place, or the first signal would find nobody.
   top.store(&added);
-  if (::sigaction(signal, &action, &added.before) != 0) {
+  if (sys::sigaction(signal, &action, &added.before) != 0) {
     top.store(added.below);
     mailbox.subscriptions.pop_back();
     refuse(signal);
@@ -122,7 +123,7 @@ void subscribe(SignalMailbox& mailbox, int signal) {
 void unsubscribe(Subscription& gone) {
   auto& top = g_top[static_cast<std::size_t>(gone.signal)];
   if (top.load() == &gone) {
-    ::sigaction(gone.signal, &gone.before, nullptr);
+    sys::sigaction(gone.signal, &gone.before, nullptr);
     top.store(gone.below);
     return;
   }
@@ -141,7 +142,7 @@ void close_mailbox(SignalMailbox& mailbox) {
 }
 
 bool on_main_thread() {
-  return ::syscall(SYS_gettid) == ::getpid();
+  return sys::gettid() == sys::getpid();
 }
 
 }  // namespace
@@ -199,7 +200,7 @@ SignalReceiver::SignalReceiver(const std::vector<int>& signals) {
 
 SignalReceiver::~SignalReceiver() {
   close_mailbox(*mailbox_);
-  while (const int left = mailbox_->take_first()) ::raise(left);
+  while (const int left = mailbox_->take_first()) sys::raise(left);
 }
 
 std::size_t SignalReceiver::pending() const {

@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "fibers/src/net/accept_errors.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/socket/socket_type.h"
@@ -75,7 +76,7 @@ SocketAddress ask_address(int fd, Getter&& getter, const char* what) {
 int option_of(const OwnedFd& fd, int option) {
   int value = -1;
   socklen_t size = sizeof value;
-  ::getsockopt(fd.get(), SOL_SOCKET, option, &value, &size);
+  sys::getsockopt(fd.get(), SOL_SOCKET, option, &value, &size);
   return value;
 }
 
@@ -96,7 +97,7 @@ OwnedFd checked_listener(OwnedFd fd) {
 
 bool is_writable_now(int fd) {
   pollfd asked{.fd = fd, .events = POLLOUT, .revents = 0};
-  return ::poll(&asked, 1, 0) != 0;
+  return sys::poll(&asked, 1, 0) != 0;
 }
 
 }  // namespace
@@ -114,8 +115,9 @@ SocketStream::SocketStream(OwnedFd accepted, bool is_tcp) : fd_(std::move(accept
 void SocketStream::tune() {
   is_tcp_ = true;
   const int on = 1;
-  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentLowWater, sizeof kUnsentLowWater);
+  sys::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  sys::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentLowWater,
+                  sizeof kUnsentLowWater);
 }
 
 void SocketStream::need_sending_side() const {
@@ -127,7 +129,7 @@ void SocketStream::need_sending_side() const {
 std::size_t SocketStream::send_some(std::span<const std::byte> data, bool& waited) {
   for (;;) {
     if (!fd_.is_open()) throw_closed("stream");
-    const ssize_t n = ::send(fd_.get(), data.data(), data.size(), MSG_NOSIGNAL);
+    const ssize_t n = sys::send(fd_.get(), data.data(), data.size(), MSG_NOSIGNAL);
     if (n >= 0) return static_cast<std::size_t>(n);
     if (errno == EINTR) continue;
     if (errno != EAGAIN) throw_broken(errno, "send");
@@ -157,7 +159,7 @@ void SocketStream::send_eof() {
   if (!fd_.is_open()) throw_closed("stream");
   checkpoint_if_cancelled();
   // A peer that is gone has no need to be told.
-  if (::shutdown(fd_.get(), SHUT_WR) != 0 && errno != ENOTCONN) throw_broken(errno, "shutdown");
+  if (sys::shutdown(fd_.get(), SHUT_WR) != 0 && errno != ENOTCONN) throw_broken(errno, "shutdown");
   sent_eof_ = true;
   cancel_shielded_checkpoint();
 }
@@ -176,7 +178,7 @@ void SocketStream::receive_into(std::span<std::byte> buffer, Take&& take) {
       waited = true;
       if (!fd_.is_open()) throw_closed("stream");
     }
-    const ssize_t n = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    const ssize_t n = sys::recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (n >= 0) {
       const auto received = static_cast<std::size_t>(n);
       if (is_tcp_ && received > 0 && received < buffer.size()) fd_.note_drained();
@@ -213,10 +215,10 @@ void SocketStream::aclose() {
 }
 
 SocketAddress SocketStream::local_address() const {
-  return ask_address(fd_.get(), &::getsockname, "getsockname");
+  return ask_address(fd_.get(), sys::getsockname, "getsockname");
 }
 SocketAddress SocketStream::peer_address() const {
-  return ask_address(fd_.get(), &::getpeername, "getpeername");
+  return ask_address(fd_.get(), sys::getpeername, "getpeername");
 }
 
 SocketListener::SocketListener(OwnedFd fd)
@@ -230,7 +232,7 @@ SocketStream SocketListener::accept() {
   checkpoint_if_cancelled();
   for (bool waited = false;;) {
     if (!fd_.is_open()) throw_closed("listener");
-    const int fd = ::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = sys::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       SocketStream stream(OwnedFd(fd), is_tcp_);
       if (!waited) cancel_shielded_checkpoint();
@@ -253,19 +255,19 @@ void SocketListener::aclose() {
 }
 
 SocketAddress SocketListener::local_address() const {
-  return ask_address(fd_.get(), &::getsockname, "getsockname");
+  return ask_address(fd_.get(), sys::getsockname, "getsockname");
 }
 
 std::pair<SocketStream, SocketStream> socket_stream_pair() {
   std::array<int, 2> fds{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()) != 0) {
+  if (sys::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()) != 0) {
     throw std::system_error(errno, std::generic_category(), "socketpair");
   }
   OwnedFd first;
   try {
     first = OwnedFd(fds[0]);
   } catch (...) {
-    ::close(fds[1]);
+    sys::close(fds[1]);
     throw;
   }
   OwnedFd second(fds[1]);

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/socket/getaddrinfo.h"
 
@@ -92,8 +93,8 @@ int SocketAddress::family() const {
 std::string SocketAddress::host() const {
   if (family() == AF_UNIX) return unix_path(as<sockaddr_un>(*this), size_);
   std::array<char, NI_MAXHOST> text{};
-  if (size_ == 0 || ::getnameinfo(data(), static_cast<socklen_t>(size_), text.data(), text.size(),
-                                  nullptr, 0, NI_NUMERICHOST) != 0) {
+  if (size_ == 0 || sys::getnameinfo(data(), static_cast<socklen_t>(size_), text.data(),
+                                     text.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
     return {};
   }
   return text.data();

@@ -9,10 +9,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 
@@ -48,7 +48,7 @@ class ThreadCache {
     auto worker = std::make_unique<Worker>();
     worker->work = std::move(work);
     worker->name = std::move(name);
-    std::thread([this, worker = std::move(worker)] { serve(*worker); }).detach();
+    sys::thread([this, worker = std::move(worker)] { serve(*worker); }).detach();
   }
 
  private:
@@ -84,7 +84,7 @@ class ThreadCache {
       return nullptr;
     }
     const std::string name = worker.name.empty() ? "weft worker" : worker.name.substr(0, 15);
-    pthread_setname_np(pthread_self(), name.c_str());
+    sys::pthread_setname_np(::pthread_self(), name.c_str());
     return std::move(worker.work);
   }
 

@@ -25,6 +25,7 @@
 #include <thread>
 #include <utility>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/backtrace.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
@@ -111,10 +112,10 @@ void note(Sighting& into, const void* context) {
 void on_signal(int signal, siginfo_t* info, void* context) {
   const int error = errno;
   Sighting* wanted = g_wanted.load();
-  if (wanted != nullptr && wanted->thread == ::gettid() &&
+  if (wanted != nullptr && wanted->thread == sys::gettid() &&
       g_wanted.compare_exchange_strong(wanted, nullptr)) {
     note(*wanted, context);
-    ::sem_post(&wanted->taken);
+    sys::sem_post(&wanted->taken);
   } else {
     const struct sigaction& before = g_before[static_cast<std::size_t>(signal)];
     if ((before.sa_flags & SA_SIGINFO) != 0) {
@@ -139,8 +140,8 @@ void install_handler(int signal) {
   action.sa_sigaction = &on_signal;
   // On the thread's signal stack: a task's own may be nearly used up.
   action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-  if (::sigaction(signal, nullptr, &g_before[number]) != 0 ||
-      ::sigaction(signal, &action, nullptr) != 0) {
+  if (sys::sigaction(signal, nullptr, &g_before[number]) != 0 ||
+      sys::sigaction(signal, &action, nullptr) != 0) {
     throw std::system_error(errno, std::generic_category(), "WatchdogOptions::signal");
   }
   installed[number] = true;
@@ -150,17 +151,17 @@ void install_handler(int signal) {
 bool ask(Sighting& sighting, int signal) {
   const std::lock_guard lock(g_asking);
   g_wanted.store(&sighting);
-  bool asked = ::tgkill(::getpid(), sighting.thread, signal) == 0;
+  bool asked = sys::tgkill(sys::getpid(), sighting.thread, signal) == 0;
   timespec until{};
   ::clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += kSecondsForSignal;
   while (asked) {
-    if (::sem_timedwait(&sighting.taken, &until) == 0) return true;
+    if (sys::sem_timedwait(&sighting.taken, &until) == 0) return true;
     asked = errno == EINTR;
   }
   Sighting* mine = &sighting;
   if (g_wanted.compare_exchange_strong(mine, nullptr)) return false;
-  while (::sem_wait(&sighting.taken) != 0) {  // The handler is at it.
+  while (sys::sem_wait(&sighting.taken) != 0) {  // The handler is at it.
   }
   return true;
 }
@@ -197,7 +198,7 @@ class Watchdog::Dog {
   void attach() {
     if (attached_) return;
     attached_ = true;
-    thread_.store(::gettid());
+    thread_.store(sys::gettid());
     if (has_thread_) start_helper();
   }
   void detach() {
@@ -267,18 +268,18 @@ class Watchdog::Dog {
     sigset_t all;
     sigset_t before;
     ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    sys::pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
-      helper_ = std::thread([this] { watch(); });
+      helper_ = sys::thread([this] { watch(); });
     } catch (...) {
-      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      sys::pthread_sigmask(SIG_SETMASK, &before, nullptr);
       throw;
     }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    sys::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
   void watch() {
-    ::pthread_setname_np(::pthread_self(), "weft watchdog");
+    sys::pthread_setname_np(::pthread_self(), "weft watchdog");
     for (;;) {
       {
         std::unique_lock lock(looking_);

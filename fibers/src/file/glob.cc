@@ -9,6 +9,7 @@
 #include <set>
 #include <system_error>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers::detail {
@@ -34,11 +35,9 @@ class Search {
     } else if (parts_[i] == "**") {
       look_below(directory, i + 1);
     } else if (is_literal(parts_[i])) {
-      std::error_code error;
       const fs::path next = directory / parts_[i];
-      if (fs::symlink_status(next, error).type() != fs::file_type::not_found && !error) {
-        look(next, i + 1);
-      }
+      struct stat status {};
+      if (sys::lstat(next.c_str(), &status) == 0) look(next, i + 1);
     } else {
       look_at_each(directory, i);
     }
@@ -50,7 +49,7 @@ class Search {
   static std::vector<fs::path> entries_of(const fs::path& directory) {
     try {
       return list_directory(directory);
-    } catch (const fs::filesystem_error&) {
+    } catch (const std::system_error&) {
       return {};  // No directory, or none that may be read.
     }
   }
@@ -65,10 +64,8 @@ class Search {
   void look_below(const fs::path& directory, std::size_t i) {
     look(directory, i);
     for (const fs::path& entry : entries_of(directory)) {
-      std::error_code error;
-      if (fs::symlink_status(entry, error).type() == fs::file_type::directory) {
-        look_below(entry, i);
-      }
+      struct stat status {};
+      if (sys::lstat(entry.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) look_below(entry, i);
     }
   }
 
@@ -91,9 +88,11 @@ Parts split(const std::string& pattern) {
 
 std::vector<fs::path> list_directory(const fs::path& directory) {
   std::vector<fs::path> entries;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
-    entries.push_back(entry.path());
-  }
+  sys::throwing("readdir", [&] {
+    for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+      entries.push_back(entry.path());
+    }
+  });
   std::sort(entries.begin(), entries.end());
   return entries;
 }

@@ -17,6 +17,7 @@
 
 #include "fibers/src/file/glob.h"
 #include "fibers/src/file/stdio_file.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/path.h"
 
@@ -48,7 +49,8 @@ StatResult as_result(const struct stat& found) {
           .ctime = time_of(found.st_ctim)};
 }
 
-StatResult look_at(const fs::path& path, int (*look)(const char*, struct stat*)) {
+template <class Look>
+StatResult look_at(const fs::path& path, const Look& look) {
   struct stat found {};
   if (look(path.c_str(), &found) != 0) throw_file_error(errno, "look at", path);
   return as_result(found);
@@ -59,19 +61,15 @@ bool means_absent(int error) {
 }
 
 // Nothing if there is no such file.
-std::optional<fs::file_status> status_of(const fs::path& path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found || means_absent(error.value())) return {};
-  if (error) throw_file_error(error.value(), "look at", path);
-  return status;
+std::optional<mode_t> mode_of(const fs::path& path) {
+  struct stat found {};
+  if (sys::stat(path.c_str(), &found) == 0) return found.st_mode;
+  if (means_absent(errno)) return {};
+  throw_file_error(errno, "look at", path);
 }
 
-bool is_of(const fs::path& path, fs::file_type type) {
-  return in_file_thread([&] {
-    const auto status = status_of(path);
-    return status && status->type() == type;
-  });
+bool is_of(const fs::path& path, mode_t type) {
+  return in_file_thread([&] { return (mode_of(path).value_or(0) & S_IFMT) == type; });
 }
 
 // For calls that return -1 and set errno.
@@ -90,9 +88,10 @@ std::optional<std::string> home_of(const char* user) {
   return find_entry([user](std::vector<char>& buffer) -> std::optional<std::string> {
     passwd entry{};
     passwd* found = nullptr;
-    const int error = user != nullptr
-                          ? ::getpwnam_r(user, &entry, buffer.data(), buffer.size(), &found)
-                          : ::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found);
+    const int error =
+        user != nullptr
+            ? sys::getpwnam_r(user, &entry, buffer.data(), buffer.size(), &found)
+            : sys::getpwuid_r(sys::getuid(), &entry, buffer.data(), buffer.size(), &found);
     if (error != 0 || found == nullptr) return std::nullopt;
     return found->pw_dir;
   });
@@ -108,7 +107,7 @@ std::string user_name(std::uint32_t uid, const fs::path& path) {
   return find_entry([&](std::vector<char>& buffer) -> std::string {
     passwd entry{};
     passwd* found = nullptr;
-    ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+    sys::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
     if (found == nullptr) throw_file_error(ENOENT, "name the owner of", path);
     return found->pw_name;
   });
@@ -118,7 +117,7 @@ std::string group_name(std::uint32_t gid, const fs::path& path) {
   return find_entry([&](std::vector<char>& buffer) -> std::string {
     ::group entry{};
     ::group* found = nullptr;
-    ::getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found);
+    sys::getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found);
     if (found == nullptr) throw_file_error(ENOENT, "name the group of", path);
     return found->gr_name;
   });
@@ -129,14 +128,14 @@ std::vector<Path> as_paths(std::vector<fs::path> paths) {
 }
 
 void make_directory(const fs::path& path, const MkdirOptions& options) {
-  if (::mkdir(path.c_str(), static_cast<mode_t>(options.mode)) == 0) return;
+  if (sys::mkdir(path.c_str(), static_cast<mode_t>(options.mode)) == 0) return;
   const int error = errno;
   if (error == ENOENT && options.parents && path.has_parent_path() && path.parent_path() != path) {
     make_directory(path.parent_path(), {.parents = true, .exist_ok = true});
     return make_directory(path, {.mode = options.mode, .exist_ok = options.exist_ok});
   }
-  std::error_code ignored;
-  if (options.exist_ok && fs::is_directory(path, ignored)) return;
+  struct stat found {};
+  if (options.exist_ok && sys::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) return;
   throw_file_error(error, "make the directory", path);
 }
 
@@ -151,25 +150,25 @@ std::size_t write_file(const fs::path& path, std::span<const std::byte> data) {
 
 void touch_file(const fs::path& path, const TouchOptions& options) {
   const int exclusive = options.exist_ok ? 0 : O_EXCL;
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | exclusive,
-                        static_cast<mode_t>(options.mode));
+  const int fd = sys::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | exclusive,
+                           static_cast<mode_t>(options.mode));
   if (fd >= 0) {
-    const int failed = ::futimens(fd, nullptr);
+    const int failed = sys::futimens(fd, nullptr);
     const int error = errno;
-    ::close(fd);
+    sys::close(fd);
     if (failed != 0) throw_file_error(error, "touch", path);
     return;
   }
   const int error = errno;
   // What is there and cannot be opened for writing, a directory say, can still be touched.
-  if (options.exist_ok && ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) return;
+  if (options.exist_ok && sys::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) return;
   throw_file_error(error, "touch", path);
 }
 
 }  // namespace
 
 Path Path::cwd() {
-  return fs::current_path();
+  return sys::throwing("getcwd", [] { return fs::current_path(); });
 }
 
 Path Path::home() {
@@ -201,64 +200,62 @@ File Path::open(const std::string& mode) const {
 }
 
 bool Path::exists() const {
-  return in_file_thread([this] { return status_of(path_).has_value(); });
+  return in_file_thread([this] { return mode_of(path_).has_value(); });
 }
 bool Path::is_file() const {
-  return is_of(path_, fs::file_type::regular);
+  return is_of(path_, S_IFREG);
 }
 bool Path::is_dir() const {
-  return is_of(path_, fs::file_type::directory);
+  return is_of(path_, S_IFDIR);
 }
 bool Path::is_socket() const {
-  return is_of(path_, fs::file_type::socket);
+  return is_of(path_, S_IFSOCK);
 }
 bool Path::is_fifo() const {
-  return is_of(path_, fs::file_type::fifo);
+  return is_of(path_, S_IFIFO);
 }
 bool Path::is_block_device() const {
-  return is_of(path_, fs::file_type::block);
+  return is_of(path_, S_IFBLK);
 }
 bool Path::is_char_device() const {
-  return is_of(path_, fs::file_type::character);
+  return is_of(path_, S_IFCHR);
 }
 bool Path::is_symlink() const {
   return in_file_thread([this] {
-    std::error_code ignored;
-    return fs::is_symlink(fs::symlink_status(path_, ignored));
+    struct stat found {};
+    return sys::lstat(path_.c_str(), &found) == 0 && S_ISLNK(found.st_mode);
   });
 }
 
 // A directory on another device than the one above it, or the root.
 bool Path::is_mount() const {
   return in_file_thread([this] {
-    if (status_of(path_).value_or(fs::file_status()).type() != fs::file_type::directory) {
-      return false;
-    }
-    const StatResult here = look_at(path_, &::lstat);
-    const StatResult above = look_at(path_ / "..", &::lstat);
+    if (!S_ISDIR(mode_of(path_).value_or(0))) return false;
+    const StatResult here = look_at(path_, sys::lstat);
+    const StatResult above = look_at(path_ / "..", sys::lstat);
     return here.st_dev != above.st_dev || here.st_ino == above.st_ino;
   });
 }
 
 bool Path::samefile(const Path& other) const {
   return in_file_thread([&] {
-    const StatResult a = look_at(path_, &::stat);
-    const StatResult b = look_at(other.path_, &::stat);
+    const StatResult a = look_at(path_, sys::stat);
+    const StatResult b = look_at(other.path_, sys::stat);
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
   });
 }
 
 StatResult Path::stat() const {
-  return in_file_thread([this] { return look_at(path_, &::stat); });
+  return in_file_thread([this] { return look_at(path_, sys::stat); });
 }
 StatResult Path::lstat() const {
-  return in_file_thread([this] { return look_at(path_, &::lstat); });
+  return in_file_thread([this] { return look_at(path_, sys::lstat); });
 }
 std::string Path::owner() const {
-  return in_file_thread([this] { return user_name(look_at(path_, &::stat).st_uid, path_); });
+  return in_file_thread([this] { return user_name(look_at(path_, sys::stat).st_uid, path_); });
 }
 std::string Path::group() const {
-  return in_file_thread([this] { return group_name(look_at(path_, &::stat).st_gid, path_); });
+  return in_file_thread([this] { return group_name(look_at(path_, sys::stat).st_gid, path_); });
 }
 
 std::vector<Path> Path::iterdir() const {
@@ -275,43 +272,51 @@ void Path::mkdir(const MkdirOptions& options) const {
   in_file_thread([&] { make_directory(path_, options); });
 }
 void Path::rmdir() const {
-  in_file_thread([this] { call_on(path_, "remove the directory", ::rmdir(path_.c_str())); });
+  in_file_thread([this] { call_on(path_, "remove the directory", sys::rmdir(path_.c_str())); });
 }
 void Path::touch(const TouchOptions& options) const {
   in_file_thread([&] { touch_file(path_, options); });
 }
 void Path::chmod(unsigned mode) const {
   in_file_thread([&] {
-    call_on(path_, "change the mode of", ::chmod(path_.c_str(), static_cast<mode_t>(mode)));
+    call_on(path_, "change the mode of", sys::chmod(path_.c_str(), static_cast<mode_t>(mode)));
   });
 }
 void Path::unlink(const UnlinkOptions& options) const {
   in_file_thread([&] {
-    const int result = ::unlink(path_.c_str());
+    const int result = sys::unlink(path_.c_str());
     if (result != 0 && errno == ENOENT && options.missing_ok) return;
     call_on(path_, "remove", result);
   });
 }
 Path Path::rename(const Path& target) const {
-  in_file_thread([&] { fs::rename(path_, target.path_); });
+  in_file_thread(
+      [&] { call_on(path_, "rename", sys::rename(path_.c_str(), target.path_.c_str())); });
   return target;
 }
 void Path::symlink_to(const Path& target) const {
-  in_file_thread([&] { fs::create_symlink(target.path_, path_); });
+  in_file_thread(
+      [&] { call_on(path_, "make the link", sys::symlink(target.path_.c_str(), path_.c_str())); });
 }
 void Path::hardlink_to(const Path& target) const {
-  in_file_thread([&] { fs::create_hard_link(target.path_, path_); });
+  in_file_thread(
+      [&] { call_on(path_, "make the link", sys::link(target.path_.c_str(), path_.c_str())); });
 }
 
 Path Path::readlink() const {
-  return in_file_thread([this] { return fs::read_symlink(path_); });
+  return in_file_thread(
+      [this] { return sys::throwing("readlink", [this] { return fs::read_symlink(path_); }); });
 }
 Path Path::absolute() const {
-  return in_file_thread([this] { return fs::absolute(path_); });
+  return in_file_thread(
+      [this] { return sys::throwing("getcwd", [this] { return fs::absolute(path_); }); });
 }
 Path Path::resolve(bool strict) const {
-  return in_file_thread(
-      [&] { return strict ? fs::canonical(path_) : fs::weakly_canonical(fs::absolute(path_)); });
+  return in_file_thread([&] {
+    return sys::throwing("realpath", [&] {
+      return strict ? fs::canonical(path_) : fs::weakly_canonical(fs::absolute(path_));
+    });
+  });
 }
 
 Path Path::expanduser() const {

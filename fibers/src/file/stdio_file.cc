@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers::detail {
@@ -48,20 +49,20 @@ void throw_file_error(int error, const char* what, const std::string& name) {
 
 StdioFile StdioFile::open(const std::string& path, const std::string& mode) {
   const std::string wanted = stdio_mode(mode);
-  std::FILE* file = std::fopen(path.c_str(), wanted.c_str());
+  std::FILE* file = sys::fopen(path.c_str(), wanted.c_str());
   if (file == nullptr) throw_file_error(errno, "open", path);
   return {file, path};
 }
 
 StdioFile::~StdioFile() {
-  if (file_ != nullptr) std::fclose(file_);
+  if (file_ != nullptr) sys::fclose(file_);
 }
 
 void StdioFile::turn_to(Last next) {
   const Last before = std::exchange(last_, next);
   if (before == Last::kWrite && next == Last::kRead) flush();
   // Forgets what has been read ahead. A pipe cannot do that, nor need it.
-  if (before == Last::kRead && next == Last::kWrite) std::fseek(file_, 0, SEEK_CUR);
+  if (before == Last::kRead && next == Last::kWrite) sys::fseeko(file_, 0, SEEK_CUR);
 }
 
 std::size_t StdioFile::read_into(std::span<std::byte> buffer) {
@@ -71,7 +72,7 @@ std::size_t StdioFile::read_into(std::span<std::byte> buffer) {
   std::size_t done = 0;
   while (done < buffer.size()) {
     const auto rest = buffer.subspan(done);
-    done += std::fread(rest.data(), 1, rest.size(), file_);
+    done += sys::fread(rest.data(), 1, rest.size(), file_);
     if (std::feof(file_) != 0) break;
     if (std::ferror(file_) != 0 && !interrupted(file_)) throw_file_error(errno, "read", name_);
   }
@@ -100,7 +101,7 @@ std::string StdioFile::read_line() {
     std::size_t capacity = 0;
     ~Line() { std::free(data); }
   } line;
-  const ssize_t size = ::getline(&line.data, &line.capacity, file_);
+  const ssize_t size = sys::getline(&line.data, &line.capacity, file_);
   if (size < 0 && std::ferror(file_) != 0) throw_file_error(errno, "read", name_);
   return size < 0 ? std::string() : std::string(line.data, static_cast<std::size_t>(size));
 }
@@ -109,25 +110,25 @@ void StdioFile::write(std::span<const std::byte> data) {
   turn_to(Last::kWrite);
   std::clearerr(file_);
   while (!data.empty()) {
-    data = data.subspan(std::fwrite(data.data(), 1, data.size(), file_));
+    data = data.subspan(sys::fwrite(data.data(), 1, data.size(), file_));
     if (!data.empty() && !interrupted(file_)) throw_file_error(errno, "write to", name_);
   }
 }
 
 void StdioFile::flush() {
-  while (std::fflush(file_) != 0) {
+  while (sys::fflush(file_) != 0) {
     if (!interrupted(file_)) throw_file_error(errno, "write to", name_);
   }
 }
 
 std::int64_t StdioFile::seek(std::int64_t offset, int whence) {
-  if (::fseeko(file_, offset, whence) != 0) throw_file_error(errno, "seek in", name_);
+  if (sys::fseeko(file_, offset, whence) != 0) throw_file_error(errno, "seek in", name_);
   last_ = Last::kNeither;
   return tell();
 }
 
 std::int64_t StdioFile::tell() {
-  const off_t position = ::ftello(file_);
+  const off_t position = sys::ftello(file_);
   if (position < 0) throw_file_error(errno, "tell the position in", name_);
   return position;
 }
@@ -135,13 +136,13 @@ std::int64_t StdioFile::tell() {
 std::int64_t StdioFile::truncate(std::optional<std::int64_t> size) {
   flush();
   const std::int64_t length = size ? *size : tell();
-  if (::ftruncate(::fileno(file_), length) != 0) throw_file_error(errno, "truncate", name_);
+  if (sys::ftruncate(::fileno(file_), length) != 0) throw_file_error(errno, "truncate", name_);
   return length;
 }
 
 void StdioFile::close() {
   // Whatever it returns: the file is gone.
-  if (std::fclose(std::exchange(file_, nullptr)) != 0) throw_file_error(errno, "close", name_);
+  if (sys::fclose(std::exchange(file_, nullptr)) != 0) throw_file_error(errno, "close", name_);
 }
 
 }  // namespace weft::fibers::detail

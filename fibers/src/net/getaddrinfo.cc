@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "fibers/src/net/hooks.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/to_thread.h"
 
@@ -58,8 +59,8 @@ Answer look_up(const std::string& host, const std::string& service, const Addres
   wanted.ai_flags = hints.flags;
   addrinfo* list = nullptr;
   Answer answer;
-  answer.code = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
-                              service.empty() ? nullptr : service.c_str(), &wanted, &list);
+  answer.code = sys::getaddrinfo(host.empty() ? nullptr : host.c_str(),
+                                 service.empty() ? nullptr : service.c_str(), &wanted, &list);
   answer.system_error = errno;
   if (answer.code != 0) return answer;
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(list, &::freeaddrinfo);
@@ -83,8 +84,8 @@ Names look_up_name(const SocketAddress& address, int flags) {
   std::array<char, NI_MAXHOST> host{};
   std::array<char, NI_MAXSERV> service{};
   Names result;
-  result.code = ::getnameinfo(address.data(), static_cast<socklen_t>(address.size()), host.data(),
-                              host.size(), service.data(), service.size(), flags);
+  result.code = sys::getnameinfo(address.data(), static_cast<socklen_t>(address.size()),
+                                 host.data(), host.size(), service.data(), service.size(), flags);
   result.system_error = errno;
   if (result.code == 0) result.names = {host.data(), service.data()};
   return result;
@@ -150,7 +151,7 @@ int getprotobyname(const std::string& name) {
     protoent* result = nullptr;
     std::array<char, 4096> buffer{};
     const int error =
-        ::getprotobyname_r(name.c_str(), &found, buffer.data(), buffer.size(), &result);
+        sys::getprotobyname_r(name.c_str(), &found, buffer.data(), buffer.size(), &result);
     return error == 0 && result != nullptr ? found.p_proto : -1;
   });
   if (number < 0) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fibers/src/net/waiting_call.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/socket/socket_type.h"
 
 namespace weft::fibers::socket {
@@ -86,7 +87,7 @@ std::size_t SocketType::sendmsg(const OutgoingMessage& message) {
   control.attach(header);
   write_control(header, message.ancillary);
   const auto n = try_waiting_call(fd_, FdDirection::kWrite, "socket", [&] {
-    return ::sendmsg(fd_.get(), &header, message.flags | MSG_NOSIGNAL);
+    return sys::sendmsg(fd_.get(), &header, message.flags | MSG_NOSIGNAL);
   });
   if (!n) throw_errno(errno, "sendmsg");
   return static_cast<std::size_t>(*n);
@@ -109,7 +110,7 @@ IncomingMessage SocketType::recvmsg_into(std::span<const std::span<std::byte>> b
     header.msg_name = message.address.data();
     header.msg_namelen = static_cast<socklen_t>(SocketAddress::capacity());
     control.attach(header);
-    const ssize_t received = ::recvmsg(fd_.get(), &header, flags | MSG_CMSG_CLOEXEC);
+    const ssize_t received = sys::recvmsg(fd_.get(), &header, flags | MSG_CMSG_CLOEXEC);
     // Now, and not when this task's turn has come again: nobody may be there to take it then.
     if (received >= 0) message.ancillary = read_control(header);
     return received;

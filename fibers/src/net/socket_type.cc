@@ -16,6 +16,7 @@
 
 #include "fibers/src/net/hooks.h"
 #include "fibers/src/net/waiting_call.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/socket/getaddrinfo.h"
 #include "weft/fibers/timeouts.h"
@@ -39,7 +40,7 @@ socklen_t length(const SocketAddress& address) {
 int int_option(int fd, int level, int option) {
   int value = 0;
   socklen_t size = sizeof value;
-  if (::getsockopt(fd, level, option, &value, &size) != 0) throw_errno(errno, "getsockopt");
+  if (sys::getsockopt(fd, level, option, &value, &size) != 0) throw_errno(errno, "getsockopt");
   return value;
 }
 
@@ -53,7 +54,7 @@ std::size_t waiting_call(OwnedFd& fd, FdDirection direction, const char* name, C
 
 bool is_ready(int fd, short events) {
   pollfd asked{.fd = fd, .events = events, .revents = 0};
-  return ::poll(&asked, 1, 0) != 0;
+  return sys::poll(&asked, 1, 0) != 0;
 }
 
 }  // namespace
@@ -90,7 +91,7 @@ SocketAddress SocketType::resolve_remote(const std::string& host, std::uint16_t 
 
 void SocketType::bind(const SocketAddress& address) {
   need_open(fd_, kWhat);
-  if (::bind(fd_.get(), address.data(), length(address)) != 0) {
+  if (sys::bind(fd_.get(), address.data(), length(address)) != 0) {
     throw_errno(errno, "bind to " + address.to_string());
   }
 }
@@ -101,14 +102,14 @@ void SocketType::bind(const std::string& host, std::uint16_t port) {
 
 void SocketType::listen(int backlog) {
   need_open(fd_, kWhat);
-  if (::listen(fd_.get(), std::min(backlog, kMostBacklog)) != 0) throw_errno(errno, "listen");
+  if (sys::listen(fd_.get(), std::min(backlog, kMostBacklog)) != 0) throw_errno(errno, "listen");
 }
 
 std::pair<SocketType, SocketAddress> SocketType::accept() {
   SocketAddress from;
   const std::size_t fd = waiting_call(fd_, FdDirection::kRead, "accept", [&]() -> ssize_t {
     auto size = static_cast<socklen_t>(SocketAddress::capacity());
-    const int accepted = ::accept4(fd_.get(), from.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int accepted = sys::accept4(fd_.get(), from.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted >= 0) from.set_size(size);
     return accepted;
   });
@@ -137,7 +138,7 @@ void SocketType::connect(const std::string& host, std::uint16_t port) {
 void SocketType::start_connecting(const SocketAddress& address) {
   checkpoint_if_cancelled();
   need_open(fd_, kWhat);
-  while (::connect(fd_.get(), address.data(), length(address)) != 0) {
+  while (sys::connect(fd_.get(), address.data(), length(address)) != 0) {
     // A Unix listener's queue is full. Nothing tells when it is not any more.
     if (errno == EAGAIN && family_ == AF_UNIX) {
       sleep(kConnectRetry);
@@ -171,7 +172,7 @@ std::string SocketType::recv(std::size_t size, int flags) {
 
 std::size_t SocketType::recv_into(std::span<std::byte> buffer, int flags) {
   return waiting_call(fd_, FdDirection::kRead, "recv",
-                      [&] { return ::recv(fd_.get(), buffer.data(), buffer.size(), flags); });
+                      [&] { return sys::recv(fd_.get(), buffer.data(), buffer.size(), flags); });
 }
 
 std::pair<std::string, SocketAddress> SocketType::recvfrom(std::size_t size, int flags) {
@@ -190,7 +191,7 @@ std::pair<std::size_t, SocketAddress> SocketType::recvfrom_into(std::span<std::b
   const std::size_t n = waiting_call(fd_, FdDirection::kRead, "recvfrom", [&] {
     auto size = static_cast<socklen_t>(SocketAddress::capacity());
     const ssize_t got =
-        ::recvfrom(fd_.get(), buffer.data(), buffer.size(), flags, from.data(), &size);
+        sys::recvfrom(fd_.get(), buffer.data(), buffer.size(), flags, from.data(), &size);
     if (got >= 0) from.set_size(std::min<std::size_t>(size, SocketAddress::capacity()));
     return got;
   });
@@ -199,7 +200,7 @@ std::pair<std::size_t, SocketAddress> SocketType::recvfrom_into(std::span<std::b
 
 std::size_t SocketType::send(std::span<const std::byte> data, int flags) {
   return waiting_call(fd_, FdDirection::kWrite, "send", [&] {
-    return ::send(fd_.get(), data.data(), data.size(), flags | MSG_NOSIGNAL);
+    return sys::send(fd_.get(), data.data(), data.size(), flags | MSG_NOSIGNAL);
   });
 }
 std::size_t SocketType::send(std::string_view data, int flags) {
@@ -209,8 +210,8 @@ std::size_t SocketType::send(std::string_view data, int flags) {
 std::size_t SocketType::sendto(std::span<const std::byte> data, const SocketAddress& address,
                                int flags) {
   const auto n = try_waiting_call(fd_, FdDirection::kWrite, kWhat, [&] {
-    return ::sendto(fd_.get(), data.data(), data.size(), flags | MSG_NOSIGNAL, address.data(),
-                    length(address));
+    return sys::sendto(fd_.get(), data.data(), data.size(), flags | MSG_NOSIGNAL, address.data(),
+                       length(address));
   });
   if (!n) throw_errno(errno, "sendto " + address.to_string());
   return static_cast<std::size_t>(*n);
@@ -225,7 +226,7 @@ std::size_t SocketType::sendto(std::string_view data, const std::string& host, s
 
 void SocketType::shutdown(int how) {
   need_open(fd_, kWhat);
-  if (::shutdown(fd_.get(), how) != 0) throw_errno(errno, "shutdown");
+  if (sys::shutdown(fd_.get(), how) != 0) throw_errno(errno, "shutdown");
   if (how == SHUT_WR || how == SHUT_RDWR) did_shut_wr_ = true;
 }
 
@@ -250,11 +251,12 @@ SocketType SocketType::dup() const {
 
 bool SocketType::get_inheritable() const {
   need_open(fd_, kWhat);
-  return (::fcntl(fd_.get(), F_GETFD) & FD_CLOEXEC) == 0;
+  return (sys::fcntl(fd_.get(), F_GETFD) & FD_CLOEXEC) == 0;
 }
 void SocketType::set_inheritable(bool inheritable) {
   need_open(fd_, kWhat);
-  if (::fcntl(fd_.get(), F_SETFD, inheritable ? 0 : FD_CLOEXEC) != 0) throw_errno(errno, "fcntl");
+  if (sys::fcntl(fd_.get(), F_SETFD, inheritable ? 0 : FD_CLOEXEC) != 0)
+    throw_errno(errno, "fcntl");
 }
 
 int SocketType::getsockopt(int level, int option) const {
@@ -266,7 +268,7 @@ std::string SocketType::getsockopt(int level, int option, std::size_t size) cons
   need_open(fd_, kWhat);
   std::string value(size, '\0');
   auto length = static_cast<socklen_t>(size);
-  if (::getsockopt(fd_.get(), level, option, value.data(), &length) != 0) {
+  if (sys::getsockopt(fd_.get(), level, option, value.data(), &length) != 0) {
     throw_errno(errno, "getsockopt");
   }
   value.resize(length);
@@ -275,15 +277,15 @@ std::string SocketType::getsockopt(int level, int option, std::size_t size) cons
 
 void SocketType::setsockopt(int level, int option, int value) {
   need_open(fd_, kWhat);
-  if (::setsockopt(fd_.get(), level, option, &value, sizeof value) != 0) {
+  if (sys::setsockopt(fd_.get(), level, option, &value, sizeof value) != 0) {
     throw_errno(errno, "setsockopt");
   }
 }
 
 void SocketType::setsockopt(int level, int option, std::string_view value) {
   need_open(fd_, kWhat);
-  if (::setsockopt(fd_.get(), level, option, value.data(), static_cast<socklen_t>(value.size())) !=
-      0) {
+  if (sys::setsockopt(fd_.get(), level, option, value.data(),
+                      static_cast<socklen_t>(value.size())) != 0) {
     throw_errno(errno, "setsockopt");
   }
 }
@@ -303,29 +305,29 @@ SocketAddress ask_address(const OwnedFd& fd, Getter&& getter, const char* name) 
 }  // namespace
 
 SocketAddress SocketType::getsockname() const {
-  return ask_address(fd_, &::getsockname, "getsockname");
+  return ask_address(fd_, sys::getsockname, "getsockname");
 }
 SocketAddress SocketType::getpeername() const {
-  return ask_address(fd_, &::getpeername, "getpeername");
+  return ask_address(fd_, sys::getpeername, "getpeername");
 }
 
 SocketType socket(int family, int type, int proto) {
   if (SocketFactory* custom = custom_socket_factory()) return custom->socket(family, type, proto);
-  const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
+  const int fd = sys::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
   if (fd < 0) throw_errno(errno, "socket");
   return SocketType(OwnedFd(fd));
 }
 
 std::pair<SocketType, SocketType> socketpair(int family, int type, int proto) {
   std::array<int, 2> fds{};
-  if (::socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto, fds.data()) != 0) {
+  if (sys::socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto, fds.data()) != 0) {
     throw_errno(errno, "socketpair");
   }
   OwnedFd first;
   try {
     first = OwnedFd(fds[0]);
   } catch (...) {
-    ::close(fds[1]);
+    sys::close(fds[1]);
     throw;
   }
   OwnedFd second(fds[1]);
@@ -337,11 +339,11 @@ std::pair<SocketType, SocketType> socketpair() {
 }
 
 SocketType fromfd(int fd) {
-  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  const int copy = sys::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw_errno(errno, "dup of fd " + std::to_string(fd));
   OwnedFd owned(copy);
-  const int flags = ::fcntl(copy, F_GETFL);
-  if (flags < 0 || ::fcntl(copy, F_SETFL, flags | O_NONBLOCK) != 0) {
+  const int flags = sys::fcntl(copy, F_GETFL);
+  if (flags < 0 || sys::fcntl(copy, F_SETFL, flags | O_NONBLOCK) != 0) {
     throw_errno(errno, "fcntl of fd " + std::to_string(fd));
   }
   return SocketType(std::move(owned));

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "fibers/src/net/waiting_call.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/socket/socket_type.h"
 #include "weft/fibers/to_thread.h"
 
@@ -36,27 +37,27 @@ bool is_abstract(const std::string& path) {
 // Nothing if there is no such file, or it is no socket.
 std::optional<FileId> socket_file(const std::string& path) {
   struct stat found {};
-  if (is_abstract(path) || ::stat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) {
+  if (is_abstract(path) || sys::stat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) {
     return std::nullopt;
   }
   return FileId{found.st_dev, found.st_ino};
 }
 
 void remove_if_still(const FileId& id, const std::string& path) {
-  if (socket_file(path) == id) ::unlink(path.c_str());
+  if (socket_file(path) == id) sys::unlink(path.c_str());
 }
 
 bool nobody_listens(const SocketAddress& address) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = sys::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
-  const int failed = ::connect(fd, address.data(), static_cast<socklen_t>(address.size()));
+  const int failed = sys::connect(fd, address.data(), static_cast<socklen_t>(address.size()));
   const bool refused = failed != 0 && errno == ECONNREFUSED;
-  ::close(fd);
+  sys::close(fd);
   return refused;
 }
 
 int try_bind(int fd, const SocketAddress& address) {
-  return ::bind(fd, address.data(), static_cast<socklen_t>(address.size())) == 0 ? 0 : errno;
+  return sys::bind(fd, address.data(), static_cast<socklen_t>(address.size())) == 0 ? 0 : errno;
 }
 
 // In a worker thread: file systems may be slow. Returns an errno.
@@ -70,7 +71,7 @@ int bind_to_path(int fd, const std::string& path, const SocketAddress& address,
   }
   // Nobody can connect before listen(), whatever the permissions were until here.
   const bool set_mode = error == 0 && mode && !is_abstract(path);
-  if (set_mode && ::chmod(path.c_str(), static_cast<mode_t>(*mode)) != 0) error = errno;
+  if (set_mode && sys::chmod(path.c_str(), static_cast<mode_t>(*mode)) != 0) error = errno;
   return error;
 }
 

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "fibers/src/net/waiting_call.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
@@ -59,7 +60,7 @@ class Use {
 
 bool is_pending(int signal) {
   sigset_t pending;
-  ::sigpending(&pending);
+  sys::sigpending(&pending);
   return ::sigismember(&pending, signal) == 1;
 }
 
@@ -71,33 +72,33 @@ ssize_t write_without_signal(int fd, std::span<const std::byte> data) {
   sigset_t before;
   ::sigemptyset(&pipe);
   ::sigaddset(&pipe, SIGPIPE);
-  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  sys::pthread_sigmask(SIG_BLOCK, &pipe, &before);
   const bool was_blocked = ::sigismember(&before, SIGPIPE) == 1;
   const bool was_pending = was_blocked && is_pending(SIGPIPE);
-  const ssize_t n = ::write(fd, data.data(), data.size());
+  const ssize_t n = sys::write(fd, data.data(), data.size());
   const int error = errno;
   if (n < 0 && error == EPIPE && !was_pending) {
     const timespec no_wait{};
-    while (::sigtimedwait(&pipe, nullptr, &no_wait) < 0 && errno == EINTR) {
+    while (sys::sigtimedwait(&pipe, nullptr, &no_wait) < 0 && errno == EINTR) {
     }
   }
-  if (!was_blocked) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!was_blocked) sys::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   errno = error;
   return n;
 }
 
 bool is_writable(int fd) {
   pollfd asked{.fd = fd, .events = POLLOUT, .revents = 0};
-  return ::poll(&asked, 1, 0) != 0;
+  return sys::poll(&asked, 1, 0) != 0;
 }
 
 }  // namespace
 
 FdStream::FdStream(int fd) {
-  flags_ = ::fcntl(fd, F_GETFL);
+  flags_ = sys::fcntl(fd, F_GETFL);
   if (flags_ < 0) throw_errno(errno, "FdStream of fd " + std::to_string(fd));
   fd_ = OwnedFd(fd);
-  if ((flags_ & O_NONBLOCK) == 0) ::fcntl(fd, F_SETFL, flags_ | O_NONBLOCK);
+  if ((flags_ & O_NONBLOCK) == 0) sys::fcntl(fd, F_SETFL, flags_ | O_NONBLOCK);
 }
 
 FdStream::FdStream(FdStream&& other) noexcept : fd_(std::move(other.fd_)), flags_(other.flags_) {}
@@ -144,18 +145,19 @@ std::size_t FdStream::receive_some(std::span<std::byte> buffer) {
   if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
   const Use use(receiving_, "receiving from");
   need_access(O_WRONLY, "receiving");
-  const auto n = try_waiting_call(fd_, FdDirection::kRead, kWhat,
-                                  [&] { return ::read(fd_.get(), buffer.data(), buffer.size()); });
+  const auto n = try_waiting_call(fd_, FdDirection::kRead, kWhat, [&] {
+    return sys::read(fd_.get(), buffer.data(), buffer.size());
+  });
   if (n) return static_cast<std::size_t>(*n);
   const int error = errno;
   // The other side of a pseudo-terminal is gone: its way of saying that this is the end.
-  if (error == EIO && ::isatty(fd_.get()) == 1) return 0;
+  if (error == EIO && sys::isatty(fd_.get()) == 1) return 0;
   throw_broken(error, "read");
 }
 
 void FdStream::close() noexcept {
   if (!is_open()) return;
-  if ((flags_ & O_NONBLOCK) == 0) ::fcntl(fd_.get(), F_SETFL, flags_);
+  if ((flags_ & O_NONBLOCK) == 0) sys::fcntl(fd_.get(), F_SETFL, flags_);
   fd_.close();
 }
 
@@ -166,12 +168,12 @@ void FdStream::aclose() {
 
 std::pair<FdStream, FdStream> open_pipe() {
   std::array<int, 2> fds{};
-  if (::pipe2(fds.data(), O_NONBLOCK | O_CLOEXEC) != 0) throw_errno(errno, "pipe");
+  if (sys::pipe2(fds.data(), O_NONBLOCK | O_CLOEXEC) != 0) throw_errno(errno, "pipe");
   try {
     FdStream receive(fds[0]);
     return {FdStream(std::exchange(fds[1], -1)), std::move(receive)};
   } catch (...) {
-    if (fds[1] >= 0) ::close(fds[1]);
+    if (fds[1] >= 0) sys::close(fds[1]);
     throw;
   }
 }

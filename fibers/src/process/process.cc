@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "fibers/src/process/spawn.h"
+#include "fibers/sys/sys.h"
 #include "weft/fibers/capacity_limiter.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
@@ -70,7 +71,7 @@ Process::Process(detail::Spawned&& spawned)
 }
 
 Process::~Process() {
-  if (pidfd_ >= 0) ::close(pidfd_);
+  if (pidfd_ >= 0) sys::close(pidfd_);
   if (!returncode_) detail::leave_to_reaper(pid_);
 }
 
@@ -79,7 +80,7 @@ std::optional<int> Process::poll() {
   siginfo_t info{};
   const idtype_t by = pidfd_ < 0 ? P_PID : P_PIDFD;
   const auto id = static_cast<id_t>(pidfd_ < 0 ? pid_ : pidfd_);
-  while (::waitid(by, id, &info, WEXITED | WNOHANG) != 0) {
+  while (sys::waitid(by, id, &info, WEXITED | WNOHANG) != 0) {
     if (errno == EINTR) continue;
     // Somebody else has reaped it, and with that the status is gone.
     if (errno != ECHILD) throw std::system_error(errno, std::generic_category(), "waitid");
@@ -123,7 +124,7 @@ void Process::wait_for_thread() {
           to_thread::run_sync(
               [pid] {
                 siginfo_t info{};
-                while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 &&
+                while (sys::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 &&
                        errno == EINTR) {
                 }
               },
@@ -138,8 +139,7 @@ void Process::wait_for_thread() {
 void Process::send_signal(int signal) {
   if (poll()) return;
   // As long as nobody has reaped it, its number cannot be another's.
-  const long result = pidfd_ < 0 ? ::kill(pid_, signal)
-                                 : ::syscall(SYS_pidfd_send_signal, pidfd_, signal, nullptr, 0);
+  const int result = pidfd_ < 0 ? sys::kill(pid_, signal) : sys::pidfd_send_signal(pidfd_, signal);
   if (result != 0 && errno != ESRCH) {
     throw std::system_error(errno, std::generic_category(),
                             "signal " + std::to_string(signal) + " to " + to_string());
@@ -172,7 +172,7 @@ std::unique_ptr<Process> open_process(const std::vector<std::string>& command,
                                       const ProcessOptions& options) {
   check_options(command, options);
   sigset_t mask;
-  ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+  sys::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
   // Not abandoned when cancelled: there would be a child that nobody knows of.
   return std::make_unique<Process>(
       to_thread::run_sync([&] { return detail::spawn_process(command, options, &mask); },

@@ -21,6 +21,7 @@
 #include <system_error>
 #include <utility>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers::detail {
@@ -46,17 +47,17 @@ PlainFd need_fd(int fd, const std::string& what) {
 // What the child does between its birth and its program.
 class Actions {
  public:
-  Actions() { check(::posix_spawn_file_actions_init(&actions_), "posix_spawn"); }
+  Actions() { check(sys::posix_spawn_file_actions_init(&actions_), "posix_spawn"); }
   Actions(const Actions&) = delete;
   Actions& operator=(const Actions&) = delete;
   ~Actions() { ::posix_spawn_file_actions_destroy(&actions_); }
 
   // Also where both are the same: then the child's is not closed by the exec.
   void dup2(int fd, int to) {
-    check(::posix_spawn_file_actions_adddup2(&actions_, fd, to), "posix_spawn");
+    check(sys::posix_spawn_file_actions_adddup2(&actions_, fd, to), "posix_spawn");
   }
   void chdir(const std::string& path) {
-    check(::posix_spawn_file_actions_addchdir_np(&actions_, path.c_str()), "posix_spawn");
+    check(sys::posix_spawn_file_actions_addchdir_np(&actions_, path.c_str()), "posix_spawn");
   }
   // All but stdin, stdout, stderr and these, whether or not they are close-on-exec.
   void close_all_but(std::vector<int> kept) {
@@ -65,11 +66,11 @@ class Actions {
     for (const int fd : kept) {
       if (fd < kFirstOther) continue;
       for (; next < fd; ++next) {
-        check(::posix_spawn_file_actions_addclose(&actions_, next), "posix_spawn");
+        check(sys::posix_spawn_file_actions_addclose(&actions_, next), "posix_spawn");
       }
       next = fd + 1;
     }
-    check(::posix_spawn_file_actions_addclosefrom_np(&actions_, next), "posix_spawn");
+    check(sys::posix_spawn_file_actions_addclosefrom_np(&actions_, next), "posix_spawn");
   }
   const posix_spawn_file_actions_t* get() const { return &actions_; }
 
@@ -134,10 +135,10 @@ class ChildStreams {
         made_[i] = add_pipe(target, spawned.ours[i]);
         break;
       case Stdio::Kind::kDevNull:
-        made_[i] = need_fd(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null");
+        made_[i] = need_fd(sys::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null");
         break;
       case Stdio::Kind::kFd:
-        made_[i] = need_fd(::fcntl(stdio.fd(), F_DUPFD_CLOEXEC, kFirstOther),
+        made_[i] = need_fd(sys::fcntl(stdio.fd(), F_DUPFD_CLOEXEC, kFirstOther),
                            "fd " + std::to_string(stdio.fd()) + " for a child");
         break;
       case Stdio::Kind::kStdout:
@@ -146,7 +147,7 @@ class ChildStreams {
     }
     // Out of the way: this process may have closed its own stdin, and got a 0 for a pipe.
     if (made_[i].get() < kFirstOther) {
-      made_[i] = need_fd(::fcntl(made_[i].get(), F_DUPFD_CLOEXEC, kFirstOther), "dup");
+      made_[i] = need_fd(sys::fcntl(made_[i].get(), F_DUPFD_CLOEXEC, kFirstOther), "dup");
     }
   }
 
@@ -162,7 +163,7 @@ class ChildStreams {
   // Returns the child's end, which blocks as programs expect it to.
   static PlainFd add_pipe(int target, PlainFd& ours) {
     std::array<int, 2> fds{};
-    if (::pipe2(fds.data(), O_CLOEXEC) != 0) throw_system_error(errno, "pipe");
+    if (sys::pipe2(fds.data(), O_CLOEXEC) != 0) throw_system_error(errno, "pipe");
     const bool child_reads = target == STDIN_FILENO;
     ours = PlainFd(fds[child_reads ? 1 : 0]);
     return PlainFd(fds[child_reads ? 0 : 1]);
@@ -179,7 +180,7 @@ std::string describe(const std::string& program, const ProcessOptions& options) 
 }
 
 void open_pidfd(Spawned& spawned) {
-  const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, spawned.pid, 0));
+  const int fd = sys::pidfd_open(spawned.pid);
   spawned.reaped = fd < 0 && errno == ESRCH;
   spawned.pidfd = PlainFd(fd);
 }
@@ -194,12 +195,12 @@ std::vector<int>& left() {
 
 PlainFd& PlainFd::operator=(PlainFd&& other) noexcept {
   const int before = std::exchange(fd_, other.take());
-  if (before >= 0) ::close(before);
+  if (before >= 0) sys::close(before);
   return *this;
 }
 
 PlainFd::~PlainFd() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0) sys::close(fd_);
 }
 
 Spawned spawn_process(const std::vector<std::string>& command, const ProcessOptions& options,
@@ -224,8 +225,9 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
   const Attributes attributes(options, *static_cast<const sigset_t*>(mask));
   const StringArray argv(std::move(words));
   const StringArray env(options.env ? as_lines(*options.env) : std::vector<std::string>());
-  const int error = ::posix_spawnp(&spawned.pid, program.c_str(), actions.get(), attributes.get(),
-                                   argv.get(), options.env ? env.get() : environ);
+  const int error =
+      sys::posix_spawnp(&spawned.pid, program.c_str(), actions.get(), attributes.get(), argv.get(),
+                        options.env ? env.get() : environ);
   if (error != 0) throw_system_error(error, describe(program, options));
   open_pidfd(spawned);
   return spawned;
@@ -239,7 +241,7 @@ void leave_to_reaper(int pid) {
 void reap_left() {
   const std::lock_guard lock(g_left_mutex);
   std::erase_if(left(), [](int pid) {
-    const int reaped = ::waitpid(pid, nullptr, WNOHANG);
+    const int reaped = sys::waitpid(pid, nullptr, WNOHANG);
     return reaped == pid || (reaped < 0 && errno == ECHILD);
   });
 }

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "fibers/core/task.h"
 
@@ -35,6 +36,10 @@ class ReadyQueue {
   // Makes room for `tasks` tasks. At a spawn, so that nothing has to allocate later.
   void reserve(std::size_t tasks) {
     if (tasks > mask_ + std::size_t{1} || ring_ == nullptr) grow(tasks);
+  }
+
+  void reverse_front(std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count / 2; ++i) std::swap(at(i), at(count - 1 - i));
   }
 
   // The i-th from the front, to be exchanged.

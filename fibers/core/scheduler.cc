@@ -40,6 +40,12 @@ Duration random_clock_offset() {
   return std::chrono::microseconds(10'000'000'000 + random() % 190'000'000'000);
 }
 
+// Of an xorshift sequence: not 0.
+std::uint64_t random_coin() {
+  std::random_device random;
+  return (std::uint64_t{random()} << 32 | random()) | 1;
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const RunOptions& options)
@@ -48,6 +54,7 @@ Scheduler::Scheduler(const RunOptions& options)
       seeded_(options.schedule_seed ? seeded_source(*options.schedule_seed) : nullptr),
       source_(options.schedule_source != nullptr ? options.schedule_source : seeded_.get()),
       every_tick_(options.clock != nullptr || source_ != nullptr),
+      coin_(options.in_order || source_ != nullptr ? 0 : random_coin()),
       stacks_(thread_stack_pool()),
       stack_size_(options.stack_size),
       entries_(std::make_shared<EntryQueue>()),
@@ -277,11 +284,24 @@ void Scheduler::run_ready_tasks(std::int32_t hand_overs) {
   if (steps()) [[unlikely]]
     tell_scheduled();
   budget_ = hand_overs;
+  // Only where nobody who waits for a turn has been passed already: turns stay fair.
+  if (coin_ != 0 && (fresh_ || every_tick_) && ready_.size() > 1 && toss()) {
+    ready_.reverse_front(std::min(ready_.size(), static_cast<std::uint32_t>(hand_overs) + 1));
+  }
   if (source_ != nullptr || steps()) [[unlikely]]
     return run_stepping(static_cast<std::uint32_t>(budget_) + 1);
   switch_to_task(own_, *ready_.pop());
+  fresh_ = ready_.empty();
   if (steps()) [[unlikely]]
     end_step();  // An instrument has come meanwhile.
+}
+
+// Once a batch, so that hand-overs inside it cost nothing more.
+bool Scheduler::toss() {
+  coin_ ^= coin_ << 13;
+  coin_ ^= coin_ >> 7;
+  coin_ ^= coin_ << 17;
+  return (coin_ >> 63) != 0;
 }
 
 // Each task comes back here when it suspends: there is no budget for handing over.
@@ -295,6 +315,7 @@ void Scheduler::run_stepping(std::uint32_t tasks) {
     if (instruments_ != nullptr) end_step();
     if (source_ != nullptr && !source_->fair()) return;
   }
+  fresh_ = ready_.empty();
 }
 
 void Scheduler::crash(std::exception_ptr error) {

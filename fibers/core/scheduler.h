@@ -232,6 +232,8 @@ class Scheduler {
   void run_stepping(std::uint32_t tasks);
   TaskBlock& take_chosen(std::uint32_t tasks);
 
+  bool toss();
+
   bool steps() const { return instruments_ != nullptr && instruments_->want(kStepHooks); }
   void begin_step(TaskBlock& task);
   void end_step();
@@ -255,6 +257,8 @@ class Scheduler {
   std::unique_ptr<ScheduleSource> seeded_;
   ScheduleSource* const source_;
   const bool every_tick_;  // Poll after each batch: with a test's clock or a source.
+  std::uint64_t coin_;     // Never 0, unless batches run in order.
+  bool fresh_ = true;      // Whoever is ready has become so since the last batch.
   std::int32_t next_budget_ = 1;
 
   StackPool& stacks_;

@@ -114,7 +114,7 @@ TEST(InstrumentTest, TellsOfInterleavedTasksInOrder) {
           nursery.start_soon([] { checkpoint(); }, {.name = "b"});
         });
       },
-      {.clock = &clock, .instruments = {recorder}});
+      {.clock = &clock, .in_order = true, .instruments = {recorder}});
   EXPECT_THAT(recorder->record,
               ElementsAre("before_run", "schedule a", "schedule b", "before a", "schedule a",
                           "after a", "before b", "schedule b", "after b", "before a", "after a",
@@ -141,7 +141,7 @@ TEST(InstrumentTest, WakingATaskIsToldBeforeTheStepThatWokeItEnds) {
           nursery.start_soon([&] { event.set(); }, {.name = "waker"});
         });
       },
-      {.clock = &clock, .instruments = {recorder}});
+      {.clock = &clock, .in_order = true, .instruments = {recorder}});
   EXPECT_THAT(recorder->record,
               ElementsAre("before_run", "schedule woken", "schedule waker", "before woken",
                           "after woken", "before waker", "schedule woken", "after waker",
@@ -290,7 +290,7 @@ TEST(InstrumentTest, MayRemoveItselfAndAddOthersWhileItIsCalled) {
           nursery.start_soon([] {}, {.name = "other"});
         });
       },
-      {.instruments = {std::make_shared<Relay>(recorder)}});
+      {.in_order = true, .instruments = {std::make_shared<Relay>(recorder)}});
   EXPECT_THAT(recorder->record, ElementsAre("+other", "-child", "-other", "-main", "-root"));
 }
 

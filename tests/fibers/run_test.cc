@@ -24,6 +24,7 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/testing/mock_clock.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/fibers/token.h"
@@ -219,7 +220,7 @@ TEST(RunTest, ATaskThatOnlyPassesCheckpointsIsCutShortByItsDeadline) {
 }
 
 // The order in which five tasks take fifty steps.
-std::vector<int> trace(std::optional<std::uint64_t> seed) {
+std::vector<int> trace(const RunOptions& options) {
   std::vector<int> order;
   run(
       [&order] {
@@ -234,18 +235,46 @@ std::vector<int> trace(std::optional<std::uint64_t> seed) {
           }
         });
       },
-      {.schedule_seed = seed});
+      options);
   return order;
 }
 
 // trio: test_scheduler_determinism.py::test_the_trio_scheduler_is_deterministic_if_seeded
 TEST(RunTest, TheSameSeedGivesTheSameOrder) {
-  const std::vector<int> first = trace(1);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(trace(1), first);
+  const std::vector<int> first = trace({.schedule_seed = 1});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(trace({.schedule_seed = 1}), first);
   std::set<std::vector<int>> different{first};
-  for (std::uint64_t seed = 2; seed <= 10; ++seed) different.insert(trace(seed));
+  for (std::uint64_t seed = 2; seed <= 10; ++seed) {
+    different.insert(trace({.schedule_seed = seed}));
+  }
   EXPECT_EQ(different.size(), 10U);
-  EXPECT_NE(trace(std::nullopt), first);
+  EXPECT_NE(trace({}), first);
+}
+
+// trio: test_scheduler_determinism.py::test_the_trio_scheduler_is_not_deterministic
+TEST(RunTest, NoTwoRunsTakeTheSameOrderUnlessAskedTo) {
+  std::set<std::vector<int>> different;
+  std::set<std::vector<int>> in_order;
+  for (int i = 0; i < 10; ++i) {
+    testing::MockClock clock;  // With it each step of all five is a batch.
+    different.insert(trace({.clock = &clock}));
+    testing::MockClock another;
+    in_order.insert(trace({.clock = &another, .in_order = true}));
+  }
+  EXPECT_EQ(different.size(), 10U);
+  EXPECT_EQ(in_order.size(), 1U);
+}
+
+// Whichever end a batch begins at, everybody takes one step before anybody takes another.
+TEST(RunTest, EveryBatchIsFair) {
+  testing::MockClock clock;
+  const std::vector<int> order = trace({.clock = &clock});
+  for (std::size_t batch = 0; batch < order.size(); batch += 5) {
+    EXPECT_EQ((std::set<int>{order.begin() + static_cast<std::ptrdiff_t>(batch),
+                             order.begin() + static_cast<std::ptrdiff_t>(batch) + 5})
+                  .size(),
+              5U);
+  }
 }
 
 // trio: test_run.py::test_current_statistics

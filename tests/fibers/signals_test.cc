@@ -49,6 +49,7 @@ class NotingHandler {
   explicit NotingHandler(int signal, Handler handler = &note)
       : signal_(signal), before_(std::signal(signal, handler)) {
     handled.clear();
+    handled.reserve(8);  // A handler must not allocate.
   }
   NotingHandler(const NotingHandler&) = delete;
   NotingHandler& operator=(const NotingHandler&) = delete;

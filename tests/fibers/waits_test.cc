@@ -12,6 +12,7 @@
 #include "weft/fibers/condition.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
+#include "weft/fibers/exception_group.h"
 #include "weft/fibers/inspect.h"
 #include "weft/fibers/lock.h"
 #include "weft/fibers/lowlevel.h"

@@ -7,9 +7,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <semaphore>
 #include <string>
 #include <system_error>
@@ -150,15 +152,22 @@ TEST(WatchdogTest, ACallFromOutsideIsNoTask) {
 }
 
 TEST(WatchdogTest, ItsOwnThreadFindsAHogToo) {
-  std::binary_semaphore found(0);
+  // Not a semaphore: waiting for one, TSan holds signals back.
+  std::mutex mutex;
+  std::condition_variable found;
   std::string name;
   const auto dog = std::make_shared<Watchdog>(
       WatchdogOptions{.limit = milliseconds(1), .report = [&](const HogReport& hog) {
+                        const std::scoped_lock lock(mutex);
                         name = hog.task;
-                        found.release();
+                        found.notify_one();
                       }});
   // Keeps the thread until it is found.
-  run([&] { found.acquire(); }, {.instruments = {dog}});
+  const auto hog = [&] {
+    std::unique_lock lock(mutex);
+    found.wait(lock, [&] { return !name.empty(); });
+  };
+  run(hog, {.instruments = {dog}});
   EXPECT_EQ(name, "main");
 }
 

@@ -30,6 +30,10 @@ struct RunOptions {
   // Bytes of a task's stack where nothing else is said. Address space only: pages are touched one
   // by one. 64 KiB suit a million tasks, but not std::regex.
   std::size_t stack_size = 256 * 1024;
+  // Ready tasks run in the order in which they became ready. Otherwise those that something has
+  // made ready together may as well run from the last to the first, which is tossed each time:
+  // nobody should come to rely on the order. (As in Trio.)
+  bool in_order = false;
   // With a seed the order of each batch of ready tasks is shuffled, the same way every time. For
   // tests: correct code does not depend on that order.
   std::optional<std::uint64_t> schedule_seed = std::nullopt;

@@ -24,7 +24,7 @@
 #include <iterator>
 #include <string>
 
-#include "weft/fibers/exception_group.h"
+#include "weft/fibers/format_exception.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/testing/cancel_sweep.h"
 #include "weft/fibers/testing/explore.h"
@@ -37,13 +37,13 @@ inline std::ptrdiff_t open_descriptors() {
   return std::distance(begin(entries), end(entries));
 }
 
-// Runs `body` as FIBER_TEST does.
+// Runs `body` as FIBER_TEST does: in the same order every time, unless `options` say otherwise.
 //
 // Blocks: the thread, until the run is over.
 // Cancel: does not apply.
 // Threads: any, outside a run.
 template <class Body>
-void run_fiber_test(Body&& body, RunOptions options = {}) {
+void run_fiber_test(Body&& body, RunOptions options = {.in_order = true}) {
   MockClock clock(0.0, Duration::zero());
   if (options.clock == nullptr) options.clock = &clock;
   const std::ptrdiff_t descriptors = open_descriptors();
@@ -51,7 +51,7 @@ void run_fiber_test(Body&& body, RunOptions options = {}) {
   try {
     run(std::forward<Body>(body), options);
   } catch (...) {
-    ADD_FAILURE() << "the test's body threw " << describe_exception(std::current_exception());
+    ADD_FAILURE() << "the test's body threw " << format_exception(std::current_exception());
   }
   EXPECT_EQ(stack_statistics().in_use, stacks) << "stacks left over";
   EXPECT_EQ(open_descriptors(), descriptors) << "descriptors left over";
@@ -104,7 +104,7 @@ inline void sweep_fiber_test(void (*body)()) {
     sweep_total().runs += swept.runs;
     ::testing::Test::RecordProperty("swept_checkpoints", std::to_string(swept.checkpoints));
   } catch (...) {
-    ADD_FAILURE() << "swept: " << describe_exception(std::current_exception());
+    ADD_FAILURE() << "swept: " << format_exception(std::current_exception());
   }
 }
 
@@ -127,7 +127,7 @@ ExploreResult explore_test(Body&& body, ExploreOptions options = {}) {
     }
     ::testing::Test::RecordProperty("schedules", std::to_string(result.schedules));
   } catch (...) {
-    ADD_FAILURE() << describe_exception(std::current_exception());
+    ADD_FAILURE() << format_exception(std::current_exception());
   }
   EXPECT_EQ(stack_statistics().in_use, stacks) << "stacks left over";
   EXPECT_EQ(open_descriptors(), descriptors) << "descriptors left over";

@@ -29,6 +29,7 @@
 #include <variant>
 
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/channel.h"
 #include "weft/fibers/detail/item_iterator.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
@@ -66,14 +67,14 @@ class SafeSendChannel {
 
 // The body's end. Several tasks may receive by it. A resource: neither copied nor moved.
 template <class T>
-class SafeReceiveChannel {
+class SafeReceiveChannel final : public ReceiveChannel<T> {
  public:
   using Iterator = detail::ItemIterator<T, SafeReceiveChannel>;
 
   explicit SafeReceiveChannel(detail::SafeChannel<T>& shared) : shared_(shared) {}
   SafeReceiveChannel(const SafeReceiveChannel&) = delete;
   SafeReceiveChannel& operator=(const SafeReceiveChannel&) = delete;
-  ~SafeReceiveChannel() = default;
+  ~SafeReceiveChannel() override = default;
 
   // Lets the producer run until it sends an item. Throws EndOfChannel when it has returned,
   // ClosedResourceError after close().
@@ -81,13 +82,13 @@ class SafeReceiveChannel {
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; an item that was under way goes to the next receive().
   // Threads: the run's own only.
-  T receive();
+  T receive() override;
   // receive(), with nothing in place of EndOfChannel.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: as receive().
   // Threads: the run's own only.
-  std::optional<T> next();
+  std::optional<T> next() override;
   // No more items are wanted: tasks that wait for one get ClosedResourceError, and the producer is
   // cancelled where it sends the next. Idempotent.
   //
@@ -100,7 +101,7 @@ class SafeReceiveChannel {
   // Blocks: yes, always a checkpoint.
   // Cancel: after closing.
   // Threads: the run's own only.
-  void aclose() {
+  void aclose() override {
     close();
     checkpoint();
   }

@@ -19,9 +19,11 @@
 #include <optional>
 #include <utility>
 
+#include "weft/fibers/channel.h"
 #include "weft/fibers/detail/broadcast_core.h"
 #include "weft/fibers/detail/channel_core.h"
 #include "weft/fibers/detail/item_iterator.h"
+#include "weft/fibers/lowlevel.h"
 
 namespace weft::fibers {
 
@@ -47,20 +49,23 @@ class BroadcastReceiveChannel;
 // The sending end. A value: a copy is another handle of the same channel, closed on its own; the
 // destructor closes. Several tasks may use one handle.
 template <class T>
-class BroadcastSendChannel {
+class BroadcastSendChannel final : public SendChannel<T> {
  public:
   BroadcastSendChannel(const BroadcastSendChannel& other)
-      : core_(other.core_), id_(other.another_handle()) {}
+      : SendChannel<T>(other), core_(other.core_), id_(other.another_handle()) {}
   // What is left behind is a closed handle, which has to know of what.
   BroadcastSendChannel(BroadcastSendChannel&& other) noexcept
       // NOLINTNEXTLINE(performance-move-constructor-init)
-      : core_(other.core_), id_(std::exchange(other.id_, 0)) {}
+      : SendChannel<T>(other),
+        // NOLINTNEXTLINE(performance-move-constructor-init)
+        core_(other.core_),
+        id_(std::exchange(other.id_, 0)) {}
   BroadcastSendChannel& operator=(BroadcastSendChannel other) noexcept {
     std::swap(core_, other.core_);
     std::swap(id_, other.id_);
     return *this;
   }
-  ~BroadcastSendChannel() { close(); }
+  ~BroadcastSendChannel() override { close(); }
 
   // Throws ClosedResourceError if this handle is closed, BrokenResourceError if no receiver is
   // open. Allocates: one item for all.
@@ -68,7 +73,9 @@ class BroadcastSendChannel {
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; nobody gets the item.
   // Threads: the run's own only.
-  void send(T item) { require_open().send(id_, std::make_shared<const T>(std::move(item))); }
+  void send(T item) override {
+    require_open().send(id_, std::make_shared<const T>(std::move(item)));
+  }
   // Throws WouldBlock where send() would wait for a slow receiver.
   //
   // Blocks: no.
@@ -94,6 +101,15 @@ class BroadcastSendChannel {
   void close() {
     if (const std::uint32_t id = std::exchange(id_, 0); id != 0) core_->close_sender(id);
   }
+  // The same, then a checkpoint.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: after closing.
+  // Threads: the run's own only.
+  void aclose() override {
+    close();
+    checkpoint();
+  }
 
   BroadcastChannelStatistics statistics() const { return core_->statistics(); }
 
@@ -116,7 +132,7 @@ class BroadcastSendChannel {
 // The receiving end: likewise a value. A copy gets, from where this one is, every item as well. Of
 // several tasks that use one handle each item goes to one.
 template <class T>
-class BroadcastReceiveChannel {
+class BroadcastReceiveChannel final : public ReceiveChannel<T> {
  public:
   using Iterator = detail::ItemIterator<T, BroadcastReceiveChannel>;
 
@@ -128,7 +144,7 @@ class BroadcastReceiveChannel {
     std::swap(reader_, other.reader_);
     return *this;
   }
-  ~BroadcastReceiveChannel() { close(); }
+  ~BroadcastReceiveChannel() override { close(); }
 
   // A copy of the next item. Throws ClosedResourceError if this handle is closed, EndOfChannel when
   // no more can come.
@@ -136,7 +152,7 @@ class BroadcastReceiveChannel {
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; no item is lost.
   // Threads: the run's own only.
-  T receive() {
+  T receive() override {
     const detail::SharedItem item = core_->receive(require_open());
     if (item == nullptr) detail::throw_end_of_channel();
     return *static_cast<const T*>(item.get());
@@ -152,7 +168,7 @@ class BroadcastReceiveChannel {
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; no item is lost.
   // Threads: the run's own only.
-  std::optional<T> next() {
+  std::optional<T> next() override {
     const detail::SharedItem item = core_->receive(require_open());
     return item == nullptr ? std::nullopt : std::optional<T>(*static_cast<const T*>(item.get()));
   }
@@ -181,6 +197,15 @@ class BroadcastReceiveChannel {
     if (reader_ == nullptr) return;
     core_->close_reader(*reader_);
     reader_.reset();
+  }
+  // The same, then a checkpoint.
+  //
+  // Blocks: yes, always a checkpoint.
+  // Cancel: after closing.
+  // Threads: the run's own only.
+  void aclose() override {
+    close();
+    checkpoint();
   }
 
   BroadcastChannelStatistics statistics() const { return core_->statistics(); }

@@ -23,6 +23,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/channel.h"
 #include "weft/fibers/detail/channel_core.h"
 #include "weft/fibers/detail/item_iterator.h"
 
@@ -48,23 +49,29 @@ template <class T>
 using MemoryChannelPair = std::pair<MemorySendChannel<T>, MemoryReceiveChannel<T>>;
 
 namespace detail {
+template <class T, bool kSends>
+using ChannelEnd = std::conditional_t<kSends, SendChannel<T>, ReceiveChannel<T>>;
+
 // What both handles have in common. Copying makes another handle; each is closed on its own.
 template <class T, bool kSends>
-class ChannelHandle {
+class ChannelHandle : public ChannelEnd<T, kSends> {
  public:
-  ChannelHandle(const ChannelHandle& other) : state_(&other.open_state()), id_(open(*state_)) {}
+  ChannelHandle(const ChannelHandle& other)
+      : ChannelEnd<T, kSends>(other), state_(&other.open_state()), id_(open(*state_)) {}
   ChannelHandle(ChannelHandle&& other) noexcept
-      : state_(std::exchange(other.state_, nullptr)), id_(std::exchange(other.id_, 0)) {}
-  ChannelHandle& operator=(ChannelHandle other) noexcept {
-    std::swap(state_, other.state_);
-    std::swap(id_, other.id_);
+      : ChannelEnd<T, kSends>(other),
+        state_(std::exchange(other.state_, nullptr)),
+        id_(std::exchange(other.id_, 0)) {}
+  ChannelHandle& operator=(const ChannelHandle& other) {
+    ChannelState<T>& state = other.open_state();
+    take(&state, open(state));
     return *this;
   }
-  ~ChannelHandle() {
-    if (state_ == nullptr) return;
-    close();
-    state_->drop_handle();
+  ChannelHandle& operator=(ChannelHandle&& other) noexcept {
+    take(std::exchange(other.state_, nullptr), std::exchange(other.id_, 0));
+    return *this;
   }
+  ~ChannelHandle() override { take(nullptr, 0); }
 
   // Closes this handle. Tasks that wait by it get ClosedResourceError. When the last sending handle
   // is closed, receivers get what is left and then EndOfChannel; when the last receiving one is
@@ -87,7 +94,7 @@ class ChannelHandle {
   // Blocks: yes, always a checkpoint.
   // Cancel: after closing.
   // Threads: the run's own only.
-  void aclose() {
+  void aclose() final {
     close();
     checkpoint();
   }
@@ -110,6 +117,14 @@ class ChannelHandle {
   static std::uint32_t open(ChannelState<T>& state) {
     return kSends ? state.open_sender() : state.open_receiver();
   }
+  // In place of what is held so far.
+  void take(ChannelState<T>* state, std::uint32_t id) {
+    ChannelState<T>* const before = state_;
+    if (before != nullptr) close();
+    state_ = state;
+    id_ = id;
+    if (before != nullptr) before->drop_handle();
+  }
 
   ChannelState<T>* state_;
   std::uint32_t id_;  // 0: closed.
@@ -120,14 +135,14 @@ class ChannelHandle {
 // the last is closed; the destructor closes. Copying a closed one throws ClosedResourceError.
 // Several tasks may use one handle.
 template <class T>
-class MemorySendChannel : public detail::ChannelHandle<T, true> {
+class MemorySendChannel final : public detail::ChannelHandle<T, true> {
  public:
   // Throws ClosedResourceError if this handle is closed, BrokenResourceError if nobody can receive.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; the item has not been sent, and is destroyed.
   // Threads: the run's own only.
-  void send(T item);
+  void send(T item) override;
   // Throws WouldBlock if there is no room; `item` then still holds its value.
   //
   // Blocks: no.
@@ -146,7 +161,7 @@ class MemorySendChannel : public detail::ChannelHandle<T, true> {
 
 // The receiving end: likewise a value.
 template <class T>
-class MemoryReceiveChannel : public detail::ChannelHandle<T, false> {
+class MemoryReceiveChannel final : public detail::ChannelHandle<T, false> {
  public:
   using Iterator = detail::ItemIterator<T, MemoryReceiveChannel>;
 
@@ -155,7 +170,7 @@ class MemoryReceiveChannel : public detail::ChannelHandle<T, false> {
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; no item is lost.
   // Threads: the run's own only.
-  T receive();
+  T receive() override;
   // Throws WouldBlock if there is no item.
   //
   // Blocks: no.
@@ -167,7 +182,7 @@ class MemoryReceiveChannel : public detail::ChannelHandle<T, false> {
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; no item is lost.
   // Threads: the run's own only.
-  std::optional<T> next();
+  std::optional<T> next() override;
 
   MemoryReceiveChannel clone() const { return *this; }
 

@@ -44,10 +44,13 @@ class LockstepQueue {
   ConflictDetector receiving_{"another task is receiving from this stream already"};
 };
 
+// During the checkpoint the other side may give up: what was there is gone again.
 template <class Done>
 void LockstepQueue::wait_until(Done&& done, const char* what) {
-  while (!done()) waiting_.park({.what = what, .on = this});
-  checkpoint();
+  do {
+    while (!done()) waiting_.park({.what = what, .on = this});
+    checkpoint();
+  } while (!done());
 }
 
 void LockstepQueue::send_all(std::span<const std::byte> data) {

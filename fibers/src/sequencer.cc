@@ -14,7 +14,8 @@ void Sequencer::enter(int position) {
     throw UsageError("position " + std::to_string(position) +
                      " of the Sequencer has been used already; give each its own number");
   }
-  if (position != 0) {
+  // Also for who comes now, and whose predecessor will never come.
+  if (position != 0 && !broken_) {
     try {
       done_[position - 1].wait();
     } catch (...) {

@@ -12,6 +12,7 @@ namespace weft::fibers {
 namespace {
 
 // The usual loop: who finds nothing waits, who adds something notifies one.
+// explores: Condition
 EXPLORE_TEST(ConditionExplored, NoItemIsOverlooked) {
   exploration.prune();
   Condition condition;
@@ -38,6 +39,7 @@ EXPLORE_TEST(ConditionExplored, NoItemIsOverlooked) {
 
 // Whoever is cancelled after it has been notified has the lock when it hears of it; the item stays
 // for the other one.
+// explores: Condition
 EXPLORE_TEST(ConditionExplored, ACancelledWaitHoldsTheLock) {
   exploration.prune();
   Condition condition;
@@ -72,6 +74,7 @@ EXPLORE_TEST(ConditionExplored, ACancelledWaitHoldsTheLock) {
   EXPECT_FALSE(condition.lock().locked());
 }
 
+// explores: Condition.notify_all
 EXPLORE_TEST(ConditionExplored, NotifyAllReachesEveryone) {
   exploration.prune();
   Condition condition;
@@ -92,6 +95,94 @@ EXPLORE_TEST(ConditionExplored, NotifyAllReachesEveryone) {
     });
   });
   EXPECT_EQ(through, 3);
+}
+
+// explores: Condition.notify_all
+EXPLORE_TEST(ConditionExplored, NotifyAllAndACancellationLeaveTheLockFree) {
+  exploration.prune();
+  Condition condition;
+  CancelScope leaves;
+  bool open = false;
+  int through = 0;
+  const auto pass = [&] {
+    const Guard guard(condition.lock());
+    while (!open) condition.wait();
+    ++through;
+  };
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { leaves.run(pass); });
+    nursery.start_soon(pass);
+    nursery.start_soon([&] {
+      const Guard guard(condition.lock());
+      open = true;
+      condition.notify_all();
+    });
+    nursery.start_soon([&] { leaves.cancel(); });
+  });
+  EXPECT_EQ(through, leaves.cancelled_caught() ? 1 : 2);
+  EXPECT_EQ(condition.statistics().tasks_waiting, 0U);
+  EXPECT_FALSE(condition.lock().locked());
+}
+
+// They go on one by one, in the order in which they had waited.
+// explores: Condition.notify_all
+EXPLORE_TEST(ConditionExplored, WhoAreNotifiedGoOnInTheirOrder) {
+  exploration.prune();
+  Condition condition;
+  bool open = false;
+  int waiting = 0;
+  int last = -1;
+  int inside = 0;
+  open_nursery([&](Nursery& nursery) {
+    for (int i = 0; i < 2; ++i) {
+      nursery.start_soon([&] {
+        const Guard guard(condition.lock());
+        const int mine = waiting++;
+        while (!open) condition.wait();
+        EXPECT_GT(mine, last);
+        last = mine;
+        EXPECT_EQ(++inside, 1);
+        checkpoint();
+        --inside;
+      });
+    }
+    while (condition.statistics().tasks_waiting < 2) checkpoint();
+    const Guard guard(condition.lock());
+    open = true;
+    condition.notify_all();
+  });
+  EXPECT_EQ(last, 1);
+}
+
+// Two conditions share a lock: one's notification is not the other's.
+// explores: Condition
+EXPLORE_TEST(ConditionExplored, TwoConditionsOfOneLock) {
+  exploration.prune();
+  Lock lock;
+  Condition not_empty(lock);
+  Condition not_full(lock);
+  int items = 0;
+  int taken = 0;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      for (int i = 0; i < 2; ++i) {
+        const Guard guard(lock);
+        while (items == 1) not_full.wait();
+        ++items;
+        not_empty.notify();
+      }
+    });
+    for (int i = 0; i < 2; ++i) {
+      nursery.start_soon([&] {
+        const Guard guard(lock);
+        while (items == 0) not_empty.wait();
+        EXPECT_EQ(items--, 1);
+        ++taken;
+        not_full.notify();
+      });
+    }
+  });
+  EXPECT_EQ(taken, 2);
 }
 
 }  // namespace

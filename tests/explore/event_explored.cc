@@ -11,6 +11,7 @@
 namespace weft::fibers {
 namespace {
 
+// explores: Event
 EXPLORE_TEST(EventExplored, NobodyWhoWaitsIsForgotten) {
   exploration.prune();
   Event event;
@@ -30,6 +31,7 @@ EXPLORE_TEST(EventExplored, NobodyWhoWaitsIsForgotten) {
 }
 
 // The cancellation may come before the task waits, while it waits, and when it has been woken.
+// explores: Event
 EXPLORE_TEST(EventExplored, WhoeverIsCancelledLeavesTheOthersAlone) {
   exploration.prune();
   Event event;
@@ -53,6 +55,7 @@ EXPLORE_TEST(EventExplored, WhoeverIsCancelledLeavesTheOthersAlone) {
   EXPECT_EQ(event.statistics().tasks_waiting, 0U);
 }
 
+// explores: Event
 EXPLORE_TEST(EventExplored, SettingTwiceIsSettingOnce) {
   exploration.prune();
   Event event;
@@ -69,6 +72,73 @@ EXPLORE_TEST(EventExplored, SettingTwiceIsSettingOnce) {
     }
   });
   EXPECT_EQ(woken, 4);
+}
+
+// The statistics say who waits at that moment: neither who is woken nor who has given up.
+// explores: Event.statistics
+EXPLORE_TEST(EventExplored, CountsWhoeverWaits) {
+  exploration.prune();
+  Event event;
+  std::size_t waiting = 0;
+  open_nursery([&](Nursery& nursery) {
+    for (int i = 0; i < 3; ++i) {
+      nursery.start_soon([&] {
+        if (!event.is_set()) ++waiting;
+        event.wait();
+      });
+    }
+    nursery.start_soon([&] {
+      EXPECT_EQ(event.statistics().tasks_waiting, waiting);
+      checkpoint();
+      EXPECT_EQ(event.statistics().tasks_waiting, 3U);
+      event.set();
+      EXPECT_EQ(event.statistics().tasks_waiting, 0U);
+    });
+  });
+}
+
+// explores: Event.statistics
+EXPLORE_TEST(EventExplored, WhoGivesUpIsNotCountedFromThatMomentOn) {
+  exploration.prune();
+  Event event;
+  CancelScope leaves;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { leaves.run([&] { event.wait(); }); });
+    nursery.start_soon([&] { event.wait(); });
+    nursery.start_soon([&] {
+      checkpoint();
+      EXPECT_EQ(event.statistics().tasks_waiting, 2U);
+      leaves.cancel();
+      EXPECT_EQ(event.statistics().tasks_waiting, 1U);
+    });
+    nursery.start_soon([&] {
+      for (int i = 0; i < 3; ++i) checkpoint();
+      EXPECT_EQ(event.statistics().tasks_waiting, 1U);
+      event.set();
+    });
+  });
+}
+
+// explores: Event.statistics
+EXPLORE_TEST(EventExplored, NobodyWaitsForWhatHasHappened) {
+  exploration.prune();
+  Event event;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { event.set(); });
+    for (int i = 0; i < 2; ++i) {
+      nursery.start_soon([&] {
+        checkpoint();
+        event.wait();
+      });
+    }
+    nursery.start_soon([&] {
+      for (int i = 0; i < 3; ++i, checkpoint()) {
+        if (event.is_set()) {
+          EXPECT_EQ(event.statistics().tasks_waiting, 0U);
+        }
+      }
+    });
+  });
 }
 
 }  // namespace

@@ -34,14 +34,17 @@ void one_at_a_time(testing::Exploration& exploration) {
   EXPECT_FALSE(lock.locked());
 }
 
+// explores: Lock
 EXPLORE_TEST(LockExplored, LetsOneInAtATime) {
   one_at_a_time<Lock>(exploration);
 }
+// explores: StrictFIFOLock
 EXPLORE_TEST(StrictFIFOLockExplored, LetsOneInAtATime) {
   one_at_a_time<StrictFIFOLock>(exploration);
 }
 
 // Whoever is cancelled when the lock has just been handed to it has it, or somebody else has.
+// explores: Lock
 EXPLORE_TEST(LockExplored, IsNotLostToACancellation) {
   exploration.prune();
   Lock lock;
@@ -71,6 +74,7 @@ EXPLORE_TEST(LockExplored, IsNotLostToACancellation) {
 }
 
 // Trying never takes the lock from somebody to whom it has been handed.
+// explores: Lock
 EXPLORE_TEST(LockExplored, TryingDoesNotJumpTheQueue) {
   exploration.prune();
   Lock lock;
@@ -103,6 +107,7 @@ EXPLORE_TEST(LockExplored, TryingDoesNotJumpTheQueue) {
 }
 
 // Who asked first gets it first, whoever is given up in between.
+// explores: StrictFIFOLock
 EXPLORE_TEST(StrictFIFOLockExplored, KeepsTheOrderOfAsking) {
   exploration.prune();
   StrictFIFOLock lock;
@@ -129,6 +134,7 @@ EXPLORE_TEST(StrictFIFOLockExplored, KeepsTheOrderOfAsking) {
   EXPECT_FALSE(lock.locked());
 }
 
+// explores: StrictFIFOLock
 EXPLORE_TEST(StrictFIFOLockExplored, AnOwnerThatEndsBreaksItForAll) {
   exploration.prune();
   StrictFIFOLock lock;

@@ -43,18 +43,22 @@ void all_arrive(std::size_t capacity, int senders, int receivers) {
   EXPECT_EQ(received, senders * kItems);
 }
 
+// explores: open_memory_channel
 EXPLORE_TEST(MemoryChannelExplored, ARendezvousLosesNothing) {
   all_arrive(0, 2, 1);
 }
+// explores: open_memory_channel
 EXPLORE_TEST(MemoryChannelExplored, ABufferLosesNothing) {
   all_arrive(1, 2, 1);
 }
+// explores: open_memory_channel
 EXPLORE_TEST(MemoryChannelExplored, TwoReceiversShareTheItems) {
   all_arrive(0, 1, 2);
 }
 
 // What a cancelled receiver did not get is there for the next; what a cancelled sender did not send
 // nobody gets.
+// explores: open_memory_channel
 EXPLORE_TEST(MemoryChannelExplored, ACancellationNeitherLosesNorDoublesAnItem) {
   int sent = 0;
   int received = 0;
@@ -85,6 +89,7 @@ EXPLORE_TEST(MemoryChannelExplored, ACancellationNeitherLosesNorDoublesAnItem) {
   EXPECT_EQ(sent, received);
 }
 
+// explores: open_memory_channel
 EXPLORE_TEST(MemoryChannelExplored, ClosingTellsEverybodyWhoWaits) {
   int ended = 0;
   auto [send, receive] = open_memory_channel<int>(0);
@@ -104,6 +109,7 @@ EXPLORE_TEST(MemoryChannelExplored, ClosingTellsEverybodyWhoWaits) {
   EXPECT_EQ(ended, 2);
 }
 
+// explores: open_memory_channel
 EXPLORE_TEST(MemoryChannelExplored, SendersHearThatNobodyReceives) {
   int broken = 0;
   auto [send, receive] = open_memory_channel<int>(1);

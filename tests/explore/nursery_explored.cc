@@ -7,6 +7,7 @@
 
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/cancelled.h"
+#include "weft/fibers/catch.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/lowlevel.h"
@@ -16,6 +17,7 @@
 namespace weft::fibers {
 namespace {
 
+// explores: open_nursery
 EXPLORE_TEST(NurseryExplored, EveryErrorArrivesAndEveryTaskEnds) {
   exploration.prune();
   int ended = 0;
@@ -44,6 +46,7 @@ EXPLORE_TEST(NurseryExplored, EveryErrorArrivesAndEveryTaskEnds) {
   EXPECT_EQ(ended, 3);
 }
 
+// explores: Nursery.start
 EXPLORE_TEST(NurseryExplored, StartingGivesTheValueOrTheError) {
   bool stays = false;
   CancelScope scope;
@@ -63,6 +66,7 @@ EXPLORE_TEST(NurseryExplored, StartingGivesTheValueOrTheError) {
   });
 }
 
+// explores: open_nursery
 EXPLORE_TEST(NurseryExplored, ATaskMayStartOthersWhileTheNurseryCloses) {
   exploration.prune();
   int ran = 0;
@@ -78,6 +82,67 @@ EXPLORE_TEST(NurseryExplored, ATaskMayStartOthersWhileTheNurseryCloses) {
     }
   });
   EXPECT_EQ(ran, 2);
+}
+
+// Errors of several kinds, each handled by whom it concerns: none gets lost, none comes twice.
+// explores: open_nursery
+EXPLORE_TEST(NurseryExplored, EveryErrorFindsItsHandler) {
+  exploration.prune();
+  int thrown = 0;
+  std::size_t handled = 0;
+  const auto count = [&](const ExceptionGroup& group) { handled += group.exceptions().size(); };
+  catch_(
+      [&] {
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([&] {
+            checkpoint();
+            ++thrown;
+            throw std::runtime_error("one");
+          });
+          nursery.start_soon([&] {
+            checkpoint();
+            ++thrown;
+            throw std::logic_error("another");
+          });
+          nursery.start_soon([] { sleep_forever(); });
+        });
+      },
+      on<std::runtime_error>(count), on<std::logic_error>(count));
+  EXPECT_EQ(handled, static_cast<std::size_t>(thrown));
+  EXPECT_GE(handled, 1U);
+}
+
+// Being cancelled from outside takes no error away.
+// explores: open_nursery
+EXPLORE_TEST(NurseryExplored, AnErrorComesThroughACancellation) {
+  exploration.prune();
+  CancelScope scope;
+  bool thrown = false;
+  bool caught = false;
+  open_nursery([&](Nursery& outside) {
+    outside.start_soon([&] {
+      try {
+        scope.run([&] {
+          open_nursery([&](Nursery& nursery) {
+            for (int i = 0; i < 2; ++i) nursery.start_soon([] { sleep_forever(); });
+            nursery.start_soon([&] {
+              try {
+                checkpoint();
+              } catch (const Cancelled&) {
+                thrown = true;
+                throw std::runtime_error("while leaving");
+              }
+            });
+          });
+        });
+      } catch (const ExceptionGroup& group) {
+        caught = true;
+        EXPECT_EQ(group.exceptions().size(), 1U);
+      }
+    });
+    outside.start_soon([&] { scope.cancel(); });
+  });
+  EXPECT_EQ(caught, thrown);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 namespace weft::fibers {
 namespace {
 
+// explores: Semaphore
 EXPLORE_TEST(SemaphoreExplored, LetsAsManyInAsItSays) {
   exploration.prune();
   Semaphore semaphore(2);
@@ -32,6 +33,7 @@ EXPLORE_TEST(SemaphoreExplored, LetsAsManyInAsItSays) {
   EXPECT_EQ(semaphore.value(), 2U);
 }
 
+// explores: Semaphore
 EXPLORE_TEST(SemaphoreExplored, ACancelledTaskTakesNothingWithIt) {
   exploration.prune();
   Semaphore semaphore(1);
@@ -57,6 +59,7 @@ EXPLORE_TEST(SemaphoreExplored, ACancelledTaskTakesNothingWithIt) {
 }
 
 // As a counter of items: each release lets one in, whoever asks when.
+// explores: Semaphore
 EXPLORE_TEST(SemaphoreExplored, EveryReleaseLetsOneIn) {
   exploration.prune();
   Semaphore semaphore(0);

@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "tests/support/captured_log.h"
+#include "weft/fibers/cancelled.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/timeouts.h"
@@ -114,6 +116,20 @@ FIBER_TEST(RaceTest, IfAllFailTheErrorsComeOutInTheirOrder) {
   }
   EXPECT_THROW(first_success(std::vector<std::function<int()>>{fail_after_seconds(1)}),
                std::out_of_range);
+}
+
+// Dropping it is first_success's own doing: the loser is not blamed for it.
+FIBER_TEST(RaceTest, FirstSuccessDropsWhatALoserMakesOfItsCancellation) {
+  const test::CapturedLog log;
+  const auto won = first_success(after(1, 1), []() -> int {
+    try {
+      sleep_forever();
+    } catch (const Cancelled&) {
+      throw std::runtime_error("gave up");
+    }
+  });
+  EXPECT_EQ(won.index(), 0U);
+  EXPECT_EQ(log.lines, std::vector<std::string>());
 }
 
 FIBER_TEST(RaceTest, FirstSuccessPassesOnACancellationFromOutside) {

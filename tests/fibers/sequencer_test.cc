@@ -62,5 +62,14 @@ FIBER_TEST(SequencerTest, CancelledPositionBreaksTheRest) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
+// Nobody stands before such a position, and nobody ever will.
+FIBER_TEST(SequencerTest, WhoComesAfterItIsBrokenDoesNotWait) {
+  Sequencer sequencer;
+  CancelScope scope;
+  scope.cancel();
+  scope.run([&] { sequencer.seq(1, [] { ADD_FAILURE(); }); });
+  EXPECT_THROW(sequencer.seq(5, [] { ADD_FAILURE(); }), UsageError);
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -28,6 +28,7 @@
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/gather.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/unwrapped.h"
 
@@ -67,6 +68,8 @@ struct Race {
         if (error == nullptr) failures.pop_back();
         throw;
       }
+      // A loser that made another error of its Cancelled has not swallowed that.
+      if (won) checkpoint_if_cancelled();
     }
   }
   Result result() {

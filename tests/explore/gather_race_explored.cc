@@ -54,7 +54,7 @@ std::exception_ptr error_of(Body&& body) {
   try {
     body();
   } catch (...) {
-    const auto error = std::current_exception();
+    auto error = std::current_exception();
     EXPECT_EQ(split(error, is_any_of<Cancelled>()).first, nullptr);
     return error;
   }

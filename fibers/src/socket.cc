@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "fibers/src/net/accept_errors.h"
+#include "fibers/src/net/socket_options.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
@@ -41,24 +42,6 @@ constexpr int kUnsentLowWater = 16384;
         BrokenResourceError(std::string("the socket is broken: ") + cause.what()));
   }
 }
-
-// Marks one direction as in use.
-class Use {
- public:
-  Use(bool& flag, const char* what) : flag_(flag) {
-    if (flag_) {
-      throw BusyResourceError(std::string("another task is ") + what +
-                              " this stream already; let one task do it, or use a Lock");
-    }
-    flag_ = true;
-  }
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-  ~Use() { flag_ = false; }
-
- private:
-  bool& flag_;
-};
 
 template <class Getter>
 SocketAddress ask_address(int fd, Getter&& getter, const char* what) {
@@ -139,7 +122,7 @@ std::size_t SocketStream::send_some(std::span<const std::byte> data, bool& waite
 }
 
 void SocketStream::send_all(std::span<const std::byte> data) {
-  const Use use(sending_, "sending on");
+  const ConflictDetector::Use use(sending_);
   need_sending_side();
   checkpoint_if_cancelled();
   bool waited = false;
@@ -148,14 +131,14 @@ void SocketStream::send_all(std::span<const std::byte> data) {
 }
 
 void SocketStream::wait_send_all_might_not_block() {
-  const Use use(sending_, "sending on");
+  const ConflictDetector::Use use(sending_);
   need_sending_side();
   if (is_writable_now(fd_.get())) return checkpoint();
   fd_.wait_writable();
 }
 
 void SocketStream::send_eof() {
-  const Use use(sending_, "sending on");
+  const ConflictDetector::Use use(sending_);
   if (!fd_.is_open()) throw_closed("stream");
   checkpoint_if_cancelled();
   // A peer that is gone has no need to be told.
@@ -168,7 +151,7 @@ void SocketStream::send_eof() {
 template <class Take>
 void SocketStream::receive_into(std::span<std::byte> buffer, Take&& take) {
   if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
-  const Use use(receiving_, "receiving from");
+  const ConflictDetector::Use use(receiving_);
   if (!fd_.is_open()) throw_closed("stream");
   checkpoint_if_cancelled();
   bool waited = false;
@@ -207,6 +190,26 @@ std::string SocketStream::receive_some(std::size_t max) {
     data.assign(static_cast<const char*>(static_cast<const void*>(buffer.data())), n);
   });
   return data;
+}
+
+int SocketStream::getsockopt(int level, int option) const {
+  if (!fd_.is_open()) throw_closed("stream");
+  return detail::int_option(fd_.get(), level, option);
+}
+
+std::string SocketStream::getsockopt(int level, int option, std::size_t size) const {
+  if (!fd_.is_open()) throw_closed("stream");
+  return detail::option_bytes(fd_.get(), level, option, size);
+}
+
+void SocketStream::setsockopt(int level, int option, int value) {
+  if (!fd_.is_open()) throw_closed("stream");
+  detail::set_option(fd_.get(), level, option, &value, sizeof value);
+}
+
+void SocketStream::setsockopt(int level, int option, std::string_view value) {
+  if (!fd_.is_open()) throw_closed("stream");
+  detail::set_option(fd_.get(), level, option, value.data(), value.size());
 }
 
 void SocketStream::aclose() {

@@ -91,6 +91,24 @@ FIBER_TEST(ConditionTest, CancelledWaitTakesTheLockAgainFirst) {
   EXPECT_FALSE(condition.lock().locked());
 }
 
+FIBER_TEST(ConditionTest, IsAcquiredAsItsLock) {
+  Lock lock;
+  Condition condition(lock);
+  testing::assert_checkpoints([&] { condition.acquire(); });
+  EXPECT_TRUE(condition.locked());
+  EXPECT_TRUE(lock.locked());
+  EXPECT_THROW(condition.acquire(), UsageError);
+  condition.notify_all();
+  condition.release();
+  EXPECT_FALSE(condition.locked());
+  condition.acquire_nowait();
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { EXPECT_THROW(condition.acquire_nowait(), WouldBlock); });
+  });
+  lock.release();
+  EXPECT_THROW(condition.release(), UsageError);
+}
+
 FIBER_TEST(ConditionTest, AnOwnerOfTheLockThatEndsFailsThoseItHasNotified) {
   Condition condition;
   open_nursery([&](Nursery& nursery) {

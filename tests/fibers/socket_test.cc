@@ -415,6 +415,21 @@ FIBER_TEST(SocketListenerTest, ErrorsOfTheListenerItselfComeOut) {
 }
 
 // trio: test_highlevel_socket.py::test_SocketListener_accept_errors
+FIBER_TEST(SocketStreamTest, OptionsAreNumbersOrBytes) {
+  auto [stream, peer] = socket_stream_pair();
+  EXPECT_EQ(stream.getsockopt(SOL_SOCKET, SO_TYPE), SOCK_STREAM);
+  stream.setsockopt(SOL_SOCKET, SO_PASSCRED, 1);
+  EXPECT_EQ(stream.getsockopt(SOL_SOCKET, SO_PASSCRED), 1);
+  const std::string zero(sizeof(int), '\0');
+  stream.setsockopt(SOL_SOCKET, SO_PASSCRED, zero);
+  EXPECT_EQ(stream.getsockopt(SOL_SOCKET, SO_PASSCRED, sizeof(int)), zero);
+  EXPECT_THROW(stream.setsockopt(12345, 1, 1), std::system_error);
+  EXPECT_THROW(stream.getsockopt(12345, 1), std::system_error);
+  stream.close();
+  EXPECT_THROW(stream.setsockopt(SOL_SOCKET, SO_PASSCRED, 1), ClosedResourceError);
+  EXPECT_THROW(stream.getsockopt(SOL_SOCKET, SO_TYPE), ClosedResourceError);
+}
+
 FIBER_TEST(SocketListenerTest, OutOfDescriptorsIsSaidAndNoConnectionLost) {
   WEFT_NOT_SWEPT("it takes the limit away from the whole process");
   auto listeners = open_tcp_listeners(0, {.host = "127.0.0.1"});

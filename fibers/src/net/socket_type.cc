@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "fibers/src/net/hooks.h"
+#include "fibers/src/net/socket_options.h"
 #include "fibers/src/net/waiting_call.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/cancelled.h"
@@ -23,6 +24,7 @@
 
 namespace weft::fibers::socket {
 
+using fibers::detail::int_option;
 using fibers::detail::need_open;
 using fibers::detail::throw_errno;
 using fibers::detail::try_waiting_call;
@@ -35,13 +37,6 @@ constexpr Duration kConnectRetry = std::chrono::milliseconds(10);
 
 socklen_t length(const SocketAddress& address) {
   return static_cast<socklen_t>(address.size());
-}
-
-int int_option(int fd, int level, int option) {
-  int value = 0;
-  socklen_t size = sizeof value;
-  if (sys::getsockopt(fd, level, option, &value, &size) != 0) throw_errno(errno, "getsockopt");
-  return value;
 }
 
 // `call` as try_waiting_call() has it; any error is thrown.
@@ -266,28 +261,17 @@ int SocketType::getsockopt(int level, int option) const {
 
 std::string SocketType::getsockopt(int level, int option, std::size_t size) const {
   need_open(fd_, kWhat);
-  std::string value(size, '\0');
-  auto length = static_cast<socklen_t>(size);
-  if (sys::getsockopt(fd_.get(), level, option, value.data(), &length) != 0) {
-    throw_errno(errno, "getsockopt");
-  }
-  value.resize(length);
-  return value;
+  return fibers::detail::option_bytes(fd_.get(), level, option, size);
 }
 
 void SocketType::setsockopt(int level, int option, int value) {
   need_open(fd_, kWhat);
-  if (sys::setsockopt(fd_.get(), level, option, &value, sizeof value) != 0) {
-    throw_errno(errno, "setsockopt");
-  }
+  fibers::detail::set_option(fd_.get(), level, option, &value, sizeof value);
 }
 
 void SocketType::setsockopt(int level, int option, std::string_view value) {
   need_open(fd_, kWhat);
-  if (sys::setsockopt(fd_.get(), level, option, value.data(),
-                      static_cast<socklen_t>(value.size())) != 0) {
-    throw_errno(errno, "setsockopt");
-  }
+  fibers::detail::set_option(fd_.get(), level, option, value.data(), value.size());
 }
 
 namespace {

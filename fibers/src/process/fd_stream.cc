@@ -40,24 +40,6 @@ constexpr const char* kWhat = "stream";
   }
 }
 
-// Marks one direction as in use.
-class Use {
- public:
-  Use(bool& flag, const char* what) : flag_(flag) {
-    if (flag_) {
-      throw BusyResourceError(std::string("another task is ") + what +
-                              " this stream already; let one task do it, or use a Lock");
-    }
-    flag_ = true;
-  }
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-  ~Use() { flag_ = false; }
-
- private:
-  bool& flag_;
-};
-
 bool is_pending(int signal) {
   sigset_t pending;
   sys::sigpending(&pending);
@@ -120,7 +102,7 @@ void FdStream::need_access(int refused, const char* what) const {
 }
 
 void FdStream::send_all(std::span<const std::byte> data) {
-  const Use use(sending_, "sending on");
+  const ConflictDetector::Use use(sending_);
   need_access(O_RDONLY, "sending");
   if (data.empty()) return checkpoint();
   while (!data.empty()) {
@@ -132,7 +114,7 @@ void FdStream::send_all(std::span<const std::byte> data) {
 }
 
 void FdStream::wait_send_all_might_not_block() {
-  const Use use(sending_, "sending on");
+  const ConflictDetector::Use use(sending_);
   need_access(O_RDONLY, "sending");
   if (is_writable(fd_.get())) return checkpoint();
   while (!is_writable(fd_.get())) {
@@ -143,7 +125,7 @@ void FdStream::wait_send_all_might_not_block() {
 
 std::size_t FdStream::receive_some(std::span<std::byte> buffer) {
   if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
-  const Use use(receiving_, "receiving from");
+  const ConflictDetector::Use use(receiving_);
   need_access(O_WRONLY, "receiving");
   const auto n = try_waiting_call(fd_, FdDirection::kRead, kWhat, [&] {
     return sys::read(fd_.get(), buffer.data(), buffer.size());

@@ -35,6 +35,11 @@ class Condition final {
   ~Condition() { detail::fail_all_destroyed(waiting_, "Condition"); }
 
   Lock& lock() { return *lock_; }
+  // The lock's own, for who has only the condition at hand: see lock.h.
+  void acquire() { lock_->acquire(); }
+  void acquire_nowait() { lock_->acquire_nowait(); }
+  void release() { lock_->release(); }
+  bool locked() const { return lock_->locked(); }
 
   // Gives the lock away, waits to be notified, and takes the lock again. Throws UsageError unless
   // this task holds the lock.

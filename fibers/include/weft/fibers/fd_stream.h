@@ -16,6 +16,7 @@
 #include <span>
 #include <utility>
 
+#include "weft/fibers/conflict_detector.h"
 #include "weft/fibers/owned_fd.h"
 #include "weft/fibers/stream.h"
 
@@ -74,8 +75,10 @@ class FdStream final : public Stream {
 
   OwnedFd fd_;
   int flags_ = 0;  // As they were.
-  bool sending_ = false;
-  bool receiving_ = false;
+  ConflictDetector sending_{
+      "another task is sending on this stream already; let one task do it, or use a Lock"};
+  ConflictDetector receiving_{
+      "another task is receiving from this stream already; let one task do it, or use a Lock"};
 };
 
 // A new pipe: what is sent by the first is received by the second. Close-on-exec. Throws

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <utility>
 
+#include "weft/fibers/conflict_detector.h"
 #include "weft/fibers/listener.h"
 #include "weft/fibers/owned_fd.h"
 #include "weft/fibers/socket_address.h"
@@ -99,7 +100,13 @@ class SocketStream final : public HalfCloseableStream {
   // Throw ClosedResourceError on a closed stream, std::system_error if the system does not know.
   SocketAddress local_address() const;
   SocketAddress peer_address() const;
-  // The descriptor, for getsockopt() and the like; -1 when closed.
+  // Options that are an int; or any other, as the bytes of it, of which at most `size` are read.
+  // Throw as well.
+  int getsockopt(int level, int option) const;
+  std::string getsockopt(int level, int option, std::size_t size) const;
+  void setsockopt(int level, int option, int value);
+  void setsockopt(int level, int option, std::string_view value);
+  // The descriptor, for the system's own calls; -1 when closed.
   int fd() const { return fd_.get(); }
   // Gives the descriptor away: it stays open and non-blocking, the stream counts as closed.
   int release() noexcept { return fd_.release(); }
@@ -116,8 +123,10 @@ class SocketStream final : public HalfCloseableStream {
 
   OwnedFd fd_;
   bool is_tcp_ = false;
-  bool sending_ = false;
-  bool receiving_ = false;
+  ConflictDetector sending_{
+      "another task is sending on this stream already; let one task do it, or use a Lock"};
+  ConflictDetector receiving_{
+      "another task is receiving from this stream already; let one task do it, or use a Lock"};
   bool sent_eof_ = false;
 };
 

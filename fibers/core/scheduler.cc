@@ -222,9 +222,9 @@ void Scheduler::wake_idle_waiters() {
 // Virtual time cannot pass. If nobody outside holds a token and no descriptor is watched, nothing
 // else can happen either; otherwise something may, but not after a long silence.
 void Scheduler::report_deadlock() {
-  if (io_.watched() > 0 || entries_.use_count() > 1) {
-    if (io_.poll(kSilence) > 0) return run_entries();
-  }
+  // Who has just let go of the last token may have called before that.
+  const bool hope = io_.watched() > 0 || entries_.use_count() > 1;
+  if (io_.poll(hope ? kSilence : Duration::zero()) > 0) return run_entries();
   const std::string text =
       "nothing in this run can ever happen again:\n" + dump_waits() + dump_task_tree();
   auto reason = std::make_shared<CancelReason>();
@@ -331,9 +331,10 @@ RunStatistics Scheduler::statistics() {
   s.deadlines = deadlines_.size();
   s.fds_watched = io_.watched();
   s.io_statistics = io_.statistics();
+  // In this order: without tokens, what has been counted was all.
+  s.tokens = static_cast<std::size_t>(entries_.use_count()) - 1;
   s.run_sync_soon_queue_size = entries_->size();
   s.ticks = ticks_;
-  s.tokens = static_cast<std::size_t>(entries_.use_count()) - 1;
   if (deadlines_.size() > 0) s.until_next_deadline = time_between(now(), deadlines_.earliest());
   return s;
 }

@@ -45,6 +45,9 @@ inline int pidfd_send_signal(int pidfd, int number) {
 }
 }  // namespace nameless
 
+// They stand for functions, and are named so.
+// NOLINTBEGIN(readability-identifier-naming)
+
 // --- Descriptors ---
 inline constexpr Call<&::open> open{"open"};
 inline constexpr Call<&::close> close{"close"};
@@ -159,5 +162,7 @@ inline constexpr Call<&::ftello> ftello{"ftello"};
 inline constexpr Call<&::getpwnam_r, Failure::kReturnsIt> getpwnam_r{"getpwnam_r"};
 inline constexpr Call<&::getpwuid_r, Failure::kReturnsIt> getpwuid_r{"getpwuid_r"};
 inline constexpr Call<&::getgrgid_r, Failure::kReturnsIt> getgrgid_r{"getgrgid_r"};
+
+// NOLINTEND(readability-identifier-naming)
 
 }  // namespace weft::fibers::sys

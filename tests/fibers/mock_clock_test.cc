@@ -7,16 +7,22 @@
 
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "weft/fibers/errors.h"
+#include "weft/fibers/event.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/fibers/token.h"
 
 namespace weft::fibers {
 namespace {
@@ -213,6 +219,34 @@ TEST(MockClockTest, JumpsOnlyWhenEverybodyWaits) {
 TEST(MockClockTest, WhoWaitsForWhatCannotComeGetsADeadlockError) {
   MockClock clock(0.0, 0s);
   EXPECT_THROW(run([] { sleep_forever(); }, {.clock = &clock}), DeadlockError);
+}
+
+// Stands still for good. Its reading is the last that a run does before it believes that nothing
+// can happen, and there another thread makes its last call.
+class LastMinuteClock final : public Clock {
+ public:
+  Instant current_time() override {
+    if (last_call) std::thread(std::exchange(last_call, nullptr)).join();
+    return Instant{};
+  }
+  Duration deadline_to_sleep_time(Instant /*deadline*/) override { return Duration::max(); }
+  Duration autojump_threshold() const override { return Duration::zero(); }
+
+  std::function<void()> last_call;
+};
+
+TEST(MockClockTest, AThreadThatHasSpokenAndGoneWasHeard) {
+  LastMinuteClock clock;
+  Event heard;
+  const auto body = [&] {
+    checkpoint();  // So that the poll behind the clock's reading finds nothing to do.
+    clock.last_call = [&heard, token = std::make_shared<Token>(current_token())]() mutable {
+      token->run_sync_soon([&heard] { heard.set(); });
+      token.reset();
+    };
+    heard.wait();
+  };
+  EXPECT_NO_THROW(run(body, {.clock = &clock}));
 }
 
 }  // namespace

@@ -133,6 +133,10 @@ void refuse_idempotent() {
       "pointers, references and integers, 48 bytes of them at most");
 }
 
+Leave::Leave(const Token& token) : leaving_(token.queue_->leaving()) {
+  leaving_->fetch_add(1, std::memory_order_relaxed);
+}
+
 void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&)) {
   if (queue.submit(slot)) return;
   destroy(*slot);

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <utility>
 
 #include "fibers/core/wakeup.h"
@@ -29,11 +30,15 @@ class EntryQueue {
   // False if the run is over.
   bool submit(EntrySlot* slot) noexcept;
   Wakeup& wakeup() { return wakeup_; }
+  // How many threads are between their last call and the end of their token.
+  const std::shared_ptr<std::atomic<int>>& leaving() const { return leaving_; }
 
   // --- The run's thread. ---
   bool empty() const {
     return head_.load(std::memory_order_relaxed) == nullptr && later_ == nullptr;
   }
+  // Whether a call has come since the last drain(). Not relaxed: see Wakeup::about_to_wait().
+  bool anything_new() const { return head_.load() != nullptr; }
   // How many calls have not run. Walks them: for reports.
   std::size_t size() const;
   // Runs what has been submitted so far, in order. What those calls throw goes to `on_error`.
@@ -78,6 +83,7 @@ class EntryQueue {
   std::atomic<std::uint64_t> free_head_;
 
   Wakeup wakeup_;
+  const std::shared_ptr<std::atomic<int>> leaving_ = std::make_shared<std::atomic<int>>(0);
 };
 
 }  // namespace weft::fibers::detail

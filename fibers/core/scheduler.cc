@@ -9,6 +9,7 @@
 #include <ctime>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "fibers/core/greenlet_block.h"
@@ -82,6 +83,7 @@ Instant Scheduler::monotonic_now() {
 }
 
 void Scheduler::loop() {
+  entries_->wakeup().awake();
   while (living_ > 0) {
     try {
       poll();
@@ -101,7 +103,18 @@ void Scheduler::poll_failed() {
 }
 
 void Scheduler::poll() {
-  if (const auto wait = before_wait()) after_wait(*wait, io_.poll(wait->timeout));
+  if (const auto wait = before_wait()) after_wait(*wait, wait_for_io(wait->timeout));
+}
+
+// A call from outside counts as an event.
+std::size_t Scheduler::wait_for_io(Duration timeout) {
+  if (timeout <= Duration::zero()) return io_.poll(timeout);
+  Wakeup& wakeup = entries_->wakeup();
+  wakeup.about_to_wait();
+  const bool called = entries_->anything_new() || interrupt_requested_.load();
+  const std::size_t events = io_.poll(called ? Duration::zero() : timeout);
+  wakeup.awake();
+  return events + (called ? 1 : 0);
 }
 
 std::optional<Scheduler::Wait> Scheduler::before_wait() {
@@ -140,10 +153,11 @@ bool Scheduler::poll_is_due() {
   return true;
 }
 
-// The wake-up is taken in also when there is nothing to run: it may come late, for a call that has
-// been run already, and as long as it stands later ones do not wake anybody.
+// A guest's wake-up is taken in also when there is nothing to run: it may come late, for a call
+// that has been run already, and as long as it stands later ones do not wake anybody.
 void Scheduler::run_entries() {
-  entries_->wakeup().clear();
+  if (is_guest) [[unlikely]]
+    entries_->wakeup().clear();
   if (!entries_->empty()) run_last_entries();
 }
 
@@ -222,9 +236,12 @@ void Scheduler::wake_idle_waiters() {
 // Virtual time cannot pass. If nobody outside holds a token and no descriptor is watched, nothing
 // else can happen either; otherwise something may, but not after a long silence.
 void Scheduler::report_deadlock() {
-  // Who has just let go of the last token may have called before that.
-  const bool hope = io_.watched() > 0 || entries_.use_count() > 1;
-  if (io_.poll(hope ? kSilence : Duration::zero()) > 0) return run_entries();
+  const bool hope = io_.watched() > 0 || tokens() > 0;
+  // Asked last: who has just let go of the last token may have called before that.
+  if ((hope && wait_for_io(kSilence) > 0) || entries_->anything_new() ||
+      interrupt_requested_.load()) {
+    return run_entries();
+  }
   const std::string text =
       "nothing in this run can ever happen again:\n" + dump_waits() + dump_task_tree();
   auto reason = std::make_shared<CancelReason>();
@@ -323,6 +340,12 @@ void Scheduler::crash(std::exception_ptr error) {
   if (system_nursery != nullptr) system_nursery->cancel_scope().cancel("the run has crashed");
 }
 
+// Threads that are about to be rid of theirs have a few instructions left.
+std::size_t Scheduler::tokens() const {
+  while (entries_->leaving()->load(std::memory_order_acquire) > 0) std::this_thread::yield();
+  return static_cast<std::size_t>(entries_.use_count()) - 1;
+}
+
 RunStatistics Scheduler::statistics() {
   RunStatistics s;
   s.tasks_living = living_;
@@ -332,7 +355,7 @@ RunStatistics Scheduler::statistics() {
   s.fds_watched = io_.watched();
   s.io_statistics = io_.statistics();
   // In this order: without tokens, what has been counted was all.
-  s.tokens = static_cast<std::size_t>(entries_.use_count()) - 1;
+  s.tokens = tokens();
   s.run_sync_soon_queue_size = entries_->size();
   s.ticks = ticks_;
   if (deadlines_.size() > 0) s.until_next_deadline = time_between(now(), deadlines_.earliest());

@@ -185,6 +185,8 @@ class Scheduler {
   const std::shared_ptr<EntryQueue>& entries() const { return entries_; }
   CancelStatus& root_status() { return root_status_; }
   RunStatistics statistics();
+  // How many of its tokens others hold: who has one may still call.
+  std::size_t tokens() const;
   // Parents before their children. Allocates: for reports.
   std::vector<TaskBlock*> all_tasks() const;
   void add_idle_waiter(IdleWaiter& waiter);
@@ -220,6 +222,7 @@ class Scheduler {
   TaskBlock* pick_after_end();
 
   void poll();
+  std::size_t wait_for_io(Duration timeout);
   [[gnu::cold]] void poll_failed();
   bool poll_is_due();
   void run_entries();

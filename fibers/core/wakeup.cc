@@ -23,7 +23,9 @@ Wakeup::~Wakeup() {
 }
 
 void Wakeup::wake() noexcept {
-  if (signalled_.exchange(true)) return;
+  // Read first, for a burst would otherwise fight for the line. Not relaxed: what has been left in
+  // a queue before has to be seen by who is about to wait, or else this has to see that.
+  if (signalled_.load() || signalled_.exchange(true)) return;
   const int saved_errno = errno;  // This may be a signal handler.
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = sys::write(fd_, &one, sizeof one);

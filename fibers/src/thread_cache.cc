@@ -6,8 +6,10 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <chrono>
-#include <condition_variable>
+#include <ctime>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -20,11 +22,29 @@ namespace weft::fibers::detail {
 
 namespace {
 
+// A thread of the cache. What it is to do next lies here before the semaphore is raised, by whoever
+// has taken it off the list of idle ones: nobody else touches it then, and it does not end.
 struct Worker {
-  std::condition_variable has_work;
-  std::unique_ptr<ThreadWork> work;  // Guarded by the cache's mutex.
-  std::string name;                  // Likewise.
+  explicit Worker(ThreadWork* first) : work(first) { ::sem_init(&has_work, 0, 1); }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() { ::sem_destroy(&has_work); }
+
+  sem_t has_work;
+  std::atomic<ThreadWork*> work;  // Owned. Atomic only because TSan does not know the semaphore.
+  std::string name;               // Of `work`.
+  // The thread's own.
+  std::string present_name;
+  std::chrono::nanoseconds patience{};
 };
+
+timespec monotonic_after(std::chrono::nanoseconds delay) {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto at = std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec) + delay;
+  const auto whole = std::chrono::floor<std::chrono::seconds>(at);
+  return {whole.count(), (at - whole).count()};
+}
 
 class ThreadCache {
  public:
@@ -44,49 +64,70 @@ class ThreadCache {
   }
 
   void start(std::unique_ptr<ThreadWork> work, std::string name) {
-    if (reuse(work, name)) return;
-    auto worker = std::make_unique<Worker>();
-    worker->work = std::move(work);
+    if (Worker* idle = take_idle()) {
+      idle->name = std::move(name);
+      idle->work.store(work.release(), std::memory_order_release);
+      sys::sem_post(&idle->has_work);
+      return;
+    }
+    auto worker = std::make_unique<Worker>(work.get());
     worker->name = std::move(name);
     sys::thread([this, worker = std::move(worker)] { serve(*worker); }).detach();
+    static_cast<void>(work.release());  // Not before: there may be no thread to be had.
   }
 
  private:
-  // Last in, first out: the rest stay idle long enough to end.
-  bool reuse(std::unique_ptr<ThreadWork>& work, std::string& name) {
+  // Last in, first out: the rest stay idle long enough to end. The mutex, because any thread may
+  // start work; it is free again before the worker is woken, which would only wait for it.
+  Worker* take_idle() {
     const std::lock_guard lock(mutex_);
-    if (idle_.empty()) return false;
+    if (idle_.empty()) return nullptr;
     Worker* worker = idle_.back();
     idle_.pop_back();
-    worker->work = std::move(work);
-    worker->name = std::move(name);
-    worker->has_work.notify_one();
-    return true;
+    return worker;
   }
 
   void serve(Worker& worker) {
-    while (std::unique_ptr<ThreadWork> work = next(worker)) {
+    while (const std::unique_ptr<ThreadWork> work = next(worker)) {
       work->run();
-      {
-        const std::lock_guard lock(mutex_);
-        idle_.push_back(&worker);
-      }
+      add_idle(worker);
       work->deliver();
     }
   }
 
-  // Null: idle for too long. A worker that is given work in its last moment takes it: both happen
-  // under the mutex.
-  std::unique_ptr<ThreadWork> next(Worker& worker) {
-    std::unique_lock lock(mutex_);
-    if (!worker.has_work.wait_for(lock, idle_timeout_, [&] { return worker.work != nullptr; })) {
-      std::erase(idle_, &worker);
-      return nullptr;
-    }
-    const std::string name = worker.name.empty() ? "weft worker" : worker.name.substr(0, 15);
-    sys::pthread_setname_np(::pthread_self(), name.c_str());
-    return std::move(worker.work);
+  void add_idle(Worker& worker) {
+    const std::lock_guard lock(mutex_);
+    worker.patience = idle_timeout_;
+    idle_.push_back(&worker);
   }
+
+  // Null: idle for too long.
+  std::unique_ptr<ThreadWork> next(Worker& worker) {
+    if (!wait_for_work(worker)) return nullptr;
+    std::unique_ptr<ThreadWork> work(worker.work.exchange(nullptr, std::memory_order_acquire));
+    const std::string& name = worker.name.empty() ? kDefaultName : worker.name;
+    if (name != worker.present_name) {  // Nearly never: it is a system call.
+      worker.present_name = name;
+      sys::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+    }
+    return work;
+  }
+
+  bool wait_for_work(Worker& worker) {
+    const timespec until = monotonic_after(worker.patience);
+    while (sys::sem_clockwait(&worker.has_work, CLOCK_MONOTONIC, &until) != 0) {
+      if (errno == ETIMEDOUT && leave(worker)) return false;
+    }
+    return true;
+  }
+
+  // False: whoever has just taken it off the list is about to give it work.
+  bool leave(const Worker& worker) {
+    const std::lock_guard lock(mutex_);
+    return std::erase(idle_, &worker) > 0;
+  }
+
+  inline static const std::string kDefaultName = "weft worker";
 
   std::mutex mutex_;
   std::vector<Worker*> idle_;

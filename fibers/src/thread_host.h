@@ -33,9 +33,6 @@ struct ThreadHost {
   // What the worker, which waits meanwhile, wants the task to do before it waits on.
   std::shared_ptr<from_thread::detail::Call> request;
 
-  // Set by the worker when it has nothing more to do with the run.
-  std::atomic<bool> token_gone = false;
-
   // --- The host's cancellation: noted by the run's thread, thrown by the worker. ---
   void note_cancelled(const RaiseCancel& raise) {
     if (cancelled_.load(std::memory_order_relaxed)) return;

@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "fibers/src/thread_host.h"
@@ -16,6 +15,7 @@
 #include "weft/fibers/run_var.h"
 #include "weft/fibers/testing/threads.h"
 #include "weft/fibers/thread_cache.h"
+#include "weft/fibers/token.h"
 
 namespace weft::fibers::to_thread {
 
@@ -62,9 +62,6 @@ class ActiveThread {
 
 // Back on the run's thread.
 void finish(ThreadHost& host) {
-  // The worker has a few instructions left, at the end of which it has given up its token. Without
-  // this, a run that ends or deadlocks right now would find a token that is about to go.
-  while (!host.token_gone.load(std::memory_order_acquire)) std::this_thread::yield();
   host.token_lost = !fibers::detail::release_token(*host.limiter, &host);
   if (host.task != nullptr) reschedule(*host.task);
 }
@@ -88,16 +85,13 @@ class JobWork final : public fibers::detail::ThreadWork {
   }
 
   void deliver() noexcept override {
-    ThreadHost* const host = host_.get();
-    bool accepted = true;
+    const fibers::detail::Leave leave(*token_);
     try {
       token_->run_sync_soon([owned = std::move(host_)] { finish(*owned); });
     } catch (const RunFinishedError&) {
       // Nobody is left to tell, and no limiter to give the token back to.
-      accepted = false;
     }
     token_.reset();
-    if (accepted) host->token_gone.store(true, std::memory_order_release);
   }
 
  private:

@@ -112,6 +112,7 @@ inline constexpr Call<&::pthread_setname_np, Failure::kReturnsIt> pthread_setnam
 inline constexpr Call<&::sem_post> sem_post{"sem_post"};
 inline constexpr Call<&::sem_wait> sem_wait{"sem_wait"};
 inline constexpr Call<&::sem_timedwait> sem_timedwait{"sem_timedwait"};
+inline constexpr Call<&::sem_clockwait> sem_clockwait{"sem_clockwait"};
 inline constexpr Call<&::getpid, Failure::kCannotFail> getpid{"getpid"};
 inline constexpr Call<&::gettid, Failure::kCannotFail> gettid{"gettid"};
 inline constexpr Call<&::getuid, Failure::kCannotFail> getuid{"getuid"};

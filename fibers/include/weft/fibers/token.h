@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -40,6 +41,7 @@ inline constexpr EntryType kEntryType{std::is_empty_v<Fn> ? 0 : sizeof(Fn)};
 EntrySlot* take_entry_slot(EntryQueue& queue);
 void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&));
 [[noreturn]] void refuse_idempotent();
+class Leave;
 }  // namespace detail
 
 struct RunSyncSoonOptions {
@@ -96,6 +98,7 @@ class Token {
 
  private:
   friend Token current_token();
+  friend class detail::Leave;
   explicit Token(std::shared_ptr<detail::EntryQueue> queue) : queue_(std::move(queue)) {}
   std::shared_ptr<detail::EntryQueue> queue_;
 };
@@ -106,5 +109,21 @@ class Token {
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
 Token current_token();
+
+namespace detail {
+// For a thread that makes its last call and then drops its token: it may be interrupted in between,
+// by the very thread that it has woken. While there is one of these, whoever asks how many tokens
+// there are, waits for it. Destroy it after the token.
+class Leave {
+ public:
+  explicit Leave(const Token& token);
+  Leave(const Leave&) = delete;
+  Leave& operator=(const Leave&) = delete;
+  ~Leave() { leaving_->fetch_sub(1, std::memory_order_release); }
+
+ private:
+  std::shared_ptr<std::atomic<int>> leaving_;
+};
+}  // namespace detail
 
 }  // namespace weft::fibers

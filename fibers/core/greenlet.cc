@@ -14,6 +14,7 @@
 
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/interrupt.h"
+#include "fibers/core/returns.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/type_name.h"
 #include "weft/fibers/exception_group.h"
@@ -111,18 +112,27 @@ constexpr std::uint32_t kTopColours = 32;
 }
 
 // What has been brought. Taken first: whatever happens here may switch again.
-std::any receive(GreenletThread& thread) {
+[[gnu::cold, gnu::noinline]] std::any receive_slowly(GreenletThread& thread) {
   GreenletBlock& origin = *thread.origin;
   Transfer transfer{std::move(thread.transfer.value), std::move(thread.transfer.error)};
   thread.transfer.value.reset();
   if (thread.tracer != nullptr || thread.dropped_on_arrival != nullptr ||
-      !origin.is(GreenletState::kStarted) || origin.handles.load(std::memory_order_relaxed) == 0)
-      [[unlikely]] {
+      !origin.is(GreenletState::kStarted) || origin.handles.load(std::memory_order_relaxed) == 0) {
     attend(thread, origin, transfer);
   }
-  if (transfer.error != nullptr) [[unlikely]]
-    std::rethrow_exception(std::move(transfer.error));
+  if (transfer.error != nullptr) std::rethrow_exception(std::move(transfer.error));
   return std::move(transfer.value);
+}
+
+// The usual case, with nothing to do beside.
+[[gnu::always_inline]] inline std::any receive(GreenletThread& thread) {
+  const GreenletBlock& origin = *thread.origin;
+  if (thread.tracer != nullptr || thread.dropped_on_arrival != nullptr ||
+      thread.transfer.error != nullptr || !origin.is(GreenletState::kStarted) ||
+      origin.handles.load(std::memory_order_relaxed) == 0) [[unlikely]] {
+    return receive_slowly(thread);
+  }
+  return std::move(thread.transfer.value);  // That leaves it empty.
 }
 
 // Dies before it has begun, of an error thrown in.
@@ -235,7 +245,9 @@ void exit_becomes_value(Transfer& transfer) {
   transfer.value = GreenletExit();
 }
 
-std::any switch_greenlet(GreenletBlock& to, Transfer transfer, Greenlet* handle) {
+// Inlined into each way to switch, for the sake of the guesses about its returns: see returns.h.
+[[gnu::always_inline]] static inline std::any switch_inlined(GreenletBlock& to, Transfer transfer,
+                                                             Greenlet* handle) {
   GreenletThread& thread = greenlet_thread();
   if (to.link != thread.link) [[unlikely]]
     throw_other_thread(to);
@@ -249,10 +261,18 @@ std::any switch_greenlet(GreenletBlock& to, Transfer transfer, Greenlet* handle)
     if (transfer.error != nullptr) std::rethrow_exception(std::move(transfer.error));
     return std::move(transfer.value);
   }
-  thread.transfer = std::move(transfer);
+  // It is empty.
+  if (transfer.value.has_value()) thread.transfer.value = std::move(transfer.value);
+  if (transfer.error != nullptr) thread.transfer.error = std::move(transfer.error);
   if (handle != nullptr) thread.dropped_on_arrival = GreenletBlock::detach(*handle);
+  WEFT_LEAVES();
   go(thread, origin, *target);
   return receive(thread);
+}
+
+WEFT_RETURNS_AFTER_SWITCH std::any switch_greenlet(GreenletBlock& to, Transfer transfer,
+                                                   Greenlet* handle) {
+  return switch_inlined(to, std::move(transfer), handle);
 }
 
 void throw_wrong_values(const std::type_info& wanted, const std::any& given) {
@@ -276,11 +296,11 @@ void describe_own_stack(Context& own) {
 
 using detail::GreenletBlock;
 
-std::any Greenlet::do_switch(std::any value) const& {
-  return detail::switch_greenlet(block(), {std::move(value), nullptr});
+WEFT_RETURNS_AFTER_SWITCH std::any Greenlet::do_switch(std::any value) const& {
+  return detail::switch_inlined(block(), {std::move(value), nullptr}, nullptr);
 }
-std::any Greenlet::do_switch(std::any value) && {
-  return detail::switch_greenlet(block(), {std::move(value), nullptr}, this);
+WEFT_RETURNS_AFTER_SWITCH std::any Greenlet::do_switch(std::any value) && {
+  return detail::switch_inlined(block(), {std::move(value), nullptr}, this);
 }
 
 std::any Greenlet::throw_into(std::exception_ptr error) const {

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include "fibers/core/returns.h"
 #include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
@@ -39,6 +40,7 @@ inline bool may_be_cancelled(const Scheduler& scheduler, const TaskBlock& task) 
   if (scheduler.uncaught() > 0) [[unlikely]] {
     suspend_while_unwinding(scheduler, me);
   } else {
+    WEFT_LEAVES();
     scheduler.suspend(me);
   }
   if (me.wake != Wake::kValue) [[unlikely]]

@@ -14,6 +14,7 @@
 
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/nursery_access.h"
+#include "fibers/core/returns.h"
 #include "fibers/core/schedule_source.h"
 #include "weft/fibers/inspect.h"
 

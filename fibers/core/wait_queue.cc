@@ -7,6 +7,7 @@
 
 #include "fibers/core/park.h"
 #include "fibers/core/scheduler.h"
+#include "weft/fibers/detail/returns.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers::detail {
@@ -17,7 +18,8 @@ static Abort leave_queue(void* waiter, const RaiseCancel&) {
   return Abort::kSucceeded;
 }
 
-void wait_in(WaitQueue& queue, Waiter& waiter, const WaitingFor& waiting_for) {
+WEFT_RETURNS_AFTER_SWITCH void wait_in(WaitQueue& queue, Waiter& waiter,
+                                       const WaitingFor& waiting_for) {
   Scheduler& scheduler = scheduler_of_task();
   waiter.task = scheduler.running();
   queue.push_back(waiter);

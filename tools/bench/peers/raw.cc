@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tools/bench/common/echo.h"
+#include "tools/bench/common/eventfds.h"
 #include "tools/bench/common/meter.h"
 #include "tools/bench/common/process_memory.h"
 
@@ -103,6 +104,21 @@ void yield(Meter& meter) {
         note_origin(context::jump_fcontext(current->suspended, nullptr));
       },
       kTasks);
+}
+
+// Two contexts that hand over to each other; there and back is two.
+void greenlet_switch(Meter& meter) {
+  Stacks stacks(1, true);
+  stacks.start([](context::transfer_t origin) {
+    for (;;) origin = context::jump_fcontext(origin.fctx, nullptr);
+  });
+  context::fcontext_t other = stacks.blocks().front()->suspended;
+  meter.run(
+      [&other](std::uint64_t count) {
+        for (; count > 0; --count) other = context::jump_fcontext(other, nullptr).fctx;
+      },
+      2);
+  meter.finish();
 }
 
 struct Unwind {};
@@ -194,6 +210,44 @@ void tcp_echo(Meter& /*meter*/) {
   }
 }
 
+// What epoll itself takes for scaling/descriptors: each is armed for one event, as a descriptor
+// must be that somebody else may close meanwhile, and armed anew when it has been read.
+template <std::size_t kCount>
+void descriptors(Meter& meter) {
+  const std::vector<int> all = bench::make_eventfds(kCount);
+  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+  const auto arm = [epoll](int operation, int fd) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+    event.data.fd = fd;
+    ::epoll_ctl(epoll, operation, fd, &event);
+  };
+  for (const int fd : all) arm(EPOLL_CTL_ADD, fd);
+  constexpr std::size_t kTogether = kCount < 100 ? kCount : 100;
+  std::array<epoll_event, 128> events;
+  std::size_t next = 0;
+  meter.run(
+      [&](std::uint64_t count) {
+        for (; count > 0; --count) {
+          for (std::size_t i = 0; i < kTogether; ++i) {
+            bench::signal_eventfd(all[next]);
+            next = (next + bench::kStep) % kCount;
+          }
+          for (std::size_t done = 0; done < kTogether;) {
+            const int found =
+                ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), -1);
+            for (int i = 0; i < found; ++i, ++done) {
+              const int fd = events.at(static_cast<std::size_t>(i)).data.fd;
+              bench::read_eventfd(fd);
+              arm(EPOLL_CTL_MOD, fd);
+            }
+          }
+        }
+      },
+      kTogether);
+  meter.finish();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -201,6 +255,13 @@ int main(int argc, char** argv) {
                              {{"yield/2", &yield<2>},
                               {"yield/100", &yield<100>},
                               {"yield/10000", &yield<10'000>},
+                              {"greenlet_switch", &greenlet_switch},
+                              {"scaling/descriptors/10", &descriptors<10>},
+                              {"scaling/descriptors/100", &descriptors<100>},
+                              {"scaling/descriptors/1000", &descriptors<1'000>},
+                              {"scaling/descriptors/10000", &descriptors<10'000>},
+                              {"scaling/descriptors/100000", &descriptors<100'000>},
+                              {"scaling/descriptors/1000000", &descriptors<1'000'000>},
                               {"tcp_echo/1", &tcp_echo},
                               {"tcp_echo/100", &tcp_echo},
                               {"tcp_echo/1000", &tcp_echo},

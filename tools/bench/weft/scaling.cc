@@ -4,17 +4,12 @@
 // What an operation costs when there are N of the thing: it should be the same for ten and for a
 // million, but for the cache.
 
-#include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <vector>
 
 #include "tools/bench/common/deadlines.h"
+#include "tools/bench/common/eventfds.h"
 #include "tools/bench/weft/works.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/event.h"
@@ -32,12 +27,6 @@ using fibers::Nursery;
 
 constexpr std::size_t kSmallStack = 64 * 1024;
 
-// Says that this machine cannot do the work, for the driver to pass on.
-[[noreturn]] void skip(const char* why) {
-  std::fprintf(stderr, "%s\n", why);
-  std::exit(77);
-}
-
 // How many tasks have been woken, and who waits until it is enough.
 struct Count {
   std::uint64_t woken = 0;
@@ -49,34 +38,11 @@ struct Count {
   }
 };
 
-// A descriptor that becomes readable, and the task that waits for that again and again.
-struct Watched {
-  int fd = -1;
-  void wait_for_ever(Count& count) const {
-    for (;; count.add()) {
-      fibers::wait_readable(fd);
-      std::uint64_t value = 0;
-      keep(::read(fd, &value, sizeof value));
-    }
+void wait_for_ever(int fd, Count& count) {
+  for (;; count.add()) {
+    fibers::wait_readable(fd);
+    read_eventfd(fd);
   }
-  void signal() const {
-    const std::uint64_t one = 1;
-    keep(::write(fd, &one, sizeof one));
-  }
-};
-
-std::vector<Watched> make_watched(std::size_t count) {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < count + 100) skip("more descriptors than a process may have (ulimit -Hn)");
-  std::vector<Watched> all(count);
-  for (Watched& one : all) {
-    one.fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (one.fd < 0) skip("the system has no more descriptors");
-  }
-  return all;
 }
 
 }  // namespace
@@ -124,13 +90,13 @@ void scaling_timers(std::size_t timers, Meter& meter) {
 // One of N descriptors that tasks wait for becomes readable, and its task waits again. A hundred
 // are signalled together, in an order that wanders through all of them.
 void scaling_descriptors(std::size_t descriptors, Meter& meter) {
-  const std::vector<Watched> all = make_watched(descriptors);
+  const std::vector<int> all = make_eventfds(descriptors);
   fibers::run(
       [&] {
         fibers::open_nursery([&](Nursery& nursery) {
           Count total;
-          for (const Watched& one : all) {
-            nursery.start_soon([&one, &total] { one.wait_for_ever(total); });
+          for (const int fd : all) {
+            nursery.start_soon([fd, &total] { wait_for_ever(fd, total); });
           }
           fibers::checkpoint();
           const std::size_t together = descriptors < 100 ? descriptors : 100;
@@ -142,9 +108,8 @@ void scaling_descriptors(std::size_t descriptors, Meter& meter) {
                   total.target = total.woken + together;
                   total.reached = &reached;
                   for (std::size_t i = 0; i < together; ++i) {
-                    all[next].signal();
-                    // A step that has no divisor in common with powers of ten.
-                    next = (next + 7'919) % descriptors;
+                    signal_eventfd(all[next]);
+                    next = (next + kStep) % descriptors;
                   }
                   reached.wait();
                 }

@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What functions that are marked WEFT_RETURNS_AFTER_SWITCH go by.
+
+#pragma once
+
+#include "weft/fibers/detail/returns.h"
+
+#ifdef WEFT_GUESSED_RETURNS
+
+// Where the function would return to in which a task has left last. Known to the assembler.
+extern "C" {
+[[gnu::visibility("hidden")]] extern constinit thread_local void* weft_fibers_left_from;
+}
+
+// Before suspending, in (or inlined into) a marked function.
+#define WEFT_LEAVES() (weft_fibers_left_from = __builtin_return_address(0))
+// Before jumping into a task from somewhere else.
+#define WEFT_ENTERS() (weft_fibers_left_from = nullptr)
+
+#else
+
+#define WEFT_LEAVES() static_cast<void>(0)
+#define WEFT_ENTERS() static_cast<void>(0)
+
+#endif

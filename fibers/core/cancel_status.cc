@@ -140,7 +140,11 @@ void attempt_delivery(TaskBlock& task) noexcept {
   }
   // At most once a wait, so it is taken off first.
   const AbortThunk abort = std::exchange(task.abort, nullptr);
-  if (abort(task.abort_context, RaiseCancelAccess::make(reason)) == Abort::kFailed) {
+  const PresentWait wait{task.wait_info, task.wait_slot, task.wait_type};
+  task.aborting = &wait;
+  const Abort answer = abort(task.abort_context, RaiseCancelAccess::make(reason));
+  task.aborting = nullptr;
+  if (answer == Abort::kFailed) {
     return scheduler.give_interrupt_back(std::move(reason));
   }
   task.wake = Wake::kCancelled;

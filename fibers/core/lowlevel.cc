@@ -101,8 +101,14 @@ namespace detail {
   const AbortThunk abort = std::exchange(me.abort, nullptr);
   if (abort == nullptr ||
       abort(me.abort_context, RaiseCancelAccess::make(std::move(reason))) == Abort::kSucceeded) {
-    me.state = TaskState::kRunning;
-    me.wait_slot = nullptr;
+    if (const PresentWait* wait = me.aborting) {
+      me.wait_info = wait->info;
+      me.wait_slot = wait->slot;
+      me.wait_type = wait->type;
+    } else {
+      me.state = TaskState::kRunning;
+      me.wait_slot = nullptr;
+    }
     throw error;
   }
 }

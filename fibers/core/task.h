@@ -26,6 +26,13 @@ struct TreeValues;
 // How a wait ends. Set by whoever reschedules the task, consumed by the task.
 enum class Wake : std::uint8_t { kValue, kError, kCancelled };
 
+// What a task notes of the wait it is in.
+struct PresentWait {
+  WaitingFor info;
+  void* slot;
+  const void* type;
+};
+
 class TaskBlock final : public Task {
  public:
   // --- Touched by every switch: the first two cache lines. ---
@@ -70,6 +77,9 @@ class TaskBlock final : public Task {
   std::uint64_t number = 0;
 
   // --- Rare. ---
+  // While the abort function of the present wait runs: that wait, for if the function waits, too,
+  // which is refused, it is found here again.
+  const PresentWait* aborting = nullptr;
   ParkHook* park_hook = nullptr;
   const char* no_suspend = nullptr;   // The innermost NoSuspend's text.
   TaskLocals* locals = nullptr;       // Inherited task variables, counted.

@@ -22,7 +22,10 @@ void LoopCore::lose_facade() {
   if (mode_ == Mode::kStopped) {
     close();
   } else {
-    stop();  // end_drive() closes.
+    // Nothing of it runs any more: callbacks may refer to the EventLoop, and to what went with it.
+    forget_everything();
+    cancel_blocked();
+    stop();  // end_drive() does the rest.
   }
   release();
 }
@@ -35,8 +38,12 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
   if (mode_ != Mode::kStopped) {
     throw fibers::UsageError("This event loop is already running; wait_stopped() first");
   }
+  if (status != nullptr) {
+    // A start() that has been cancelled keeps the task, and waits for its end.
+    fibers::checkpoint_if_cancelled();
+    status->started();
+  }
   driver_ = &fibers::current_task();
-  if (status != nullptr) status->started();
   mode_ = mode;
   context_ = fibers::copy_context();
   try {
@@ -56,19 +63,20 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
 }
 
 // Cancellation does not end the loop. What the run has for its main task alone does: Ctrl-C, or
-// that nothing can happen any more.
+// that nothing can happen any more. The shield is for these: a wait is aborted once, and not for a
+// cancellation that changes nothing.
 std::exception_ptr LoopCore::wait_for_end() {
   std::exception_ptr interrupt;
-  fibers::wait_task_rescheduled(
-      [&](const fibers::RaiseCancel& raise) {
-        std::exception_ptr error = raise.as_exception();
-        if (!fibers::holds<fibers::Cancelled>(error)) {
-          interrupt = std::move(error);
+  fibers::CancelScope shield({.shield = true});
+  shield.run([&] {
+    fibers::wait_task_rescheduled(
+        [&](const fibers::RaiseCancel& raise) {
+          interrupt = raise.as_exception();
           stop();
-        }
-        return fibers::Abort::kFailed;
-      },
-      {"the end of the loop", -1, this});
+          return fibers::Abort::kFailed;
+        },
+        {"the end of the loop", -1, this});
+  });
   std::exception_ptr error = std::exchange(driver_error_, nullptr);
   return error != nullptr ? error : interrupt;
 }
@@ -82,7 +90,7 @@ void LoopCore::end_drive(std::exception_ptr error) {
   fibers::reschedule(*std::exchange(driver_, nullptr));
   synchronizers_.wake_all();
   stop_waiters_.wake_all();
-  if (facade_ == nullptr) close();
+  if (facade_ == nullptr) send_home();
 }
 
 void LoopCore::stop() {
@@ -98,6 +106,10 @@ void LoopCore::close() {
         "Cannot close a running event loop; stop() it and wait_stopped() first");
   }
   forget_everything();
+  send_home();
+}
+
+void LoopCore::send_home() {
   cancel_blocked();
   while (Runner* runner = idle_.first()) {
     idle_.remove(*runner);

@@ -12,7 +12,7 @@
 namespace weft::loop::detail {
 
 void LoopCore::callback_blocks(Runner& me) noexcept {
-  if (debug) report_slow(*me.node, facade_->time() - me.called_at);
+  if (debug) report_slow(*me.node, fibers::current_time() - me.called_at);
   me.blocked = true;
   me.node->blocked_on = &me;
   blocked_.push(me);

@@ -142,7 +142,10 @@ class LoopCore {
   bool keep_idle(Runner& me);
   std::exception_ptr wait_for_end();
   void end_drive(std::exception_ptr error);
+  // From then on it is closed, whoever still runs it.
   void forget_everything() noexcept;
+  // The rest of closing.
+  void send_home();
 
   EventLoop* facade_;
   fibers::Nursery& nursery_;

@@ -137,10 +137,15 @@ void LoopCore::forget_everything() noexcept {
     node->cancelled = true;
     finish_node(node);
   }
-  for (HandleNode* node : std::exchange(prepare_, {})) {
+  batch_ = 0;
+  for (HandleNode*& entry : prepare_) {
+    HandleNode* const node = std::exchange(entry, nullptr);
+    if (node == nullptr) continue;
     node->cancelled = true;
-    finish_node(node);
+    // The callable of the one that is being asked goes after that.
+    node->running ? release_node(node) : finish_node(node);
   }
+  if (!asking_hooks_) prepare_.clear();
 }
 
 // --- What the headers call. ---

@@ -22,8 +22,9 @@ bool TrioCall::request_cancel(std::string message) {
 }
 
 void TrioCall::run(const std::function<void()>& fn, void (*finish)(loop::detail::FutureCore&)) {
+  // Between the start of the task and its first turn.
+  if (cancel_requested_) return end_cancelled();
   fibers::CancelScope scope;
-  // Between the task's start and here nobody has run.
   scope_ = &scope;
   std::exception_ptr error;
   bool finished = false;

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "tests/support/pipe.h"
+#include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/io.h"
@@ -46,6 +47,27 @@ FIBER_TEST(NoSuspendTest, AWaitNamesThePlaceAndItself) {
   EXPECT_THAT(usage_error_of([&] { wait_readable(pipe[0]); }), HasSubstr("readable fd"));
   Event event;
   EXPECT_THAT(usage_error_of([&] { event.wait(); }), HasSubstr("Event"));
+}
+
+// Of a task that is cancelled already the abort function runs before the task is suspended: what is
+// refused in there leaves the wait around it as it was.
+FIBER_TEST(NoSuspendTest, AWaitRefusedInAnAbortFunctionLeavesTheOuterWaitAlone) {
+  CancelScope scope;
+  scope.cancel();
+  std::string refused;
+  int value = 0;
+  scope.run([&] {
+    Task& me = current_task();
+    value = wait_task_rescheduled<int>([&](const RaiseCancel&) {
+      const NoSuspend guard("an abort function");
+      refused = usage_error_of([] { sleep(seconds(1)); });
+      refused += usage_error_of([] { checkpoint(); });
+      reschedule(me, Outcome<int>(Value<int>{7}));
+      return Abort::kFailed;
+    });
+  });
+  EXPECT_THAT(refused, AllOf(HasSubstr("sleep"), HasSubstr("checkpoint")));
+  EXPECT_EQ(value, 7);
 }
 
 FIBER_TEST(NoSuspendTest, ARefusedWaitLeavesNothingBehind) {

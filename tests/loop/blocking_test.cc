@@ -266,8 +266,8 @@ FIBER_TEST(BlockingTest, NurseryInACallback) {
 }
 
 FIBER_TEST(BlockingTest, CancelReachesTheNurseryInACallback) {
-  with_loop([](EventLoop& loop) {
-    int cancelled = 0;
+  int cancelled = 0;
+  with_loop([&](EventLoop& loop) {
     Handle handle = loop.call_soon([&] {
       fibers::open_nursery([&](fibers::Nursery& nursery) {
         for (int i = 0; i < 3; ++i) {

@@ -57,6 +57,7 @@ FIBER_TEST(EventLoopTest, OtherTasksRunOnceAnIteration) {
   with_loop([](EventLoop& loop) {
     int turns_of_other = 0;
     int left = 50;
+    std::function<void()> again;
     fibers::open_nursery([&](fibers::Nursery& nursery) {
       nursery.start_soon([&] {
         while (left > 0) {
@@ -64,7 +65,7 @@ FIBER_TEST(EventLoopTest, OtherTasksRunOnceAnIteration) {
           ++turns_of_other;
         }
       });
-      std::function<void()> again = [&] {
+      again = [&] {
         if (--left > 0) loop.call_soon(again);
       };
       loop.call_soon(again);

@@ -75,6 +75,13 @@ FIBER_TEST(FdTest, ReaderAndWriterOfOneDescriptorAreIndependent) {
   with_loop([](EventLoop& loop) {
     int ends[2];
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    const struct Close {
+      int* ends;
+      ~Close() {
+        ::close(ends[0]);
+        ::close(ends[1]);
+      }
+    } close{ends};
     std::vector<std::string> order;
     loop.add_reader(ends[0], [&] {
       order.emplace_back("read");
@@ -89,8 +96,6 @@ FIBER_TEST(FdTest, ReaderAndWriterOfOneDescriptorAreIndependent) {
     EXPECT_EQ(::write(ends[1], "x", 1), 1);
     fibers::sleep(1s);
     EXPECT_EQ(order.back(), "read");
-    ::close(ends[0]);
-    ::close(ends[1]);
   });
 }
 
@@ -232,6 +237,7 @@ FIBER_TEST(FdTest, ReusedNumberGetsNoEventOfItsPredecessor) {
 
 // Law 2: closed and reopened behind the loop's back; the owner says so by adding again.
 FIBER_TEST(FdTest, SurvivesReuseBehindItsBack) {
+  WEFT_NOT_SWEPT("it plays with a number that nobody owns");
   with_loop([](EventLoop& loop) {
     const Pipe a;
     const Pipe fresh;

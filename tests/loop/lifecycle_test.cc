@@ -209,12 +209,93 @@ FIBER_TEST(LifecycleTest, CtrlCReachesTheMainTaskInMainLoop) {
   });
 }
 
+// What does not end it, a cancellation, does not keep from it what does.
+FIBER_TEST(LifecycleTest, CtrlCReachesMainLoopAlsoWhenItIsCancelled) {
+  with_idle_loop([](EventLoop& loop) {
+    loop.call_later(std::chrono::seconds(2), [] { ::raise(SIGINT); });
+    fibers::CancelScope scope({.relative_deadline = std::chrono::seconds(1)});
+    EXPECT_THROW(scope.run([&] { loop.main_loop(); }), fibers::KeyboardInterrupt);
+    EXPECT_FALSE(loop.is_running());
+  });
+}
+
 FIBER_TEST(LifecycleTest, DestroyingARunningLoopEndsIt) {
   fibers::open_nursery([](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
     nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
     loop.call_soon([] { fibers::sleep_forever(); });
     fibers::sleep(std::chrono::seconds(1));
+  });
+}
+
+// What it has scheduled may refer to it, and to what is destroyed with it.
+FIBER_TEST(LifecycleTest, DestroyingARunningLoopRunsNothingMore) {
+  bool dropped = false;
+  bool cut_short = false;
+  struct Ended {
+    bool& flag;
+    ~Ended() { flag = true; }
+  };
+  fibers::open_nursery([&](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
+    loop.call_soon([&] {
+      const Ended ended{cut_short};
+      fibers::sleep_forever();
+    });
+    fibers::sleep(std::chrono::seconds(1));
+    const auto late = [] { ADD_FAILURE() << "a callback of a loop that is no more"; };
+    loop.call_soon([held = std::make_unique<Ended>(dropped)] { ADD_FAILURE(); });
+    loop.call_soon(late);
+    loop.call_later(std::chrono::seconds(0), late);
+    loop.add_prepare([&] {
+      ADD_FAILURE();
+      return fibers::kForever;
+    });
+  });
+  EXPECT_TRUE(dropped);
+  EXPECT_TRUE(cut_short);
+}
+
+// From outside, and while it asks its hooks.
+FIBER_TEST(LifecycleTest, AHookOrACallbackMayDestroyTheLoop) {
+  for (const bool by_hook : {false, true}) {
+    std::unique_ptr<EventLoop> loop;
+    int asked = 0;
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      loop = std::make_unique<EventLoop>(nursery);
+      nursery.start([&](fibers::TaskStatus<void>& status) { loop->main_loop(status); });
+      const auto destroy = [&] {
+        ++asked;
+        loop.reset();
+      };
+      if (by_hook) {
+        for (int i = 0; i < 2; ++i) {
+          loop->add_prepare([&] {
+            destroy();
+            return fibers::kForever;
+          });
+        }
+      } else {
+        for (int i = 0; i < 2; ++i) loop->call_soon(destroy);
+      }
+    });
+    EXPECT_EQ(asked, 1);
+  }
+}
+
+FIBER_TEST(LifecycleTest, AStartThatIsCancelledDoesNotWaitForTheLoop) {
+  fibers::open_nursery([&](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    fibers::CancelScope scope;
+    scope.cancel();
+    scope.run(
+        [&] { nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); }); });
+    EXPECT_TRUE(scope.cancelled_caught());
+    EXPECT_FALSE(loop.is_running());
+    // And can be run afterwards.
+    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
+    EXPECT_TRUE(loop.is_running());
   });
 }
 

@@ -32,7 +32,9 @@ inline void be_strict(EventLoop& loop) {
   });
 }
 
-// Runs `body(loop)` or `body(loop, nursery)` beside a running loop, then stops that.
+// Runs `body(loop)` or `body(loop, nursery)` beside a running loop, then stops that. If the body is
+// cut short, nothing of what it has scheduled runs any more, for its frame is gone; but callbacks
+// that wait are cancelled after that, so what those refer to is declared outside.
 template <class Body>
 void with_loop(Body&& body) {
   fibers::open_nursery([&](fibers::Nursery& nursery) {

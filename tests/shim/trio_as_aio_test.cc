@@ -14,6 +14,7 @@
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/context_var.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/open_loop.h"
 
@@ -268,6 +269,19 @@ FIBER_TEST(TrioAsAioTest, CancellingTheLoopReachesTheTasksAfterTheBody) {
     });
   });
   EXPECT_EQ(ended, 4s);
+}
+
+// Before the loop has seen it, while the task is being started, and when it waits.
+FIBER_TEST(TrioAsAioTest, ACancellationIsNotLostWheneverItComes) {
+  open_loop([](EventLoop&) {
+    for (int turns = 0; turns < 8; ++turns) {
+      auto future = run_trio([] { sleep_forever(); });
+      for (int i = 0; i < turns; ++i) fibers::checkpoint();
+      future.cancel();
+      EXPECT_THROW(fibers::fail_after(1s, [&] { await(future); }), CancelledError)
+          << "cancelled after " << turns;
+    }
+  });
 }
 
 FIBER_TEST(TrioAsAioTest, AwaitingTaskPassesItsCancellationOn) {

@@ -65,7 +65,7 @@ class EventLoop {
   explicit EventLoop(fibers::Nursery& nursery);
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
-  // Closes it.
+  // Closes it, also while it runs: it stops, and nothing that is scheduled runs any more.
   ~EventLoop();
 
   // Runs callbacks until stop(), shielded from cancellation. May be called again afterwards. Throws
@@ -79,7 +79,7 @@ class EventLoop {
   // The same under Nursery::start: tells `status` when the loop runs.
   //
   // Blocks: yes, until stop().
-  // Cancel: never; stop() it.
+  // Cancel: as long as it does not run; then never: stop() it.
   // Threads: the run's own only.
   void main_loop(fibers::TaskStatus<void>& status);
   // Runs what is scheduled, and what that schedules, until nothing is ready any more: no timers, no

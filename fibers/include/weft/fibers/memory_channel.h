@@ -63,6 +63,7 @@ class ChannelHandle : public ChannelEnd<T, kSends> {
         state_(std::exchange(other.state_, nullptr)),
         id_(std::exchange(other.id_, 0)) {}
   ChannelHandle& operator=(const ChannelHandle& other) {
+    if (this == &other) return *this;
     ChannelState<T>& state = other.open_state();
     take(&state, open(state));
     return *this;

@@ -66,6 +66,25 @@ TEST_P(GuestTest, DoneCallbackGetsWhatMainReturnsOrThrows) {
       std::out_of_range);
 }
 
+// trio: test_guest_mode.py::test_guest_mode_sniffio_integration
+TEST_P(GuestTest, TasksAreInATaskAndTheHostIsNot) {
+  EXPECT_FALSE(in_trio_task());
+  run_hosted(GetParam(), [](test::PollHost& host) {
+    Event seen;
+    bool host_in_task = true;
+    EXPECT_TRUE(in_trio_task());
+    host.post([&] {
+      host_in_task = in_trio_task();
+      seen.set();
+    });
+    seen.wait();
+    EXPECT_FALSE(host_in_task);
+    EXPECT_TRUE(in_trio_task());
+  });
+  EXPECT_FALSE(in_trio_task());
+  EXPECT_FALSE(in_trio_run());
+}
+
 // trio: test_guest_mode.py::test_guest_can_do_io
 TEST_P(GuestTest, WaitsForDescriptors) {
   const std::ptrdiff_t descriptors = testing::open_descriptors();

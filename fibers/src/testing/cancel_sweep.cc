@@ -66,7 +66,7 @@ class OneRun final : public ScheduleSource {
  public:
   OneRun(std::size_t target, CancelMoment moment) : target_(target), moment_(moment) {}
 
-  void run(const std::function<void()>& body, std::size_t stack_size) {
+  void run(const std::function<void()>& body, const CancelSweepOptions& options) {
     MockClock clock(0.0, Duration::zero());
     fibers::run(
         [&] {
@@ -76,7 +76,9 @@ class OneRun final : public ScheduleSource {
           const absl::Cleanup ended = [this] { active_ = false; };
           scope.run(body);
         },
-        {.clock = &clock, .stack_size = stack_size, .schedule_source = this});
+        {.clock = options.real_time ? nullptr : &clock,
+         .stack_size = options.stack_size,
+         .schedule_source = this});
   }
 
   std::size_t checkpoints() const { return reached_; }
@@ -170,7 +172,7 @@ class Sweep {
   std::size_t count() {
     OneRun one(kNever, CancelMoment::kOnArrival);
     try {
-      one.run(body_, options_.stack_size);
+      one.run(body_, options_);
     } catch (...) {
       if (!options_.may_throw) throw;
     }
@@ -185,7 +187,7 @@ class Sweep {
     OneRun one(target, moment);
     try {
       try {
-        one.run(body_, options_.stack_size);
+        one.run(body_, options_);
       } catch (...) {
         if (!options_.may_throw || says_stuck(std::current_exception())) throw;
       }

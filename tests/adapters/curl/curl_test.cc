@@ -18,7 +18,9 @@
 #include "tests/adapters/curl/hanging_resolver.h"
 #include "tests/adapters/curl/test_server.h"
 #include "tests/shim/shim_test_support.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/memory_channel.h"
+#include "weft/fibers/testing/cancel_sweep.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/fibers/to_thread.h"
@@ -34,20 +36,24 @@ using fibers::open_nursery;
 using shim::error_of;
 using shim::holds;
 
-// Runs `body(server)` in a task of a loop, by the real clock, for libcurl has its own. Afterwards
-// nothing may be left over.
+// Runs `body(server)` in a task of a loop.
+template <class Body>
+void serve(Body&& body) {
+  std::optional<TestServer> server;  // Outlives the tasks that serve.
+  open_nursery([&](Nursery& nursery) {
+    server.emplace(nursery);
+    fibers::fail_after(30s, [&] { body(*server); });
+    nursery.cancel_scope().cancel();
+  });
+}
+
+// The same in a run of its own, by the real clock, for libcurl has its own. Afterwards nothing may
+// be left over.
 template <class Body>
 void with_server(Body&& body) {
   const auto descriptors = fibers::testing::open_descriptors();
   const auto stacks = fibers::stack_statistics().in_use;
-  weft::run([&] {
-    std::optional<TestServer> server;  // Outlives the tasks that serve.
-    open_nursery([&](Nursery& nursery) {
-      server.emplace(nursery);
-      fibers::fail_after(30s, [&] { body(*server); });
-      nursery.cancel_scope().cancel();
-    });
-  });
+  weft::run([&] { serve(body); });
   EXPECT_EQ(fibers::stack_statistics().in_use, stacks) << "stacks left over";
   EXPECT_EQ(fibers::testing::open_descriptors(), descriptors) << "descriptors left over";
 }
@@ -375,6 +381,23 @@ TEST(CurlTest, TheLoopMayCloseWithTransfersUnderWay) {
     EXPECT_TRUE(holds<fibers::ClosedResourceError>(outside));
     EXPECT_TRUE(late != nullptr);
   });
+}
+
+// Wherever it is cut short, nothing is left over and everything comes to an end.
+TEST(CurlTest, MayBeCancelledAnywhere) {
+  const auto transfer = [](TestServer& server) {
+    std::string body;
+    get(server.url("/redirect/1"));
+    stream(server.url("/hello"), {}, [&](std::string_view piece) {
+      fibers::checkpoint();
+      body += piece;
+    });
+    if (body != "hello") throw std::logic_error("the body is another one");
+  };
+  const auto swept = fibers::testing::cancel_sweep(
+      [&] { shim::open_loop([&](loop::EventLoop&) { serve(transfer); }); },
+      {.most = 30, .real_time = true});
+  EXPECT_GT(swept.runs, 30U);
 }
 
 TEST(CurlTest, WithoutALoopThatIsAUsageError) {

@@ -44,6 +44,9 @@ struct CancelSweepOptions {
   std::function<void()> check = nullptr;
   // Whether what the body throws is no failure, as long as it ends.
   bool may_throw = false;
+  // Real time in place of a clock that jumps when everybody waits: for bodies that deal with the
+  // world outside.
+  bool real_time = false;
   // Bytes of a task's stack.
   std::size_t stack_size = 256 * 1024;
 };

@@ -21,12 +21,8 @@ using detail::TaskBlock;
 namespace {
 
 std::shared_ptr<const CancelReason> deadline_reason() {
-  static const auto reason = [] {
-    auto r = std::make_shared<CancelReason>();
-    r->source = "deadline";
-    return std::shared_ptr<const CancelReason>(std::move(r));
-  }();
-  return reason;
+  static const CancelReason reason{.source = "deadline"};
+  return unowned(reason);
 }
 
 [[gnu::cold]] void report_swallowed(const TaskBlock& task) {

@@ -21,14 +21,19 @@ namespace weft::fibers {
 
 // Why a scope was cancelled. Shared by all the Cancelled that come of it.
 struct CancelReason {
-  std::string_view source;  // A literal.
-  std::string reason;
-  std::string source_task;
+  std::string_view source = {};  // A literal.
+  std::string reason = {};
+  std::string source_task = {};
   // What to throw instead of a Cancelled: a KeyboardInterrupt or a DeadlockError.
-  std::exception_ptr interrupt;
+  std::exception_ptr interrupt = nullptr;
   // Whether a RaiseCancel has handed that out: by any thread, for a worker may throw it.
   mutable std::atomic<bool> interrupt_taken{false};
 };
+
+// Of a cancellation that must not need memory: `reason` is never destroyed.
+inline std::shared_ptr<const CancelReason> unowned(const CancelReason& reason) {
+  return {std::shared_ptr<const CancelReason>(), &reason};
+}
 
 // How abort functions get their RaiseCancel.
 struct RaiseCancelAccess {

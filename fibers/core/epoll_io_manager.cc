@@ -49,7 +49,10 @@ IoManager::IoManager(int wakeup_fd) : epoll_fd_(sys::epoll_create1(EPOLL_CLOEXEC
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.u64 = kWakeupKey;
-  sys::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event);
+  if (sys::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event) == 0) return;
+  const int error = errno;
+  sys::close(epoll_fd_);
+  throw_errno(error, "epoll_ctl", wakeup_fd);
 }
 
 // Watches and OwnedFds may outlive the run: they are no longer armed.

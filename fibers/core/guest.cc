@@ -48,7 +48,12 @@ class GuestAlarm {
   explicit GuestAlarm(IoManager& io)
       : fd_(sys::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
     if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "timerfd_create");
-    io.add_alarm(fd_);
+    try {
+      io.add_alarm(fd_);
+    } catch (...) {
+      sys::close(fd_);
+      throw;
+    }
   }
   GuestAlarm(const GuestAlarm&) = delete;
   GuestAlarm& operator=(const GuestAlarm&) = delete;

@@ -3,6 +3,7 @@
 
 #include "weft/fibers/nursery.h"
 
+#include <new>
 #include <utility>
 
 #include "fibers/core/nursery_access.h"
@@ -35,6 +36,20 @@ void unlink_child(TaskBlock*& first, TaskBlock& child) {
   }
 }
 
+// Why a nursery is cancelled. Who is to blame is left out if there is no memory for the name.
+std::shared_ptr<const CancelReason> failed_in(const TaskBlock* task) noexcept {
+  static const CancelReason nameless{.source = "nursery"};
+  if (task == nullptr) return unowned(nameless);
+  try {
+    auto cause = std::make_shared<CancelReason>();
+    cause->source = "nursery";
+    cause->source_task = task->name();
+    return cause;
+  } catch (const std::bad_alloc&) {
+    return unowned(nameless);
+  }
+}
+
 }  // namespace
 
 Nursery::Nursery(std::source_location site) : site_(site) {
@@ -62,17 +77,29 @@ std::vector<Task*> Nursery::child_tasks() const {
 
 // A Cancelled that this nursery's own scope will swallow again is only counted: a thousand tasks
 // cancelled together need no thousand copies of it.
-void Nursery::add_error(std::exception_ptr error) {
+void Nursery::add_error(std::exception_ptr error) noexcept {
   if (holds<Cancelled>(error)) {
     if (std::exchange(cancelled_inside_, true)) return;
   }
-  errors_.push_back(std::move(error));
+  try {
+    errors_.push_back(std::move(error));
+  } catch (const std::bad_alloc&) {
+    errors_lost_ = true;
+  }
   auto& status = ScopeAccess::status(scope_);
   if (status.cancel_called) return;
-  auto cause = std::make_shared<CancelReason>();
-  cause->source = "nursery";
-  if (const TaskBlock* task = parent_->scheduler->running()) cause->source_task = task->name();
-  detail::mark_cancelled(status, std::move(cause));
+  const TaskBlock* task = parent_->scheduler->running();
+  detail::mark_cancelled(status, failed_in(task));
+}
+
+// What close() throws. Without memory for that, std::bad_alloc takes the place of everything.
+std::exception_ptr Nursery::collect_errors() {
+  try {
+    if (errors_lost_) errors_.push_back(std::make_exception_ptr(std::bad_alloc()));
+    return make_exception_group("exceptions from a nursery", std::move(errors_));
+  } catch (const std::bad_alloc&) {
+    return std::current_exception();
+  }
 }
 
 void NurseryAccess::child_failed(Nursery& nursery, std::exception_ptr error) {
@@ -142,17 +169,16 @@ void Nursery::close() {
   }
   closed_ = true;
   parent_->innermost_nursery = next_of_parent_;
-  if (errors_.empty()) {
+  if (errors_.empty() && !errors_lost_) {
     scope_.leave();
     return;
   }
-  const bool only_cancelled = cancelled_inside_ && errors_.size() == 1;
+  const bool only_cancelled = cancelled_inside_ && errors_.size() == 1 && !errors_lost_;
   if (only_cancelled && scope_.absorbs()) {
     scope_.leave_with_cancelled();
     return;
   }
-  auto group = make_exception_group("exceptions from a nursery", std::move(errors_));
-  if (std::exception_ptr rest = scope_.leave_with(std::move(group))) {
+  if (std::exception_ptr rest = scope_.leave_with(collect_errors())) {
     std::rethrow_exception(std::move(rest));
   }
 }

@@ -79,9 +79,8 @@ void RunLife::run_root() {
       // If main was cancelled, what it made of that is in main_error_, and nothing was swallowed.
       ScopeAccess::status(system.cancel_scope()).delivered = false;
       scheduler_.system_nursery = nullptr;
-      auto cause = std::make_shared<CancelReason>();
-      cause->source = "shutdown";
-      mark_cancelled(ScopeAccess::status(system.cancel_scope()), std::move(cause));
+      static const CancelReason cause{.source = "shutdown"};
+      mark_cancelled(ScopeAccess::status(system.cancel_scope()), unowned(cause));
     });
   } catch (...) {
     scheduler_.system_nursery = nullptr;

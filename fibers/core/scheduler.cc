@@ -338,7 +338,10 @@ void Scheduler::run_stepping(std::uint32_t tasks) {
 
 void Scheduler::crash(std::exception_ptr error) {
   if (crash_error == nullptr) crash_error = std::move(error);
-  if (system_nursery != nullptr) system_nursery->cancel_scope().cancel("the run has crashed");
+  if (system_nursery == nullptr) return;
+  // Without an allocation: lack of memory may be what it has crashed of.
+  static const CancelReason cause{.source = "explicit", .reason = "the run crashed"};
+  mark_cancelled(ScopeAccess::status(system_nursery->cancel_scope()), unowned(cause));
 }
 
 // Threads that are about to be rid of theirs have a few instructions left.

@@ -3,6 +3,8 @@
 
 #include "weft/fibers/capacity_limiter.h"
 
+#include <utility>
+
 #include "fibers/src/limiter_state.h"
 #include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
@@ -32,14 +34,26 @@ void refuse_second_token(const LimiterState& limiter, const void* borrower) {
   }
 }
 
+void add_borrower(LimiterState& limiter, const void* borrower, TokenState state) {
+  if (limiter.spare.empty()) {
+    limiter.borrowers.emplace(borrower, state);
+    return;
+  }
+  limiter.spare.key() = borrower;
+  limiter.spare.mapped() = state;
+  limiter.borrowers.insert(std::move(limiter.spare));
+}
+
 void borrow(LimiterState& limiter, const void* borrower) {
-  limiter.borrowers.insert_or_assign(borrower, TokenState::kBorrowed);
+  add_borrower(limiter, borrower, TokenState::kBorrowed);
   ++limiter.borrowed;
 }
 
 void wake_while_room(LimiterState& limiter) {
   while (limiter.has_room() && !limiter.waiting.empty()) {
-    borrow(limiter, static_cast<LimiterWaiter*>(limiter.waiting.front())->borrower);
+    const void* const next = static_cast<LimiterWaiter*>(limiter.waiting.front())->borrower;
+    limiter.borrowers.find(next)->second = TokenState::kBorrowed;
+    ++limiter.borrowed;
     detail::wake_first(limiter.waiting);
   }
 }
@@ -52,7 +66,7 @@ void wait_for_token(LimiterState& limiter, const void* borrower, const void* on)
   LimiterWaiter waiter;
   waiter.task = &current_task();
   waiter.borrower = borrower;
-  limiter.borrowers.emplace(borrower, TokenState::kWaiting);
+  add_borrower(limiter, borrower, TokenState::kWaiting);
   limiter.waiting.push_back(waiter);
   wait_task_rescheduled(
       [&](const RaiseCancel&) {
@@ -126,7 +140,9 @@ CapacityLimiterStatistics CapacityLimiter::statistics() const {
 
 namespace detail {
 bool release_token(LimiterState& limiter, const void* borrower) {
-  if (limiter.borrowers.erase(borrower) == 0) return false;
+  auto gone = limiter.borrowers.extract(borrower);
+  if (gone.empty()) return false;
+  limiter.spare = std::move(gone);
   --limiter.borrowed;
   wake_while_room(limiter);
   return true;

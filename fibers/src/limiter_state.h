@@ -8,8 +8,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <unordered_map>
 
-#include "absl/container/flat_hash_map.h"
 #include "weft/fibers/capacity_limiter.h"
 #include "weft/fibers/detail/wait_queue.h"
 
@@ -20,8 +20,11 @@ enum class TokenState : bool { kWaiting, kBorrowed };
 struct LimiterState {
   std::size_t total = 0;
   std::size_t borrowed = 0;
-  // Who has a token or waits for one. Every waiter of `waiting` is here.
-  absl::flat_hash_map<const void*, TokenState> borrowers;
+  // Who has a token or waits for one. Every waiter of `waiting` is here. Not one of Abseil's maps:
+  // those do not outlive a std::bad_alloc.
+  using Borrowers = std::unordered_map<const void*, TokenState>;
+  Borrowers borrowers;
+  Borrowers::node_type spare;  // For the next one.
   WaitQueue waiting;
 
   bool has_room() const { return borrowed < total; }

@@ -17,6 +17,7 @@
 
 #include "fibers/src/net/accept_errors.h"
 #include "fibers/src/net/socket_options.h"
+#include "fibers/src/net/waiting_call.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
@@ -55,11 +56,12 @@ SocketAddress ask_address(int fd, Getter&& getter, const char* what) {
   return address;
 }
 
-// What an option is; -1 if that cannot be had, as for a descriptor that is no socket.
+// What an option is; -1 for a descriptor that is no socket.
 int option_of(const OwnedFd& fd, int option) {
   int value = -1;
   socklen_t size = sizeof value;
-  sys::getsockopt(fd.get(), SOL_SOCKET, option, &value, &size);
+  const int result = sys::getsockopt(fd.get(), SOL_SOCKET, option, &value, &size);
+  if (result != 0 && errno != ENOTSOCK) detail::throw_errno(errno, "getsockopt");
   return value;
 }
 
@@ -76,11 +78,6 @@ OwnedFd checked_stream(OwnedFd fd) {
 OwnedFd checked_listener(OwnedFd fd) {
   if (fd.is_open() && option_of(fd, SO_ACCEPTCONN) == 1) return fd;
   throw UsageError("a SocketListener needs an open socket that listens; call listen() first");
-}
-
-bool is_writable_now(int fd) {
-  pollfd asked{.fd = fd, .events = POLLOUT, .revents = 0};
-  return sys::poll(&asked, 1, 0) != 0;
 }
 
 }  // namespace
@@ -133,7 +130,7 @@ void SocketStream::send_all(std::span<const std::byte> data) {
 void SocketStream::wait_send_all_might_not_block() {
   const ConflictDetector::Use use(sending_);
   need_sending_side();
-  if (is_writable_now(fd_.get())) return checkpoint();
+  if (detail::is_ready(fd_.get(), POLLOUT)) return checkpoint();
   fd_.wait_writable();
 }
 

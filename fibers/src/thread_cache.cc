@@ -72,11 +72,18 @@ class ThreadCache {
     }
     auto worker = std::make_unique<Worker>(work.get());
     worker->name = std::move(name);
+    make_room();
     sys::thread([this, worker = std::move(worker)] { serve(*worker); }).detach();
     static_cast<void>(work.release());  // Not before: there may be no thread to be had.
   }
 
  private:
+  // For one worker more to be idle: a worker has nobody to tell that there is no memory for that.
+  void make_room() {
+    const std::lock_guard lock(mutex_);
+    idle_.reserve(++most_workers_);
+  }
+
   // Last in, first out: the rest stay idle long enough to end. The mutex, because any thread may
   // start work; it is free again before the worker is woken, which would only wait for it.
   Worker* take_idle() {
@@ -105,10 +112,11 @@ class ThreadCache {
   std::unique_ptr<ThreadWork> next(Worker& worker) {
     if (!wait_for_work(worker)) return nullptr;
     std::unique_ptr<ThreadWork> work(worker.work.exchange(nullptr, std::memory_order_acquire));
-    const std::string& name = worker.name.empty() ? kDefaultName : worker.name;
+    // So short a text needs no memory, which a worker could not do without.
+    std::string name = (worker.name.empty() ? kDefaultName : worker.name).substr(0, 15);
     if (name != worker.present_name) {  // Nearly never: it is a system call.
-      worker.present_name = name;
-      sys::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+      sys::pthread_setname_np(::pthread_self(), name.c_str());
+      worker.present_name = std::move(name);
     }
     return work;
   }
@@ -124,13 +132,16 @@ class ThreadCache {
   // False: whoever has just taken it off the list is about to give it work.
   bool leave(const Worker& worker) {
     const std::lock_guard lock(mutex_);
-    return std::erase(idle_, &worker) > 0;
+    if (std::erase(idle_, &worker) == 0) return false;
+    --most_workers_;
+    return true;
   }
 
   inline static const std::string kDefaultName = "weft worker";
 
   std::mutex mutex_;
   std::vector<Worker*> idle_;
+  std::size_t most_workers_ = 0;  // How many there are now, at most.
   std::chrono::nanoseconds idle_timeout_ = kThreadIdleTimeout;
 };
 

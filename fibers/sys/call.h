@@ -160,6 +160,19 @@ class Call {
   const char* name_;
 };
 
+// Makes a call until no signal has interrupted it.
+template <class F>
+auto uninterrupted(F&& call) {
+  for (;;) {
+    const auto result = call();
+    if constexpr (std::is_pointer_v<decltype(call())>) {
+      if (result != nullptr || errno != EINTR) return result;
+    } else {
+      if (result != -1 || errno != EINTR) return result;
+    }
+  }
+}
+
 // For what the standard library calls on our behalf, and whose errors it throws.
 template <class F>
 auto throwing(const char* name, F&& call) {

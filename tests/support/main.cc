@@ -16,5 +16,9 @@ int main(int argc, char** argv) {
     std::printf("cancel sweep: cancelled %zu times, at the %zu checkpoints of %zu tests\n",
                 total.runs, total.checkpoints, total.tests);
   }
+  if (const auto& total = weft::fibers::testing::fault_total(); total.runs > 0) {
+    std::printf("fault sweep: %zu faults, of %zu system calls and %zu allocations in %zu tests\n",
+                total.runs, total.calls, total.allocations, total.tests);
+  }
   return result;
 }

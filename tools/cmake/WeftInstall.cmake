@@ -106,6 +106,10 @@ foreach(library IN LISTS weft_libraries)
   get_target_property(folder ${library} SOURCE_DIR)
   weft_collect_links(${library} links)
   weft_translate_links(link ${links})
+  get_target_property(options ${library} INTERFACE_LINK_OPTIONS)
+  if(options MATCHES "LINKER:([^;]*)")
+    list(PREPEND link_libs "-Wl,${CMAKE_MATCH_1}")
+  endif()
 
   install(TARGETS ${library} ${links_objects} EXPORT weft-${name}Targets
     ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"

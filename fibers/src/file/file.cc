@@ -137,9 +137,9 @@ int File::fileno() const {
 }
 
 File open_file(const std::filesystem::path& path, const std::string& mode) {
+  std::string name = path;  // Before there is a file to lose.
   StdioFile opened = in_file_thread([&] { return StdioFile::open(path, mode); });
-  std::FILE* file = opened.release();
-  return {file, path};
+  return {opened.release(), std::move(name)};
 }
 
 File wrap_file(std::FILE* file, std::string name) {

@@ -6,9 +6,12 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
+#include <string_view>
 #include <system_error>
 
+#include "fibers/src/file/stdio_file.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 
@@ -86,13 +89,40 @@ Parts split(const std::string& pattern) {
 
 }  // namespace
 
+namespace {
+
+// Not std::filesystem's: libstdc++ 12's ends the process when it finds no memory.
+class OpenDirectory {
+ public:
+  explicit OpenDirectory(const fs::path& path)
+      : path_(path), directory_(sys::opendir(path.c_str())) {
+    if (directory_ == nullptr) throw_file_error(errno, "list", path_);
+  }
+  OpenDirectory(const OpenDirectory&) = delete;
+  OpenDirectory& operator=(const OpenDirectory&) = delete;
+  ~OpenDirectory() { sys::closedir(directory_); }
+
+  const dirent* next() const {
+    errno = 0;
+    const dirent* const entry = sys::readdir(directory_);
+    if (entry == nullptr && errno != 0) throw_file_error(errno, "list", path_);
+    return entry;
+  }
+
+ private:
+  const fs::path& path_;
+  DIR* directory_;
+};
+
+}  // namespace
+
 std::vector<fs::path> list_directory(const fs::path& directory) {
   std::vector<fs::path> entries;
-  sys::throwing("readdir", [&] {
-    for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
-      entries.push_back(entry.path());
-    }
-  });
+  const OpenDirectory opened(directory);
+  while (const dirent* entry = opened.next()) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") entries.push_back(directory / name);
+  }
   std::sort(entries.begin(), entries.end());
   return entries;
 }

@@ -150,8 +150,11 @@ std::size_t write_file(const fs::path& path, std::span<const std::byte> data) {
 
 void touch_file(const fs::path& path, const TouchOptions& options) {
   const int exclusive = options.exist_ok ? 0 : O_EXCL;
-  const int fd = sys::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | exclusive,
-                           static_cast<mode_t>(options.mode));
+  const auto open_it = [&] {
+    return sys::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | exclusive,
+                     static_cast<mode_t>(options.mode));
+  };
+  const int fd = sys::uninterrupted(open_it);
   if (fd >= 0) {
     const int failed = sys::futimens(fd, nullptr);
     const int error = errno;

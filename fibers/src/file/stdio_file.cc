@@ -49,9 +49,10 @@ void throw_file_error(int error, const char* what, const std::string& name) {
 
 StdioFile StdioFile::open(const std::string& path, const std::string& mode) {
   const std::string wanted = stdio_mode(mode);
-  std::FILE* file = sys::fopen(path.c_str(), wanted.c_str());
+  std::string name = path;  // Before there is a file to lose.
+  std::FILE* file = sys::uninterrupted([&] { return sys::fopen(path.c_str(), wanted.c_str()); });
   if (file == nullptr) throw_file_error(errno, "open", path);
-  return {file, path};
+  return {file, std::move(name)};
 }
 
 StdioFile::~StdioFile() {
@@ -101,9 +102,14 @@ std::string StdioFile::read_line() {
     std::size_t capacity = 0;
     ~Line() { std::free(data); }
   } line;
-  const ssize_t size = sys::getline(&line.data, &line.capacity, file_);
-  if (size < 0 && std::ferror(file_) != 0) throw_file_error(errno, "read", name_);
-  return size < 0 ? std::string() : std::string(line.data, static_cast<std::size_t>(size));
+  // A signal cuts a line in two. Any other error does so as well, and must not pass for its end.
+  std::string text;
+  do {
+    const ssize_t size = sys::getline(&line.data, &line.capacity, file_);
+    if (size > 0) text.append(line.data, static_cast<std::size_t>(size));
+    if (std::ferror(file_) == 0) return text;
+  } while (interrupted(file_));
+  throw_file_error(errno, "read", name_);
 }
 
 void StdioFile::write(std::span<const std::byte> data) {
@@ -136,13 +142,22 @@ std::int64_t StdioFile::tell() {
 std::int64_t StdioFile::truncate(std::optional<std::int64_t> size) {
   flush();
   const std::int64_t length = size ? *size : tell();
-  if (sys::ftruncate(::fileno(file_), length) != 0) throw_file_error(errno, "truncate", name_);
+  if (sys::uninterrupted([&] { return sys::ftruncate(::fileno(file_), length); }) != 0) {
+    throw_file_error(errno, "truncate", name_);
+  }
   return length;
 }
 
 void StdioFile::close() {
+  // Apart, for closing does not try again, and what it could not write would be lost.
+  int error = 0;
+  while (error == 0 && last_ == Last::kWrite && sys::fflush(file_) != 0) {
+    if (!interrupted(file_)) error = errno;
+  }
   // Whatever it returns: the file is gone.
-  if (sys::fclose(std::exchange(file_, nullptr)) != 0) throw_file_error(errno, "close", name_);
+  const int closed = sys::fclose(std::exchange(file_, nullptr));
+  if (error == 0 && closed != 0 && errno != EINTR) error = errno;
+  if (error != 0) throw_file_error(error, "close", name_);
 }
 
 }  // namespace weft::fibers::detail

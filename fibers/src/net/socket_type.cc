@@ -25,6 +25,7 @@
 namespace weft::fibers::socket {
 
 using fibers::detail::int_option;
+using fibers::detail::is_ready;
 using fibers::detail::need_open;
 using fibers::detail::throw_errno;
 using fibers::detail::try_waiting_call;
@@ -45,11 +46,6 @@ std::size_t waiting_call(OwnedFd& fd, FdDirection direction, const char* name, C
   const auto n = try_waiting_call(fd, direction, kWhat, std::forward<Call>(call));
   if (!n) throw_errno(errno, name);
   return static_cast<std::size_t>(*n);
-}
-
-bool is_ready(int fd, short events) {
-  pollfd asked{.fd = fd, .events = events, .revents = 0};
-  return sys::poll(&asked, 1, 0) != 0;
 }
 
 }  // namespace

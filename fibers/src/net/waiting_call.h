@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include <cerrno>
@@ -12,6 +13,7 @@
 #include <string>
 #include <system_error>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/fd_watch.h"
 #include "weft/fibers/lowlevel.h"
@@ -25,6 +27,14 @@ namespace weft::fibers::detail {
 
 inline void need_open(const OwnedFd& fd, const char* what) {
   if (!fd.is_open()) throw ClosedResourceError(std::string("this ") + what + " is closed");
+}
+
+// Whether one of `events` is there now, or an error that a call would give.
+inline bool is_ready(int fd, short events) {
+  pollfd asked{.fd = fd, .events = events, .revents = 0};
+  const int ready = sys::uninterrupted([&] { return sys::poll(&asked, 1, 0); });
+  if (ready < 0) throw_errno(errno, "poll");
+  return ready > 0;
 }
 
 inline void wait_for(OwnedFd& fd, FdDirection direction) {

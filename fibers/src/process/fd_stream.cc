@@ -69,11 +69,6 @@ ssize_t write_without_signal(int fd, std::span<const std::byte> data) {
   return n;
 }
 
-bool is_writable(int fd) {
-  pollfd asked{.fd = fd, .events = POLLOUT, .revents = 0};
-  return sys::poll(&asked, 1, 0) != 0;
-}
-
 }  // namespace
 
 FdStream::FdStream(int fd) {
@@ -116,8 +111,8 @@ void FdStream::send_all(std::span<const std::byte> data) {
 void FdStream::wait_send_all_might_not_block() {
   const ConflictDetector::Use use(sending_);
   need_access(O_RDONLY, "sending");
-  if (is_writable(fd_.get())) return checkpoint();
-  while (!is_writable(fd_.get())) {
+  if (detail::is_ready(fd_.get(), POLLOUT)) return checkpoint();
+  while (!detail::is_ready(fd_.get(), POLLOUT)) {
     fd_.wait_writable();
     need_open(fd_, kWhat);
   }

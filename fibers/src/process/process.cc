@@ -56,6 +56,7 @@ struct Process::Waiting {
   Lock lock;  // Held by the one that waits for the descriptor.
   // Without a descriptor: that a thread waits, and what for.
   std::shared_ptr<Event> ended;
+  detail::ReaperPlace place;  // For when the process is dropped.
 };
 
 Process::Process(detail::Spawned&& spawned)
@@ -64,15 +65,17 @@ Process::Process(detail::Spawned&& spawned)
       stderr(stream_of(spawned.ours[2])),
       args_(std::move(spawned.args)),
       pid_(spawned.pid),
-      pidfd_(spawned.pidfd.take()),
+      pidfd_(-1),
       waiting_(std::make_unique<Waiting>()) {
   if (stdin && stdout) stdio.emplace(*stdin, *stdout);
+  pidfd_ = spawned.pidfd.take();  // From here on nothing throws.
   if (spawned.reaped) returncode_ = 0;
+  waiting_->place.swap(spawned.place);
 }
 
 Process::~Process() {
   if (pidfd_ >= 0) sys::close(pidfd_);
-  if (!returncode_) detail::leave_to_reaper(pid_);
+  if (!returncode_) detail::leave_to_reaper(waiting_->place);
 }
 
 std::optional<int> Process::poll() {

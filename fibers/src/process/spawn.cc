@@ -135,7 +135,9 @@ class ChildStreams {
         made_[i] = add_pipe(target, spawned.ours[i]);
         break;
       case Stdio::Kind::kDevNull:
-        made_[i] = need_fd(sys::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null");
+        made_[i] =
+            need_fd(sys::uninterrupted([] { return sys::open("/dev/null", O_RDWR | O_CLOEXEC); }),
+                    "open /dev/null");
         break;
       case Stdio::Kind::kFd:
         made_[i] = need_fd(sys::fcntl(stdio.fd(), F_DUPFD_CLOEXEC, kFirstOther),
@@ -186,10 +188,7 @@ void open_pidfd(Spawned& spawned) {
 }
 
 std::mutex g_left_mutex;
-std::vector<int>& left() {
-  static std::vector<int> pids;
-  return pids;
-}
+ReaperPlace g_left;
 
 }  // namespace
 
@@ -208,6 +207,7 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
   reap_left();
   Spawned spawned;
   spawned.args = command;
+  spawned.place.push_back(-1);
   std::vector<std::string> words = command;
   if (options.shell) words.insert(words.begin(), {"/bin/sh", "-c"});
   const std::string program = options.executable.empty() ? words.front() : options.executable;
@@ -229,18 +229,25 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
       sys::posix_spawnp(&spawned.pid, program.c_str(), actions.get(), attributes.get(), argv.get(),
                         options.env ? env.get() : environ);
   if (error != 0) throw_system_error(error, describe(program, options));
+  spawned.place.front() = spawned.pid;
   open_pidfd(spawned);
   return spawned;
 }
 
-void leave_to_reaper(int pid) {
+Spawned::~Spawned() {
+  if (place.empty() || place.front() < 0 || reaped) return;
+  sys::kill(place.front(), SIGKILL);
+  leave_to_reaper(place);
+}
+
+void leave_to_reaper(ReaperPlace& place) noexcept {
   const std::lock_guard lock(g_left_mutex);
-  left().push_back(pid);
+  g_left.splice(g_left.end(), place);
 }
 
 void reap_left() {
   const std::lock_guard lock(g_left_mutex);
-  std::erase_if(left(), [](int pid) {
+  std::erase_if(g_left, [](int pid) {
     const int reaped = sys::waitpid(pid, nullptr, WNOHANG);
     return reaped == pid || (reaped < 0 && errno == ECHILD);
   });

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <list>
 #include <string>
 #include <vector>
 
@@ -32,10 +33,19 @@ class PlainFd {
   int fd_ = -1;
 };
 
-// A child that has been started.
+// A child's place among those that nobody waits for any more. Made before the child is, for whoever
+// drops it has nobody to tell that there is no memory.
+using ReaperPlace = std::list<int>;
+
+// A child that has been started. It is killed if nobody takes it over.
 struct Spawned {
+  Spawned() = default;
+  Spawned(Spawned&&) = default;
+  Spawned& operator=(Spawned&&) = delete;
+  ~Spawned();
   std::vector<std::string> args;
   int pid = -1;
+  ReaperPlace place;            // Empty when it has been taken over.
   PlainFd pidfd;                // Closed if the system gives us none: an old one, a sandbox.
   bool reaped = false;          // By the system, because SIGCHLD is ignored.
   std::array<PlainFd, 3> ours;  // This side's ends of pipes.
@@ -47,7 +57,7 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
                       const void* mask);
 
 // A child that nobody waits for any more. It is reaped some time after its end. Any thread.
-void leave_to_reaper(int pid);
+void leave_to_reaper(ReaperPlace& place) noexcept;
 void reap_left();
 
 }  // namespace weft::fibers::detail

@@ -4,16 +4,14 @@
 #include "weft/fibers/testing/cancel_sweep.h"
 
 #include <absl/cleanup/cleanup.h>
-#include <dirent.h>
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
 #include <limits>
 #include <optional>
 #include <string_view>
-#include <thread>
 
+#include "fibers/src/testing/left_over.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
@@ -40,25 +38,6 @@ std::string_view text_of(CancelMoment moment) {
       return "when it had just been woken";
   }
   return "";
-}
-
-std::size_t open_descriptors() {
-  std::size_t count = 0;
-  if (DIR* folder = ::opendir("/proc/self/fd")) {
-    while (::readdir(folder) != nullptr) ++count;
-    ::closedir(folder);
-  }
-  return count;
-}
-
-// Whether that many descriptors are open; a thread that the run has abandoned may still be about to
-// let go of the run's.
-bool comes_down_to(std::size_t descriptors) {
-  for (int i = 0; i < 500; ++i) {
-    if (open_descriptors() == descriptors) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
 }
 
 // One run, cancelled at the checkpoint with the number `target`; the tasks take turns as always.
@@ -182,7 +161,7 @@ class Sweep {
 
   // Whether the moment came.
   bool cancel_at(std::size_t target, CancelMoment moment) {
-    const std::size_t descriptors = open_descriptors();
+    const std::size_t descriptors = open_fd_count();
     const std::size_t stacks = stack_statistics().in_use;
     OneRun one(target, moment);
     try {
@@ -192,7 +171,8 @@ class Sweep {
         if (!options_.may_throw || says_stuck(std::current_exception())) throw;
       }
       if (stack_statistics().in_use != stacks) throw std::runtime_error("stacks are left over");
-      if (!comes_down_to(descriptors)) throw std::runtime_error("descriptors are left over");
+      if (!open_fds_come_down_to(descriptors))
+        throw std::runtime_error("descriptors are left over");
       if (options_.check) options_.check();
       return one.cancelled();
     } catch (...) {

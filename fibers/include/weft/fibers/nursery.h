@@ -121,8 +121,8 @@ class Nursery final {
   // For open_nursery and for those who build something like it; a body has no use for these.
   explicit Nursery(std::source_location site);
   ~Nursery();
-  // Takes in an error and cancels the rest.
-  void add_error(std::exception_ptr error);
+  // Takes in an error and cancels the rest. Without memory for it std::bad_alloc comes instead.
+  void add_error(std::exception_ptr error) noexcept;
   // Waits for all tasks, closes, and throws what has to be thrown.
   void close();
 
@@ -131,6 +131,7 @@ class Nursery final {
   friend class detail::StartHandshake;
   void begin_start();
   void end_start() noexcept;
+  std::exception_ptr collect_errors();
 
   CancelScope scope_;
   detail::TaskBlock* parent_ = nullptr;
@@ -141,6 +142,7 @@ class Nursery final {
   std::uint32_t pending_starts_ = 0;
   bool parent_waiting_ = false;  // In close().
   bool cancelled_inside_ = false;
+  bool errors_lost_ = false;  // There was no memory for them.
   bool closed_ = false;
 };
 

@@ -28,6 +28,7 @@
 #include "weft/fibers/run.h"
 #include "weft/fibers/testing/cancel_sweep.h"
 #include "weft/fibers/testing/explore.h"
+#include "weft/fibers/testing/fault_sweep.h"
 #include "weft/fibers/testing/mock_clock.h"
 
 namespace weft::fibers::testing {
@@ -108,6 +109,61 @@ inline void sweep_fiber_test(void (*body)()) {
   }
 }
 
+// Whether WEFT_FAULT_SWEEP is set.
+inline bool fault_sweep_wanted() {
+  return std::getenv("WEFT_FAULT_SWEEP") != nullptr;
+}
+
+// Whether a body is being run to let something fail.
+inline bool& fault_sweeping() {
+  static bool sweeping = false;
+  return sweeping;
+}
+
+// What has been let fail in this process so far.
+struct FaultTotal {
+  std::size_t tests = 0;
+  std::size_t calls = 0;
+  std::size_t allocations = 0;
+  std::size_t runs = 0;
+};
+inline FaultTotal& fault_total() {
+  static FaultTotal total;
+  return total;
+}
+inline void add_to_total(const FaultSweepResult& swept) {
+  fault_total().tests += swept.runs > 0 ? 1 : 0;
+  fault_total().calls += swept.calls;
+  fault_total().allocations += swept.allocations;
+  fault_total().runs += swept.runs;
+}
+
+// fault_sweep() of a test's body: neither what it expects nor what it throws counts then; tasks,
+// descriptors, memory and deadlocks do.
+//
+// Blocks: the thread, until all runs are over.
+// Cancel: does not apply.
+// Threads: any, outside a run.
+inline void fault_sweep_fiber_test(void (*body)()) {
+  if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
+  struct Ended {
+    ~Ended() { fault_sweeping() = false; }
+  } const ended;
+  try {
+    FaultSweepResult swept;
+    {
+      ::testing::TestPartResultArray expectations;
+      const ::testing::ScopedFakeTestPartResultReporter elsewhere(&expectations);
+      fault_sweeping() = true;
+      swept = fault_sweep(body, {.most = 300, .may_throw = true, .own_thread = false});
+    }
+    add_to_total(swept);
+    ::testing::Test::RecordProperty("faults", std::to_string(swept.runs));
+  } catch (...) {
+    ADD_FAILURE() << "fault-swept: " << format_exception(std::current_exception());
+  }
+}
+
 // explore() as EXPLORE_TEST does it: what GoogleTest notes counts as a failure, and the exploration
 // has to reach its end.
 //
@@ -150,11 +206,18 @@ ExploreResult explore_test(Body&& body, ExploreOptions options = {}) {
 #define WEFT_NOT_SWEPT(why) \
   if (::weft::fibers::testing::sweeping()) return
 
-#define FIBER_TEST(Suite, Claim)                                                     \
-  static void weft_fiber_test_##Suite##_##Claim();                                   \
-  TEST(Suite, Claim) {                                                               \
-    ::weft::fibers::testing::run_fiber_test(&weft_fiber_test_##Suite##_##Claim);     \
-    if (::weft::fibers::testing::sweep_wanted())                                     \
-      ::weft::fibers::testing::sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim); \
-  }                                                                                  \
+// At the beginning of a FIBER_TEST whose body cannot go on, or cannot end, when something in it
+// fails: nothing is let fail.
+#define WEFT_NOT_FAULT_SWEPT(why) \
+  if (::weft::fibers::testing::fault_sweeping()) return
+
+#define FIBER_TEST(Suite, Claim)                                                           \
+  static void weft_fiber_test_##Suite##_##Claim();                                         \
+  TEST(Suite, Claim) {                                                                     \
+    ::weft::fibers::testing::run_fiber_test(&weft_fiber_test_##Suite##_##Claim);           \
+    if (::weft::fibers::testing::sweep_wanted())                                           \
+      ::weft::fibers::testing::sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim);       \
+    if (::weft::fibers::testing::fault_sweep_wanted())                                     \
+      ::weft::fibers::testing::fault_sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim); \
+  }                                                                                        \
   static void weft_fiber_test_##Suite##_##Claim()

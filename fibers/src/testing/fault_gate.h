@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Counts the system calls and allocations of a run, or lets one of them fail.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fibers/src/testing/fault_table.h"
+#include "fibers/sys/allocations.h"
+#include "fibers/sys/call.h"
+
+namespace weft::fibers::testing {
+
+// The n-th call of a function, counted from 0, on the run's thread or on all others together.
+struct FaultPlace {
+  std::string name;  // "new": an allocation.
+  std::size_t number = 0;
+  bool in_worker = false;
+};
+
+struct FaultTarget {
+  FaultPlace place;
+  Fault fault;
+  std::string fault_name;
+  // "read.3.EINTR", "worker.new.17".
+  std::string token() const;
+};
+
+struct FaultPoint {
+  FaultPlace place;
+  sys::Asked asked;
+  std::vector<Fault> faults;
+};
+
+// What a run has come through.
+struct FaultPoints {
+  std::vector<FaultPoint> calls;
+  std::array<std::size_t, 2> allocations{};  // On the run's thread, on others.
+};
+
+// There is one: threads that a run has left behind may still be in it.
+class FaultGate final : public sys::Gate, public sys::AllocationGate {
+ public:
+  static FaultGate& instance();
+
+  // From here to disarm() this thread is the run's. Counts if there is no target.
+  void arm(const FaultTarget* target, bool allocations);
+  void disarm();
+
+  // --- After disarm(). ---
+  FaultPoints take_points() { return std::move(points_); }
+  // Whether the target was reached, and where.
+  bool hit() const { return hit_; }
+  const char* place() const { return place_.data(); }
+
+ private:
+  FaultGate() = default;
+  sys::Answer before(const sys::Asked& asked) noexcept override;
+  void after() noexcept override {}
+  bool allocation_fails() noexcept override;
+
+  bool in_worker() const { return std::this_thread::get_id() != run_thread_; }
+  std::size_t count(const char* name, bool worker);
+  bool is_target(const char* name, std::size_t number, bool worker) const;
+  void note_hit(const char* what);
+
+  std::mutex mutex_;
+  const FaultTarget* target_ = nullptr;
+  std::thread::id run_thread_;
+  struct Counter {
+    const char* name;
+    std::size_t count;
+  };
+  std::array<std::vector<Counter>, 2> counters_;
+  std::array<std::size_t, 2> allocations_{};
+  FaultPoints points_;
+  bool hit_ = false;
+  std::array<char, 256> place_{};
+};
+
+}  // namespace weft::fibers::testing

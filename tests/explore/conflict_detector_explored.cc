@@ -75,7 +75,7 @@ EXPLORE_TEST(ConflictDetectorExplored, WhoIsCancelledNoLongerUsesIt) {
     });
     nursery.start_soon([&] {
       checkpoint();
-      EXPECT_THROW(ConflictDetector::Use{detector}, BusyResourceError);
+      EXPECT_THROW(const ConflictDetector::Use use(detector), BusyResourceError);
       leaves.cancel();
     });
     nursery.start_soon([&] {

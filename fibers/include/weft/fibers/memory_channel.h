@@ -59,6 +59,7 @@ class ChannelHandle : public ChannelEnd<T, kSends> {
   ChannelHandle(const ChannelHandle& other)
       : ChannelEnd<T, kSends>(other), state_(&other.open_state()), id_(open(*state_)) {}
   ChannelHandle(ChannelHandle&& other) noexcept
+      // NOLINTNEXTLINE(performance-move-constructor-init): there is nothing in it to move.
       : ChannelEnd<T, kSends>(other),
         state_(std::exchange(other.state_, nullptr)),
         id_(std::exchange(other.id_, 0)) {}

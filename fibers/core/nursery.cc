@@ -10,8 +10,8 @@
 #include "fibers/core/park.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/tree_values.h"
-#include "weft/fibers/detail/lone_error.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/lone_error.h"
 
 namespace weft::fibers {
 
@@ -249,10 +249,11 @@ void StartHandshake::started() {
 void StartHandshake::wait() {
   try {
     hidden_.close();
-  } catch (const BaseExceptionGroup& group) {
+  } catch (const BaseExceptionGroup&) {
     // The hidden nursery held one task: its error comes out as it is.
-    const std::exception_ptr only = detail::lone_error(group);
-    if (only != nullptr) std::rethrow_exception(only);
+    const std::exception_ptr current = std::current_exception();
+    const std::exception_ptr only = lone_error(current, {.nested = false, .interrupt_first = true});
+    if (only != current) std::rethrow_exception(only);
     std::throw_with_nested(InternalError(
         "several tasks failed in the nursery that Nursery::start() keeps to itself; the task that "
         "it starts must not start others through parent_nursery()"));

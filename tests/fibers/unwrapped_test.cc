@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <stdexcept>
-#include <vector>
 
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/cancelled.h"
@@ -17,32 +16,6 @@
 
 namespace weft::fibers {
 namespace {
-
-std::exception_ptr some(int number) {
-  return std::make_exception_ptr(std::out_of_range(std::to_string(number)));
-}
-std::exception_ptr group(std::vector<std::exception_ptr> errors) {
-  return make_exception_group("group", std::move(errors));
-}
-
-TEST(UnwrappedTest, ALoneErrorIsFoundThroughNestedGroups) {
-  const auto error = some(1);
-  EXPECT_EQ(lone_error(error), error);
-  EXPECT_EQ(lone_error(group({error})), error);
-  EXPECT_EQ(lone_error(group({group({group({error})})})), error);
-}
-
-TEST(UnwrappedTest, SeveralErrorsStayAGroup) {
-  const auto both = group({some(1), group({some(2)})});
-  EXPECT_EQ(lone_error(both), both);
-}
-
-TEST(UnwrappedTest, ADeepNestNeedsNoDeepStack) {
-  const auto error = some(1);
-  auto deep = group({error});
-  for (int i = 0; i < 100000; ++i) deep = group({deep});
-  EXPECT_EQ(lone_error(deep), error);
-}
 
 FIBER_TEST(UnwrappedTest, ANurserysLoneErrorComesOutAsItWasThrown) {
   try {

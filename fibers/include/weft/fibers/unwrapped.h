@@ -20,18 +20,10 @@
 #include <utility>
 
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/lone_error.h"
 #include "weft/fibers/nursery.h"
 
 namespace weft::fibers {
-
-// The one error that `error` comes to, through nested groups of one; `error` itself if it is no
-// group, or holds several. A Cancelled beside errors does not count: whoever is cancelled is told
-// again at the next wait.
-//
-// Blocks: no.
-// Cancel: not a checkpoint.
-// Threads: any.
-std::exception_ptr lone_error(const std::exception_ptr& error);
 
 // Runs `body`; throws lone_error of what it throws.
 //

@@ -188,7 +188,7 @@ Scheduler::Wait Scheduler::plan_wait() {
     timeout = clock_->autojump_threshold();
     primed = IdleFor::kAutojump;
   } else if (clock_ == nullptr && timeout > kTrimAfter &&
-             stacks_.statistics().pooled > stacks_.statistics().in_use + kKeepStacks) {
+             stacks_.worth_trimming(stacks_.statistics().in_use + kKeepStacks)) {
     timeout = kTrimAfter;
   }
   return {timeout, primed};

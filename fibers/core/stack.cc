@@ -146,6 +146,11 @@ void StackPool::grow(SizeClass& c) {
   c.next_arena = std::min(c.next_arena * 2, std::max<std::size_t>(1, kLargestArenaBytes / c.size));
 }
 
+bool StackPool::worth_trimming(std::size_t keep) const noexcept {
+  return std::any_of(classes_.begin(), classes_.end(),
+                     [keep](const SizeClass& c) { return c.free_count > keep + c.trimmed; });
+}
+
 void StackPool::trim(std::size_t keep) noexcept {
   for (SizeClass& c : classes_) {
     if (c.free_count <= keep + c.trimmed) continue;

@@ -42,6 +42,8 @@ class StackPool {
   void give_back(Stack stack) noexcept;
   // Gives pages of pooled stacks back to the system, beyond what a burst may soon need again.
   void trim(std::size_t keep) noexcept;
+  // Whether that would give back any: what was trimmed stays pooled.
+  bool worth_trimming(std::size_t keep) const noexcept;
   // Hands the next stacks out from the lowest address upwards: the same in each run that begins so.
   void put_in_order() noexcept;
   StackStatistics statistics() const;

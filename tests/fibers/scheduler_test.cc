@@ -10,13 +10,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/pipe.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
+#include "weft/fibers/instrument.h"
 #include "weft/fibers/io.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
@@ -166,6 +170,42 @@ TEST(SchedulerTest, AfterADeadlockWasHandledTheRunGoesOn) {
       sleep(seconds(1));
     }
   });
+}
+
+// Who is about to sleep is woken at once, and how long it would have slept is noted.
+struct LightSleep : Instrument {
+  void before_io_wait(Duration timeout) override {
+    if (timeout == Duration::zero() || event == nullptr) return;
+    slept.push_back(timeout);
+    token->run_sync_soon([this] { std::exchange(event, nullptr)->set(); });
+  }
+  std::optional<Token> token;
+  Event* event = nullptr;
+  std::vector<Duration> slept;
+};
+
+// Many stacks that have been given back, and their memory too, are no reason to wake up.
+TEST(SchedulerTest, AnIdleRunWithATrimmedPoolSleepsOn) {
+  const auto light_sleep = std::make_shared<LightSleep>();
+  run(
+      [&] {
+        open_nursery([](Nursery& nursery) {
+          for (int i = 0; i < 400; ++i) nursery.start_soon([] { checkpoint(); });
+        });
+        EXPECT_GE(stack_statistics().pooled, 400U);
+        Event first;
+        light_sleep->token = current_token();
+        light_sleep->event = &first;
+        first.wait();
+        trim_stacks();
+        Event second;
+        light_sleep->event = &second;
+        second.wait();
+      },
+      {.instruments = {light_sleep}});
+  ASSERT_EQ(light_sleep->slept.size(), 2U);
+  EXPECT_LT(light_sleep->slept[0], std::chrono::seconds(1)) << "there is memory to give back";
+  EXPECT_GT(light_sleep->slept[1], std::chrono::hours(1));
 }
 
 }  // namespace

@@ -125,6 +125,22 @@ TEST(StackPoolTest, TrimmingAgainFindsWhatHasBeenUsedSince) {
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(is_zero(pool.take(kSize))) << i;
 }
 
+TEST(StackPoolTest, WhatIsTrimmedIsNotWorthTrimmingAgain) {
+  StackPool pool;
+  std::vector<Stack> stacks;
+  for (int i = 0; i < 6; ++i) stacks.push_back(pool.take(kSize));
+  EXPECT_FALSE(pool.worth_trimming(0)) << "nothing is pooled";
+  for (const Stack& stack : stacks) pool.give_back(stack);
+  EXPECT_TRUE(pool.worth_trimming(5));
+  EXPECT_FALSE(pool.worth_trimming(6));
+  pool.trim(2);
+  EXPECT_FALSE(pool.worth_trimming(2));
+  EXPECT_TRUE(pool.worth_trimming(1));
+  for (Stack& stack : stacks) stack = pool.take(kSize);
+  for (const Stack& stack : stacks) pool.give_back(stack);
+  EXPECT_TRUE(pool.worth_trimming(2)) << "they have been used since";
+}
+
 TEST(StackPoolDeathTest, TheGuardFaults) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   StackPool pool;

@@ -8,7 +8,6 @@
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
 #include "weft/fibers/exception_group.h"
-#include "weft/fibers/log.h"
 #include "weft/fibers/timeouts.h"
 
 namespace weft::fibers {
@@ -23,13 +22,6 @@ namespace {
 std::shared_ptr<const CancelReason> deadline_reason() {
   static const CancelReason reason{.source = "deadline"};
   return unowned(reason);
-}
-
-[[gnu::cold]] void report_swallowed(const TaskBlock& task) {
-  log(LogLevel::kWarning, "task '" + std::string(task.name()) +
-                              "' swallowed a Cancelled: something inside a cancelled scope caught "
-                              "it and did not throw it "
-                              "on; catch (...) blocks have to rethrow what they do not know");
 }
 
 bool is_cancelled(const std::exception_ptr& error) {
@@ -114,18 +106,20 @@ bool CancelScope::absorbs() const {
 
 void CancelScope::leave() {
   if (status_.delivered) [[unlikely]]
-    report_swallowed(*status_.entered_by);
+    status_.entered_by->scheduler->swallowed().found_by(*status_.entered_by);
   close_status();
 }
 
 bool CancelScope::leave_with_cancelled() {
   cancelled_caught_ = absorbs();
+  if (cancelled_caught_) status_.entered_by->scheduler->swallowed().forget(*status_.entered_by);
   close_status();
   return cancelled_caught_;
 }
 
 std::exception_ptr CancelScope::leave_with(std::exception_ptr error) {
   const bool mine = absorbs();
+  if (mine) status_.entered_by->scheduler->swallowed().forget(*status_.entered_by);
   close_status();
   if (!mine) return error;
   try {

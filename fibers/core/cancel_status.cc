@@ -153,13 +153,14 @@ void attempt_delivery(TaskBlock& task) noexcept {
 }
 
 // The outermost cancelled scope that sees no cancelled one above it is the one that swallows.
-void note_delivery(const TaskBlock& task) {
+void note_delivery(TaskBlock& task) {
   CancelStatus* status = task.cancel_status;
   while (status->parent != nullptr && status->sees_parent() &&
          status->parent->effectively_cancelled) {
     status = status->parent;
   }
   status->delivered = true;
+  task.scheduler->swallowed().thrown_to(task);
 }
 
 }  // namespace weft::fibers::detail

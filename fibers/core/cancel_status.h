@@ -75,7 +75,7 @@ bool cancellation_held_back(const TaskBlock& task, unsigned uncaught);
 void attempt_delivery(TaskBlock& task) noexcept;
 
 // Notes, in the scope that has to catch it, that a Cancelled is being thrown to `task`.
-void note_delivery(const TaskBlock& task);
+void note_delivery(TaskBlock& task);
 
 }  // namespace detail
 }  // namespace weft::fibers

@@ -115,10 +115,16 @@ void make_context(Context& context, std::byte* top, std::size_t size, ContextEnt
 
 #endif
 
+#ifdef WEFT_ASAN
+// Makes the stack that has been given back last unusable: nobody stands on it any more. stack.cc.
+void bury_dead_stack();
+#endif
+
 // The new side of every switch, when it has been arrived at.
 inline void arrived([[maybe_unused]] Context& here) {
 #ifdef WEFT_ASAN
   __sanitizer_finish_switch_fiber(here.asan_fake_stack, nullptr, nullptr);
+  bury_dead_stack();
 #endif
 }
 

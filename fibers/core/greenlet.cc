@@ -59,6 +59,7 @@ constexpr std::uint32_t kTopColours = 32;
 #ifdef WEFT_ASAN
   __sanitizer_finish_switch_fiber(here.asan_fake_stack, &origin.context.stack_bottom,
                                   &origin.context.stack_size);
+  bury_dead_stack();
 #endif
 }
 

@@ -294,6 +294,7 @@ void Guest::finish(const std::exception_ptr& failure) {
   } catch (...) {
     error = std::current_exception();
   }
+  if (!scheduler().over()) scheduler().give_up();
   alarm_.reset();
   life_.reset();
   setup_.done(std::move(error));
@@ -311,6 +312,7 @@ void Guest::abandon() noexcept {
     return;
   }
   log(LogLevel::kWarning, text + ":\n" + dump_task_tree());
+  scheduler().give_up();
   tls_scheduler = nullptr;
   if (in_thread_) {
     scheduler().entries()->wakeup().wake();  // The helper thread is the last that keeps it.

@@ -19,8 +19,7 @@ using detail::Wake;
 
 namespace {
 
-[[noreturn]] void throw_cancellation(const TaskBlock& task,
-                                     std::shared_ptr<const CancelReason> reason) {
+[[noreturn]] void throw_cancellation(TaskBlock& task, std::shared_ptr<const CancelReason> reason) {
   if (reason->interrupt != nullptr) std::rethrow_exception(reason->interrupt);
   detail::note_delivery(task);
   RaiseCancelAccess::make(std::move(reason))();

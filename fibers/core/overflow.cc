@@ -4,22 +4,24 @@
 #include "fibers/core/overflow.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <csignal>
-#include <cstdint>
-#include <cstring>
 #include <mutex>
 
 #include "fibers/core/greenlet_block.h"
+#include "fibers/core/raw_line.h"
+#include "fibers/core/sanitizers.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/sys/sys.h"
 
 namespace weft::fibers::detail {
 
-#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+#ifdef WEFT_ASAN
 
-void install_overflow_handler() {}  // The sanitizers report overflows themselves.
+// It reports overflows itself, and better.
+void install_overflow_handler() {
+  name_tasks_in_reports();
+}
 
 #else
 
@@ -28,34 +30,6 @@ namespace {
 constexpr std::size_t kSignalStack = 64 * 1024;
 
 struct sigaction g_before {};
-
-// A line on standard error, put together without the library: the heap or its locks may be what the
-// task was in the middle of.
-class Line {
- public:
-  Line& operator<<(std::string_view text) {
-    const std::size_t n = std::min(text.size(), sizeof buffer_ - size_);
-    std::memcpy(buffer_ + size_, text.data(), n);
-    size_ += n;
-    return *this;
-  }
-  Line& operator<<(std::uint64_t number) {
-    char digits[20];
-    char* at = digits + sizeof digits;
-    do {
-      *--at = static_cast<char>('0' + number % 10);
-      number /= 10;
-    } while (number != 0);
-    return *this << std::string_view(at, static_cast<std::size_t>(digits + sizeof digits - at));
-  }
-  void write() const {
-    [[maybe_unused]] const ssize_t n = sys::write(STDERR_FILENO, buffer_, size_);
-  }
-
- private:
-  char buffer_[1024];
-  std::size_t size_ = 0;
-};
 
 // The running task, if `address` lies in the guard of its stack.
 const TaskBlock* overflowing_task(const void* address) {
@@ -78,15 +52,14 @@ std::size_t overflowing_greenlet(const void* address) {
 
 void on_fault(int signal, siginfo_t* info, void* context) {
   if (const TaskBlock* task = overflowing_task(info->si_addr)) {
-    const std::source_location site = task->site;
-    Line line;
+    RawLine line;
     line << "weft: task '" << task->name() << "' overflowed its stack of "
          << (task->stack.size - guard_size(task->stack.size)) / 1024 << " KiB (started at "
-         << site.file_name() << ":" << site.line()
+         << task->site
          << "); give it a larger one with TaskOptions::stack_size or RunOptions::stack_size\n";
     line.write();
   } else if (const std::size_t size = overflowing_greenlet(info->si_addr)) {
-    Line line;
+    RawLine line;
     line << "weft: a greenlet overflowed its stack of " << size / 1024
          << " KiB; give it a larger one with GreenletOptions::stack_size\n";
     line.write();

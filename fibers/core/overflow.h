@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // What happens when a task runs out of stack: the process says which task it was, and dies of the
-// SIGSEGV that it is.
+// SIGSEGV that it is. Under ASan that is ASan's report, with a line that names the task.
 
 #pragma once
 

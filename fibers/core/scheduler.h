@@ -26,9 +26,11 @@
 #include "fibers/core/idle_waiter.h"
 #include "fibers/core/instruments.h"
 #include "fibers/core/io_manager.h"
+#include "fibers/core/living_runs.h"
 #include "fibers/core/machine_clock.h"
 #include "fibers/core/ready_queue.h"
 #include "fibers/core/run_values.h"
+#include "fibers/core/swallowed_cancelled.h"
 #include "fibers/core/task.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/schedule_source.h"
@@ -193,6 +195,14 @@ class Scheduler {
   void remove_idle_waiter(IdleWaiter& waiter);
   // A call from outside, or a system task, threw.
   void crash(std::exception_ptr error);
+  // Nobody will turn it any more, although it has tasks.
+  void give_up() { link_.give_up(); }
+
+  // --- Who has caught a Cancelled and gone on: swallowed_cancelled.cc. ---
+
+  SwallowedCancelled& swallowed() { return swallowed_; }
+  // `task` has ended as if it had never been cancelled.
+  [[gnu::cold]] void note_swallower(const TaskBlock& task) { swallowed_.ended_normally(task); }
 
   // --- Set by the run, once. ---
   TaskBlock* root_task = nullptr;
@@ -285,6 +295,8 @@ class Scheduler {
   std::atomic<bool> interrupt_requested_{false};
   int previous_deadlocks_ = 0;
   MachineClock machine_clock_{*this};
+  SwallowedCancelled swallowed_;
+  RunLink link_{*this};  // Last: it looks at the rest when it goes.
 };
 
 // The run of this thread; null outside one. A plain word, constant-initialised: reading it costs

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <functional>
 #include <new>
+#include <utility>
 
 #include "fibers/core/check.h"
 #include "fibers/core/context.h"
@@ -50,7 +51,31 @@ void install_guard(std::byte* at, std::size_t size) {
 
 }  // namespace
 
+#ifdef WEFT_ASAN
+
+// Given back, and perhaps still stood on: until the next switch.
+static constinit thread_local Stack tls_dead_stack{};
+
+// A pointer to what a task had on its stack is found out at once then, and not only when the next
+// tenant has written there. The pool's link stays.
+static void poison(const Stack& stack) {
+  std::byte* const low = stack.bottom + guard_size(stack.size);
+  __asan_poison_memory_region(low,
+                              static_cast<std::size_t>(stack.top() - sizeof(std::byte*) - low));
+}
+
+void bury_dead_stack() {
+  if (tls_dead_stack.bottom != nullptr) poison(std::exchange(tls_dead_stack, Stack{}));
+}
+
+#endif
+
 StackPool::~StackPool() {
+#ifdef WEFT_ASAN
+  bury_dead_stack();
+  // The next mapping there starts with a clean slate.
+  for (const Arena& arena : arenas_) __asan_unpoison_memory_region(arena.begin, arena.size);
+#endif
   for (const Arena& arena : arenas_) sys::munmap(arena.begin, arena.size);
 }
 
@@ -73,6 +98,7 @@ static void forget_frames([[maybe_unused]] const Stack& stack) {
 #ifdef WEFT_ASAN
   const std::size_t guard = guard_size(stack.size);
   __asan_unpoison_memory_region(stack.bottom + guard, stack.size - guard);
+  if (tls_dead_stack.bottom == stack.bottom) tls_dead_stack = Stack{};
 #endif
 }
 
@@ -96,6 +122,8 @@ void StackPool::give_back(Stack stack) noexcept {
   while (c->size != stack.size) ++c;
 #ifdef WEFT_ASAN
   __asan_unpoison_memory_region(stack.top() - sizeof(std::byte*), sizeof(std::byte*));
+  bury_dead_stack();
+  tls_dead_stack = stack;
 #endif
   link_of(stack.top()) = c->free;
   c->free = stack.top();

@@ -10,6 +10,7 @@
 
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/nursery_access.h"
+#include "fibers/core/sanitizers.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
 #include "fibers/core/tree_values.h"
@@ -88,6 +89,8 @@ void task_entry() {
   arrived(me.context);
   try {
     me.run_and_destroy(me.closure);
+    if (me.unheeded != 0) [[unlikely]]
+      scheduler.note_swallower(me);
   } catch (const Cancelled&) {
     NurseryAccess::child_cancelled(*me.parent);
   } catch (...) {
@@ -151,6 +154,7 @@ TaskBlock* Scheduler::create_task(const ClosureType& type, const TaskOptions& op
   task->run_and_destroy = type.run_and_destroy;
   task->site = site;
   task->number = next_task_number();
+  name_tsan_fiber(*task);
   peak_ = std::max(peak_, ++living_);
   return task;
 }

@@ -48,6 +48,9 @@ class TaskBlock final : public Task {
   // Something unusual has to happen before the next suspension: a park hook, a NoSuspend, a
   // ScheduleSource. One flag, so that the usual case tests one byte.
   bool watched = false;
+  // How many Cancelled it has been thrown that no scope of its has swallowed. More than a few: it
+  // catches them and goes on.
+  std::uint32_t unheeded = 0;
 
   // --- The tree. Owned by the lists they are links of. ---
   TaskBlock* next_in_status = nullptr;

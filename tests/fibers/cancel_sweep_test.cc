@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/captured_log.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
@@ -28,6 +29,7 @@ namespace {
 
 using std::chrono::seconds;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 // What cancel_sweep() says of a body that takes a cancellation badly.
@@ -109,12 +111,54 @@ TEST(CancelSweepTest, FindsWhatIsNotGivenBack) {
 }
 
 TEST(CancelSweepTest, FindsADescriptorThatLeaks) {
+  WEFT_LEAVES_OVER("what it finds");
   const std::string found = complaint([] {
     const int fd = ::dup(0);
     checkpoint();
     ::close(fd);
   });
-  EXPECT_THAT(found, HasSubstr("descriptors are left over"));
+  EXPECT_THAT(found, HasSubstr("is left over"));
+}
+
+// In a task beside: the first checkpoint is main's, for its nursery.
+TEST(CancelSweepTest, NamesWhoeverSwallowsACancelled) {
+  const test::CapturedLog log;
+  const std::string found = complaint([] {
+    open_nursery([](Nursery& nursery) {
+      nursery.start_soon(
+          [] {
+            try {
+              sleep(seconds(1));
+            } catch (...) {
+            }
+          },
+          {.name = "greedy"});
+    });
+  });
+  EXPECT_THAT(found, ContainsRegex("task 'greedy' #[0-9]+, started at .*cancel_sweep_test.cc:[0-9]+"
+                                   ", swallowed a Cancelled"));
+}
+
+TEST(CancelSweepDeathTest, ATaskThatCannotBeEndedIsNamedAndEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(cancel_sweep([] {
+                 bool over = false;
+                 open_nursery([&](Nursery& nursery) {
+                   nursery.start_soon(
+                       [&] {
+                         while (!over) {
+                           try {
+                             sleep(seconds(1));
+                           } catch (...) {
+                           }
+                         }
+                       },
+                       {.name = "stubborn"});
+                   sleep(seconds(2));
+                   over = true;
+                 });
+               }),
+               "cancelled at checkpoint 0.*\n?task 'stubborn' #[0-9]+ never ends.*now 'sleep'");
 }
 
 // Whoever swallows a Cancelled and waits for somebody who is cancelled too.

@@ -21,6 +21,7 @@
 #include "tests/support/captured_log.h"
 #include "weft/fibers/greenlet.h"
 #include "weft/fibers/run.h"
+#include "weft/fibers/testing/fiber_test.h"
 
 namespace weft::fibers {
 namespace {
@@ -76,6 +77,7 @@ TEST(GreenletDropTest, WhatItThrowsInsteadIsLogged) {
 }
 
 TEST(GreenletDropTest, WhoSwallowsTheExitAndSwitchesAwayIsGivenUp) {
+  WEFT_LEAVES_OVER("the stack of a greenlet that is given up");
   test::CapturedLog log;
   int exits = 0;
   Greenlet g([&] {

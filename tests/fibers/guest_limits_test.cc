@@ -142,6 +142,7 @@ TEST_P(GuestLimitsTest, ATickInsideATickOrOnAnotherThreadIsRefused) {
 
 // trio: test_guest_mode.py::test_guest_warns_if_abandoned
 TEST_P(GuestLimitsTest, AnAbandonedRunIsReportedAndTheThreadIsFree) {
+  WEFT_LEAVES_OVER("tasks that nobody can unwind");
   const std::ptrdiff_t descriptors = testing::open_descriptors();
   const test::CapturedLog log;
   {

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// GoogleTest's main(), which also says how much has been swept (see fiber_test.h).
+// GoogleTest's main(), which also looks after what each test leaves over, and says how much has
+// been swept (see fiber_test.h).
 
 #include <gmock/gmock.h>
 
@@ -11,6 +12,8 @@
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleMock(&argc, argv);
+  ::testing::UnitTest::GetInstance()->listeners().Append(
+      new weft::fibers::testing::LeftOverListener);
   const int result = RUN_ALL_TESTS();
   if (const auto& total = weft::fibers::testing::sweep_total(); total.checkpoints > 0) {
     std::printf("cancel sweep: cancelled %zu times, at the %zu checkpoints of %zu tests\n",

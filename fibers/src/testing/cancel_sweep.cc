@@ -6,20 +6,25 @@
 #include <absl/cleanup/cleanup.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string_view>
 
-#include "fibers/src/testing/left_over.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/format_exception.h"
+#include "weft/fibers/inspect.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/schedule_source.h"
 #include "weft/fibers/task.h"
+#include "weft/fibers/testing/left_over.h"
 #include "weft/fibers/testing/mock_clock.h"
 
 namespace weft::fibers::testing {
@@ -40,10 +45,12 @@ std::string_view text_of(CancelMoment moment) {
   return "";
 }
 
-// One run, cancelled at the checkpoint with the number `target`; the tasks take turns as always.
+// One run, cancelled at the checkpoint with the number `target`; the tasks take turns as always. A
+// task that comes to `patience` more of them although it is cancelled will never end.
 class OneRun final : public ScheduleSource {
  public:
-  OneRun(std::size_t target, CancelMoment moment) : target_(target), moment_(moment) {}
+  OneRun(std::size_t target, CancelMoment moment, std::size_t patience)
+      : target_(target), moment_(moment), patience_(patience) {}
 
   void run(const std::function<void()>& body, const CancelSweepOptions& options) {
     MockClock clock(0.0, Duration::zero());
@@ -54,6 +61,8 @@ class OneRun final : public ScheduleSource {
           active_ = true;
           const absl::Cleanup ended = [this] { active_ = false; };
           scope.run(body);
+          if (std::string said = last_swallowed_cancelled(); !said.empty())
+            throw std::runtime_error(std::move(said));
         },
         {.clock = options.real_time ? nullptr : &clock,
          .stack_size = options.stack_size,
@@ -67,7 +76,10 @@ class OneRun final : public ScheduleSource {
 
  private:
   void at_cancel_point(Task& task, const char* what) override {
-    if (!active_ || reached_++ != target_) return;
+    if (!active_) return;
+    if (reached_ > target_ && scope_->cancel_called() && ++since_[task.id()] > patience_)
+      give_up(task, what);
+    if (reached_++ != target_) return;
     place_ = "checkpoint " + std::to_string(target_) + ", '" + what + "' in task '" +
              std::string(task.name()) + "', " + std::string(text_of(moment_));
     switch (moment_) {
@@ -91,6 +103,17 @@ class OneRun final : public ScheduleSource {
     return 0;
   }
 
+  // Nothing that is thrown would end it: that is what is wrong with it.
+  [[noreturn]] void give_up(const Task& task, const char* what) const {
+    const std::string text =
+        "cancel_sweep: cancelled at " + place_ + ":\ntask '" + std::string(task.name()) + "' #" +
+        std::to_string(task.id()) + " never ends, and has come to " + std::to_string(patience_) +
+        " waits since, now '" + what +
+        "'; catch (...) blocks have to rethrow what they do not know\n" + dump_task_tree();
+    std::fputs(text.c_str(), stderr);
+    std::abort();
+  }
+
   void start_canceller() {
     spawn_system_task(
         [this] {
@@ -105,11 +128,13 @@ class OneRun final : public ScheduleSource {
 
   const std::size_t target_;
   const CancelMoment moment_;
+  const std::size_t patience_;
   std::optional<CancelScope> scope_;
   bool active_ = false;
   std::size_t reached_ = 0;
   Task* canceller_ = nullptr;
   std::uint64_t arrived_ = 0;
+  std::map<std::uint64_t, std::size_t> since_;  // Checkpoints of each task since the cancellation.
   std::string place_;
 };
 
@@ -149,30 +174,27 @@ class Sweep {
 
  private:
   std::size_t count() {
-    OneRun one(kNever, CancelMoment::kOnArrival);
+    OneRun one(kNever, CancelMoment::kOnArrival, kNever);
     try {
       one.run(body_, options_);
     } catch (...) {
       if (!options_.may_throw) throw;
     }
     if (options_.check) options_.check();
+    patience_ = 10'000 + 10 * one.checkpoints();
     return one.checkpoints();
   }
 
   // Whether the moment came.
   bool cancel_at(std::size_t target, CancelMoment moment) {
-    const std::size_t descriptors = open_fd_count();
-    const std::size_t stacks = stack_statistics().in_use;
-    OneRun one(target, moment);
+    OneRun one(target, moment, patience_);
     try {
       try {
         one.run(body_, options_);
       } catch (...) {
         if (!options_.may_throw || says_stuck(std::current_exception())) throw;
       }
-      if (stack_statistics().in_use != stacks) throw std::runtime_error("stacks are left over");
-      if (!open_fds_come_down_to(descriptors))
-        throw std::runtime_error("descriptors are left over");
+      if (const std::string left = since_.find(); !left.empty()) throw std::runtime_error(left);
       if (options_.check) options_.check();
       return one.cancelled();
     } catch (...) {
@@ -183,6 +205,8 @@ class Sweep {
 
   const std::function<void()>& body_;
   const CancelSweepOptions& options_;
+  const LeftOver since_;
+  std::size_t patience_ = 0;
 };
 
 }  // namespace

@@ -5,7 +5,10 @@
 
 #pragma once
 
+#include <cstdint>
+#include <source_location>
 #include <string>
+#include <vector>
 
 namespace weft::fibers {
 
@@ -45,5 +48,33 @@ std::string dump_task_tree(const DumpOptions& options = {});
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
 std::string dump_waits();
+
+// A task that has not ended, as it was when somebody asked.
+struct LivingTask {
+  std::uint64_t id = 0;  // Task::id().
+  std::string name;
+  std::source_location spawn_site;
+  std::string waiting_for;  // Empty: it does not wait.
+  // "task 'client 12' #14, started at server.cc:40, waiting for readable fd 7"
+  std::string describe() const;
+};
+
+// All tasks of this thread, those of runs that are not running included: in a suspended greenlet,
+// of a guest between two ticks, and what a guest run that was abandoned has left for ever. Inside a
+// run its root task and main are among them. Between runs there should be none: see
+// testing/left_over.h.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: any.
+std::vector<LivingTask> living_tasks();
+
+// What this run has said last, by a warning in the log, of a Cancelled that somebody caught and did
+// not throw on; empty if nothing. Throws UsageError outside a run.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+std::string last_swallowed_cancelled();
 
 }  // namespace weft::fibers

@@ -11,8 +11,10 @@
 //
 // The body is run once to count the checkpoints that it and its tasks reach; then once for each of
 // them and each of the moments below, and cancelled there as a whole. A run fails if it waits for
-// what can never happen any more, if it leaves a stack or a descriptor behind, if it throws (the
-// Cancelled apart), or by what `check` says. Code that loses nothing when it is cancelled anywhere
+// what can never happen any more, if it leaves a task, a stack or a descriptor behind, if it throws
+// (the Cancelled apart), if somebody swallows the Cancelled, or by what `check` says. A task that
+// catches it and goes on waiting for ever cannot be ended by anything: it is named on standard
+// error, and the process aborted. Code that loses nothing when it is cancelled anywhere
 // passes. What comes after a cancelled wait is not run, so checks that have to hold in every case
 // belong into destructors, or into `check`.
 //

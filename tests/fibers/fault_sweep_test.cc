@@ -18,6 +18,7 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/socket.h"
+#include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/timeouts.h"
 
 namespace weft::fibers::testing {
@@ -76,6 +77,7 @@ TEST(FaultSweepTest, RefusesWhatIsNoToken) {
 }
 
 TEST(FaultSweepTest, ADescriptorLeftBehindIsAFailure) {
+  WEFT_LEAVES_OVER("a descriptor, on purpose");
   const std::string text = verdict([] {
     const int copy = ::dup(0);
     auto [send, receive] = open_pipe();

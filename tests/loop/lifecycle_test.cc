@@ -271,7 +271,7 @@ FIBER_TEST(LifecycleTest, AHookOrACallbackMayDestroyTheLoop) {
       };
       if (by_hook) {
         for (int i = 0; i < 2; ++i) {
-          loop->add_prepare([&] {
+          loop->add_prepare([destroy] {
             destroy();
             return fibers::kForever;
           });

@@ -39,7 +39,6 @@
 using namespace weft::fibers;
 using namespace weft::fibers::testing;
 using namespace std::chrono_literals;
-using ::testing::_;
 
 namespace {
 

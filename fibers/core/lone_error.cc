@@ -45,7 +45,7 @@ std::exception_ptr lone_error(const std::exception_ptr& error, const LoneErrorOp
     const auto interrupt = std::find_if(errors.begin(), errors.end(), &holds<KeyboardInterrupt>);
     if (interrupt != errors.end()) return *interrupt;
   }
-  const std::exception_ptr first = errors.front();
+  std::exception_ptr first = errors.front();
   std::erase_if(errors, [](const std::exception_ptr& e) { return holds<Cancelled>(e); });
   if (errors.empty()) return first;
   return errors.size() == 1 ? errors.front() : error;

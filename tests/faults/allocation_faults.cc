@@ -28,8 +28,11 @@ std::string token_of_failure(const std::function<void()>& body) {
 }
 
 // Out of the optimiser's sight, which leaves out what is given back unused.
-[[gnu::noipa]] std::unique_ptr<int> allocated(int value) {
-  return std::make_unique<int>(value);
+std::unique_ptr<int> allocated(int value) {
+  auto made = std::make_unique<int>(value);
+  int* at = made.release();
+  asm volatile("" : "+r"(at));
+  return std::unique_ptr<int>(at);
 }
 
 TEST(AllocationFaults, AreCountedAndFailOneByOne) {

@@ -118,8 +118,8 @@ FIBER_TEST(BlockingTest, ThousandsMayBeBlockedAtOnce) {
 }
 
 FIBER_TEST(BlockingTest, HandleCancelsABlockedCallback) {
-  with_loop([](EventLoop& loop) {
-    std::string seen;
+  std::string seen;
+  with_loop([&](EventLoop& loop) {
     Handle handle = loop.call_soon([&] {
       try {
         fibers::sleep_forever();
@@ -142,10 +142,10 @@ FIBER_TEST(BlockingTest, HandleCancelsABlockedCallback) {
 }
 
 FIBER_TEST(BlockingTest, OneCancelledAmongMany) {
-  with_loop([](EventLoop& loop) {
+  int cancelled = 0;
+  int finished = 0;
+  with_loop([&](EventLoop& loop) {
     std::vector<Handle> handles;
-    int cancelled = 0;
-    int finished = 0;
     for (int i = 0; i < 10; ++i) {
       handles.push_back(loop.call_soon([&] {
         try {
@@ -167,8 +167,8 @@ FIBER_TEST(BlockingTest, OneCancelledAmongMany) {
 }
 
 FIBER_TEST(BlockingTest, CancellationIsLevelTriggered) {
-  with_loop([](EventLoop& loop) {
-    int raised = 0;
+  int raised = 0;
+  with_loop([&](EventLoop& loop) {
     Handle handle = loop.call_soon([&] {
       for (int i = 0; i < 3; ++i) {
         try {
@@ -225,8 +225,8 @@ FIBER_TEST(BlockingTest, ErrorAfterBlockingReachesTheExceptionHandler) {
 }
 
 FIBER_TEST(BlockingTest, ErrorOfACancelledCallbackIsNotLost) {
-  with_loop([](EventLoop& loop) {
-    int errors = 0;
+  int errors = 0;
+  with_loop([&](EventLoop& loop) {
     loop.set_exception_handler([&](EventLoop&, const ExceptionContext&) { ++errors; });
     Handle handle = loop.call_soon([] {
       try {

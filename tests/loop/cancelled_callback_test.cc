@@ -82,8 +82,8 @@ FIBER_TEST(CancelledCallbackTest, TheCancelledErrorThatComesOutIsNobodysError) {
 }
 
 FIBER_TEST(CancelledCallbackTest, OfAGroupTheRestIsReported) {
-  with_loop([](EventLoop& loop) {
-    std::vector<std::string> errors;
+  std::vector<std::string> errors;
+  with_loop([&](EventLoop& loop) {
     loop.set_exception_handler([&](EventLoop&, const ExceptionContext& context) {
       try {
         std::rethrow_exception(context.exception);
@@ -129,9 +129,9 @@ FIBER_TEST(CancelledCallbackTest, AFutureCancelledBySomebodyElseIsAnErrorAsEver)
 
 FIBER_TEST(CancelledCallbackTest, AScopeInsideStillThrowsCancelled) {
   WEFT_NOT_SWEPT("its callback uses the loop after it is cancelled");
-  with_loop([](EventLoop& loop) {
-    bool in_time = true;
-    int waits = 0;
+  bool in_time = true;
+  int waits = 0;
+  with_loop([&](EventLoop& loop) {
     Handle handle = loop.call_soon([&] {
       in_time = fibers::move_on_after(1s, [&] { await(loop.create_future<void>()); });
       ++waits;

@@ -387,9 +387,9 @@ FIBER_TEST(FdTest, RemovingABlockedReaderLetsItFinish) {
 }
 
 FIBER_TEST(FdTest, HandleOfABlockedReaderCancelsTheCallAndRemoves) {
-  with_loop([](EventLoop& loop) {
+  bool cancelled = false;
+  with_loop([&](EventLoop& loop) {
     const Pipe pipe;
-    bool cancelled = false;
     Handle handle = loop.add_reader(pipe.reader(), [&] {
       try {
         fibers::sleep_forever();

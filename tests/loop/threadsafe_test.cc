@@ -114,8 +114,8 @@ FIBER_TEST(ThreadsafeTest, CancelOnTheLoopsThread) {
 }
 
 FIBER_TEST(ThreadsafeTest, CancelOfABlockedCallbackFromAnotherThread) {
-  with_loop([](EventLoop& loop) {
-    bool cancelled = false;
+  bool cancelled = false;
+  with_loop([&](EventLoop& loop) {
     ThreadsafeHandle handle = loop.call_soon_threadsafe([&] {
       try {
         fibers::sleep_forever();

@@ -61,8 +61,9 @@ class OneRun final : public ScheduleSource {
           active_ = true;
           const absl::Cleanup ended = [this] { active_ = false; };
           scope.run(body);
-          if (std::string said = last_swallowed_cancelled(); !said.empty())
-            throw std::runtime_error(std::move(said));
+          if (const std::string said = last_swallowed_cancelled(); !said.empty()) {
+            throw std::runtime_error(said);
+          }
         },
         {.clock = options.real_time ? nullptr : &clock,
          .stack_size = options.stack_size,

@@ -10,6 +10,7 @@
 #include "fibers/sys/allocations.h"
 
 // Asked for by whoever links the library, or else the linker would take the runtime's operators.
+// NOLINTBEGIN(readability-identifier-naming): the linker knows it so.
 extern "C" {
 extern const bool weft_fail_allocations;
 const bool weft_fail_allocations = [] {
@@ -17,6 +18,7 @@ const bool weft_fail_allocations = [] {
   return true;
 }();
 }
+// NOLINTEND(readability-identifier-naming)
 
 namespace {
 

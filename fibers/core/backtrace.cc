@@ -111,8 +111,8 @@ static void walk_parked(const Context&, Walk&) {}
   std::vector<const void*> frames;
   frames.reserve(most);
   detail::Walk walk{frames, most, 2};  // walk_from_here and this.
-  if (block.state == TaskState::kRunning) {
-    if (block.scheduler->running() == &block) detail::walk_from_here(&walk);
+  if (block.present_state() == TaskState::kRunning) {
+    detail::walk_from_here(&walk);
   } else {
     detail::walk_parked(block.context, walk);
   }

@@ -90,7 +90,7 @@ class TreeWriter {
 
   std::string describe(const TaskBlock& task) const {
     std::string line(task.name());
-    switch (task.state) {
+    switch (task.present_state()) {
       case TaskState::kReady:
         line += "  ready";
         break;

@@ -105,7 +105,7 @@ namespace detail {
       me.wait_slot = wait->slot;
       me.wait_type = wait->type;
     } else {
-      me.state = TaskState::kRunning;
+      me.state = TaskState::kReady;
       me.wait_slot = nullptr;
     }
     throw error;

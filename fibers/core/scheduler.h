@@ -83,15 +83,13 @@ class Scheduler {
   unsigned uncaught() const { return exceptions_->uncaught; }
   // `task` is not in the queue.
   void make_ready(TaskBlock& task) {
+    task.state = TaskState::kReady;
     requeue(task);
     if (host_at_leisure_) [[unlikely]]
       call_host();
   }
   // The same for the running task: it is no host.
-  void requeue(TaskBlock& task) {
-    task.state = TaskState::kReady;
-    ready_.push(&task);
-  }
+  void requeue(TaskBlock& task) { ready_.push(&task); }
   // Ends a wait with a value. It has to be one.
   void wake(TaskBlock& task) {
     task.abort = nullptr;
@@ -103,10 +101,7 @@ class Scheduler {
   [[gnu::always_inline]] void suspend(TaskBlock& me) {
     if (budget_-- > 0 && !ready_.empty()) {
       TaskBlock* next = ready_.pop();
-      if (next == &me) {
-        me.state = TaskState::kRunning;
-        return;
-      }
+      if (next == &me) return;
       switch_to_task(me.context, *next);
     } else {
       running_ = nullptr;
@@ -224,9 +219,9 @@ class Scheduler {
 
  private:
   static Instant monotonic_now();
-  void switch_to_task(Context& from, TaskBlock& next) {
+  // Left to itself, the compiler inlines it or not by the size of everything else.
+  [[gnu::always_inline]] void switch_to_task(Context& from, TaskBlock& next) {
     running_ = &next;
-    next.state = TaskState::kRunning;
     switch_context(from, next.context, *exceptions_);
   }
   TaskBlock* pick_after_end();
@@ -320,6 +315,9 @@ inline Scheduler& scheduler_of_task() {
 inline void TaskBlock::update_watched() {
   watched =
       park_hook != nullptr || no_suspend != nullptr || scheduler->schedule_source() != nullptr;
+}
+inline TaskState TaskBlock::present_state() const {
+  return state == TaskState::kReady && scheduler->running() == this ? TaskState::kRunning : state;
 }
 inline unsigned TaskBlock::uncaught(const Scheduler& s) const {
   return s.running() == this ? s.uncaught() : context.exceptions.uncaught;

@@ -27,7 +27,11 @@ std::string swallower(const TaskBlock& task) {
 }  // namespace
 
 void SwallowedCancelled::thrown_to(TaskBlock& task) {
-  if (++task.unheeded != kStubborn) return;
+  if (++task.unheeded == kStubborn) [[unlikely]]
+    say_stubborn(task);
+}
+
+void SwallowedCancelled::say_stubborn(const TaskBlock& task) {
   say(swallower(task) + " swallowed a Cancelled " + std::to_string(kStubborn) +
       " times and goes on: all its waits are cancelled at once, and the scope that is to end never "
       "does; catch (...) blocks have to rethrow what they do not know");

@@ -30,6 +30,8 @@ class SwallowedCancelled {
 
  private:
   void say(std::string text);
+  // Out of the flat function that throws a Cancelled.
+  [[gnu::cold, gnu::noinline]] void say_stubborn(const TaskBlock& task);
 
   // Of those that caught one and ended the last: whom a scope that misses its Cancelled suspects.
   std::string suspect_;

@@ -76,7 +76,6 @@ inline TaskBlock* Scheduler::pick_after_end() {
   stacks_.give_back(stack);
   TaskBlock* next = pick_after_end();
   if (next == nullptr) leave_context(grave_, own_, *exceptions_);
-  next->state = TaskState::kRunning;
   leave_context(grave_, next->context, *exceptions_);
 }
 
@@ -185,7 +184,7 @@ std::source_location Task::spawn_site() const {
   return block_of(*this).site;
 }
 TaskState Task::state() const {
-  return block_of(*this).state;
+  return block_of(*this).present_state();
 }
 Nursery* Task::parent_nursery() const {
   return block_of(*this).parent;

@@ -43,6 +43,7 @@ class TaskBlock final : public Task {
   // Set exactly while a cancellation could still be delivered to the present wait.
   AbortThunk abort = nullptr;
   void* abort_context = nullptr;
+  // kReady also while it runs, so that a switch writes nothing here. See present_state().
   TaskState state = TaskState::kReady;
   Wake wake = Wake::kValue;
   // Something unusual has to happen before the next suspension: a park hook, a NoSuspend, a
@@ -90,6 +91,7 @@ class TaskBlock final : public Task {
 
   TaskBlock() = default;
 
+  TaskState present_state() const;
   void update_watched();
   // How deep this task is unwinding; `running` if it is the one that asks.
   unsigned uncaught(const Scheduler& s) const;

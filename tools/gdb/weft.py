@@ -42,6 +42,8 @@ class Task:
         self.block = block  # A TaskBlock*.
         self.number = int(block["number"])
         self.state = STATES[int(block["state"])]
+        if self.state == "ready" and int(block["scheduler"]["running_"]) == int(block):
+            self.state = "running"
         self.file, self.line, function = site_of(block["site"])
         text = block["task_name"]
         size = int(text["_M_len"])

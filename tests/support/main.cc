@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // GoogleTest's main(), which also looks after what each test leaves over, and says how much has
-// been swept (see fiber_test.h).
+// been swept (see sweep_fiber_test.h).
 
 #include <gmock/gmock.h>
 
@@ -15,11 +15,11 @@ int main(int argc, char** argv) {
   ::testing::UnitTest::GetInstance()->listeners().Append(
       new weft::fibers::testing::LeftOverListener);
   const int result = RUN_ALL_TESTS();
-  if (const auto& total = weft::fibers::testing::sweep_total(); total.checkpoints > 0) {
+  if (const auto& total = weft::fibers::testing::cancel_sweep_total(); total.checkpoints > 0) {
     std::printf("cancel sweep: cancelled %zu times, at the %zu checkpoints of %zu tests\n",
                 total.runs, total.checkpoints, total.tests);
   }
-  if (const auto& total = weft::fibers::testing::fault_total(); total.runs > 0) {
+  if (const auto& total = weft::fibers::testing::fault_sweep_total(); total.runs > 0) {
     std::printf("fault sweep: %zu faults, of %zu system calls and %zu allocations in %zu tests\n",
                 total.runs, total.calls, total.allocations, total.tests);
   }

@@ -14,13 +14,14 @@
 #include <thread>
 #include <vector>
 
+#include "fibers/src/testing/children.h"
 #include "fibers/src/testing/fault_gate.h"
 #include "fibers/src/testing/fault_limit.h"
-#include "fibers/src/testing/left_over.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/format_exception.h"
 #include "weft/fibers/run.h"
+#include "weft/fibers/testing/left_over.h"
 #include "weft/fibers/testing/mock_clock.h"
 
 namespace weft::fibers::testing {
@@ -207,7 +208,7 @@ class Sweep {
   }
 
   bool leaves_memory(const FaultTarget& target) {
-    const std::size_t descriptors = open_fd_count();
+    const LeftOver since;
     const bool had_children = has_child_process();
     const std::int64_t memory = sys::allocations_alive;
     limit_.begin(target.token());
@@ -217,7 +218,7 @@ class Sweep {
     if (error != nullptr && !is_fine(target, error)) std::rethrow_exception(error);
     error = nullptr;
     if (stacks_left_ != 0) throw std::runtime_error("stacks are left over");
-    if (!open_fds_come_down_to(descriptors)) throw std::runtime_error("descriptors are left over");
+    if (const std::string left = since.find(); !left.empty()) throw std::runtime_error(left);
     if (!had_children && !children_go()) throw std::runtime_error("a child is left over");
     if (options_.check) options_.check();
     return allocations() && !memory_comes_down_to(memory);

@@ -19,11 +19,9 @@
 
 #pragma once
 
-#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <optional>
@@ -31,11 +29,10 @@
 
 #include "weft/fibers/format_exception.h"
 #include "weft/fibers/run.h"
-#include "weft/fibers/testing/cancel_sweep.h"
 #include "weft/fibers/testing/explore.h"
-#include "weft/fibers/testing/fault_sweep.h"
 #include "weft/fibers/testing/left_over.h"
 #include "weft/fibers/testing/mock_clock.h"
+#include "weft/fibers/testing/sweep_fiber_test.h"
 
 namespace weft::fibers::testing {
 
@@ -62,112 +59,6 @@ void run_fiber_test(Body&& body, RunOptions options = {.in_order = true}) {
   }
   const std::string left = since.find();
   EXPECT_TRUE(left.empty()) << left;
-}
-
-// Whether WEFT_CANCEL_SWEEP is set.
-inline bool sweep_wanted() {
-  return std::getenv("WEFT_CANCEL_SWEEP") != nullptr;
-}
-
-// Whether a body is being run to be cancelled somewhere.
-inline bool& sweeping() {
-  static bool sweeping = false;
-  return sweeping;
-}
-
-// What has been swept in this process so far.
-struct SweepTotal {
-  std::size_t tests = 0;
-  std::size_t checkpoints = 0;
-  std::size_t runs = 0;
-};
-inline SweepTotal& sweep_total() {
-  static SweepTotal total;
-  return total;
-}
-
-// cancel_sweep() of a test's body: whatever it expects does not count in the cancelled runs, for a
-// body that is cut short does not do what it should. Notes the number of checkpoints as a property
-// of the test, and adds it to sweep_total().
-//
-// Blocks: the thread, until all runs are over.
-// Cancel: does not apply.
-// Threads: any, outside a run.
-inline void sweep_fiber_test(void (*body)()) {
-  if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
-  struct Ended {
-    ~Ended() { sweeping() = false; }
-  } const ended;
-  try {
-    CancelSweepResult swept;
-    {
-      ::testing::TestPartResultArray expectations;
-      const ::testing::ScopedFakeTestPartResultReporter elsewhere(&expectations);
-      sweeping() = true;
-      swept = cancel_sweep(body, {.most = 200, .effort = 50'000, .may_throw = true});
-    }
-    sweep_total().tests += swept.checkpoints > 0 ? 1 : 0;
-    sweep_total().checkpoints += swept.checkpoints;
-    sweep_total().runs += swept.runs;
-    ::testing::Test::RecordProperty("swept_checkpoints", std::to_string(swept.checkpoints));
-  } catch (...) {
-    ADD_FAILURE() << "swept: " << format_exception(std::current_exception());
-  }
-}
-
-// Whether WEFT_FAULT_SWEEP is set.
-inline bool fault_sweep_wanted() {
-  return std::getenv("WEFT_FAULT_SWEEP") != nullptr;
-}
-
-// Whether a body is being run to let something fail.
-inline bool& fault_sweeping() {
-  static bool sweeping = false;
-  return sweeping;
-}
-
-// What has been let fail in this process so far.
-struct FaultTotal {
-  std::size_t tests = 0;
-  std::size_t calls = 0;
-  std::size_t allocations = 0;
-  std::size_t runs = 0;
-};
-inline FaultTotal& fault_total() {
-  static FaultTotal total;
-  return total;
-}
-inline void add_to_total(const FaultSweepResult& swept) {
-  fault_total().tests += swept.runs > 0 ? 1 : 0;
-  fault_total().calls += swept.calls;
-  fault_total().allocations += swept.allocations;
-  fault_total().runs += swept.runs;
-}
-
-// fault_sweep() of a test's body: neither what it expects nor what it throws counts then; tasks,
-// descriptors, memory and deadlocks do.
-//
-// Blocks: the thread, until all runs are over.
-// Cancel: does not apply.
-// Threads: any, outside a run.
-inline void fault_sweep_fiber_test(void (*body)()) {
-  if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
-  struct Ended {
-    ~Ended() { fault_sweeping() = false; }
-  } const ended;
-  try {
-    FaultSweepResult swept;
-    {
-      ::testing::TestPartResultArray expectations;
-      const ::testing::ScopedFakeTestPartResultReporter elsewhere(&expectations);
-      fault_sweeping() = true;
-      swept = fault_sweep(body, {.most = 300, .may_throw = true, .own_thread = false});
-    }
-    add_to_total(swept);
-    ::testing::Test::RecordProperty("faults", std::to_string(swept.runs));
-  } catch (...) {
-    ADD_FAILURE() << "fault-swept: " << format_exception(std::current_exception());
-  }
 }
 
 // explore() as EXPLORE_TEST does it: what GoogleTest notes counts as a failure, and the exploration
@@ -233,23 +124,13 @@ class LeftOverListener final : public ::testing::EmptyTestEventListener {
 // In a test which is about something that stays: LeftOverListener does not look after it.
 #define WEFT_LEAVES_OVER(why) ::weft::fibers::testing::may_leave_over() = (why)
 
-// At the beginning of a FIBER_TEST whose body cannot be cut short anywhere and still end, because
-// of what it is about: it is not swept.
-#define WEFT_NOT_SWEPT(why) \
-  if (::weft::fibers::testing::sweeping()) return
-
-// At the beginning of a FIBER_TEST whose body cannot go on, or cannot end, when something in it
-// fails: nothing is let fail.
-#define WEFT_NOT_FAULT_SWEPT(why) \
-  if (::weft::fibers::testing::fault_sweeping()) return
-
-#define FIBER_TEST(Suite, Claim)                                                           \
-  static void weft_fiber_test_##Suite##_##Claim();                                         \
-  TEST(Suite, Claim) {                                                                     \
-    ::weft::fibers::testing::run_fiber_test(&weft_fiber_test_##Suite##_##Claim);           \
-    if (::weft::fibers::testing::sweep_wanted())                                           \
-      ::weft::fibers::testing::sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim);       \
-    if (::weft::fibers::testing::fault_sweep_wanted())                                     \
-      ::weft::fibers::testing::fault_sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim); \
-  }                                                                                        \
+#define FIBER_TEST(Suite, Claim)                                                            \
+  static void weft_fiber_test_##Suite##_##Claim();                                          \
+  TEST(Suite, Claim) {                                                                      \
+    ::weft::fibers::testing::run_fiber_test(&weft_fiber_test_##Suite##_##Claim);            \
+    if (::weft::fibers::testing::cancel_sweep_wanted())                                     \
+      ::weft::fibers::testing::cancel_sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim); \
+    if (::weft::fibers::testing::fault_sweep_wanted())                                      \
+      ::weft::fibers::testing::fault_sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim);  \
+  }                                                                                         \
   static void weft_fiber_test_##Suite##_##Claim()

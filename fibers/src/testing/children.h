@@ -1,19 +1,11 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What a run may leave behind, looked at from outside.
+// Child processes that a body under test leaves behind.
 
 #pragma once
 
-#include <cstddef>
-
 namespace weft::fibers::testing {
-
-std::size_t open_fd_count();
-
-// Whether that many descriptors are open; a thread that the run has abandoned may still be about to
-// let go of the run's.
-bool open_fds_come_down_to(std::size_t descriptors);
 
 // Whether this process has a child, ended or not, that nobody has waited for.
 bool has_child_process();

@@ -1,0 +1,130 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What FIBER_TEST (fiber_test.h) does beyond running its body once: with WEFT_CANCEL_SWEEP in the
+// environment the body is cancelled at each of its checkpoints, with WEFT_FAULT_SWEEP each of its
+// system calls and allocations fails.
+
+#pragma once
+
+#include <gtest/gtest-spi.h>
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <string>
+
+#include "weft/fibers/format_exception.h"
+#include "weft/fibers/testing/cancel_sweep.h"
+#include "weft/fibers/testing/fault_sweep.h"
+
+namespace weft::fibers::testing {
+
+// Whether the environment asks for it.
+inline bool cancel_sweep_wanted() {
+  return std::getenv("WEFT_CANCEL_SWEEP") != nullptr;
+}
+inline bool fault_sweep_wanted() {
+  return std::getenv("WEFT_FAULT_SWEEP") != nullptr;
+}
+
+// Whether a body is being run to be cancelled somewhere, or to let something fail.
+inline bool& cancel_sweeping() {
+  static bool sweeping = false;
+  return sweeping;
+}
+inline bool& fault_sweeping() {
+  static bool sweeping = false;
+  return sweeping;
+}
+
+// What has been swept in this process so far.
+struct CancelSweepTotal {
+  std::size_t tests = 0;
+  std::size_t checkpoints = 0;
+  std::size_t runs = 0;
+};
+inline CancelSweepTotal& cancel_sweep_total() {
+  static CancelSweepTotal total;
+  return total;
+}
+struct FaultSweepTotal {
+  std::size_t tests = 0;
+  std::size_t calls = 0;
+  std::size_t allocations = 0;
+  std::size_t runs = 0;
+};
+inline FaultSweepTotal& fault_sweep_total() {
+  static FaultSweepTotal total;
+  return total;
+}
+
+// Calls `sweep`, which runs a test's body again and again, with `flag` set: whatever the body
+// expects does not count then, for one that is cut short does not do what it should. Not after a
+// failure. What `sweep` throws is one.
+template <class Sweep>
+void sweep_fiber_test(bool& flag, const Sweep& sweep) {
+  if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
+  std::string failure;
+  {
+    ::testing::TestPartResultArray expectations;
+    const ::testing::ScopedFakeTestPartResultReporter elsewhere(&expectations);
+    flag = true;
+    try {
+      sweep();
+    } catch (...) {
+      failure = format_exception(std::current_exception());
+    }
+    flag = false;
+  }
+  if (!failure.empty()) ADD_FAILURE() << "swept: " << failure;
+}
+
+// cancel_sweep() of a test's body. Notes the number of checkpoints as a property of the test, and
+// adds it to cancel_sweep_total().
+//
+// Blocks: the thread, until all runs are over.
+// Cancel: does not apply.
+// Threads: any, outside a run.
+inline void cancel_sweep_fiber_test(void (*body)()) {
+  CancelSweepResult swept;
+  sweep_fiber_test(cancel_sweeping(), [&] {
+    swept = cancel_sweep(body, {.most = 200, .effort = 50'000, .may_throw = true});
+  });
+  CancelSweepTotal& total = cancel_sweep_total();
+  total.tests += swept.checkpoints > 0 ? 1 : 0;
+  total.checkpoints += swept.checkpoints;
+  total.runs += swept.runs;
+  ::testing::Test::RecordProperty("swept_checkpoints", std::to_string(swept.checkpoints));
+}
+
+// fault_sweep() of a test's body: what it throws does not count either; tasks, descriptors, memory
+// and deadlocks do. Notes the number of faults, and adds it to fault_sweep_total().
+//
+// Blocks: the thread, until all runs are over.
+// Cancel: does not apply.
+// Threads: any, outside a run.
+inline void fault_sweep_fiber_test(void (*body)()) {
+  FaultSweepResult swept;
+  sweep_fiber_test(fault_sweeping(), [&] {
+    swept = fault_sweep(body, {.most = 300, .may_throw = true, .own_thread = false});
+  });
+  FaultSweepTotal& total = fault_sweep_total();
+  total.tests += swept.runs > 0 ? 1 : 0;
+  total.calls += swept.calls;
+  total.allocations += swept.allocations;
+  total.runs += swept.runs;
+  ::testing::Test::RecordProperty("faults", std::to_string(swept.runs));
+}
+
+}  // namespace weft::fibers::testing
+
+// At the beginning of a FIBER_TEST whose body cannot be cut short anywhere and still end, because
+// of what it is about: it is not swept.
+#define WEFT_NOT_SWEPT(why) \
+  if (::weft::fibers::testing::cancel_sweeping()) return
+
+// At the beginning of a FIBER_TEST whose body cannot go on, or cannot end, when something in it
+// fails: nothing is let fail.
+#define WEFT_NOT_FAULT_SWEPT(why) \
+  if (::weft::fibers::testing::fault_sweeping()) return

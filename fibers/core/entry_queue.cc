@@ -133,8 +133,14 @@ void refuse_idempotent() {
       "pointers, references and integers, 48 bytes of them at most");
 }
 
-Leave::Leave(const Token& token) : leaving_(token.queue_->leaving()) {
-  leaving_->fetch_add(1, std::memory_order_relaxed);
+bool LastCall::submit() noexcept {
+  const std::shared_ptr<std::atomic<int>> leaving = token_->queue_->leaving();
+  leaving->fetch_add(1, std::memory_order_relaxed);
+  const bool accepted = token_->queue_->submit(slot_.get());
+  if (accepted) static_cast<void>(slot_.release());  // The queue deletes what is not of its own.
+  token_.reset();
+  leaving->fetch_sub(1, std::memory_order_release);
+  return accepted;
 }
 
 void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&)) {

@@ -74,7 +74,7 @@ class JobWork final : public fibers::detail::ThreadWork {
   ~JobWork() override { fibers::detail::release_locals(context_); }
 
   void run() noexcept override {
-    const HostLink link{host_, *token_};
+    const HostLink link{host_, call_.token()};
     host_link = &link;
     fibers::detail::set_thread_locals(&context_);
     host_->job->run();
@@ -84,19 +84,15 @@ class JobWork final : public fibers::detail::ThreadWork {
     fibers::detail::release_locals(std::exchange(context_, nullptr));
   }
 
+  // Refused, there is nobody left to tell, and no limiter to give the token back to. What it holds
+  // goes last: the run does not wait for that.
   void deliver() noexcept override {
-    const fibers::detail::Leave leave(*token_);
-    try {
-      token_->run_sync_soon([owned = std::move(host_)] { finish(*owned); });
-    } catch (const RunFinishedError&) {
-      // Nobody is left to tell, and no limiter to give the token back to.
-    }
-    token_.reset();
+    const auto refused = call_.make([owned = std::move(host_)] { finish(*owned); });
   }
 
  private:
   std::shared_ptr<ThreadHost> host_;
-  std::optional<Token> token_ = current_token();
+  fibers::detail::LastCall call_{current_token()};
   fibers::detail::TaskLocals* context_ = fibers::detail::detach_own_locals();  // The caller's.
 };
 

@@ -5,11 +5,11 @@
 
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -41,7 +41,16 @@ inline constexpr EntryType kEntryType{std::is_empty_v<Fn> ? 0 : sizeof(Fn)};
 EntrySlot* take_entry_slot(EntryQueue& queue);
 void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&));
 [[noreturn]] void refuse_idempotent();
-class Leave;
+template <class Fn>
+inline constexpr bool kFitsInSlot = sizeof(Fn) <= EntrySlot::kInline && alignof(Fn) <= 16;
+template <class Fn>
+void run_inline_entry(EntrySlot& slot) {
+  Fn* f = std::launder(reinterpret_cast<Fn*>(slot.storage));
+  Fn local(std::move(*f));
+  f->~Fn();
+  std::invoke(local);
+}
+class LastCall;
 }  // namespace detail
 
 struct RunSyncSoonOptions {
@@ -69,16 +78,10 @@ class Token {
     using Fn = std::decay_t<F>;
     if (options.idempotent && !detail::kComparable<Fn>) detail::refuse_idempotent();
     detail::EntrySlot* slot = detail::take_entry_slot(*queue_);
-    if constexpr (sizeof(Fn) <= detail::EntrySlot::kInline && alignof(Fn) <= 16 &&
-                  std::is_nothrow_constructible_v<Fn, F>) {
+    if constexpr (detail::kFitsInSlot<Fn> && std::is_nothrow_constructible_v<Fn, F>) {
       ::new (static_cast<void*>(slot->storage)) Fn(std::forward<F>(fn));
       slot->idempotent = options.idempotent ? &detail::kEntryType<Fn> : nullptr;
-      slot->run_and_destroy = [](detail::EntrySlot& s) {
-        Fn* f = std::launder(reinterpret_cast<Fn*>(s.storage));
-        Fn local(std::move(*f));
-        f->~Fn();
-        std::invoke(local);
-      };
+      slot->run_and_destroy = &detail::run_inline_entry<Fn>;
       detail::submit_entry(*queue_, slot, [](detail::EntrySlot& s) {
         std::launder(reinterpret_cast<Fn*>(s.storage))->~Fn();
       });
@@ -98,7 +101,7 @@ class Token {
 
  private:
   friend Token current_token();
-  friend class detail::Leave;
+  friend class detail::LastCall;
   explicit Token(std::shared_ptr<detail::EntryQueue> queue) : queue_(std::move(queue)) {}
   std::shared_ptr<detail::EntryQueue> queue_;
 };
@@ -111,18 +114,33 @@ class Token {
 Token current_token();
 
 namespace detail {
-// For a thread that makes its last call and then drops its token: it may be interrupted in between,
-// by the very thread that it has woken. While there is one of these, whoever asks how many tokens
-// there are, waits for it. Destroy it after the token.
-class Leave {
+// The one call of a thread that then drops its token. Has a place of its own from the beginning,
+// when a lack of memory can still be told: those of the queue are for signal handlers, too.
+class LastCall {
  public:
-  explicit Leave(const Token& token);
-  Leave(const Leave&) = delete;
-  Leave& operator=(const Leave&) = delete;
-  ~Leave() { leaving_->fetch_sub(1, std::memory_order_release); }
+  explicit LastCall(Token token) : token_(std::move(token)), slot_(std::make_unique<EntrySlot>()) {}
+
+  const Token& token() const { return *token_; }
+
+  // Lets the run call `fn`, and drops the token. Gives `fn` back if the run is over. Once.
+  template <class Fn>
+  std::optional<Fn> make(Fn fn) noexcept {
+    static_assert(kFitsInSlot<Fn> && std::is_nothrow_move_constructible_v<Fn>);
+    Fn* const stored = ::new (static_cast<void*>(slot_->storage)) Fn(std::move(fn));
+    slot_->run_and_destroy = &run_inline_entry<Fn>;
+    if (submit()) return std::nullopt;
+    std::optional<Fn> refused(std::move(*stored));
+    stored->~Fn();
+    return refused;
+  }
 
  private:
-  std::shared_ptr<std::atomic<int>> leaving_;
+  // Drops the token either way. A thread may be interrupted in between, by the very one that it has
+  // woken: meanwhile whoever asks how many tokens there are waits for it.
+  bool submit() noexcept;
+
+  std::optional<Token> token_;
+  std::unique_ptr<EntrySlot> slot_;
 };
 }  // namespace detail
 

@@ -40,6 +40,14 @@ CancelScope& ScopeAccess::of(DeadlineNode& timer) {
                                          offsetof(CancelScope, timer_));
 }
 
+void ScopeAccess::take_out(CancelScope& scope) {
+  CancelStatus& status = scope.status_;
+  if (scope.timer_.bucket >= 0) status.entered_by->scheduler->deadlines().disarm(scope.timer_);
+  detail::unlink_status(status);
+  status.first_task = nullptr;
+  status.entered_by = nullptr;
+}
+
 CancelScope::CancelScope(const CancelScopeOptions& options) {
   WEFT_REQUIRE(!options.deadline || !options.relative_deadline,
                "a CancelScope takes a deadline or a relative deadline, not both");

@@ -120,7 +120,7 @@ void EntryQueue::drop_repeats(const EntrySlot& first, EntrySlot*& list) noexcept
 }
 
 void EntryQueue::close() noexcept {
-  remaining_ = head_.exchange(&closed_);
+  if (EntrySlot* const head = head_.exchange(&closed_); head != &closed_) remaining_ = head;
 }
 
 EntrySlot* take_entry_slot(EntryQueue& queue) {

@@ -56,7 +56,8 @@ IoManager::IoManager(int wakeup_fd) : epoll_fd_(sys::epoll_create1(EPOLL_CLOEXEC
 }
 
 // Watches and OwnedFds may outlive the run: they are no longer armed.
-IoManager::~IoManager() {
+void IoManager::close() noexcept {
+  if (epoll_fd_ < 0) return;
   for (auto& entry : entries_) {
     if (entry == nullptr) continue;
     entry->manager = nullptr;
@@ -65,7 +66,8 @@ IoManager::~IoManager() {
     }
     if (entry->owned) static_cast<void>(entry.release());  // drop() deletes it.
   }
-  sys::close(epoll_fd_);
+  entries_.clear();
+  sys::close(std::exchange(epoll_fd_, -1));
 }
 
 std::size_t IoManager::poll(Duration timeout) {

@@ -84,6 +84,8 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   Guest& operator=(const Guest&) = delete;
   ~Guest() {
     abandon();
+    alarm_.reset();
+    if (life_ != nullptr) RunLife::keep_for_ever(std::move(life_));  // The helper thread kept it.
     if (pollable_fd_ >= 0) sys::close(pollable_fd_);
   }
 
@@ -294,9 +296,13 @@ void Guest::finish(const std::exception_ptr& failure) {
   } catch (...) {
     error = std::current_exception();
   }
-  if (!scheduler().over()) scheduler().give_up();
   alarm_.reset();
-  life_.reset();
+  if (scheduler().over()) {
+    life_.reset();
+  } else {
+    scheduler().give_up();
+    RunLife::keep_for_ever(std::move(life_));
+  }
   setup_.done(std::move(error));
 }
 
@@ -317,7 +323,8 @@ void Guest::abandon() noexcept {
   if (in_thread_) {
     scheduler().entries()->wakeup().wake();  // The helper thread is the last that keeps it.
   } else {
-    life_.reset();
+    alarm_.reset();
+    RunLife::keep_for_ever(std::move(life_));
   }
 }
 

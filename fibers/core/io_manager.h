@@ -48,7 +48,9 @@ class IoManager {
   explicit IoManager(int wakeup_fd);
   IoManager(const IoManager&) = delete;
   IoManager& operator=(const IoManager&) = delete;
-  ~IoManager();
+  ~IoManager() { close(); }
+  // Lets go of all descriptors. Nobody may wait for one any more.
+  void close() noexcept;
 
   // Waits for events until `timeout` is over (Duration::max(): for ever; zero: does not wait) and
   // delivers them. Returns how many there were, the wake-up included.

@@ -22,6 +22,9 @@ struct ScopeAccess {
   // The scope whose status, or timer, this is.
   static CancelScope& of(detail::CancelStatus& status);
   static CancelScope& of(detail::DeadlineNode& timer);
+  // Takes a scope that has none inside it, in whatever state, out of a run that has been given up:
+  // it is as if it had been left.
+  static void take_out(CancelScope& scope);
 };
 
 struct NurseryAccess {

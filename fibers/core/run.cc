@@ -3,6 +3,7 @@
 
 #include "weft/fibers/run.h"
 
+#include <mutex>
 #include <utility>
 
 #include "fibers/core/nursery_access.h"
@@ -33,10 +34,21 @@ RunLife::RunLife(const std::function<void()>& main, const RunOptions& options)
     : main_(main),
       instruments_(options.instruments),
       scheduler_(options),
-      interrupts_(scheduler_, options.handle_interrupt) {}
+      interrupts_(std::in_place, scheduler_, options.handle_interrupt) {}
 
 RunLife::~RunLife() {
   if (tls_scheduler == &scheduler_) tls_scheduler = nullptr;
+}
+
+void RunLife::keep_for_ever(std::unique_ptr<RunLife> life) noexcept {
+  if (tls_scheduler == &life->scheduler_) tls_scheduler = nullptr;
+  life->interrupts_.reset();
+  life->scheduler_.let_go();
+  static std::mutex mutex;
+  static RunLife* kept = nullptr;  // Reachable, for those who look for leaks.
+  const std::lock_guard lock(mutex);
+  life->next_kept_.reset(std::exchange(kept, nullptr));
+  kept = life.release();
 }
 
 void RunLife::begin() {

@@ -8,6 +8,8 @@
 
 #include <exception>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "fibers/core/interrupt.h"
@@ -37,6 +39,9 @@ class RunLife {
   // What the run has come to: throws a crash of the run itself, else what main threw.
   void rethrow();
   Scheduler& scheduler() { return scheduler_; }
+  // Instead of destroying a run whose scheduler has been given up: its tasks are never unwound, and
+  // what they waited for, or have entered, may still refer to it. Any thread.
+  static void keep_for_ever(std::unique_ptr<RunLife> life) noexcept;
 
  private:
   void tell(Hook hook, void (Instrument::*method)());
@@ -48,7 +53,8 @@ class RunLife {
   const std::function<void()>& main_;
   const std::vector<InstrumentRef>& instruments_;
   Scheduler scheduler_;
-  InterruptHandler interrupts_;
+  std::optional<InterruptHandler> interrupts_;
+  std::unique_ptr<RunLife> next_kept_;
   std::exception_ptr main_error_;
 };
 

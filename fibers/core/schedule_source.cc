@@ -55,7 +55,8 @@ __attribute__((no_sanitize("address", "thread"))) void add_stack(Hash& hash,
 std::uint64_t hash_of(const TaskBlock& task) {
   Hash hash;
   hash.add(&task);
-  hash.add(static_cast<std::uint64_t>(task.present_state()) << 8 | static_cast<std::uint64_t>(task.wake));
+  hash.add(static_cast<std::uint64_t>(task.present_state()) << 8 |
+           static_cast<std::uint64_t>(task.wake));
   hash.add(task.cancel_status);
   hash.add(reinterpret_cast<const void*>(task.abort));
   hash.add(task.context.exceptions.caught);

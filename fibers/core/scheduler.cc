@@ -344,6 +344,32 @@ void Scheduler::crash(std::exception_ptr error) {
   mark_cancelled(ScopeAccess::status(system_nursery->cancel_scope()), unowned(cause));
 }
 
+// All waits are taken back, as if they were cancelled, so that nobody finds a waiter that will not
+// come. Then the scopes, from the leaves to the root, whose own status belongs to no scope.
+void Scheduler::give_up() {
+  link_.give_up();
+  host_at_leisure_ = false;
+  entries_->close();
+  static const CancelReason reason{.source = "abandoned"};
+  for (TaskBlock* task : all_tasks()) {
+    if (const AbortThunk abort = std::exchange(task->abort, nullptr))
+      abort(task->abort_context, RaiseCancelAccess::make(unowned(reason)));
+  }
+  CancelStatus* status = &root_status_;
+  for (;;) {
+    while (status->first_child != nullptr) status = status->first_child;
+    if (status == &root_status_) return;
+    CancelStatus* const parent = status->parent;
+    ScopeAccess::take_out(ScopeAccess::of(*status));
+    status = parent;
+  }
+}
+
+void Scheduler::let_go() noexcept {
+  io_.close();
+  entries_.reset();
+}
+
 // Threads that are about to be rid of theirs have a few instructions left.
 std::size_t Scheduler::tokens() const {
   while (entries_->leaving()->load(std::memory_order_acquire) > 0) std::this_thread::yield();

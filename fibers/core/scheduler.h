@@ -190,8 +190,10 @@ class Scheduler {
   void remove_idle_waiter(IdleWaiter& waiter);
   // A call from outside, or a system task, threw.
   void crash(std::exception_ptr error);
-  // Nobody will turn it any more, although it has tasks.
-  void give_up() { link_.give_up(); }
+  // Nobody will turn it any more, although it has tasks. Their scopes are taken out of it.
+  void give_up();
+  // After give_up(): lets go of everything that the system lends. Any thread.
+  void let_go() noexcept;
 
   // --- Who has caught a Cancelled and gone on: swallowed_cancelled.cc. ---
 

@@ -76,6 +76,12 @@ StackPool::~StackPool() {
   // The next mapping there starts with a clean slate.
   for (const Arena& arena : arenas_) __asan_unpoison_memory_region(arena.begin, arena.size);
 #endif
+  // Stacks that are out are those of abandoned runs: never unwound, so that what their tasks waited
+  // for, or have entered, may still point there.
+  if (statistics().in_use > 0) {
+    trim(0);
+    return;
+  }
   for (const Arena& arena : arenas_) sys::munmap(arena.begin, arena.size);
 }
 

@@ -15,11 +15,13 @@
 #include "tests/support/captured_log.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/guest.h"
+#include "weft/fibers/lock.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/testing/mock_clock.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/fibers/token.h"
 
 namespace weft::fibers {
 namespace {
@@ -157,6 +159,49 @@ TEST_P(GuestLimitsTest, AnAbandonedRunIsReportedAndTheThreadIsFree) {
   EXPECT_THROW(current_time(), UsageError);
   EXPECT_EQ(testing::open_descriptors(), descriptors);
   EXPECT_EQ(run([] { return 1; }), 1);
+}
+
+// What such a run's tasks used may outlive it, and be used on.
+TEST_P(GuestLimitsTest, WhatAnAbandonedRunUsedMayBeUsedOn) {
+  WEFT_LEAVES_OVER("tasks that nobody can unwind");
+  const test::CapturedLog log;
+  Event event;
+  Lock lock;
+  std::optional<Token> token;
+  {
+    CancelScope outer;
+    CancelScope inner({.relative_deadline = hours(1)});
+    CancelScope late({.relative_deadline = hours(2)});
+    std::thread([&] {
+      Hosted hosted(GetParam());
+      hosted.start([&] {
+        token = current_token();
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([&] { late.run([&] { sleep_forever(); }); });
+          outer.run([&] {
+            inner.run([&] {
+              lock.acquire();
+              event.wait();
+            });
+          });
+        });
+      });
+      hosted.settle();
+    }).join();
+    ASSERT_EQ(log.lines.size(), 1U);
+    outer.cancel();
+    EXPECT_TRUE(outer.cancel_called());
+    inner.set_deadline(kForever);
+    EXPECT_FALSE(inner.cancel_called());
+    late.set_shield(true);
+  }
+  EXPECT_THROW(token->run_sync_soon([] {}), RunFinishedError);
+  event.set();
+  run([&] {
+    event.wait();
+    EXPECT_TRUE(lock.locked());
+  });
+  EXPECT_EQ(log.lines.size(), 1U);
 }
 
 // --- One of the two ways. ---

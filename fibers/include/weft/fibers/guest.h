@@ -60,7 +60,9 @@ class GuestTick {
 
 // A guest run; a value. If its host polls, this is what keeps it: when the last copy goes before
 // the run is over, then the run is abandoned. The same goes for the last GuestTick of the other
-// way. An abandoned run is reported as a warning; its tasks are neither run nor unwound any more.
+// way. An abandoned run is reported as a warning; its tasks are neither run nor unwound any more,
+// and their stacks stay. Their waits are taken back, and they have left their scopes: what they
+// waited for, or have entered, may be used on.
 class GuestRun {
  public:
   // Readable, for poll, epoll and the like, when the run wants a tick. Stays open as long as this,

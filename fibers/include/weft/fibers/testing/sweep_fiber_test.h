@@ -59,6 +59,20 @@ inline FaultSweepTotal& fault_sweep_total() {
   return total;
 }
 
+inline void add_to_total(const CancelSweepResult& swept) {
+  CancelSweepTotal& total = cancel_sweep_total();
+  total.tests += swept.checkpoints > 0 ? 1 : 0;
+  total.checkpoints += swept.checkpoints;
+  total.runs += swept.runs;
+}
+inline void add_to_total(const FaultSweepResult& swept) {
+  FaultSweepTotal& total = fault_sweep_total();
+  total.tests += swept.runs > 0 ? 1 : 0;
+  total.calls += swept.calls;
+  total.allocations += swept.allocations;
+  total.runs += swept.runs;
+}
+
 // Calls `sweep`, which runs a test's body again and again, with `flag` set: whatever the body
 // expects does not count then, for one that is cut short does not do what it should. Not after a
 // failure. What `sweep` throws is one.
@@ -91,10 +105,7 @@ inline void cancel_sweep_fiber_test(void (*body)()) {
   sweep_fiber_test(cancel_sweeping(), [&] {
     swept = cancel_sweep(body, {.most = 200, .effort = 50'000, .may_throw = true});
   });
-  CancelSweepTotal& total = cancel_sweep_total();
-  total.tests += swept.checkpoints > 0 ? 1 : 0;
-  total.checkpoints += swept.checkpoints;
-  total.runs += swept.runs;
+  add_to_total(swept);
   ::testing::Test::RecordProperty("swept_checkpoints", std::to_string(swept.checkpoints));
 }
 
@@ -109,11 +120,7 @@ inline void fault_sweep_fiber_test(void (*body)()) {
   sweep_fiber_test(fault_sweeping(), [&] {
     swept = fault_sweep(body, {.most = 300, .may_throw = true, .own_thread = false});
   });
-  FaultSweepTotal& total = fault_sweep_total();
-  total.tests += swept.runs > 0 ? 1 : 0;
-  total.calls += swept.calls;
-  total.allocations += swept.allocations;
-  total.runs += swept.runs;
+  add_to_total(swept);
   ::testing::Test::RecordProperty("faults", std::to_string(swept.runs));
 }
 

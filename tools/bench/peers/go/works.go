@@ -14,10 +14,12 @@ import (
 	"time"
 )
 
-var works = []struct {
+type work struct {
 	name    string
 	measure func(*meter)
-}{
+}
+
+var works = []work{
 	{"yield/2", func(m *meter) { yield(m, 2) }},
 	{"yield/100", func(m *meter) { yield(m, 100) }},
 	{"yield/10000", func(m *meter) { yield(m, 10000) }},
@@ -34,6 +36,15 @@ var works = []struct {
 	{"tcp_echo/1000", tcpEcho},
 	{"cancel_parked/10000", cancelParked},
 	{"parked_memory/1000000", parkedMemory},
+}
+
+func init() {
+	for n := 10; n <= 1000000; n *= 10 {
+		n := n
+		works = append(works,
+			work{fmt.Sprintf("scaling/tasks/%d", n), func(m *meter) { yield(m, n) }},
+			work{fmt.Sprintf("scaling/timers/%d", n), func(m *meter) { scopeDeadline(m, n) }})
+	}
 }
 
 // yieldUntil is what every goroutine runs, the measured one too.

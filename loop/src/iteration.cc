@@ -15,6 +15,7 @@ namespace weft::loop::detail {
 // Hooks may add and remove hooks; those added now are asked the next time.
 void LoopCore::run_prepare_hooks() {
   prepare_wake_ = fibers::kForever;
+  unasked_hooks_ = false;
   if (prepare_.empty() || mode_ == Mode::kDraining) return;
   asking_hooks_ = true;
   const std::size_t count = prepare_.size();
@@ -76,6 +77,7 @@ void LoopCore::sleep(fibers::Instant until) {
 [[gnu::always_inline]] inline void LoopCore::wait_for_events() {
   fibers::cancel_shielded_checkpoint();
   if (!ready_.empty() || stopping_ || mode_ != Mode::kRunning || inbox_->pending()) return;
+  if (unasked_hooks_) return;  // One has come during that turn.
   const fibers::Instant until = next_wake();
   if (until == fibers::kForever) return sleep_until_woken();
   if (until > fibers::current_time()) sleep(until);

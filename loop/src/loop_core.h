@@ -159,6 +159,7 @@ class LoopCore {
   std::shared_ptr<Inbox> inbox_;
   std::vector<HandleNode*> prepare_;  // Null where one was removed while they are asked.
   bool asking_hooks_ = false;
+  bool unasked_hooks_ = false;  // One has been added since they were asked.
   fibers::Instant prepare_wake_ = fibers::kForever;
 
   Mode mode_ = Mode::kStopped;

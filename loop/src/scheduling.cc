@@ -70,6 +70,7 @@ void LoopCore::add_prepare(HandleNode* node) {
     release_node(node);
     throw;
   }
+  unasked_hooks_ = true;
   if (sleeper_ != nullptr) wake();
 }
 

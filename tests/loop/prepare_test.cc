@@ -68,6 +68,20 @@ FIBER_TEST(PrepareTest, MayArmATimer) {
   });
 }
 
+// Also while the loop lets the other tasks have their turn, before it goes to sleep.
+FIBER_TEST(PrepareTest, IsAskedWheneverItIsAdded) {
+  for (int turns = 0; turns < 6; ++turns) {
+    with_loop([turns](EventLoop& loop) {
+      for (int i = 0; i < turns; ++i) fibers::checkpoint();
+      int asked = 0;
+      PrepareHandle hook = loop.add_prepare([&asked] { ++asked; });
+      fibers::sleep(1s);
+      EXPECT_GE(asked, 1) << "added after " << turns << " turns";
+      hook.cancel();
+    });
+  }
+}
+
 FIBER_TEST(PrepareTest, CancelledHookIsNotAskedAgain) {
   with_idle_loop([](EventLoop& loop) {
     auto resource = std::make_shared<int>(0);

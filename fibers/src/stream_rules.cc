@@ -167,21 +167,23 @@ void expect_busy(const std::string& calls, const std::function<void()>& first,
                  const std::function<void()>& second) {
   bool busy = false;
   std::string other;
+  const auto try_it = [&](Nursery& nursery, const std::function<void()>& fn) {
+    try {
+      fn();
+      other = "one returned";
+    } catch (const BusyResourceError&) {
+      busy = true;
+    } catch (const std::exception&) {
+      other = "one threw " + describe_exception(std::current_exception());
+    }
+    nursery.cancel_scope().cancel();
+  };
+  // One after the other, so that every order of the tasks finds the same.
   open_nursery([&](Nursery& nursery) {
-    const auto try_it = [&](const std::function<void()>& fn) {
-      try {
-        fn();
-        other = "one returned";
-      } catch (const BusyResourceError&) {
-        busy = true;
-      } catch (const std::exception&) {
-        other = "one threw " + describe_exception(std::current_exception());
-      }
-      nursery.cancel_scope().cancel();
-    };
-    nursery.start_soon([&] { try_it(first); });
-    nursery.start_soon([&] { try_it(second); });
-    wait_all_tasks_blocked();
+    for (const auto* fn : {&first, &second}) {
+      nursery.start_soon([&, fn] { try_it(nursery, *fn); });
+      wait_all_tasks_blocked();
+    }
     if (!busy && other.empty()) other = "both wait";
     nursery.cancel_scope().cancel();
   });

@@ -256,6 +256,7 @@ FIBER_TEST(LowlevelTest, OnlyTheShieldedHalfIsNoCancelPoint) {
 }
 
 FIBER_TEST(LowlevelTest, ACancelledCheckpointLetsOthersRunFirst) {
+  WEFT_NOT_SHUFFLED("the other one has to be the next");
   for (auto* point : {&checkpoint, &checkpoint_if_cancelled}) {
     bool other_ran = false;
     CancelScope scope;
@@ -274,6 +275,7 @@ FIBER_TEST(LowlevelTest, ACancelledCheckpointLetsOthersRunFirst) {
 // trio: test_run.py::test_basic_interleave
 // What becomes ready in a turn runs in the next.
 FIBER_TEST(LowlevelTest, CheckpointsTakeTurns) {
+  WEFT_NOT_SHUFFLED("this is the usual order");
   std::vector<int> order;
   open_nursery([&](Nursery& nursery) {
     for (int i = 0; i < 3; ++i) {

@@ -323,6 +323,7 @@ FIBER_TEST(MemoryChannelTest, CountsWhatGoesOn) {
   EXPECT_EQ(ends.receive.statistics().current_buffer_used, 1U);
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] { ends.send.send(2); });
+    wait_all_tasks_blocked();
     nursery.start_soon([&] { ends.send.send(3); });
     wait_all_tasks_blocked();
     EXPECT_EQ(stats().current_buffer_used, 2U);

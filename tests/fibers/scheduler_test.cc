@@ -37,6 +37,7 @@ using ::testing::ElementsAre;
 
 // Trio: guarantee of a batch: what becomes ready in a turn runs in the next.
 FIBER_TEST(SchedulerTest, ATurnRunsOnlyWhatWasReadyWhenItBegan) {
+  WEFT_NOT_SHUFFLED("the order in a turn is the usual one");
   std::vector<std::string> order;
   const std::uint64_t begin = current_statistics().ticks;
   const auto note = [&order, begin](const std::string& what) {
@@ -97,6 +98,7 @@ TEST(SchedulerTest, MostCheckpointsOfABusyRunAreNoSystemCalls) {
 }
 
 FIBER_TEST(SchedulerTest, ThousandsOfTasksMayBeReadyAtOnce) {
+  WEFT_NOT_SHUFFLED("so many choices take long");
   constexpr int kTasks = 3000;
   int ran = 0;
   open_nursery([&](Nursery& nursery) {
@@ -115,6 +117,7 @@ FIBER_TEST(SchedulerTest, ThousandsOfTasksMayBeReadyAtOnce) {
 
 // Waking is fair: who became ready first runs first.
 FIBER_TEST(SchedulerTest, TasksRunInTheOrderInWhichTheyBecameReady) {
+  WEFT_NOT_SHUFFLED("this is the usual order");
   std::vector<Task*> tasks(5);
   std::vector<std::size_t> order;
   open_nursery([&](Nursery& nursery) {

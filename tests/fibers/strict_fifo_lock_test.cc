@@ -85,8 +85,11 @@ FIBER_TEST(StrictFIFOLockTest, TasksGetItInTheOrderInWhichTheyAsked) {
 FIBER_TEST(StrictFIFOLockTest, AnOwnerThatEndsBreaksIt) {
   StrictFIFOLock lock;
   open_nursery([&](Nursery& nursery) {
-    nursery.start_soon([&] { lock.acquire(); });
-    nursery.start_soon([&] { EXPECT_THROW(lock.acquire(), BrokenResourceError); });
+    nursery.start_soon([&] {
+      lock.acquire();
+      nursery.start_soon([&] { EXPECT_THROW(lock.acquire(), BrokenResourceError); });
+      wait_all_tasks_blocked();
+    });
   });
   EXPECT_THROW(lock.acquire(), BrokenResourceError);
 }

@@ -95,7 +95,7 @@ FIBER_TEST(WaitAllTasksBlockedTest, IsCancelledAtOnce) {
     });
     checkpoint();
     scope.cancel();
-    checkpoint();
+    for (int turn = 0; blocked && turn < 3; ++turn) checkpoint();
     EXPECT_FALSE(blocked);
   });
   wait_all_tasks_blocked();

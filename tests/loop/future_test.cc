@@ -295,6 +295,7 @@ FIBER_TEST(AwaitTest, DoneFutureDoesNotSuspend) {
 }
 
 FIBER_TEST(AwaitTest, ManyWaitersWakeInTheirOrder) {
+  WEFT_NOT_SHUFFLED("this is the usual order");
   with_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();
     std::vector<int> order;

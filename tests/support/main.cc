@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // GoogleTest's main(), which also looks after what each test leaves over, and says how much has
-// been swept (see sweep_fiber_test.h).
+// been shuffled and swept (see shuffle_fiber_test.h, sweep_fiber_test.h).
 
 #include <gmock/gmock.h>
 
+#include <cstdint>
 #include <cstdio>
 
 #include "weft/fibers/testing/fiber_test.h"
@@ -15,6 +16,10 @@ int main(int argc, char** argv) {
   ::testing::UnitTest::GetInstance()->listeners().Append(
       new weft::fibers::testing::LeftOverListener);
   const int result = RUN_ALL_TESTS();
+  if (const auto& total = weft::fibers::testing::shuffle_total(); total.schedules > 0) {
+    std::printf("shuffled: %zu tests in %ju random schedules\n", total.tests,
+                static_cast<std::uintmax_t>(total.schedules));
+  }
   if (const auto& total = weft::fibers::testing::cancel_sweep_total(); total.checkpoints > 0) {
     std::printf("cancel sweep: cancelled %zu times, at the %zu checkpoints of %zu tests\n",
                 total.runs, total.checkpoints, total.tests);

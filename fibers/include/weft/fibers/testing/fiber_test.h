@@ -32,6 +32,7 @@
 #include "weft/fibers/testing/explore.h"
 #include "weft/fibers/testing/left_over.h"
 #include "weft/fibers/testing/mock_clock.h"
+#include "weft/fibers/testing/shuffle_fiber_test.h"
 #include "weft/fibers/testing/sweep_fiber_test.h"
 
 namespace weft::fibers::testing {
@@ -86,6 +87,24 @@ ExploreResult explore_test(Body&& body, ExploreOptions options = {}) {
   return result;
 }
 
+// What is behind FIBER_TEST: run_fiber_test(), and then whatever else the environment asks for. See
+// shuffle_fiber_test.h and sweep_fiber_test.h.
+//
+// Blocks: the thread, until all runs are over.
+// Cancel: does not apply.
+// Threads: any, outside a run.
+inline void fiber_test(void (*body)()) {
+  if (is_replay({})) return shuffle_fiber_test(body);
+  run_fiber_test(body);
+  try {
+    if (const auto wanted = wanted_schedules()) shuffle_fiber_test(body, *wanted);
+  } catch (const UsageError& error) {
+    ADD_FAILURE() << error.what();
+  }
+  if (cancel_sweep_wanted()) cancel_sweep_fiber_test(body);
+  if (fault_sweep_wanted()) fault_sweep_fiber_test(body);
+}
+
 // Why the present test may leave something over; empty: it may not.
 inline std::string& may_leave_over() {
   static std::string why;
@@ -124,13 +143,9 @@ class LeftOverListener final : public ::testing::EmptyTestEventListener {
 // In a test which is about something that stays: LeftOverListener does not look after it.
 #define WEFT_LEAVES_OVER(why) ::weft::fibers::testing::may_leave_over() = (why)
 
-#define FIBER_TEST(Suite, Claim)                                                            \
-  static void weft_fiber_test_##Suite##_##Claim();                                          \
-  TEST(Suite, Claim) {                                                                      \
-    ::weft::fibers::testing::run_fiber_test(&weft_fiber_test_##Suite##_##Claim);            \
-    if (::weft::fibers::testing::cancel_sweep_wanted())                                     \
-      ::weft::fibers::testing::cancel_sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim); \
-    if (::weft::fibers::testing::fault_sweep_wanted())                                      \
-      ::weft::fibers::testing::fault_sweep_fiber_test(&weft_fiber_test_##Suite##_##Claim);  \
-  }                                                                                         \
+#define FIBER_TEST(Suite, Claim)                                             \
+  static void weft_fiber_test_##Suite##_##Claim();                           \
+  TEST(Suite, Claim) {                                                       \
+    ::weft::fibers::testing::fiber_test(&weft_fiber_test_##Suite##_##Claim); \
+  }                                                                          \
   static void weft_fiber_test_##Suite##_##Claim()

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/parked_backtraces.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/inspect.h"
 #include "weft/fibers/lowlevel.h"
@@ -72,6 +73,7 @@ void something_afterwards() {
 
 // trio: test_tracing.py::test_task_iter_await_frames
 FIBER_TEST(BacktraceTest, OfATaskThatWaitsNamesTheFunctionsItWaitsIn) {
+  WEFT_NEEDS_PARKED_BACKTRACES();
   open_nursery([](Nursery& nursery) {
     nursery.start_soon([] { calls_what_waits(); });
     testing::wait_all_tasks_blocked();
@@ -97,6 +99,7 @@ FIBER_TEST(BacktraceTest, OfTheRunningTaskBeginsWhereItIsAsked) {
 
 FIBER_TEST(BacktraceTest, OfATaskThatIsOnlyReady) {
   WEFT_NOT_SHUFFLED("the task has to begin during the one checkpoint");
+  WEFT_NEEDS_PARKED_BACKTRACES();
   open_nursery([](Nursery& nursery) {
     nursery.start_soon(&lets_others_run);
     const Task& task = *nursery.child_tasks().front();
@@ -108,6 +111,7 @@ FIBER_TEST(BacktraceTest, OfATaskThatIsOnlyReady) {
 }
 
 FIBER_TEST(BacktraceTest, StopsAtTheNumberAskedFor) {
+  WEFT_NEEDS_PARKED_BACKTRACES();
   open_nursery([](Nursery& nursery) {
     nursery.start_soon([] { recurses_and_waits(100); });
     testing::wait_all_tasks_blocked();
@@ -120,6 +124,7 @@ FIBER_TEST(BacktraceTest, StopsAtTheNumberAskedFor) {
 }
 
 FIBER_TEST(BacktraceTest, OfATaskThatWaitsInsideACatchBlock) {
+  WEFT_NEEDS_PARKED_BACKTRACES();
   open_nursery([](Nursery& nursery) {
     nursery.start_soon([] {
       try {
@@ -136,6 +141,7 @@ FIBER_TEST(BacktraceTest, OfATaskThatWaitsInsideACatchBlock) {
 }
 
 FIBER_TEST(BacktraceTest, TheTaskTreeShowsThemOnRequest) {
+  WEFT_NEEDS_PARKED_BACKTRACES();
   open_nursery([](Nursery& nursery) {
     nursery.start_soon([] { calls_what_waits(); }, {.name = "waiter"});
     testing::wait_all_tasks_blocked();

@@ -29,8 +29,9 @@ constexpr std::array<std::uint32_t, 2> kEvents{EPOLLIN | EPOLLRDHUP, EPOLLOUT};
 // An error or a hang-up concerns both directions: the next call will say what it is.
 constexpr std::array<std::uint32_t, 2> kWakes{EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP,
                                               EPOLLOUT | EPOLLERR | EPOLLHUP};
-// After these a read has something to say that no further event announces.
-constexpr std::uint32_t kEnds = EPOLLRDHUP | EPOLLERR | EPOLLHUP;
+// After these a read has something to say that no further event announces: the end, an error, or
+// what lies behind TCP's urgent data, before which a read stops short.
+constexpr std::uint32_t kEnds = EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP;
 constexpr std::array<const char*, 2> kWaitNames{"readable fd", "writable fd"};
 
 std::size_t index_of(FdDirection direction) {
@@ -288,7 +289,7 @@ FdEntry* IoManager::adopt(int fd) {
   FdEntry& entry = entry_for(fd);
   WEFT_REQUIRE(!entry.owned, "this descriptor already belongs to an OwnedFd");
   ++entry.generation;
-  control(entry, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  control(entry, EPOLL_CTL_ADD, EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET);
   entry.owned = true;
   entry.registered = true;
   entry.drained = false;

@@ -38,7 +38,7 @@ struct FdEntry {
   bool registered = false;  // As far as we know: the owner may have closed it behind our back.
   bool owned = false;       // By an OwnedFd: edge-triggered, both directions, for good.
   bool drained = false;     // Owned: nothing to read since the last event, as its user knows.
-  bool ended = false;       // Owned: the peer has ended its side, or there was an error.
+  bool ended = false;       // Owned: a read may stop short of the end, of an error, of urgent data.
   TaskBlock* waiting[2] = {nullptr, nullptr};  // By FdDirection.
   FdWatch* watch[2] = {nullptr, nullptr};
 };

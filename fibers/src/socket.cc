@@ -65,9 +65,9 @@ int option_of(const OwnedFd& fd, int option) {
   return value;
 }
 
+// Not SCTP, say, whose streams keep messages apart.
 bool is_tcp(const OwnedFd& fd) {
-  const int domain = option_of(fd, SO_DOMAIN);
-  return domain == AF_INET || domain == AF_INET6;
+  return option_of(fd, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
 OwnedFd checked_stream(OwnedFd fd) {

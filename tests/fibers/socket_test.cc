@@ -164,6 +164,19 @@ FIBER_TEST(SocketStreamTest, TheEndIsFoundBehindTheLastData) {
   }
 }
 
+// Before TCP's urgent data a read stops short, with more behind it.
+FIBER_TEST(SocketStreamTest, DataBehindUrgentDataIsFound) {
+  auto [ours, theirs] = tcp_pair();
+  ours.send_all("before");
+  ASSERT_EQ(::send(ours.fd(), "!", 1, MSG_OOB), 1);
+  ours.send_all("behind");
+  wait_all_tasks_blocked();
+  EXPECT_EQ(theirs.receive_some(), "before");
+  std::string behind;
+  EXPECT_TRUE(move_on_after(seconds(1), [&, &theirs = theirs] { behind = theirs.receive_some(); }));
+  EXPECT_EQ(behind, "behind");
+}
+
 FIBER_TEST(SocketStreamTest, HalfClosedStreamStillReceives) {
   auto [a, b] = socket_stream_pair();
   assert_checkpoints([&a = a] { a.send_eof(); });

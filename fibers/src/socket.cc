@@ -123,7 +123,14 @@ void SocketStream::send_all(std::span<const std::byte> data) {
   need_sending_side();
   checkpoint_if_cancelled();
   bool waited = false;
-  while (!data.empty()) data = data.subspan(send_some(data, waited));
+  while (!data.empty()) {
+    data = data.subspan(send_some(data, waited));
+    // A peer that reads as fast as this writes must not keep everybody else waiting.
+    if (!data.empty()) {
+      checkpoint();
+      waited = true;
+    }
+  }
   if (!waited) cancel_shielded_checkpoint();
 }
 

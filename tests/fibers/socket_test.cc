@@ -15,12 +15,15 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "fibers/src/net/accept_errors.h"
+#include "fibers/sys/call.h"
 #include "tests/support/pipe.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/socket/socket_type.h"
 #include "weft/fibers/tcp.h"
@@ -175,6 +178,36 @@ FIBER_TEST(SocketStreamTest, DataBehindUrgentDataIsFound) {
   std::string behind;
   EXPECT_TRUE(move_on_after(seconds(1), [&, &theirs = theirs] { behind = theirs.receive_some(); }));
   EXPECT_EQ(behind, "behind");
+}
+
+// As if the peer took away what is sent as fast as it is sent: no send() ever has to wait.
+class ShortSends final : public sys::Gate {
+ public:
+  ShortSends() { sys::gate = this; }
+  ShortSends(const ShortSends&) = delete;
+  ShortSends& operator=(const ShortSends&) = delete;
+  ~ShortSends() { sys::gate = nullptr; }
+
+  sys::Answer before(const sys::Asked& asked) noexcept override {
+    return {.size = std::string_view(asked.name) == "send" ? std::size_t{1} : std::size_t{0}};
+  }
+  void after() noexcept override {}
+};
+
+FIBER_TEST(SocketStreamTest, ReaderThatIsAsFastDoesNotKeepOthersWaiting) {
+  WEFT_NOT_SWEPT("it has a gate of its own");
+  auto [a, b] = socket_stream_pair();
+  const ShortSends short_sends;
+  int turns = 0;
+  open_nursery([&, &a = a](Nursery& nursery) {
+    nursery.start_soon([&] {
+      for (;; ++turns) checkpoint();
+    });
+    a.send_all(std::string(100, 'x'));
+    nursery.cancel_scope().cancel();
+  });
+  EXPECT_GE(turns, 90);
+  EXPECT_EQ(b.receive_some(), std::string(100, 'x'));
 }
 
 FIBER_TEST(SocketStreamTest, HalfClosedStreamStillReceives) {

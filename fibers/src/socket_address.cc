@@ -28,7 +28,13 @@ std::vector<SocketAddress> resolve_with(const std::string& host, std::uint16_t p
       socket::getaddrinfo(host, std::to_string(port), {.type = SOCK_STREAM, .flags = flags});
   std::vector<SocketAddress> addresses;
   addresses.reserve(found.size());
-  for (const socket::AddressInfo& info : found) addresses.push_back(info.address);
+  // A name that stands twice in /etc/hosts has its address twice, and nobody can listen there
+  // twice.
+  for (const socket::AddressInfo& info : found) {
+    if (std::find(addresses.begin(), addresses.end(), info.address) == addresses.end()) {
+      addresses.push_back(info.address);
+    }
+  }
   return addresses;
 }
 

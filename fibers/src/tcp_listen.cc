@@ -40,12 +40,13 @@ bool lacks(const SocketAddress& address, const std::error_code& code) {
          (code.value() == EADDRNOTAVAIL && address.family() == AF_INET6);
 }
 
-[[noreturn]] void throw_none_possible(std::vector<std::exception_ptr> errors) {
-  const std::string what = "this machine has none of the kinds of address to listen on";
+[[noreturn]] void throw_none_possible(std::vector<std::exception_ptr> errors,
+                                      const std::error_code& first) {
+  const std::string what = "this machine has none of the addresses to listen on";
   try {
     throw ExceptionGroup(what, std::move(errors));
   } catch (...) {
-    std::throw_with_nested(std::system_error(EAFNOSUPPORT, std::generic_category(), what));
+    std::throw_with_nested(std::system_error(first, what));
   }
 }
 
@@ -58,6 +59,7 @@ void set_port(SocketAddress& address, std::uint16_t port) {
 std::vector<SocketListener> listen_on_all(std::vector<SocketAddress> addresses, int backlog) {
   std::vector<SocketListener> listeners;
   std::vector<std::exception_ptr> errors;
+  std::error_code first;
   for (SocketAddress& address : addresses) {
     if (address.port() == 0 && !listeners.empty()) {
       set_port(address, listeners.front().local_address().port());
@@ -66,10 +68,11 @@ std::vector<SocketListener> listen_on_all(std::vector<SocketAddress> addresses, 
       listeners.push_back(listen_on(address, backlog));
     } catch (const std::system_error& error) {
       if (!lacks(address, error.code())) throw;
+      if (errors.empty()) first = error.code();
       errors.push_back(std::current_exception());
     }
   }
-  if (listeners.empty()) throw_none_possible(std::move(errors));
+  if (listeners.empty()) throw_none_possible(std::move(errors), first);
   return listeners;
 }
 
@@ -85,6 +88,10 @@ std::vector<SocketListener> open_tcp_listeners(std::uint16_t port,
                                                const TcpListenOptions& options) {
   if (options.backlog < 1) throw UsageError("the backlog of a listener must be at least 1");
   const std::vector<SocketAddress> addresses = resolve_for_listening(options.host, port);
+  if (addresses.empty()) {
+    throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
+                            "no address to listen on for '" + options.host + "'");
+  }
   const int backlog = std::min(options.backlog, kDefaultBacklog);
   for (int attempt = 1;; ++attempt) {
     try {

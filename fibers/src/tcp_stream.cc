@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <deque>
 #include <system_error>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/socket/socket_type.h"
@@ -85,6 +87,11 @@ class Race {
 // `local_address` is numeric, or else a name of this machine.
 void bind_to(socket::SocketType& opened, const SocketAddress& target,
              const std::string& local_address) {
+  // The port is chosen when the peer is known: otherwise each connection would take one of the
+  // address's few for itself, although others to other peers could share it. Systems that do not
+  // know the option do without.
+  const int on = 1;
+  sys::setsockopt(opened.fileno(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
   for (const SocketAddress& local : resolve(local_address, 0)) {
     if (local.family() == target.family()) return opened.bind(local);
   }

@@ -11,6 +11,7 @@
 #include <string>
 #include <system_error>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "weft/fibers/errors.h"
@@ -55,23 +56,29 @@ class RefusingFactory final : public socket::SocketFactory {
   int error_;
 };
 
-// A name with addresses of both families.
-class BothFamilies final : public socket::HostnameResolver {
+// Every name has these addresses.
+class Resolver final : public socket::HostnameResolver {
  public:
-  BothFamilies() { socket::set_custom_hostname_resolver(this); }
-  BothFamilies(const BothFamilies&) = delete;
-  BothFamilies& operator=(const BothFamilies&) = delete;
-  ~BothFamilies() override { socket::set_custom_hostname_resolver(nullptr); }
+  explicit Resolver(std::vector<std::string> addresses) : addresses_(std::move(addresses)) {
+    socket::set_custom_hostname_resolver(this);
+  }
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+  ~Resolver() override { socket::set_custom_hostname_resolver(nullptr); }
 
   std::vector<socket::AddressInfo> getaddrinfo(const std::string& /*host*/,
                                                const std::string& service,
                                                const socket::AddressHints& hints) override {
-    auto found = socket::getaddrinfo("127.0.0.1", service, hints);
-    const auto six = socket::getaddrinfo("::1", service, hints);
-    found.insert(found.end(), six.begin(), six.end());
+    std::vector<socket::AddressInfo> found;
+    for (const std::string& address : addresses_) {
+      found.push_back(socket::getaddrinfo(address, service, hints).at(0));
+    }
     return found;
   }
   std::pair<std::string, std::string> getnameinfo(const SocketAddress&, int) override { return {}; }
+
+ private:
+  std::vector<std::string> addresses_;
 };
 
 int family_of(const SocketListener& listener) {
@@ -99,7 +106,7 @@ FIBER_TEST(TcpListenTest, IPv6ListenersLeaveIPv4Alone) {
 
 // trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_some_address_families_unavailable
 FIBER_TEST(TcpListenTest, FamilyThatTheMachineLacksIsLeftOut) {
-  const BothFamilies names;
+  const Resolver names({"127.0.0.1", "::1"});
   {
     const RefusingFactory no_six(AF_INET6, EAFNOSUPPORT);
     const auto listeners = open_tcp_listeners(0, {.host = "both.example"});
@@ -127,10 +134,36 @@ FIBER_TEST(TcpListenTest, FamilyThatTheMachineLacksIsLeftOut) {
   }
 }
 
+FIBER_TEST(TcpListenTest, AddressOfAnotherMachineIsNotOneOfAnotherKind) {
+  for (const char* host : {"192.0.2.1", "2001:db8::1"}) {  // Of documents alone.
+    try {
+      open_tcp_listeners(0, {.host = host});
+      FAIL() << "listening at " << host;
+    } catch (const std::system_error& error) {
+      EXPECT_EQ(error.code(), std::errc::address_not_available) << error.what();
+    }
+  }
+}
+
+FIBER_TEST(TcpListenTest, AddressThatTheNameHasTwiceIsListenedAtOnce) {
+  const Resolver names({"127.0.0.1", "127.0.0.1"});
+  EXPECT_EQ(open_tcp_listeners(0, {.host = "twice.example"}).size(), 1U);
+}
+
+FIBER_TEST(TcpListenTest, NameWithoutAddressesIsAnError) {
+  const Resolver names({});
+  try {
+    open_tcp_listeners(0, {.host = "none.example"});
+    FAIL() << "listening nowhere";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), std::errc::address_not_available) << error.what();
+  }
+}
+
 // trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_socket_fails_not_afnosupport
 // trio: test_highlevel_open_tcp_listeners.py::test_open_tcp_listeners_multiple_host_cleanup_on_error
 FIBER_TEST(TcpListenTest, OtherFailuresLeaveNothingOpen) {
-  const BothFamilies names;
+  const Resolver names({"127.0.0.1", "::1"});
   const RefusingFactory factory(AF_INET6, EINVAL);
   try {
     open_tcp_listeners(0, {.host = "both.example"});

@@ -4,6 +4,7 @@
 #include "weft/fibers/tcp.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -242,6 +243,7 @@ FIBER_TEST(OpenTcpStreamTest, LocalAddressCanBeChosen) {
   const std::uint16_t port = listeners.front().local_address().port();
   SocketStream client = open_tcp_stream("127.0.0.1", port, {.local_address = "127.0.0.2"});
   EXPECT_EQ(listeners.front().accept().peer_address().host(), "127.0.0.2");
+  EXPECT_EQ(client.getsockopt(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), 1);
   EXPECT_THROW(open_tcp_stream("127.0.0.1", port, {.local_address = "::1"}), std::system_error);
   EXPECT_THROW(open_tcp_stream("127.0.0.1", port, {.happy_eyeballs_delay = -1ns}), UsageError);
 }
@@ -374,7 +376,7 @@ FIBER_TEST(ServeListenersTest, OtherErrorsOfAcceptEndTheServing) {
 
 // trio: test_highlevel_serve_listeners.py::test_serve_listeners_accept_capacity_error
 FIBER_TEST(ServeListenersTest, OutOfDescriptorsItTriesAgainTenTimesASecond) {
-  for (const int error : {EMFILE, ENFILE, ENOMEM, ENOBUFS}) {
+  for (const int error : {EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC}) {
     FakeServer server;
     server.listeners.front().error = error;
     int logged = 0;

@@ -19,9 +19,11 @@ inline bool concerns_one_connection(int error) {
   return std::find(kSkipped.begin(), kSkipped.end(), error) != kSkipped.end();
 }
 
-// The machine or the process is full: waiting may help.
+// The machine or the process is full: waiting may help. (ENOSPC: this user may have epoll watch no
+// more descriptors.)
 inline bool is_capacity_error(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+         error == ENOSPC;
 }
 
 }  // namespace weft::fibers::detail

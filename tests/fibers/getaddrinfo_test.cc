@@ -11,6 +11,7 @@
 #include <string>
 #include <system_error>
 
+#include "weft/fibers/errors.h"
 #include "weft/fibers/socket/hooks.h"
 #include "weft/fibers/testing/checkpoints.h"
 #include "weft/fibers/testing/fiber_test.h"
@@ -153,6 +154,22 @@ FIBER_TEST(HostnameResolverTest, GetsNamesOfOtherAlphabets) {
   socket::set_custom_hostname_resolver(&resolver);
   socket::getaddrinfo("fa\u00df.de", "80");
   EXPECT_EQ(resolver.asked.at(0), "fa\u00df.de:80");
+}
+
+// Wide digits are digits by these rules: an address that only they can find, and without a network.
+FIBER_TEST(GetaddrinfoTest, NamesOfOtherAlphabetsAreUtf8InAnyLocale) {
+  EXPECT_EQ(resolve("\uff11\uff12\uff17.0.0.9", 80).at(0).to_string(), "127.0.0.9:80");
+}
+
+// The system would look up what is before it.
+//
+// trio: test_socket.py::test_getaddrinfo
+FIBER_TEST(GetaddrinfoTest, ZeroByteIsNoPartOfAName) {
+  const std::string host("127.0.0.1\0.example", 18);
+  EXPECT_THROW(socket::getaddrinfo(host, "80"), UsageError);
+  EXPECT_THROW(socket::getaddrinfo("127.0.0.1", std::string("80\0", 3)), UsageError);
+  EXPECT_THROW(resolve(host, 80), UsageError);
+  EXPECT_THROW(socket::getprotobyname(std::string("tcp\0x", 5)), UsageError);
 }
 
 // A factory that counts, and refuses what it is told to.

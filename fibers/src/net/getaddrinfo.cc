@@ -3,6 +3,7 @@
 
 #include "weft/fibers/socket/getaddrinfo.h"
 
+#include <locale.h>
 #include <netdb.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 
 #include "fibers/src/net/hooks.h"
 #include "fibers/sys/sys.h"
+#include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/to_thread.h"
 
@@ -44,6 +46,32 @@ bool is_ascii(const std::string& host) {
   return std::all_of(host.begin(), host.end(), [](char c) { return c > 0; });
 }
 
+// The system takes the bytes of a name for what the thread's locale says, "C" in most programs.
+// Here they are UTF-8.
+class Utf8Thread {
+ public:
+  Utf8Thread() : utf8_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+    if (utf8_ != nullptr) before_ = ::uselocale(utf8_);
+  }
+  Utf8Thread(const Utf8Thread&) = delete;
+  Utf8Thread& operator=(const Utf8Thread&) = delete;
+  ~Utf8Thread() {
+    if (utf8_ == nullptr) return;
+    ::uselocale(before_);
+    ::freelocale(utf8_);
+  }
+
+ private:
+  locale_t utf8_;
+  locale_t before_ = nullptr;
+};
+
+// A zero byte would end the text for the system, and it would look up something else.
+void need_text(const std::string& text, const char* what) {
+  if (text.find('\0') == std::string::npos) return;
+  throw UsageError(std::string(what) + " must not have a zero byte in it");
+}
+
 // What the system said, carried from one thread to another.
 struct Answer {
   int code = 0;
@@ -72,6 +100,15 @@ Answer look_up(const std::string& host, const std::string& service, const Addres
                                 .address = SocketAddress(at->ai_addr, at->ai_addrlen)});
   }
   return answer;
+}
+
+Answer look_up_host(const std::string& host, const std::string& service,
+                    const AddressHints& hints) {
+  if (is_ascii(host)) return look_up(host, service, hints);
+  AddressHints international = hints;
+  international.flags |= AI_IDN;
+  const Utf8Thread utf8;
+  return look_up(host, service, international);
 }
 
 struct Names {
@@ -107,6 +144,8 @@ const std::error_category& resolver_category() {
 
 std::vector<AddressInfo> getaddrinfo(const std::string& host, const std::string& service,
                                      const AddressHints& hints) {
+  need_text(host, "a host's name");
+  need_text(service, "a service's name");
   checkpoint();
   Answer answer{.code = EAI_NONAME};
   if (is_number(service)) {
@@ -120,9 +159,7 @@ std::vector<AddressInfo> getaddrinfo(const std::string& host, const std::string&
     if (HostnameResolver* custom = custom_hostname_resolver(); custom != nullptr && !host.empty()) {
       return custom->getaddrinfo(host, service, hints);
     }
-    AddressHints by_name = hints;
-    if (!is_ascii(host)) by_name.flags |= AI_IDN;
-    answer = in_thread([host, service, by_name] { return look_up(host, service, by_name); });
+    answer = in_thread([host, service, hints] { return look_up_host(host, service, hints); });
   }
   if (answer.code != 0) {
     throw_resolver_error(answer.code, answer.system_error, describe(host, service));
@@ -146,6 +183,7 @@ std::pair<std::string, std::string> getnameinfo(const SocketAddress& address, in
 }
 
 int getprotobyname(const std::string& name) {
+  need_text(name, "a protocol's name");
   const int number = in_thread([name] {
     protoent found{};
     protoent* result = nullptr;

@@ -32,9 +32,9 @@ struct AddressInfo {
 
 // The addresses of `host` and `service` (a port or the name of one), in the order in which they
 // should be tried. Either may be empty. Numeric ones are converted on the spot; names go to the
-// custom resolver, or to a thread. A host that is not ASCII is converted by the system's IDNA
-// rules. Throws std::system_error that names the host, of resolver_category() for the resolver's
-// own codes.
+// custom resolver, or to a thread. A host that is not ASCII is UTF-8, and converted by the system's
+// IDNA rules. Throws std::system_error that names the host, of resolver_category() for the
+// resolver's own codes; UsageError for a zero byte in either.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: at once; a look-up that is under way is abandoned.

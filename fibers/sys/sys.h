@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <locale.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -87,6 +88,7 @@ inline constexpr Call<&::getaddrinfo, Failure::kReturnsIt> getaddrinfo{"getaddri
 inline constexpr Call<&::getnameinfo, Failure::kReturnsIt> getnameinfo{"getnameinfo"};
 inline constexpr Call<&::getprotobyname_r, Failure::kReturnsIt> getprotobyname_r{
     "getprotobyname_r"};
+inline constexpr Call<&::newlocale> newlocale{"newlocale"};
 
 // --- Memory ---
 inline constexpr Call<&::mmap> mmap{"mmap"};

@@ -3,7 +3,6 @@
 
 #include "weft/fibers/socket/getaddrinfo.h"
 
-#include <locale.h>
 #include <netdb.h>
 
 #include <algorithm>
@@ -50,7 +49,7 @@ bool is_ascii(const std::string& host) {
 // Here they are UTF-8.
 class Utf8Thread {
  public:
-  Utf8Thread() : utf8_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+  Utf8Thread() : utf8_(sys::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
     if (utf8_ != nullptr) before_ = ::uselocale(utf8_);
   }
   Utf8Thread(const Utf8Thread&) = delete;

@@ -11,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -237,7 +238,15 @@ FIBER_TEST(ProcessTest, StatusThatSomebodyElseTookIsZero) {
 FIBER_TEST(ProcessTest, WrongCommandsAreRefused) {
   EXPECT_THROW(open_process({}), UsageError);
   EXPECT_THROW(open_process({"echo", "two words"}, {.shell = true}), UsageError);
-  EXPECT_THROW(open_process({std::string("zero\0byte", 9)}), UsageError);
+  const std::string zero("zero\0byte", 9);
+  EXPECT_THROW(open_process({zero}), UsageError);
+  EXPECT_THROW(open_process({"true"}, {.cwd = zero}), UsageError);
+  EXPECT_THROW(open_process({"true"}, {.executable = zero}), UsageError);
+  using Environment = std::map<std::string, std::string>;
+  for (const Environment& env :
+       {Environment{{"A", zero}}, {{zero, "a"}}, {{"A=B", "c"}}, {{"", ""}}}) {
+    EXPECT_THROW(open_process({"true"}, {.env = env}), UsageError);
+  }
   EXPECT_THROW(open_process({"true"}, {.stdin = Stdio::fd(12345)}), std::system_error);
 }
 
@@ -311,6 +320,28 @@ FIBER_TEST(ProcessTest, GroupAndSessionCanBeItsOwn) {
 }
 
 // The thread that starts it blocks signals of its own; the child must not inherit that.
+FIBER_TEST(ProcessTest, DescriptorThatIsNotThereIsNamed) {
+  for (const int missing : {12345, -1}) {
+    try {
+      open_process({"true"}, {.pass_fds = {missing}});
+      FAIL() << "passed on fd " << missing;
+    } catch (const std::system_error& error) {
+      EXPECT_NE(std::string(error.what()).find(std::to_string(missing)), std::string::npos)
+          << error.what();
+    }
+  }
+}
+
+// A server that ignores SIGPIPE, as most do, would have children that never notice that nobody
+// reads what they write.
+FIBER_TEST(ProcessTest, SignalsThatThisProcessIgnoresEndTheChild) {
+  const auto before = ::signal(SIGPIPE, SIG_IGN);
+  const std::string endless = "kill -PIPE $$; echo ignored";
+  EXPECT_EQ(output_of(endless), "");
+  EXPECT_EQ(output_of(endless, {.restore_signals = false}), "ignored\n");
+  ::signal(SIGPIPE, before);
+}
+
 FIBER_TEST(ProcessTest, SignalMaskIsTheCallers) {
   EXPECT_EQ(output_of("grep SigBlk /proc/self/status"), "SigBlk:\t0000000000000000\n");
 }

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <map>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -35,6 +36,22 @@ int as_returncode(const siginfo_t& info) {
   return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
 }
 
+// A zero byte would end the text for the system, and the child would get another one.
+void need_text(const std::string& text, const char* what) {
+  if (text.find('\0') == std::string::npos) return;
+  throw UsageError(std::string(what) + " must not have a zero byte in it");
+}
+
+void check_environment(const std::map<std::string, std::string>& env) {
+  for (const auto& [name, value] : env) {
+    need_text(name, "the name of an environment variable");
+    need_text(value, "an environment variable");
+    if (name.empty() || name.find('=') != std::string::npos) {
+      throw UsageError("'" + name + "' cannot be the name of an environment variable");
+    }
+  }
+}
+
 void check_options(const std::vector<std::string>& command, const ProcessOptions& options) {
   if (command.empty()) throw UsageError("a process needs a command; its first word is the program");
   if (options.shell && command.size() != 1) {
@@ -43,11 +60,10 @@ void check_options(const std::vector<std::string>& command, const ProcessOptions
   if (options.stdin == kStdout || options.stdout == kStdout) {
     throw UsageError("kStdout is for stderr alone");
   }
-  for (const std::string& word : command) {
-    if (word.find('\0') != std::string::npos) {
-      throw UsageError("a word of a command must not have a zero byte in it");
-    }
-  }
+  for (const std::string& word : command) need_text(word, "a word of a command");
+  need_text(options.executable, "the program's name");
+  need_text(options.cwd, "the directory's name");
+  if (options.env) check_environment(*options.env);
 }
 
 }  // namespace

@@ -90,6 +90,14 @@ class Attributes {
       ::posix_spawnattr_setpgroup(&attributes_, *options.process_group);
     }
     if (options.start_new_session) flags |= POSIX_SPAWN_SETSID;
+    if (options.restore_signals) {
+      sigset_t restored;
+      ::sigemptyset(&restored);
+      ::sigaddset(&restored, SIGPIPE);
+      ::sigaddset(&restored, SIGXFSZ);
+      flags |= POSIX_SPAWN_SETSIGDEF;
+      ::posix_spawnattr_setsigdefault(&attributes_, &restored);
+    }
     ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
   }
   Attributes(const Attributes&) = delete;
@@ -218,7 +226,13 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
   streams.add(STDERR_FILENO, options.stderr, spawned);
   Actions actions;
   streams.put(actions);
-  for (const int fd : options.pass_fds) actions.dup2(fd, fd);
+  for (const int fd : options.pass_fds) {
+    // In the child the error would be the program's.
+    if (sys::fcntl(fd, F_GETFD) < 0) {
+      throw_system_error(errno, "fd " + std::to_string(fd) + " for a child");
+    }
+    actions.dup2(fd, fd);
+  }
   actions.close_all_but(options.pass_fds);
   if (!options.cwd.empty()) actions.chdir(options.cwd);
 

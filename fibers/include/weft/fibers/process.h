@@ -71,6 +71,8 @@ struct ProcessOptions {
   std::optional<int> process_group = std::nullopt;
   // A session of its own, away from the terminal.
   bool start_new_session = false;
+  // SIGPIPE and SIGXFSZ end the child, as programs expect, although this process may ignore them.
+  bool restore_signals = true;
 };
 
 namespace detail {
@@ -136,8 +138,9 @@ class Process {
 };
 
 // Starts a program. It is looked for as the shell does, by this process's PATH, unless its name has
-// a slash. Its signals are as this thread's are. Throws std::system_error that names the program if
-// it cannot be started, UsageError for an empty command.
+// a slash. Other signals are as this thread's are. Throws std::system_error that names the program
+// if it cannot be started, UsageError for an empty command and for text that no program can be
+// given.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: before any effect.

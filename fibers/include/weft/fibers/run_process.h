@@ -56,6 +56,7 @@ struct RunProcessOptions {
   std::vector<int> pass_fds = {};
   std::optional<int> process_group = std::nullopt;
   bool start_new_session = false;
+  bool restore_signals = true;
 };
 
 // (Python: subprocess.CompletedProcess.)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -18,6 +19,7 @@
 
 #include "tests/support/pipe.h"
 #include "tests/support/temporary_directory.h"
+#include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/path.h"
@@ -135,6 +137,17 @@ FIBER_TEST(FileTest, ClosingCancelledStillCloses) {
 }
 
 // trio: test_file_io.py::test_async_methods_wrap
+FIBER_TEST(FileTest, ClosingInterruptedStillCloses) {
+  WEFT_NOT_SWEPT("it raises SIGINT");
+  const test::TemporaryDirectory directory;
+  File file = open_file(directory / "file", "w");
+  file.write("written");
+  ::raise(SIGINT);
+  EXPECT_THROW(file.aclose(), KeyboardInterrupt);
+  EXPECT_TRUE(file.closed());
+  EXPECT_EQ(content_of(directory / "file"), "written");
+}
+
 FIBER_TEST(FileTest, WrapsACFile) {
   std::FILE* temporary = std::tmpfile();
   File file = wrap_file(temporary, "scratch");
@@ -175,10 +188,19 @@ FIBER_TEST(FileTest, ModesAreThoseOfPython) {
   EXPECT_EQ(content_of(path), "newer");
   open_file(path, "r+", [](File& file) { file.write("N"); });
   EXPECT_EQ(content_of(path), "Newer");
+  open_file(path, "a+", [](File& file) {
+    EXPECT_EQ(file.tell(), 5);
+    EXPECT_EQ(file.read(), "");
+    file.seek(0);
+    EXPECT_EQ(file.read(), "Newer");
+    file.write("!");
+  });
+  open_file(path, "rt", [](File& file) { EXPECT_EQ(file.read(), "Newer!"); });
   open_file(path, "w+b", [](File& file) { EXPECT_EQ(file.read(), ""); });
   for (const char* bad : {"", "q", "rw", "b", "r++", "re"}) {
     EXPECT_THROW(open_file(path, bad), UsageError) << bad;
   }
+  EXPECT_THROW(open_file(path + '\0', "r"), UsageError);
 }
 
 FIBER_TEST(FileTest, ErrorsNameTheFile) {

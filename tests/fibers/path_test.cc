@@ -57,6 +57,9 @@ TEST(PathTest, IsWrittenInOneWay) {
   const Path etc("/etc");
   const std::filesystem::path& native = etc;
   EXPECT_EQ(native, "/etc");
+  // The system would read it as another path.
+  EXPECT_THROW(Path(std::string("/etc\0/x", 7)), UsageError);
+  EXPECT_THROW(etc / std::string("\0", 1), UsageError);
 }
 
 // trio: test_path.py::test_cmp_magic
@@ -242,6 +245,7 @@ FIBER_TEST(PathTest, FindsByPattern) {
   EXPECT_TRUE((base / "nothing").glob("*").empty());
   EXPECT_THROW(base.glob("/etc/*"), UsageError);
   EXPECT_THROW(base.glob(""), UsageError);
+  EXPECT_THROW(base.glob(std::string("*\0", 2)), UsageError);
 }
 
 FIBER_TEST(PathTest, MakesAndRemovesDirectories) {
@@ -281,6 +285,8 @@ FIBER_TEST(PathTest, ChangesFiles) {
   (base / "renamed").replace(base / "other");
   EXPECT_EQ((base / "other").read_text(), "x");
   expect_names(file.string(), [&] { file.rename(base / "again"); });
+  expect_names("no such/place", [&] { (base / "other").rename(base / "no such/place"); });
+  expect_names("no such/file", [&] { (base / "link").hardlink_to(base / "no such/file"); });
   expect_names(file.string(), [&] { file.unlink(); });
   file.unlink({.missing_ok = true});
   (base / "other").unlink();

@@ -110,13 +110,21 @@ std::int64_t File::truncate(std::optional<std::int64_t> size) {
 void File::aclose() {
   if (!closed()) {
     CancelScope shield({.shield = true});
-    shield.run([this] {
-      const Locked locked(state_->lock);
-      if (closed()) return;
-      in_file_thread([this] { state_->file.close(); });
-    });
+    shield.run([this] { close_in_thread(); });
   }
   checkpoint();
+}
+
+void File::close_in_thread() {
+  try {
+    const Locked locked(state_->lock);
+    if (!closed()) in_file_thread([this] { state_->file.close(); });
+  } catch (...) {
+    // There was no thread to be had, or Ctrl-C came first: closed it is in any case, as long as no
+    // other thread is using it.
+    if (!closed() && !state_->lock.locked()) state_->file.close();
+    throw;
+  }
 }
 
 bool File::closed() const {

@@ -80,6 +80,9 @@ Parts split(const std::string& pattern) {
   if (pattern.empty() || path.is_absolute()) {
     throw UsageError("'" + pattern + "' is no pattern for glob(): it has to be relative");
   }
+  if (pattern.find('\0') != std::string::npos) {
+    throw UsageError("a pattern for glob() must not have a zero byte in it");
+  }
   Parts parts;
   for (const fs::path& part : path) {
     if (!part.empty() && part != ".") parts.push_back(part);

@@ -17,6 +17,10 @@ namespace fs = std::filesystem;
 namespace {
 
 fs::path normal(const fs::path& path) {
+  // For the system the path would end there, and so be another one.
+  if (path.native().find('\0') != std::string::npos) {
+    throw UsageError("a path must not have a zero byte in it");
+  }
   fs::path result = path.root_path();
   for (const fs::path& part : path.relative_path()) {
     if (!part.empty() && part != ".") result /= part;

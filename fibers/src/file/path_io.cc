@@ -77,6 +77,13 @@ void call_on(const fs::path& path, const char* what, int result) {
   if (result != 0) throw_file_error(errno, what, path);
 }
 
+// For those with two paths, either of which may be to blame.
+void call_on_both(const char* what, const fs::path& path, const char* preposition,
+                  const fs::path& other, int result) {
+  if (result != 0)
+    throw_file_error(errno, what, path.native() + "' " + preposition + " '" + other.native());
+}
+
 // An entry of the user or group database, found by `find(buffer)`.
 template <class Find>
 auto find_entry(Find&& find) {
@@ -293,17 +300,23 @@ void Path::unlink(const UnlinkOptions& options) const {
   });
 }
 Path Path::rename(const Path& target) const {
-  in_file_thread(
-      [&] { call_on(path_, "rename", sys::rename(path_.c_str(), target.path_.c_str())); });
+  in_file_thread([&] {
+    call_on_both("rename", path_, "to", target.path_,
+                 sys::rename(path_.c_str(), target.path_.c_str()));
+  });
   return target;
 }
 void Path::symlink_to(const Path& target) const {
-  in_file_thread(
-      [&] { call_on(path_, "make the link", sys::symlink(target.path_.c_str(), path_.c_str())); });
+  in_file_thread([&] {
+    call_on_both("make the link", path_, "to", target.path_,
+                 sys::symlink(target.path_.c_str(), path_.c_str()));
+  });
 }
 void Path::hardlink_to(const Path& target) const {
-  in_file_thread(
-      [&] { call_on(path_, "make the link", sys::link(target.path_.c_str(), path_.c_str())); });
+  in_file_thread([&] {
+    call_on_both("make the link", path_, "to", target.path_,
+                 sys::link(target.path_.c_str(), path_.c_str()));
+  });
 }
 
 Path Path::readlink() const {

@@ -24,7 +24,7 @@ constexpr std::size_t kChunk = 65536;
 // What fopen() calls it. Always close-on-exec.
 std::string stdio_mode(const std::string& mode) {
   std::string wanted = mode;
-  std::erase(wanted, 'b');
+  std::erase_if(wanted, [](char c) { return c == 'b' || c == 't'; });
   const std::string kind = wanted.substr(0, 1);
   const std::string rest = wanted.substr(kind.size());
   if (kind.find_first_of("rwax") == std::string::npos || (!rest.empty() && rest != "+")) {
@@ -49,9 +49,14 @@ void throw_file_error(int error, const char* what, const std::string& name) {
 
 StdioFile StdioFile::open(const std::string& path, const std::string& mode) {
   const std::string wanted = stdio_mode(mode);
+  if (path.find('\0') != std::string::npos) {
+    throw UsageError("a path must not have a zero byte in it");
+  }
   std::string name = path;  // Before there is a file to lose.
   std::FILE* file = sys::uninterrupted([&] { return sys::fopen(path.c_str(), wanted.c_str()); });
   if (file == nullptr) throw_file_error(errno, "open", path);
+  // C's a+ reads from the beginning, Python's from the end. What has no end need not have one.
+  if (wanted.front() == 'a') sys::fseeko(file, 0, SEEK_END);
   return {file, std::move(name)};
 }
 

@@ -124,6 +124,7 @@ class File final : public AsyncResource {
 
  private:
   detail::FileState& open_state() const;
+  void close_in_thread();
   template <class F>
   auto call(F&& in_thread);
 
@@ -131,8 +132,8 @@ class File final : public AsyncResource {
 };
 
 // Opens a file. `mode` is Python's: r, w, a or x (which must not exist yet), perhaps with + for
-// both directions; a "b" means nothing here. Close-on-exec. Throws std::system_error that names the
-// path, UsageError for another mode.
+// both directions; "b" and "t" mean nothing here. Close-on-exec. Throws std::system_error that
+// names the path, UsageError for another mode and for a path with a zero byte in it.
 //
 // Blocks: yes, always a checkpoint; for as long as the system does: a FIFO, until somebody opens
 // the other side.

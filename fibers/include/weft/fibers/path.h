@@ -54,7 +54,8 @@ struct UnlinkOptions {
   bool missing_ok = false;
 };
 
-// A value: the text of a path, without empty parts, "." and slashes at its end. "" is ".".
+// A value: the text of a path, without empty parts, "." and slashes at its end. "" is ".". Text
+// with a zero byte in it is a UsageError.
 class Path {
  public:
   Path() : Path("") {}
@@ -95,7 +96,7 @@ class Path {
     return a.path_.compare(b.path_) <=> 0;
   }
 
-  // --- The files behind it. Failures are std::system_error, and name the path. ---
+  // --- The files behind it. Failures are std::system_error, and name the path, or both. ---
 
   static Path cwd();
   // Throws UsageError if neither $HOME nor the user database knows.

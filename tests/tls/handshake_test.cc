@@ -242,6 +242,8 @@ FIBER_TEST(SSLStreamArgumentsTest, ContextHasToBeForTheSide) {
   EXPECT_THROW(make(test_client_context(), {.server_side = true}), UsageError);
   EXPECT_THROW(make(test_client_context(), {}), UsageError);
   EXPECT_THROW(make(test_client_context(), {.server_hostname = std::string(300, 'x')}), UsageError);
+  const std::string cut_short("example.org\0.example.com", 24);
+  EXPECT_THROW(make(test_client_context(), {.server_hostname = cut_short}), UsageError);
   EXPECT_THROW(SSLStream(std::unique_ptr<Stream>(), test_server_context(), {.server_side = true}),
                UsageError);
 }

@@ -270,6 +270,41 @@ FIBER_TEST(SSLStreamTest, UnwrapGivesBackTheTransportAndWhatFollowed) {
   }
 }
 
+// Whichever comes first: the transport is closed, or it is the caller's who unwrapped.
+FIBER_TEST(SSLStreamTest, MayBeClosedWhileAnotherTaskUnwraps) {
+  const auto yield = [](int times) {
+    for (int i = 0; i < times; ++i) checkpoint();
+  };
+  int unwrapped = 0;
+  int closed = 0;
+  for (int turns = 0; turns < 25; ++turns) {
+    auto pair = ssl_memory_pair();
+    shake_hands(pair.first, pair.second);
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        try {
+          EXPECT_NE(pair.first.unwrap().transport_stream, nullptr);
+          ++unwrapped;
+        } catch (const ClosedResourceError&) {
+          ++closed;
+        }
+      });
+      wait_all_tasks_blocked();
+      nursery.start_soon([&] {
+        yield(turns / 5);
+        pair.second.aclose();
+      });
+      nursery.start_soon([&] {
+        yield(turns % 5);
+        pair.first.aclose();
+      });
+    });
+  }
+  EXPECT_GT(unwrapped, 0);
+  EXPECT_GT(closed, 0);
+  EXPECT_EQ(unwrapped + closed, 25);
+}
+
 // trio: test_ssl.py::test_closing_nice_case
 FIBER_TEST(SSLStreamTest, ClosingIsTheEndForTheOther) {
   auto pair = ssl_memory_pair();

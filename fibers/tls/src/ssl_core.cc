@@ -227,11 +227,12 @@ void SslCore::aclose() {
     send_goodbye();
   } catch (...) {
     state_ = State::kClosed;
-    aclose_forcefully(*transport_);
+    if (transport_ != nullptr) aclose_forcefully(*transport_);
     throw;
   }
   state_ = State::kClosed;
-  transport_->aclose();
+  // Meanwhile another task's unwrap() may have been answered: the transport is its caller's.
+  if (transport_ != nullptr) transport_->aclose();
 }
 
 SSLStream::Unwrapped SslCore::unwrap() {

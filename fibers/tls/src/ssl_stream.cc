@@ -24,6 +24,9 @@ void check_arguments(const Stream* transport, const SSLContext& context,
                          : "a client needs a context made by SSLContext::client(); did you forget"
                            " .server_side = true?");
   }
+  if (options.server_hostname.find('\0') != std::string::npos) {
+    throw UsageError("a server_hostname must not have a zero byte in it");
+  }
   if (context.check_hostname() && options.server_hostname.empty()) {
     throw UsageError(
         "this SSLContext checks host names: give the SSLStream a server_hostname, or call"

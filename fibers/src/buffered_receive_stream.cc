@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kNotFound = std::string_view::npos;
 // There is always this much room to receive into.
 constexpr std::size_t kLeastRoom = 4096;
+// More than this is for one long message, and not kept for the next.
+constexpr std::size_t kKeptCapacity = 2 * ReceiveStream::kDefaultReceive;
 
 std::string count_of_bytes(std::size_t count) {
   return std::to_string(count) + (count == 1 ? " byte" : " bytes");
@@ -27,6 +29,23 @@ std::string count_of_bytes(std::size_t count) {
 BufferedReceiveStream::BufferedReceiveStream(std::unique_ptr<ReceiveStream> stream)
     : owned_(std::move(stream)), stream_(owned_.get()) {
   if (stream_ == nullptr) throw UsageError("a BufferedReceiveStream needs a stream");
+}
+
+BufferedReceiveStream::BufferedReceiveStream(BufferedReceiveStream&& other) noexcept
+    : stream_(nullptr), closed_(true) {
+  *this = std::move(other);
+}
+
+BufferedReceiveStream& BufferedReceiveStream::operator=(BufferedReceiveStream&& other) noexcept {
+  if (this == &other) return *this;
+  owned_ = std::move(other.owned_);
+  stream_ = std::exchange(other.stream_, nullptr);
+  storage_ = std::move(other.storage_);
+  capacity_ = std::exchange(other.capacity_, 0);
+  begin_ = std::exchange(other.begin_, 0);
+  end_ = std::exchange(other.end_, 0);
+  closed_ = std::exchange(other.closed_, true);
+  return *this;
 }
 
 void BufferedReceiveStream::begin_call() {
@@ -63,7 +82,12 @@ bool BufferedReceiveStream::fill() {
 
 void BufferedReceiveStream::drop(std::size_t count) {
   begin_ += count;
-  if (begin_ == end_) begin_ = end_ = 0;
+  if (begin_ != end_) return;
+  begin_ = end_ = 0;
+  if (capacity_ > kKeptCapacity) {
+    storage_.reset();
+    capacity_ = 0;
+  }
 }
 
 std::string BufferedReceiveStream::take(std::size_t count, std::size_t also_drop) {
@@ -154,6 +178,7 @@ std::size_t BufferedReceiveStream::receive_some(std::span<std::byte> buffer) {
 void BufferedReceiveStream::aclose() {
   closed_ = true;
   begin_ = end_ = 0;
+  if (stream_ == nullptr) return checkpoint();
   stream_->aclose();
 }
 

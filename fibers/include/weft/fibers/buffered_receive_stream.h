@@ -48,8 +48,9 @@ class BufferedReceiveStream final : public ReceiveStream {
   explicit BufferedReceiveStream(ReceiveStream& stream) : stream_(&stream) {}
   // Owns it.
   explicit BufferedReceiveStream(std::unique_ptr<ReceiveStream> stream);
-  BufferedReceiveStream(BufferedReceiveStream&&) noexcept = default;
-  BufferedReceiveStream& operator=(BufferedReceiveStream&&) noexcept = default;
+  // The other one counts as closed.
+  BufferedReceiveStream(BufferedReceiveStream&& other) noexcept;
+  BufferedReceiveStream& operator=(BufferedReceiveStream&& other) noexcept;
   ~BufferedReceiveStream() override = default;
 
   // Exactly `count` bytes. Throws IncompleteRead at the end of the stream.
@@ -103,7 +104,7 @@ class BufferedReceiveStream final : public ReceiveStream {
   void drop(std::size_t count);
 
   std::unique_ptr<ReceiveStream> owned_;
-  ReceiveStream* stream_;
+  ReceiveStream* stream_;  // Null when moved from.
   // The bytes of storage_ from begin_ to end_ wait to be asked for.
   std::unique_ptr<char[]> storage_;
   std::size_t capacity_ = 0;

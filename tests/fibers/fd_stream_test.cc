@@ -245,7 +245,7 @@ FIBER_TEST(FdStreamTest, TwoPipesAreAStreamOfBothDirections) {
                        StapledStream<FdStream, FdStream>(std::move(back), std::move(end_there)));
     };
   };
-  testing::check_two_way_stream(stapled(&open_pipe), stapled(&clogged_pipe));
+  testing::check_half_closeable_stream(stapled(&open_pipe), stapled(&clogged_pipe));
 }
 
 FIBER_TEST(FdStreamTest, SocketsAreStreamsOfBothDirections) {

@@ -16,11 +16,12 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/conflict_detector.h"
 #include "weft/fibers/stream.h"
 
 namespace weft::fibers {
 
-// Every call goes straight to one of the two. What is given as an lvalue is referred to and has to
+// Every call goes to one of the two. What is given as an lvalue is referred to and has to
 // outlive this; anything else is moved in. A resource that can be moved if both can. (Trio:
 // StapledStream.)
 template <class Send, class Receive>
@@ -34,18 +35,25 @@ class StapledStream final : public HalfCloseableStream {
   // Blocks: yes, always a checkpoint.
   // Cancel: an unknown part has been sent; the stream is then only good for closing.
   // Threads: the run's own only.
-  void send_all(std::span<const std::byte> data) override { send_stream.send_all(data); }
-  void send_all(std::string_view data) { send_stream.send_all(data); }
+  void send_all(std::span<const std::byte> data) override {
+    const ConflictDetector::Use use(sending_);
+    send_stream.send_all(data);
+  }
+  void send_all(std::string_view data) { send_all(std::as_bytes(std::span(data))); }
   // Blocks: yes, always a checkpoint.
   // Cancel: nothing has happened.
   // Threads: the run's own only.
-  void wait_send_all_might_not_block() override { send_stream.wait_send_all_might_not_block(); }
+  void wait_send_all_might_not_block() override {
+    const ConflictDetector::Use use(sending_);
+    send_stream.wait_send_all_might_not_block();
+  }
   // The sending stream's own send_eof() if it has one; otherwise closes it.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: the peer may or may not have been told.
   // Threads: the run's own only.
   void send_eof() override {
+    const ConflictDetector::Use use(sending_);
     if constexpr (requires { send_stream.send_eof(); }) {
       send_stream.send_eof();
     } else {
@@ -81,6 +89,11 @@ class StapledStream final : public HalfCloseableStream {
 
   Send send_stream;
   Receive receive_stream;
+
+ private:
+  // Closing would pull the stream away from under a task that sends.
+  ConflictDetector sending_{
+      "another task is sending on this stream already; let one task do it, or use a Lock"};
 };
 
 template <class Send, class Receive>

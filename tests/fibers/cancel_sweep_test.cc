@@ -3,10 +3,13 @@
 
 #include "weft/fibers/testing/cancel_sweep.h"
 
+#include <absl/cleanup/cleanup.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <exception>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -205,6 +208,75 @@ TEST(CancelSweepTest, FindsWhatIsLostBetweenWakingAndRunning) {
   EXPECT_THAT(found, HasSubstr("an item is lost"));
 }
 
+// Everybody waits in a nursery or for two seconds; only who sleeps one second minds.
+void one_of_three_minds(int& minded) {
+  open_nursery([&](Nursery& nursery) {
+    for (int i : {2, 1, 2}) {
+      nursery.start_soon(
+          [&minded, i] {
+            const absl::Cleanup notice = [&] { minded += i == 1 ? std::uncaught_exceptions() : 0; };
+            sleep(seconds(i));
+          },
+          {.name = i == 1 ? "minder" : "other"});
+    }
+  });
+}
+
+TEST(CancelSweepTest, AFailureSaysWhereEverybodyWasAndIsReplayedByItsToken) {
+  int minded = 0;
+  int runs = 0;
+  const auto body = [&] {
+    ++runs;
+    minded = 0;
+    one_of_three_minds(minded);
+  };
+  CancelSweepOptions options{.check = [&] {
+    if (minded != 0) throw std::logic_error("it minded");
+  }};
+  try {
+    cancel_sweep(body, options);
+    FAIL() << "nobody minded";
+  } catch (const CancelSweepError& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("it minded"), HasSubstr("the tasks just before that:\n"),
+                      ContainsRegex("minder  ready  started at cancel_sweep_test.cc:[0-9]+"),
+                      HasSubstr("WEFT_CANCEL=" + error.token())));
+    options.replay = error.token();
+  }
+  runs = 0;
+  EXPECT_THAT(complaint(body, options), HasSubstr("WEFT_CANCEL=" + options.replay));
+  EXPECT_EQ(runs, 2) << "one to count, and one that is cancelled";
+}
+
+TEST(CancelSweepTest, TheEnvironmentAsksForOneCancellation) {
+  std::vector<int> got_to;
+  int at = 0;
+  const auto body = [&] {
+    for (at = 0; at < 5; ++at) checkpoint();
+  };
+  ::setenv("WEFT_CANCEL", "3.arrival", 1);
+  const auto result = cancel_sweep(body, {.check = [&] { got_to.push_back(at); }});
+  ::unsetenv("WEFT_CANCEL");
+  EXPECT_EQ(got_to, (std::vector<int>{5, 3}));
+  EXPECT_EQ(result.swept, 1U);
+  EXPECT_EQ(result.runs, 1U);
+}
+
+TEST(CancelSweepTest, ATokenThatIsNoneOrOfAnotherBodyIsRefused) {
+  const auto body = [] { checkpoint(); };
+  for (const char* token :
+       {"x", "3", "3.", ".woken", "3.asleep", "-1.woken", "3.woken.", "3woken"}) {
+    EXPECT_THROW(cancel_sweep(body, {.replay = token}), UsageError) << token;
+  }
+  try {
+    cancel_sweep(body, {.replay = "1.arrival"});
+    FAIL() << "there is one checkpoint only";
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("belongs to another body: this one comes to 1 checkpoints"));
+  }
+}
+
 TEST(CancelSweepTest, WhatTheBodyThrowsIsAFailureUnlessItMay) {
   const auto body = [] {
     try {
@@ -230,6 +302,7 @@ TEST(CancelSweepTest, LeavesOutCheckpointsEvenly) {
       },
       {.most = 10, .check = [&] { got_to.push_back(at); }});
   EXPECT_EQ(result.checkpoints, 100U);
+  EXPECT_EQ(result.swept, 10U);
   EXPECT_EQ(result.runs, 30U);
   EXPECT_EQ(got_to.at(1), 0);
   EXPECT_GE(got_to.back(), 90);

@@ -21,8 +21,8 @@ int main(int argc, char** argv) {
                 static_cast<std::uintmax_t>(total.schedules));
   }
   if (const auto& total = weft::fibers::testing::cancel_sweep_total(); total.checkpoints > 0) {
-    std::printf("cancel sweep: cancelled %zu times, at the %zu checkpoints of %zu tests\n",
-                total.runs, total.checkpoints, total.tests);
+    std::printf("cancel sweep: cancelled %zu times, at %zu of the %zu checkpoints of %zu tests\n",
+                total.runs, total.swept, total.checkpoints, total.tests);
   }
   if (const auto& total = weft::fibers::testing::fault_sweep_total(); total.runs > 0) {
     std::printf("fault sweep: %zu faults, of %zu system calls and %zu allocations in %zu tests\n",

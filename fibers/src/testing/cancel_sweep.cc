@@ -6,6 +6,8 @@
 #include <absl/cleanup/cleanup.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -33,30 +35,58 @@ namespace {
 
 constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
 
+struct Moment {
+  CancelMoment moment;
+  std::string_view text;
+  std::string_view token;
+};
+constexpr auto kMoments = std::to_array<Moment>({
+    {CancelMoment::kOnArrival, "on arrival", "arrival"},
+    {CancelMoment::kParked, "while it waited", "parked"},
+    {CancelMoment::kWoken, "when it had just been woken", "woken"},
+});
+
 std::string_view text_of(CancelMoment moment) {
-  switch (moment) {
-    case CancelMoment::kOnArrival:
-      return "on arrival";
-    case CancelMoment::kParked:
-      return "while it waited";
-    case CancelMoment::kWoken:
-      return "when it had just been woken";
-  }
-  return "";
+  return kMoments[static_cast<std::size_t>(moment)].text;
 }
 
-// One run, cancelled at the checkpoint with the number `target`; the tasks take turns as always. A
-// task that comes to `patience` more of them although it is cancelled will never end.
+// Where one run is cancelled.
+struct Target {
+  std::size_t checkpoint = kNever;
+  CancelMoment moment = CancelMoment::kOnArrival;
+  // "12.woken".
+  std::string token() const {
+    return std::to_string(checkpoint) + "." +
+           std::string(kMoments[static_cast<std::size_t>(moment)].token);
+  }
+};
+
+Target target_of(const std::string& token) {
+  const char* const end = token.data() + token.size();
+  Target target;
+  const auto [dot, error] = std::from_chars(token.data(), end, target.checkpoint);
+  if (error == std::errc() && dot != end && *dot == '.') {
+    for (const Moment& each : kMoments) {
+      target.moment = each.moment;
+      if (std::string_view(dot + 1, static_cast<std::size_t>(end - dot - 1)) == each.token)
+        return target;
+    }
+  }
+  throw UsageError("'" + token +
+                   "' is not the token of a cancellation; copy it from the message of the failure");
+}
+
+// One run, cancelled at `target`; the tasks take turns as always. A task that comes to `patience`
+// more of them although it is cancelled will never end.
 class OneRun final : public ScheduleSource {
  public:
-  OneRun(std::size_t target, CancelMoment moment, std::size_t patience)
-      : target_(target), moment_(moment), patience_(patience) {}
+  OneRun(const Target& target, std::size_t patience) : target_(target), patience_(patience) {}
 
   void run(const std::function<void()>& body, const CancelSweepOptions& options) {
     MockClock clock(0.0, Duration::zero());
     fibers::run(
         [&] {
-          if (moment_ == CancelMoment::kParked) start_canceller();
+          if (target_.moment == CancelMoment::kParked) start_canceller();
           CancelScope& scope = scope_.emplace();
           active_ = true;
           const absl::Cleanup ended = [this] { active_ = false; };
@@ -73,19 +103,23 @@ class OneRun final : public ScheduleSource {
   std::size_t checkpoints() const { return reached_; }
   // Whether the moment has come: a task that nobody woke was never just woken.
   bool cancelled() { return scope_->cancel_called(); }
+  // Whether the checkpoint has been reached at all.
+  bool arrived() const { return reached_ > target_.checkpoint; }
   const std::string& place() const { return place_; }
+  // Where everybody was when the cancellation came.
+  const std::string& tree() const { return tree_; }
 
  private:
   void at_cancel_point(Task& task, const char* what) override {
     if (!active_) return;
-    if (reached_ > target_ && scope_->cancel_called() && ++since_[task.id()] > patience_)
+    if (arrived() && scope_->cancel_called() && ++since_[task.id()] > patience_)
       give_up(task, what);
-    if (reached_++ != target_) return;
-    place_ = "checkpoint " + std::to_string(target_) + ", '" + what + "' in task '" +
-             std::string(task.name()) + "', " + std::string(text_of(moment_));
-    switch (moment_) {
+    if (reached_++ != target_.checkpoint) return;
+    place_ = "checkpoint " + std::to_string(target_.checkpoint) + ", '" + what + "' in task '" +
+             std::string(task.name()) + "', " + std::string(text_of(target_.moment));
+    switch (target_.moment) {
       case CancelMoment::kOnArrival:
-        scope_->cancel("the sweep has come to this checkpoint");
+        cancel();
         break;
       case CancelMoment::kParked:
         reschedule(*canceller_);
@@ -99,9 +133,14 @@ class OneRun final : public ScheduleSource {
   std::size_t choose(const ReadyTasks& ready) override {
     if (arrived_ != 0 && active_ && ready[0].id() == arrived_) {
       arrived_ = 0;
-      scope_->cancel("the sweep has come to this checkpoint");
+      cancel();
     }
     return 0;
+  }
+
+  void cancel() {
+    tree_ = dump_task_tree();
+    scope_->cancel("the sweep has come to this checkpoint");
   }
 
   // Nothing that is thrown would end it: that is what is wrong with it.
@@ -121,14 +160,13 @@ class OneRun final : public ScheduleSource {
           canceller_ = &current_task();
           wait_task_rescheduled([](const RaiseCancel&) { return Abort::kSucceeded; },
                                 {"cancel_sweep"});
-          scope_->cancel("the sweep has come to this checkpoint");
+          cancel();
         },
         {.name = "cancel_sweep"});
     while (canceller_ == nullptr) checkpoint();
   }
 
-  const std::size_t target_;
-  const CancelMoment moment_;
+  const Target target_;
   const std::size_t patience_;
   std::optional<CancelScope> scope_;
   bool active_ = false;
@@ -137,6 +175,7 @@ class OneRun final : public ScheduleSource {
   std::uint64_t arrived_ = 0;
   std::map<std::uint64_t, std::size_t> since_;  // Checkpoints of each task since the cancellation.
   std::string place_;
+  std::string tree_;
 };
 
 bool says_stuck(const std::exception_ptr& error) {
@@ -158,24 +197,24 @@ class Sweep {
       : body_(body), options_(options) {}
 
   CancelSweepResult run() {
-    CancelSweepResult result;
-    result.checkpoints = count();
-    const std::size_t affordable = options_.effort / std::max<std::size_t>(result.checkpoints, 1);
-    const std::size_t wanted =
-        std::min({result.checkpoints, options_.most, std::max<std::size_t>(affordable, 1)});
-    for (std::size_t i = 0; i < wanted; ++i) {
-      const std::size_t target = i * result.checkpoints / wanted;
-      for (const CancelMoment moment :
-           {CancelMoment::kOnArrival, CancelMoment::kParked, CancelMoment::kWoken}) {
-        if (cancel_at(target, moment)) ++result.runs;
-      }
+    result_.checkpoints = count();
+    if (const std::string token = wanted_token(); !token.empty()) {
+      cancel_at_token(token);
+      return result_;
     }
-    return result;
+    const std::size_t affordable = options_.effort / std::max<std::size_t>(result_.checkpoints, 1);
+    result_.swept =
+        std::min({result_.checkpoints, options_.most, std::max<std::size_t>(affordable, 1)});
+    for (std::size_t i = 0; i < result_.swept; ++i) {
+      const std::size_t checkpoint = i * result_.checkpoints / result_.swept;
+      for (const Moment& each : kMoments) cancel_at({checkpoint, each.moment});
+    }
+    return result_;
   }
 
  private:
   std::size_t count() {
-    OneRun one(kNever, CancelMoment::kOnArrival, kNever);
+    OneRun one({}, kNever);
     try {
       one.run(body_, options_);
     } catch (...) {
@@ -186,9 +225,23 @@ class Sweep {
     return one.checkpoints();
   }
 
-  // Whether the moment came.
-  bool cancel_at(std::size_t target, CancelMoment moment) {
-    OneRun one(target, moment, patience_);
+  std::string wanted_token() const {
+    if (!options_.replay.empty()) return options_.replay;
+    const char* const wanted = std::getenv("WEFT_CANCEL");  // NOLINT(concurrency-mt-unsafe)
+    return wanted != nullptr ? wanted : "";
+  }
+
+  void cancel_at_token(const std::string& token) {
+    if (!cancel_at(target_of(token))) {
+      throw UsageError("the token '" + token + "' belongs to another body: this one comes to " +
+                       std::to_string(result_.checkpoints) + " checkpoints");
+    }
+    result_.swept = 1;
+  }
+
+  // Whether the checkpoint was reached. A task that nobody woke there was never just woken.
+  bool cancel_at(const Target& target) {
+    OneRun one(target, patience_);
     try {
       try {
         one.run(body_, options_);
@@ -197,16 +250,25 @@ class Sweep {
       }
       if (const std::string left = since_.find(); !left.empty()) throw std::runtime_error(left);
       if (options_.check) options_.check();
-      return one.cancelled();
     } catch (...) {
-      const std::string what = format_exception(std::current_exception(), {.backtraces = false});
-      std::throw_with_nested(CancelSweepError("cancelled at " + one.place() + ":\n" + what));
+      throw_failure(one, target);
     }
+    if (one.cancelled()) ++result_.runs;
+    return one.arrived();
+  }
+
+  [[noreturn]] static void throw_failure(const OneRun& one, const Target& target) {
+    std::string what = "cancelled at " + one.place() + ":\n" +
+                       format_exception(std::current_exception(), {.backtraces = false});
+    if (!one.tree().empty()) what += "\nthe tasks just before that:\n" + one.tree();
+    std::throw_with_nested(
+        CancelSweepError(what + "to run it alone: WEFT_CANCEL=" + target.token(), target.token()));
   }
 
   const std::function<void()>& body_;
   const CancelSweepOptions& options_;
   const LeftOver since_;
+  CancelSweepResult result_;
   std::size_t patience_ = 0;
 };
 

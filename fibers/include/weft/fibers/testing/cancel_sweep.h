@@ -18,6 +18,10 @@
 // passes. What comes after a cancelled wait is not run, so checks that have to hold in every case
 // belong into destructors, or into `check`.
 //
+// The error names the checkpoint, the task, where all others were, and a token: with
+// WEFT_CANCEL=12.woken in the environment the body is cancelled there alone, under a debugger if
+// wanted.
+//
 // With WEFT_CANCEL_SWEEP=1 in the environment each FIBER_TEST is swept too, after it has passed.
 
 #pragma once
@@ -27,6 +31,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace weft::fibers::testing {
 
@@ -51,22 +56,32 @@ struct CancelSweepOptions {
   bool real_time = false;
   // Bytes of a task's stack.
   std::size_t stack_size = 256 * 1024;
+  // A token: cancel there alone. Empty: where the environment's WEFT_CANCEL says.
+  std::string replay = {};
 };
 
 struct CancelSweepResult {
-  std::size_t checkpoints = 0;  // That a run without cancellation reaches.
+  std::size_t checkpoints = 0;  // That a run without cancellation reaches,
+  std::size_t swept = 0;        // and of these, those at which it has been cancelled.
   std::size_t runs = 0;         // With a cancellation.
 };
 
 // The body did not take a cancellation well; what happened is nested.
 class CancelSweepError : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  CancelSweepError(const std::string& what, std::string token)
+      : std::runtime_error(what), token_(std::move(token)) {}
+  // For CancelSweepOptions::replay.
+  const std::string& token() const { return token_; }
+
+ private:
+  std::string token_;
 };
 
 // Throws CancelSweepError at the first checkpoint at which something is wrong, with its number, its
-// task and what is waited for there; and what the body throws when it is not cancelled at all.
-// `body` must do the same each time it is run.
+// task and what is waited for there; what the body throws when it is not cancelled at all; and
+// UsageError for a token that is none, or of another body. `body` must do the same each time it is
+// run.
 //
 // Blocks: the thread, until all runs are over.
 // Cancel: does not apply.

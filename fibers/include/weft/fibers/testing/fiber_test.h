@@ -79,6 +79,8 @@ ExploreResult explore_test(Body&& body, ExploreOptions options = {}) {
       EXPECT_TRUE(result.exhausted) << "not all schedules after " << result.schedules;
     }
     ::testing::Test::RecordProperty("schedules", std::to_string(result.schedules));
+  } catch (const ExploreError& error) {
+    ADD_FAILURE() << error.what();  // What is nested is in it.
   } catch (...) {
     ADD_FAILURE() << format_exception(std::current_exception());
   }

@@ -20,12 +20,12 @@
 
 namespace weft::fibers::testing {
 
-// Whether the environment asks for it.
+// Whether the environment asks for it; the token of one cancellation or fault does, too.
 inline bool cancel_sweep_wanted() {
-  return std::getenv("WEFT_CANCEL_SWEEP") != nullptr;
+  return std::getenv("WEFT_CANCEL_SWEEP") != nullptr || std::getenv("WEFT_CANCEL") != nullptr;
 }
 inline bool fault_sweep_wanted() {
-  return std::getenv("WEFT_FAULT_SWEEP") != nullptr;
+  return std::getenv("WEFT_FAULT_SWEEP") != nullptr || std::getenv("WEFT_FAULT") != nullptr;
 }
 
 // Whether a body is being run to be cancelled somewhere, or to let something fail.
@@ -41,7 +41,8 @@ inline bool& fault_sweeping() {
 // What has been swept in this process so far.
 struct CancelSweepTotal {
   std::size_t tests = 0;
-  std::size_t checkpoints = 0;
+  std::size_t checkpoints = 0;  // That these tests reach,
+  std::size_t swept = 0;        // and at which they have been cancelled.
   std::size_t runs = 0;
 };
 inline CancelSweepTotal& cancel_sweep_total() {
@@ -63,6 +64,7 @@ inline void add_to_total(const CancelSweepResult& swept) {
   CancelSweepTotal& total = cancel_sweep_total();
   total.tests += swept.checkpoints > 0 ? 1 : 0;
   total.checkpoints += swept.checkpoints;
+  total.swept += swept.swept;
   total.runs += swept.runs;
 }
 inline void add_to_total(const FaultSweepResult& swept) {
@@ -86,6 +88,8 @@ void sweep_fiber_test(bool& flag, const Sweep& sweep) {
     flag = true;
     try {
       sweep();
+    } catch (const CancelSweepError& error) {
+      failure = error.what();  // What is nested is in it.
     } catch (...) {
       failure = format_exception(std::current_exception());
     }

@@ -51,9 +51,9 @@ TEST(FaultSweepTest, NamesTheCallTheTaskAndTheToken) {
       throw std::logic_error("a pair was expected");
     }
   });
-  EXPECT_THAT(text,
-              AllOf(HasSubstr("call 0 of socketpair() gave EMFILE in task 'main'"),
-                    HasSubstr("a pair was expected"), HasSubstr("WEFT_FAULT=socketpair.0.EMFILE")));
+  EXPECT_THAT(text, AllOf(HasSubstr("call 0 of socketpair() gave EMFILE in task 'main'"),
+                          HasSubstr("a pair was expected"), HasSubstr("the fault does not explain"),
+                          HasSubstr("WEFT_FAULT=socketpair.0.EMFILE")));
 }
 
 TEST(FaultSweepTest, ATokenRunsOneFaultAlone) {
@@ -74,6 +74,21 @@ TEST(FaultSweepTest, RefusesWhatIsNoToken) {
   for (const char* token : {"read", "read.x.EIO", "read.3EIO"}) {
     EXPECT_THROW(fault_sweep([] {}, {.replay = token}), UsageError) << token;
   }
+}
+
+// Or else whoever mistypes one believes that it has been tried.
+TEST(FaultSweepTest, RefusesATokenOfAnotherBody) {
+  const auto complaint_about = [](const char* token) -> std::string {
+    try {
+      fault_sweep([] { open_pipe(); }, {.replay = token});
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(complaint_about("pipe2.7.EMFILE"), HasSubstr("comes to no such place"));
+  EXPECT_THAT(complaint_about("pipe2.0.EIO"), HasSubstr("comes to no such place"));
+  EXPECT_THAT(complaint_about("new.0"), HasSubstr("links weft::fail_allocations"));
 }
 
 TEST(FaultSweepTest, ADescriptorLeftBehindIsAFailure) {

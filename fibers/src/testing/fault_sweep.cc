@@ -28,11 +28,20 @@ namespace weft::fibers::testing {
 
 namespace {
 
+// A body that fails with an error of its own is in order, if one can see from where it comes.
+constexpr const char* kUnexplained =
+    "\nwhich the fault does not explain: rethrow what you caught, nest it "
+    "(std::throw_with_nested), or "
+    "name this in FaultSweepOptions::allowed";
+
 // Growth counts as a leak when it comes so often in a row: what is kept for later is kept once.
 constexpr int kLeaks = 3;
 
+// The place of an allocation.
+constexpr std::string_view kNew = "new";
+
 bool lacks_memory(const FaultTarget& target) {
-  constexpr std::array<std::string_view, 4> kCalls{"new", "mmap", "mprotect", "madvise"};
+  constexpr std::array<std::string_view, 4> kCalls{kNew, "mmap", "mprotect", "madvise"};
   return std::find(kCalls.begin(), kCalls.end(), target.place.name) != kCalls.end();
 }
 
@@ -102,8 +111,10 @@ class Sweep {
       : body_(body), options_(options), limit_(options.time_limit) {}
 
   FaultSweepResult run() {
+    std::string wanted = replay();
+    if (!wanted.empty()) static_cast<void>(target_of(wanted));  // Refuses what is none.
     std::vector<FaultTarget> targets = find_targets();
-    if (const std::string wanted = replay(); !wanted.empty()) keep_only(targets, wanted);
+    if (!wanted.empty()) keep_only(targets, wanted);
     const std::size_t count = std::min(targets.size(), options_.most);
     for (std::size_t i = 0; i < count && failed_ < options_.failures; ++i) {
       attempt(targets[i * targets.size() / count]);
@@ -119,9 +130,17 @@ class Sweep {
     return wanted != nullptr ? wanted : "";
   }
 
-  static void keep_only(std::vector<FaultTarget>& targets, const std::string& token) {
-    static_cast<void>(target_of(token));
+  void keep_only(std::vector<FaultTarget>& targets, const std::string& token) const {
     std::erase_if(targets, [&](const FaultTarget& each) { return each.token() != token; });
+    if (!targets.empty()) return;
+    std::string why =
+        "the fault '" + token + "' belongs to another body: this one comes to no such place";
+    if (target_of(token).place.name == kNew && !allocations()) {
+      why = "the fault '" + token +
+            "' cannot come: allocations fail only in a program that links weft::fail_allocations, "
+            "and with FaultSweepOptions::allocations";
+    }
+    throw UsageError(why);
   }
 
   bool allocations() const { return options_.allocations && sys::allocations_may_fail; }
@@ -148,7 +167,8 @@ class Sweep {
       if (!allocations()) break;
       const std::size_t count = points.allocations[in_worker ? 1 : 0];
       result_.allocations += count;
-      for (std::size_t i = 0; i < count; ++i) targets.push_back({{"new", i, in_worker}, {}, {}});
+      for (std::size_t i = 0; i < count; ++i)
+        targets.push_back({{std::string(kNew), i, in_worker}, {}, {}});
     }
     return targets;
   }
@@ -189,13 +209,18 @@ class Sweep {
         if (i + 1 == kLeaks) throw std::runtime_error("memory is left over, each time");
       }
     } catch (...) {
-      const std::string what = format_exception(std::current_exception(), {.backtraces = false});
+      std::string what = format_exception(std::current_exception(), {.backtraces = false});
       if (options_.check) clean_up();
-      if (failed_++ == 0) first_token_ = target.token();
-      failures_ += (failures_.empty() ? "" : "\n\n") + std::string("when ") +
-                   FaultGate::instance().place() + ":\n" + what +
-                   "\nto run it alone: WEFT_FAULT=" + target.token();
+      while (what.ends_with('\n')) what.pop_back();
+      note_failure(target, what + hint_);
     }
+  }
+
+  void note_failure(const FaultTarget& target, const std::string& what) {
+    if (failed_++ == 0) first_token_ = target.token();
+    failures_ += (failures_.empty() ? "" : "\n\n") + std::string("when ") +
+                 FaultGate::instance().place() + ":\n" + what +
+                 "\nto run it alone: WEFT_FAULT=" + target.token();
   }
 
   // What is checked after each run may also be what makes room for the next.
@@ -211,11 +236,15 @@ class Sweep {
     const LeftOver since;
     const bool had_children = has_child_process();
     const std::int64_t memory = sys::allocations_alive;
+    hint_ = "";
     limit_.begin(target.token());
     std::exception_ptr error = once(&target);
     limit_.end();
     if (FaultGate::instance().hit()) ++result_.runs;
-    if (error != nullptr && !is_fine(target, error)) std::rethrow_exception(error);
+    if (error != nullptr && !is_fine(target, error)) {
+      hint_ = says_stuck(error) ? "" : kUnexplained;
+      std::rethrow_exception(error);
+    }
     error = nullptr;
     if (stacks_left_ != 0) throw std::runtime_error("stacks are left over");
     if (const std::string left = since.find(); !left.empty()) throw std::runtime_error(left);
@@ -228,7 +257,7 @@ class Sweep {
     return all_leaves(error, [&](const std::exception_ptr& each) {
       if (says_stuck(each)) return false;
       if (options_.may_throw || (options_.allowed && options_.allowed(each))) return true;
-      const bool noticed = target.place.name == "new" || !is_invisible(target.fault);
+      const bool noticed = target.place.name == kNew || !is_invisible(target.fault);
       return noticed && FaultGate::instance().hit() && explains(target, each);
     });
   }
@@ -247,6 +276,7 @@ class Sweep {
   FaultLimit limit_;
   FaultSweepResult result_;
   std::size_t stacks_left_ = 0;
+  const char* hint_ = "";
   std::size_t failed_ = 0;
   std::string failures_;
   std::string first_token_;

@@ -3,11 +3,13 @@
 
 #include "weft/fibers/chrome_trace.h"
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <locale>
 #include <system_error>
 #include <utility>
+
+#include "weft/fibers/log.h"
 
 namespace weft::fibers {
 
@@ -16,28 +18,67 @@ namespace {
 // Tasks are numbered from 1.
 constexpr std::uint64_t kWhoRan = 0;
 
+// How many bytes the character at the beginning of `text` takes; 0: it is no UTF-8.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const auto follows = [&](std::size_t i) { return (byte(i) & 0xc0U) == 0x80; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first < 0xe0) return follows(1) ? 2 : 0;
+  if (first >= 0xe0 && first < 0xf0) {
+    const bool overlong = first == 0xe0 && byte(1) < 0xa0;
+    const bool surrogate = first == 0xed && byte(1) >= 0xa0;
+    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (first >= 0xf0 && first < 0xf5) {
+    const bool overlong = first == 0xf0 && byte(1) < 0x90;
+    const bool too_large = first == 0xf4 && byte(1) >= 0x90;
+    return follows(1) && follows(2) && follows(3) && !overlong && !too_large ? 4 : 0;
+  }
+  return 0;
+}
+
+void add_escaped(std::string& to, char c) {
+  if (c == '"' || c == '\\') {
+    to += {'\\', c};
+  } else if (static_cast<unsigned char>(c) < 0x20) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    to += "\\u00";
+    to += {kDigits[static_cast<std::size_t>(c) / 16], kDigits[static_cast<std::size_t>(c) % 16]};
+  } else {
+    to += c;
+  }
+}
+
+// JSON is UTF-8; a name may be anything.
 std::string quoted(std::string_view text) {
   std::string result = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      result += {'\\', c};
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      std::array<char, 8> escape;
-      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(c));
-      result += escape.data();
-    } else {
-      result += c;
-    }
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) result += "\\ufffd";
+    if (length == 1) add_escaped(result, text.front());
+    if (length > 1) result += text.substr(0, length);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return result + '"';
 }
 
+// With a point, whatever the program's locale writes there.
+std::string microseconds(std::chrono::nanoseconds time) {
+  std::string digits = std::to_string(time.count());
+  if (digits.size() < 4) digits.insert(0, 4 - digits.size(), '0');
+  return digits.insert(digits.size() - 3, 1, '.');
+}
+
 }  // namespace
 
-ChromeTrace::ChromeTrace(const std::string& path) : file_(path) {
+ChromeTrace::ChromeTrace(const std::string& path) : path_(path), file_(path) {
   if (!file_) {
     throw std::system_error(errno, std::generic_category(), "cannot write a trace to " + path);
   }
+  file_.imbue(std::locale::classic());  // Numbers without a separator of thousands.
   file_ << "[\n";
   name_track(kWhoRan, quoted("who ran"));
 }
@@ -58,13 +99,9 @@ void ChromeTrace::name_track(std::uint64_t track, std::string_view quoted_name) 
 
 void ChromeTrace::slice(std::uint64_t track, std::string_view quoted_name, Clock::time_point begin,
                         Clock::time_point end) {
-  using Microseconds = std::chrono::duration<double, std::micro>;
-  std::array<char, 96> times;
-  std::snprintf(times.data(), times.size(), R"("ts":%.3f,"dur":%.3f})",
-                Microseconds(begin - start_).count(), Microseconds(end - begin).count());
   begin_event();
-  file_ << R"({"ph":"X","name":)" << quoted_name << R"(,"pid":1,"tid":)" << track << ','
-        << times.data();
+  file_ << R"({"ph":"X","name":)" << quoted_name << R"(,"pid":1,"tid":)" << track << R"(,"ts":)"
+        << microseconds(begin - start_) << R"(,"dur":)" << microseconds(end - begin) << '}';
 }
 
 // Also of a task that was there before the instrument.
@@ -132,6 +169,8 @@ void ChromeTrace::finish() {
   for (auto& [id, track] : tracks_) change(id, track, "");
   file_ << "\n]\n";
   file_.close();
+  // What is missing is of no consequence for the run, but its owner should know.
+  if (!file_) log(LogLevel::kWarning, "the trace " + path_ + " could not be written to its end");
 }
 
 }  // namespace weft::fibers

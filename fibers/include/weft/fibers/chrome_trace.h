@@ -23,7 +23,8 @@ namespace weft::fibers {
 
 // Times are of the machine's clock, in microseconds since the instrument was made, also under a
 // clock of one's own. The file is complete when the run has ended, or the instrument is destroyed;
-// a viewer also takes one that was cut off. For one run.
+// a viewer also takes one that was cut off. If the disk is full, a warning in the log says at the
+// end that some of it is missing. For one run.
 class ChromeTrace final : public Instrument {
  public:
   // Throws std::system_error, with the path, if the file cannot be written.
@@ -56,6 +57,7 @@ class ChromeTrace final : public Instrument {
   void begin_event();
   void finish();
 
+  const std::string path_;
   std::ofstream file_;
   const Clock::time_point start_ = Clock::now();
   std::unordered_map<std::uint64_t, Track> tracks_;  // Of the living tasks, by their ids.

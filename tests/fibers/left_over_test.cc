@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest-spi.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <string>
@@ -118,6 +119,21 @@ TEST(LeftOverTest, ADescriptorThatSomebodyElseNeedsIsMissed) {
   ASSERT_EQ(again, needed);
   EXPECT_THAT(since.find(), HasSubstr("/dev/zero, is left over"));
   ::close(again);
+}
+
+// Not a word of those that are open as before.
+TEST(LeftOverTest, LooksAlsoWhereNoDescriptorIsFree) {
+  const LeftOver since;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int left = ::open("/dev/zero", O_CLOEXEC);
+  rlimit none_free = before;
+  none_free.rlim_cur = static_cast<rlim_t>(left) + 1;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none_free), 0);
+  const std::string found = since.find();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(found, "descriptor " + std::to_string(left) + ", /dev/zero, is left over\n");
+  ::close(left);
 }
 
 TEST(LivingTasksTest, AreThoseOfTheRunAndNoneOutside) {

@@ -4,8 +4,11 @@
 #include "weft/fibers/testing/left_over.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -40,10 +43,25 @@ bool is_symbolizers(const std::string& target) {
   return target == program || target.ends_with(".so") || target.find(".so.") != target.npos;
 }
 
+// Where none is free to look into the folder with: that is what is left over.
+std::map<int, std::string> try_each_descriptor() {
+  std::map<int, std::string> open;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  // Some may be from before the limit was lowered; and there may be none.
+  const auto end = static_cast<int>(std::clamp<rlim_t>(limit.rlim_cur, 4096, 1U << 20U));
+  for (int fd = 0; fd < end; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) continue;
+    std::string target = target_of(AT_FDCWD, ("/proc/self/fd/" + std::to_string(fd)).c_str());
+    if (!is_symbolizers(target)) open.emplace(fd, std::move(target));
+  }
+  return open;
+}
+
 std::map<int, std::string> open_descriptors() {
   std::map<int, std::string> open;
   DIR* const folder = ::opendir("/proc/self/fd");
-  if (folder == nullptr) return open;
+  if (folder == nullptr) return try_each_descriptor();
   const int own = ::dirfd(folder);
   while (const dirent* entry = ::readdir(folder)) {
     const std::string_view name = entry->d_name;

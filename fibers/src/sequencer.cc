@@ -14,6 +14,7 @@ void Sequencer::enter(int position) {
     throw UsageError("position " + std::to_string(position) +
                      " of the Sequencer has been used already; give each its own number");
   }
+  done_[position];  // Where its end is told nothing may fail.
   // Also for who comes now, and whose predecessor will never come.
   if (position != 0 && !broken_) {
     try {

@@ -29,6 +29,7 @@ void EventLoop::drain() {
   core_->drive(LoopCore::Mode::kDraining, nullptr);
 }
 void EventLoop::stop() {
+  core_->require_own_thread();
   core_->stop();
 }
 bool EventLoop::is_running() const {

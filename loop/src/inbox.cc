@@ -33,23 +33,25 @@ void release_call(ThreadsafeCall* call) noexcept {
 }
 
 // One wake-up for any number of calls that come before the loop has looked.
-void Inbox::post(ThreadsafeCall* call) {
+bool Inbox::post(ThreadsafeCall* call) {
   bool first = false;
+  bool closed = false;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) {
-      release_call(call);
-      throw fibers::UsageError("Event loop is closed; nothing can be scheduled on it any more");
+    closed = closed_;
+    if (!closed) {
+      first = first_ == nullptr;
+      *last_ = call;
+      last_ = &call->next;
+      pending_.store(true, std::memory_order_release);
     }
-    first = first_ == nullptr;
-    *last_ = call;
-    last_ = &call->next;
-    pending_.store(true, std::memory_order_release);
   }
-  if (!first || on_own_thread()) return;
+  if (closed) release_call(call);
+  if (!first || on_own_thread()) return !closed;
   token_.run_sync_soon([self = shared_from_this()] {
     if (self->core_ != nullptr) self->core_->take_inbox();
   });
+  return true;
 }
 
 ThreadsafeCall* Inbox::take_all() {
@@ -133,7 +135,8 @@ void ThreadsafeHandle::cancel() {
   auto order = std::make_unique<ThreadsafeCall>();
   order->fn = cancel_node;
   order->inbox = call_->inbox;
-  call_->inbox->post(order.release());
+  // A loop that has been closed meanwhile has cancelled the callback itself.
+  static_cast<void>(call_->inbox->post(order.release()));
 }
 
 ThreadsafeHandle EventLoop::call_soon_threadsafe(absl::AnyInvocable<void()> fn,
@@ -144,7 +147,9 @@ ThreadsafeHandle EventLoop::call_soon_threadsafe(absl::AnyInvocable<void()> fn,
   call->inbox = core_->inbox();
   detail::retain_call(call.get());
   ThreadsafeHandle handle = HandleAccess::wrap(call.get());
-  core_->inbox()->post(call.release());
+  if (!core_->inbox()->post(call.release())) {
+    throw fibers::UsageError("Event loop is closed; nothing can be scheduled on it any more");
+  }
   if (core_->on_own_thread()) core_->take_inbox();
   return handle;
 }

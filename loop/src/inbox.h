@@ -47,8 +47,8 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
   explicit Inbox(LoopCore& core)
       : core_(&core), thread_(std::this_thread::get_id()), token_(fibers::current_token()) {}
 
-  // Any thread. Takes over a reference; throws UsageError when closed.
-  void post(ThreadsafeCall* call);
+  // Any thread. Takes over a reference. False, and nothing happens, when closed.
+  bool post(ThreadsafeCall* call);
   bool pending() const { return pending_.load(std::memory_order_acquire); }
 
   // The loop's thread only.

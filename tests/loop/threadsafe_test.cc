@@ -140,6 +140,20 @@ FIBER_TEST(ThreadsafeTest, CancelAfterTheEndIsHarmless) {
   });
 }
 
+// Whoever cancels from another thread cannot know that the loop is being closed.
+FIBER_TEST(ThreadsafeTest, CancelOfACallbackOfAClosedLoopIsHarmless) {
+  with_idle_loop([&](EventLoop& loop) {
+    ThreadsafeHandle handle = loop.call_soon_threadsafe([] { fibers::sleep_forever(); });
+    run_once(loop);
+    ASSERT_EQ(loop.statistics().blocked, 1U);
+    loop.close();  // The callback has not unwound yet.
+    std::thread([&] {
+      EXPECT_NO_THROW(handle.cancel());
+      EXPECT_TRUE(handle.cancelled());
+    }).join();
+  });
+}
+
 FIBER_TEST(ThreadsafeTest, CallableDiesOnTheLoopsThread) {
   struct Tracker {
     std::thread::id* died_on;
@@ -170,6 +184,8 @@ FIBER_TEST(ThreadsafeTest, OtherCallsFromAnotherThreadAreRefused) {
           thrown<fibers::UsageError>([&] { loop.call_soon([] {}); }).find("call_soon_threadsafe"),
           std::string::npos);
       EXPECT_THROW(loop.call_later(1s, [] {}), fibers::UsageError);
+      EXPECT_NE(thrown<fibers::UsageError>([&] { loop.stop(); }).find("call_soon_threadsafe"),
+                std::string::npos);
     }).join();
   });
 }

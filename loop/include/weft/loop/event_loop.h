@@ -90,6 +90,10 @@ class EventLoop {
   // Threads: the run's own only.
   void drain();
   // Ends main_loop() after the iteration that is going on, or after one if it is called before.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the loop's own only; elsewhere call_soon_threadsafe([&] { loop.stop(); }).
   void stop();
   bool is_running() const;
   bool is_closed() const;

@@ -100,14 +100,13 @@ FIBER_TEST(BlockingTest, ThousandsMayBeBlockedAtOnce) {
     constexpr int kMany = 2000;
     Future<void> gate = loop.create_future<void>();
     int passed = 0;
-    for (int i = 0; i < kMany; ++i) {
-      loop.call_soon([&] {
-        await(gate);
-        ++passed;
-      });
-    }
+    const auto pass = [&] {
+      await(gate);
+      ++passed;
+    };
+    for (int i = 0; i < kMany; ++i) loop.call_soon(pass);
     EXPECT_TRUE(loop.synchronize());
-    EXPECT_EQ(loop.statistics().blocked, static_cast<std::size_t>(kMany));
+    EXPECT_EQ(loop.statistics().blocked, std::size_t{kMany});
     EXPECT_EQ(passed, 0);
     loop.call_soon([&] { gate.set_result(); });
     loop.wait_blocked();

@@ -93,6 +93,8 @@ inline void shuffle_fiber_test(void (*body)(), const WantedSchedules& wanted = {
       run += explore(body, options).schedules;
       if (is_replay(options)) break;
     }
+  } catch (const ExploreError& error) {
+    ADD_FAILURE() << error.what();  // What is nested is in it.
   } catch (...) {
     ADD_FAILURE() << format_exception(std::current_exception());
   }

@@ -394,5 +394,56 @@ FIBER_TEST(MemoryChannelTest, RingKeepsItsOrderWhileItGrows) {
   while (next_out < next_in) EXPECT_EQ(*ends.receive.receive_nowait(), next_out++);
 }
 
+// As LockTest.AShieldPutUpInTheLastMomentDoesNotMakeTwoOwners.
+FIBER_TEST(MemoryChannelTest, AShieldPutUpInTheLastMomentDoesNotTakeAnItemThatIsGone) {
+  WEFT_NOT_SWEPT("a shielded wait has nobody left to end it");
+  Ends<std::unique_ptr<int>> ends(1);
+  ends.send.send_nowait(std::make_unique<int>(1));
+  CancelScope outer;
+  CancelScope inner;
+  outer.cancel();
+  std::unique_ptr<int> got;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon(
+        [&] { outer.run([&] { inner.run([&] { got = ends.receive.receive(); }); }); });
+    nursery.start_soon([&] {
+      EXPECT_EQ(*ends.receive.receive_nowait(), 1);
+      inner.set_shield(true);
+      wait_all_tasks_blocked();
+      EXPECT_EQ(got, nullptr);
+      ends.send.send_nowait(std::make_unique<int>(2));
+    });
+  });
+  EXPECT_EQ(*got, 2);
+}
+
+FIBER_TEST(MemoryChannelTest, AShieldPutUpInTheLastMomentDoesNotSendAboveTheCapacity) {
+  WEFT_NOT_SWEPT("a shielded wait has nobody left to end it");
+  Ends<int> ends(1);
+  CancelScope outer;
+  CancelScope inner;
+  outer.cancel();
+  bool sent = false;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      outer.run([&] {
+        inner.run([&] {
+          ends.send.send(2);
+          sent = true;
+        });
+      });
+    });
+    nursery.start_soon([&] {
+      ends.send.send_nowait(1);
+      inner.set_shield(true);
+      wait_all_tasks_blocked();
+      EXPECT_FALSE(sent);
+      EXPECT_EQ(ends.send.statistics().current_buffer_used, 1U);
+      EXPECT_EQ(ends.receive.receive_nowait(), 1);
+    });
+  });
+  EXPECT_EQ(ends.receive.receive_nowait(), 2);
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -134,6 +134,7 @@ class ChannelState final : public ChannelCore {
   // Whether put() and take() may be called.
   bool has_place() const { return !receivers_.empty() || ring_.size() < capacity_; }
   bool has_item() const { return ring_.size() > 0 || !senders_.empty(); }
+  bool send_would_wait() const { return has_receivers() && !has_place(); }
 
   void put(T&& item) {
     if (Waiter* first = receivers_.front()) {

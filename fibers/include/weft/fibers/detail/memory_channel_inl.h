@@ -10,17 +10,15 @@
 namespace weft::fibers {
 
 // Only a wait that is certain not to be needed needs its own check for cancellation: one that
-// happens checks by itself. Nothing can change between the check and the effect, since it does not
-// suspend.
+// happens checks by itself. Where the check suspends and a shield then lets the task go on, all may
+// have changed; so it comes first, and everything is looked at after it.
 template <class T>
 [[gnu::always_inline]] inline void MemorySendChannel<T>::send(T item) {
+  if (!this->open_state().send_would_wait()) checkpoint_if_cancelled();
   detail::ChannelState<T>& state = this->open_state();
-  if (!state.has_receivers()) [[unlikely]] {
-    checkpoint_if_cancelled();
+  if (!state.has_receivers()) [[unlikely]]
     detail::throw_no_receivers();
-  }
   if (state.has_place()) {
-    checkpoint_if_cancelled();
     state.put(std::move(item));
     return cancel_shielded_checkpoint();
   }
@@ -40,10 +38,10 @@ void MemorySendChannel<T>::send_nowait(T&& item) {
 
 template <class T>
 [[gnu::always_inline]] inline std::optional<T> MemoryReceiveChannel<T>::next() {
+  if (this->open_state().has_item()) checkpoint_if_cancelled();
   detail::ChannelState<T>& state = this->open_state();
   std::optional<T> item;
   if (state.has_item()) {
-    checkpoint_if_cancelled();
     item.emplace(state.take());
     cancel_shielded_checkpoint();
   } else if (state.has_senders()) {

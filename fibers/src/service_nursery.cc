@@ -9,6 +9,7 @@ namespace detail {
 
 ServiceScope::ServiceScope(ServiceNursery& nursery, bool shield)
     : nursery_(nursery),
+      service_(current_task()),
       scope_({.shield = shield && !nursery.ended_}),
       next_(std::exchange(nursery.first_, this)),
       before_(&nursery.first_) {
@@ -20,8 +21,9 @@ ServiceScope::~ServiceScope() {
   if (next_ != nullptr) next_->before_ = before_;
 }
 
+// Maybe called by another task, one that the service has started.
 void ServiceScope::started() {
-  const bool is_service = current_task().parent_nursery() == &nursery_.nursery_;
+  const bool is_service = service_.parent_nursery() == &nursery_.nursery_;
   if (is_service && !nursery_.ended_) scope_.set_shield(true);
 }
 

@@ -182,5 +182,25 @@ FIBER_TEST(ServiceNurseryTest, ItsScopeCancelsTheBody) {
   EXPECT_THAT(events, ElementsAre("body cancelled", "service cancelled"));
 }
 
+FIBER_TEST(ServiceNurseryTest, AServiceMaySayByATaskOfItsOwnThatItHasStarted) {
+  std::vector<std::string> events;
+  CancelScope scope;
+  scope.run([&] {
+    open_service_nursery([&](ServiceNursery& services) {
+      services.start([&](auto& status) {
+        open_nursery([&](Nursery& nursery) {
+          nursery.start_soon([&] { status.started(); });
+          serve(events);
+        });
+      });
+      scope.cancel();
+      EXPECT_THROW(sleep_forever(), Cancelled);
+      events.emplace_back("body cancelled");
+      checkpoint();
+    });
+  });
+  EXPECT_THAT(events, ElementsAre("body cancelled", "service cancelled"));
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -44,6 +44,7 @@ class ServiceScope {
  private:
   friend class fibers::ServiceNursery;
   ServiceNursery& nursery_;
+  const Task& service_;
   CancelScope scope_;
   ServiceScope* next_;
   ServiceScope** before_;

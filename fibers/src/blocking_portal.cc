@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "fibers/sys/sys.h"
+#include "weft/fibers/detail/keep_error.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/lone_error.h"
 #include "weft/fibers/token.h"
 
 namespace weft::fibers::detail {
@@ -43,6 +45,17 @@ struct PortalState {
     closing.set();
   }
 };
+
+void PortalCall::fail() {
+  std::exception_ptr error;
+  try {
+    keep_current_error(error);
+  } catch (...) {
+    refuse(error != nullptr ? error : lone_error(std::current_exception()));
+    throw;
+  }
+  refuse(std::move(error));
+}
 
 PortalDoor::PortalDoor(Nursery& nursery) : portal_(std::make_shared<PortalState>(nursery)) {}
 

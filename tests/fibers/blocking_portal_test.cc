@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
@@ -168,6 +170,25 @@ FIBER_TEST(BlockingPortalTest, ClosedItRefusesButWaitsForWhatItHasStarted) {
     go.set();
   });
   EXPECT_EQ(running.get(), 7);
+}
+
+FIBER_TEST(BlockingPortalTest, ACancelledTaskWithANurseryInsideIsCancelledToo) {
+  CancelScope scope;
+  std::future<void> running;
+  scope.run([&] {
+    open_blocking_portal([&](BlockingPortal& portal) {
+      running = portal.start_task_soon([&] {
+        open_nursery([](Nursery& nursery) {
+          nursery.start_soon([] { sleep_forever(); });
+          sleep_forever();
+        });
+      });
+      for (int i = 0; i < 5; ++i) checkpoint();
+      scope.cancel();
+    });
+  });
+  EXPECT_TRUE(scope.cancelled_caught());
+  EXPECT_THROW(running.get(), Cancelled);
 }
 
 }  // namespace

@@ -24,7 +24,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "weft/fibers/cancelled.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
 
@@ -43,6 +42,10 @@ class PortalCall {
   // Throws Cancelled only.
   virtual void run() = 0;
   virtual void refuse(std::exception_ptr error) = 0;
+
+ protected:
+  // In a handler. Gives the caller the error, of which what is Cancelled goes on through the task.
+  void fail();
 };
 
 struct PortalState;
@@ -177,11 +180,8 @@ void detail::TypedPortalCall<Fn>::run() {
     } else {
       promise_.set_value(std::invoke(fn_));
     }
-  } catch (const Cancelled&) {
-    promise_.set_exception(std::current_exception());
-    throw;
   } catch (...) {
-    promise_.set_exception(std::current_exception());
+    fail();
   }
 }
 

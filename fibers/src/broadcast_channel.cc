@@ -3,6 +3,8 @@
 
 #include "weft/fibers/broadcast_channel.h"
 
+#include <utility>
+
 #include "weft/fibers/detail/end_waits.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
@@ -34,8 +36,8 @@ void BroadcastCore::close_reader(BroadcastReader& reader) {
   while (reader.next < end()) pass(reader);
   if (readers_.empty()) {
     end_all_waits(senders_, ChannelResult::kOtherSideClosed);
-    items_.clear();
     first_ = reader.next;
+    const std::deque<Item> left = std::exchange(items_, {});
   } else {
     make_room();
   }
@@ -52,7 +54,7 @@ void BroadcastCore::close_sender(std::uint32_t handle) {
 
 // A waiting task has its item put into its frame, so that nobody can come between.
 void BroadcastCore::put(SharedItem item) {
-  if (items_.size() >= capacity_) drop_oldest();
+  const SharedItem dropped = items_.size() >= capacity_ ? drop_oldest() : nullptr;
   items_.push_back({std::move(item), readers_.size()});
   for (BroadcastReader* reader : readers_) {
     Waiter* const first = reader->waiting.front();
@@ -61,20 +63,23 @@ void BroadcastCore::put(SharedItem item) {
     wake_first(reader->waiting);
     pass(*reader);
   }
-  while (!items_.empty() && items_.front().unseen == 0) {
-    items_.pop_front();
-    ++first_;
-  }
+  while (!items_.empty() && items_.front().unseen == 0) pop_oldest();
 }
 
-void BroadcastCore::drop_oldest() {
+SharedItem BroadcastCore::drop_oldest() {
   for (BroadcastReader* reader : readers_) {
     if (reader->next != first_) continue;
     ++reader->next;
     ++reader->missed;
   }
+  return pop_oldest();
+}
+
+SharedItem BroadcastCore::pop_oldest() {
+  SharedItem oldest = std::move(items_.front().value);
   items_.pop_front();
   ++first_;
+  return oldest;
 }
 
 void BroadcastCore::pass(BroadcastReader& reader) {
@@ -90,10 +95,7 @@ SharedItem BroadcastCore::take(BroadcastReader& reader) {
 }
 
 void BroadcastCore::make_room() {
-  while (!items_.empty() && items_.front().unseen == 0) {
-    items_.pop_front();
-    ++first_;
-  }
+  while (!items_.empty() && items_.front().unseen == 0) pop_oldest();
   while (can_put() && !senders_.empty()) {
     put(std::move(*static_cast<SharedItem*>(static_cast<ChannelWaiter*>(senders_.front())->slot)));
     wake_first(senders_);

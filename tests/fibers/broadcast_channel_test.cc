@@ -248,5 +248,32 @@ FIBER_TEST(BroadcastChannelTest, ACapacityOfNothingIsRefused) {
   EXPECT_THROW(open_broadcast_channel<int>(0), UsageError);
 }
 
+FIBER_TEST(BroadcastChannelTest, AHandleThatWasMovedFromIsAClosedOne) {
+  auto [send, receive] = open_broadcast_channel<int>(3);
+  const auto moved = std::move(receive);
+  // NOLINTBEGIN(bugprone-use-after-move): that is the promise.
+  EXPECT_EQ(receive.statistics().open_receive_channels, 1U);
+  EXPECT_THROW(receive.receive(), ClosedResourceError);
+  EXPECT_THROW(receive.receive_nowait(), ClosedResourceError);
+  EXPECT_THROW(receive.clone(), ClosedResourceError);
+  receive.close();
+  // NOLINTEND(bugprone-use-after-move)
+  EXPECT_EQ(moved.statistics().open_receive_channels, 1U);
+}
+
+// What is left goes with its last receiver, and may then look at the channel.
+FIBER_TEST(BroadcastChannelTest, AnItemThatIsDestroyedSeesTheChannelWithoutIt) {
+  struct Look {
+    BroadcastSendChannel<std::shared_ptr<void>>* send;
+    std::vector<std::size_t>* seen;
+    ~Look() { seen->push_back(send->statistics().current_buffer_used); }
+  };
+  std::vector<std::size_t> seen;
+  auto [send, receive] = open_broadcast_channel<std::shared_ptr<void>>(3);
+  for (int i = 0; i < 2; ++i) send.send_nowait(std::make_shared<Look>(&send, &seen));
+  receive.close();
+  EXPECT_THAT(seen, ::testing::ElementsAre(0U, 0U));
+}
+
 }  // namespace
 }  // namespace weft::fibers

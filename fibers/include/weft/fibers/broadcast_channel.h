@@ -138,7 +138,10 @@ class BroadcastReceiveChannel final : public ReceiveChannel<T> {
 
   BroadcastReceiveChannel(const BroadcastReceiveChannel& other)
       : BroadcastReceiveChannel(other.core_, &other.require_open()) {}
-  BroadcastReceiveChannel(BroadcastReceiveChannel&& other) noexcept = default;
+  // What is left behind is a closed handle, which has to know of what.
+  BroadcastReceiveChannel(BroadcastReceiveChannel&& other) noexcept
+      // NOLINTNEXTLINE(performance-move-constructor-init)
+      : ReceiveChannel<T>(other), core_(other.core_), reader_(std::move(other.reader_)) {}
   BroadcastReceiveChannel& operator=(BroadcastReceiveChannel other) noexcept {
     std::swap(core_, other.core_);
     std::swap(reader_, other.reader_);

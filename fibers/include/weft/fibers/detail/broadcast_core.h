@@ -68,7 +68,9 @@ class BroadcastCore {
   void pass(BroadcastReader& reader);
   // Takes away what everybody has seen; what waiting senders have then has room.
   void make_room();
-  void drop_oldest();
+  SharedItem drop_oldest();
+  // An item's destructor may use the channel: so it goes only when the channel is whole again.
+  SharedItem pop_oldest();
 
   const std::size_t capacity_;
   const SlowReceivers policy_;

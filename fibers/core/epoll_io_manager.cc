@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -166,7 +167,11 @@ void IoManager::wake(FdEntry& entry, std::size_t direction) {
 FdEntry& IoManager::entry_for(int fd) {
   if (fd < 0) throw_errno(EBADF, "waiting for", fd);
   const auto index = static_cast<std::size_t>(fd);
-  if (index >= entries_.size()) entries_.resize(std::max(index + 1, entries_.size() * 2));
+  if (index >= entries_.size()) {
+    // What is no descriptor, an uninitialised number say, must not make a table of gigabytes.
+    if (sys::fcntl(fd, F_GETFD, 0) < 0) throw_errno(errno, "waiting for", fd);
+    entries_.resize(std::max(index + 1, entries_.size() * 2));
+  }
   if (entries_[index] == nullptr) {
     entries_[index] = std::make_unique<FdEntry>();
     entries_[index]->manager = this;

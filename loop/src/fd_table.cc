@@ -20,20 +20,20 @@ void FdTable::add(int fd, FdDirection direction, HandleNode* node) {
     throw fibers::UsageError("a negative number is no descriptor; is the socket closed already?");
   }
   remove(fd, direction);
-  FdWatcher*& place = slot(fd, direction);
   FdWatcher* watcher = take_watcher();
   watcher->fd = fd;
   watcher->direction = direction;
   watcher->node = node;
   node->fd.watcher = watcher;
-  place = watcher;
-  ++counts_[index(direction)];
   try {
+    // First of all: what is no descriptor may be a number that the table has no room for.
     arm(*watcher);
+    slot(fd, direction) = watcher;
   } catch (...) {
-    drop(*watcher);
+    retire(*watcher);
     throw;
   }
+  ++counts_[index(direction)];
 }
 
 bool FdTable::remove(int fd, FdDirection direction) {
@@ -92,11 +92,15 @@ void FdTable::on_ready(void* context) {
   watcher.core->push_ready(node);
 }
 
-// The callable of one that is being called lives until it returns; any other goes now.
 void FdTable::drop(FdWatcher& watcher) {
-  watcher.watch.disarm();
   slot(watcher.fd, watcher.direction) = nullptr;
   --counts_[index(watcher.direction)];
+  retire(watcher);
+}
+
+// The callable of one that is being called lives until it returns; any other goes now.
+void FdTable::retire(FdWatcher& watcher) {
+  watcher.watch.disarm();
   HandleNode* node = std::exchange(watcher.node, nullptr);
   watcher.paused = false;
   free_.push_back(&watcher);

@@ -55,6 +55,8 @@ class FdTable {
   FdWatcher* take_watcher();
   void arm(FdWatcher& watcher);
   void drop(FdWatcher& watcher);
+  // Of one that stands nowhere in the table.
+  void retire(FdWatcher& watcher);
   static void on_ready(void* context);
 
   LoopCore& core_;

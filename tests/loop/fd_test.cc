@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <limits>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -449,6 +450,16 @@ FIBER_TEST(FdTest, BadDescriptorsAreRefused) {
     ::close(regular);
     EXPECT_EQ(loop.statistics().readers, 0U);
     EXPECT_FALSE(loop.remove_reader(-1));
+  });
+}
+
+// An uninitialised number, say. The table is as long as the largest that it holds.
+FIBER_TEST(FdTest, AnAbsurdNumberIsRefusedBeforeThereIsRoomForIt) {
+  with_idle_loop([](EventLoop& loop) {
+    EXPECT_THROW(loop.add_reader(std::numeric_limits<int>::max(), [] {}), std::system_error);
+    EXPECT_THROW(loop.add_writer(std::numeric_limits<int>::max(), [] {}), std::system_error);
+    EXPECT_EQ(loop.statistics().readers, 0U);
+    EXPECT_FALSE(loop.remove_reader(std::numeric_limits<int>::max()));
   });
 }
 

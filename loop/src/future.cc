@@ -45,7 +45,13 @@ void FutureCore::set_exception(std::exception_ptr error) {
   complete(State::kFinished);
 }
 
+void FutureCore::require_own_thread() const {
+  if (!loop_->on_own_thread()) [[unlikely]]
+    loop_->require_own_thread();
+}
+
 void FutureCore::require_pending() const {
+  require_own_thread();
   if (done()) {
     throw InvalidStateError("the future is done already; ask done() before finishing it");
   }

@@ -190,6 +190,23 @@ FIBER_TEST(ThreadsafeTest, OtherCallsFromAnotherThreadAreRefused) {
   });
 }
 
+// A library's thread that ends a future itself is the mistake that everybody makes once.
+FIBER_TEST(ThreadsafeTest, AFutureIsEndedOnItsLoopsThreadOnly) {
+  with_idle_loop([](EventLoop& loop) {
+    Future<std::string> future = loop.create_future<std::string>();
+    future.add_done_callback([] {});
+    std::thread([&] {
+      EXPECT_NE(
+          thrown<fibers::UsageError>([&] { future.set_result("x"); }).find("call_soon_threadsafe"),
+          std::string::npos);
+      EXPECT_THROW(future.set_exception(std::runtime_error("x")), fibers::UsageError);
+      EXPECT_THROW(future.cancel(), fibers::UsageError);
+    }).join();
+    EXPECT_FALSE(future.done());
+    EXPECT_EQ(loop.statistics().ready, 0U);
+  });
+}
+
 FIBER_TEST(ThreadsafeTest, WhatIsLeftAtTheCloseIsDropped) {
   auto resource = std::make_shared<int>(0);
   ThreadsafeHandle handle;

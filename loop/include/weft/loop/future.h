@@ -28,7 +28,8 @@
 namespace weft::loop {
 
 // Any future, whatever its type. A value: copies are the same future. Used on the loop's own thread
-// only, also to copy; what other threads finish goes through EventLoop::call_soon_threadsafe.
+// only, also to copy; what other threads finish goes through EventLoop::call_soon_threadsafe. To
+// end one from another thread is refused: UsageError.
 // May outlive the loop. All but operator bool, assignment and destruction throw UsageError when
 // empty.
 class FutureBase {
@@ -70,7 +71,10 @@ class FutureBase {
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the loop's own only.
-  bool cancel(std::string message = {}) { return core().cancel(std::move(message)); }
+  bool cancel(std::string message = {}) {
+    core().require_own_thread();
+    return core().cancel(std::move(message));
+  }
 
   // Schedules `fn(future)`, or `fn()` if it takes nothing, by call_soon as soon as the future is
   // done, or now if it is. The handle cancels or removes it.

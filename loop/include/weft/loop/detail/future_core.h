@@ -61,7 +61,10 @@ class FutureCore {
   // done already. Virtual for what only passes the wish on, and ends later.
   virtual bool cancel(std::string message);
   void set_exception(std::exception_ptr error);
-  // Throws InvalidStateError unless pending.
+  // Throws UsageError on another thread than the loop's. A library's own thread that ends a future
+  // would else corrupt the loop's lists, and be found out by chance.
+  void require_own_thread() const;
+  // The same, and throws InvalidStateError unless pending.
   void require_pending() const;
   // The value has been put in place.
   void finish();

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string>
 #include <thread>
 
@@ -119,6 +120,16 @@ TEST(LeftOverTest, ADescriptorThatSomebodyElseNeedsIsMissed) {
   ASSERT_EQ(again, needed);
   EXPECT_THAT(since.find(), HasSubstr("/dev/zero, is left over"));
   ::close(again);
+}
+
+TEST(LeftOverTest, AFileThatIsDeletedMeanwhileIsTheSame) {
+  std::string path = ::testing::TempDir() + "weft_left_over_XXXXXX";
+  const int fd = ::mkostemp(path.data(), O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  const LeftOver since;
+  ::unlink(path.c_str());
+  EXPECT_EQ(since.find(), "");
+  ::close(fd);
 }
 
 // Not a word of those that are open as before.

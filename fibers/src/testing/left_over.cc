@@ -26,10 +26,14 @@ namespace {
 // For a thread that a run has abandoned to let go of what it holds.
 constexpr auto kPatience = std::chrono::milliseconds(500);
 
+// A file that is deleted meanwhile stays the same.
 std::string target_of(int folder, const char* entry) {
-  std::array<char, 256> target;
-  const ssize_t size = ::readlinkat(folder, entry, target.data(), target.size());
-  return size < 0 ? "?" : std::string(target.data(), static_cast<std::size_t>(size));
+  std::array<char, 256> text;
+  const ssize_t size = ::readlinkat(folder, entry, text.data(), text.size());
+  std::string_view target(text.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (target.ends_with(kDeleted)) target.remove_suffix(kDeleted.size());
+  return target.empty() ? "?" : std::string(target);
 }
 
 // The symbolizer keeps the files open in which it has looked for a function, some of them, and

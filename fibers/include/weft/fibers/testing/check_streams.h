@@ -5,9 +5,8 @@
 // writes, with or without GoogleTest:
 //
 //   FIBER_TEST(MyStreamTest, IsAStream) {
-//     check_two_way_stream([] { return my_stream_pair(); },             // connected with each
-//     other
-//                          [] { return my_clogged_stream_pair(); });    // first: no room to send
+//     check_two_way_stream([] { return my_stream_pair(); },           // connected
+//                          [] { return my_clogged_stream_pair(); });  // first has no room
 //   }
 //
 // A maker returns a pair of streams, or of unique_ptrs to streams; it is called anew for each rule,

@@ -52,6 +52,7 @@ std::string output_of(const std::string& script, ProcessOptions options = {}) {
 
 // trio: test_subprocess.py::test_basic
 FIBER_TEST(ProcessTest, RunsAndTellsHowItEnded) {
+  WEFT_NOT_FAULT_SWEPT("a child that it cannot end runs on");
   const auto good = open_process({"true"});
   EXPECT_GT(good->pid(), 0);
   EXPECT_EQ(good->args(), std::vector<std::string>{"true"});
@@ -72,6 +73,7 @@ FIBER_TEST(ProcessTest, RunsAndTellsHowItEnded) {
 
 // trio: test_subprocess.py::test_auto_update_returncode
 FIBER_TEST(ProcessTest, ReturncodeIsUpToDate) {
+  WEFT_NOT_FAULT_SWEPT("a child that it cannot end runs on");
   const auto process = open_process({"sleep", "3600"});
   EXPECT_EQ(process->returncode(), std::nullopt);
   assert_no_checkpoints([&] { EXPECT_EQ(process->poll(), std::nullopt); });
@@ -85,6 +87,7 @@ FIBER_TEST(ProcessTest, ReturncodeIsUpToDate) {
 // trio: test_subprocess.py::test_multi_wait
 FIBER_TEST(ProcessTest, SeveralTasksMayWait) {
   WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
+  WEFT_NOT_FAULT_SWEPT("a child that it cannot end runs on");
   const auto process = open_process({"sleep", "3600"});
   int ended = 0;
   open_nursery([&](Nursery& nursery) {
@@ -108,6 +111,7 @@ FIBER_TEST(ProcessTest, SeveralTasksMayWait) {
 
 FIBER_TEST(ProcessTest, CancelledWaiterPassesTheTurnOn) {
   WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
+  WEFT_NOT_FAULT_SWEPT("a child that it cannot end runs on");
   const auto process = open_process({"sleep", "3600"});
   CancelScope first;
   bool done = false;
@@ -132,6 +136,7 @@ FIBER_TEST(ProcessTest, CancelledWaiterPassesTheTurnOn) {
 // trio: test_subprocess.py::test_subprocess_pidfd_unnotified
 FIBER_TEST(ProcessTest, PollDoesNotTakeTheEndAwayFromWaiters) {
   WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
+  WEFT_NOT_FAULT_SWEPT("a child that it cannot end runs on");
   const auto process = open_process({"sleep", "3600"});
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] { EXPECT_EQ(process->wait(), -SIGKILL); });
@@ -207,6 +212,7 @@ FIBER_TEST(ProcessTest, StderrMayGoWhereStdoutGoes) {
 
 // trio: test_subprocess.py::test_signals
 FIBER_TEST(ProcessTest, SignalsReachIt) {
+  WEFT_NOT_FAULT_SWEPT("a child that it cannot end runs on");
   const auto terminated = open_process({"sleep", "3600"});
   terminated->terminate();
   EXPECT_EQ(terminated->wait(), -SIGTERM);
@@ -289,6 +295,7 @@ FIBER_TEST(ProcessTest, DirectoryAndEnvironmentCanBeChosen) {
 // Also of those that somebody made without close-on-exec.
 FIBER_TEST(ProcessTest, OnlyDescriptorsThatArePassedReachIt) {
   WEFT_NOT_SWEPT("it plays with descriptors that nobody owns");
+  WEFT_NOT_FAULT_SWEPT("it plays with descriptors that nobody owns");
   std::array<int, 2> careless{};
   ASSERT_EQ(::pipe(careless.data()), 0);  // NOLINT(android-cloexec-pipe): that is the point.
   test::Pipe passed;
@@ -308,6 +315,7 @@ FIBER_TEST(ProcessTest, OnlyDescriptorsThatArePassedReachIt) {
 
 FIBER_TEST(ProcessTest, GroupAndSessionCanBeItsOwn) {
   WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
+  WEFT_NOT_FAULT_SWEPT("a child that it cannot end runs on");
   const auto grouped = open_process({"sleep", "3600"}, {.process_group = 0});
   EXPECT_EQ(::getpgid(grouped->pid()), grouped->pid());
   EXPECT_NE(::getsid(grouped->pid()), grouped->pid());
@@ -349,6 +357,7 @@ FIBER_TEST(ProcessTest, SignalMaskIsTheCallers) {
 // This process may have closed its own stdin, and then gets 0 for the next descriptor it opens.
 FIBER_TEST(ProcessTest, WorksWithoutAStdinOfItsOwn) {
   WEFT_NOT_SWEPT("a child that nobody ends any more runs on");
+  WEFT_NOT_FAULT_SWEPT("it plays with descriptors that nobody owns");
   const int saved = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
   ::close(STDIN_FILENO);
   {

@@ -137,11 +137,13 @@ auto clogged(Make make) {
 
 // trio: test_highlevel_socket.py::test_SocketStream_generic
 FIBER_TEST(SocketStreamTest, KeepsAllPromisesOfAStream) {
+  WEFT_NOT_FAULT_SWEPT("hundreds of runs of it take minutes");
   testing::check_half_closeable_stream(socket_stream_pair, clogged(&socket_stream_pair));
 }
 
 // trio: test_highlevel_socket.py::test_SocketStream_generic
 FIBER_TEST(SocketStreamTest, KeepsAllPromisesOfAStreamOverTcp) {
+  WEFT_NOT_FAULT_SWEPT("hundreds of runs of it take minutes");
   testing::check_half_closeable_stream(tcp_pair, clogged(&tcp_pair));
 }
 
@@ -318,6 +320,7 @@ FIBER_TEST(SocketStreamTest, WaitsUntilThereIsRoom) {
 
 FIBER_TEST(SocketStreamTest, ReleasedDescriptorStaysOpen) {
   WEFT_NOT_SWEPT("it plays with a number that nobody owns");
+  WEFT_NOT_FAULT_SWEPT("it plays with a number that nobody owns");
   auto [a, b] = socket_stream_pair();
   const int fd = a.release();
   EXPECT_FALSE(a.is_open());

@@ -282,6 +282,7 @@ Faults all(const Faults& first, const Faults& second) {
 }
 
 FIBER_TEST(CheckOneWayStreamTest, FindsEveryKindOfBrokenStream) {
+  WEFT_NOT_FAULT_SWEPT("hundreds of runs of it take minutes");
   const Faults faults = all(kDataFaults, kClosingFaults);
   expect_covers(faults, detail::one_way_rules());
   for (const Fault& fault : faults) {
@@ -399,6 +400,7 @@ const Faults kTwoWayFaults = {
 };
 
 FIBER_TEST(CheckTwoWayStreamTest, FindsEveryKindOfBrokenStream) {
+  WEFT_NOT_FAULT_SWEPT("hundreds of runs of it take minutes");
   for (const Fault& fault : kTwoWayFaults) {
     expect_found(fault, [&] { check_two_way_stream(faulty_maker(memory_stream_pair, fault)); });
   }
@@ -449,6 +451,7 @@ const Faults kHalfCloseableFaults = {
 };
 
 FIBER_TEST(CheckHalfCloseableStreamTest, FindsEveryKindOfBrokenStream) {
+  WEFT_NOT_FAULT_SWEPT("hundreds of runs of it take minutes");
   for (const Fault& fault : kHalfCloseableFaults) {
     expect_found(fault, [&] {
       check_half_closeable_stream(faulty_maker(memory_stream_pair, fault),

@@ -64,6 +64,7 @@ FIBER_TEST(SwallowedCancelledTest, AnEarlierOneIsNotSuspectedAgain) {
 }
 
 FIBER_TEST(SwallowedCancelledTest, WhoNeverStopsIsNamedOnceWhileItGoesOn) {
+  WEFT_NOT_FAULT_SWEPT("hundreds of runs of it take minutes");
   const test::CapturedLog log;
   CancelScope scope({.relative_deadline = seconds(1)});
   scope.run([&] {
@@ -85,6 +86,7 @@ FIBER_TEST(SwallowedCancelledTest, WhoNeverStopsIsNamedOnceWhileItGoesOn) {
 
 // Each of these is swallowed by its own scope, as it should.
 FIBER_TEST(SwallowedCancelledTest, ManyThatAreMeantToEndAScopeAreNotCounted) {
+  WEFT_NOT_FAULT_SWEPT("hundreds of runs of it take minutes");
   const test::CapturedLog log;
   for (int i = 0; i < 3000; ++i) move_on_after(seconds(1), [] { sleep_forever(); });
   EXPECT_THAT(log.lines, IsEmpty());

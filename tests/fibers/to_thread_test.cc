@@ -229,6 +229,7 @@ void expect_no_more_threads_than_tokens(CapacityLimiter& limiter, bool abandon) 
 FIBER_TEST(ToThreadTest, NoMoreThreadsThanTokens) {
   WEFT_NOT_SHUFFLED("the first tasks have to have the tokens, whom it cancels");
   WEFT_NOT_SWEPT("its thread waits for what the body does later");
+  WEFT_NOT_FAULT_SWEPT("hundreds of runs of it take minutes");
   for (const std::size_t most : {3U, 5U, 10U}) {
     for (const bool abandon : {false, true}) {
       CapacityLimiter limiter(most);

@@ -38,6 +38,7 @@ std::vector<int> iota(int count) {
 
 // trio: test_run.py::test_TrioToken_identity
 FIBER_TEST(TokenTest, EachRunHasOne) {
+  WEFT_NOT_FAULT_SWEPT("what its other run throws ends the process");
   const Token mine = current_token();
   EXPECT_EQ(mine, current_token());
   std::optional<Token> other;

@@ -39,6 +39,7 @@ std::uint16_t start_server(OpensslCommand& command, std::vector<std::string> mor
 
 FIBER_TEST(OpensslCommandTest, ClientTalksToServer) {
   WEFT_NOT_SWEPT("hundreds of runs of another program take minutes");
+  WEFT_NOT_FAULT_SWEPT("its command plays with descriptors that nobody owns");
   for (const Version& version : kVersions) {
     OpensslCommand command;
     const std::uint16_t port = start_server(command, {version.option, "-alpn", "two,one"});
@@ -63,6 +64,7 @@ FIBER_TEST(OpensslCommandTest, ClientTalksToServer) {
 
 FIBER_TEST(OpensslCommandTest, ClientRefusesServerOfAnUnknownAuthority) {
   WEFT_NOT_SWEPT("hundreds of runs of another program take minutes");
+  WEFT_NOT_FAULT_SWEPT("its command plays with descriptors that nobody owns");
   OpensslCommand command;
   const std::uint16_t port = start_server(command, {});
   SSLStream stream = open_ssl_over_tcp_stream("127.0.0.1", port);
@@ -73,6 +75,7 @@ FIBER_TEST(OpensslCommandTest, ClientRefusesServerOfAnUnknownAuthority) {
 
 FIBER_TEST(OpensslCommandTest, ServerHasTheClientProveWhoItIs) {
   WEFT_NOT_SWEPT("hundreds of runs of another program take minutes");
+  WEFT_NOT_FAULT_SWEPT("its command plays with descriptors that nobody owns");
   const TestCertificate alice = test_authority().issue("alice", {});
   SSLContext demanding = test_server_context();
   demanding.load_verify_pem(test_authority().certificate());
@@ -100,6 +103,7 @@ FIBER_TEST(OpensslCommandTest, ServerHasTheClientProveWhoItIs) {
 
 FIBER_TEST(OpensslCommandTest, ServerSurvivesAClientThatDoesNotTrustIt) {
   WEFT_NOT_SWEPT("hundreds of runs of another program take minutes");
+  WEFT_NOT_FAULT_SWEPT("its command plays with descriptors that nobody owns");
   auto listeners =
       open_ssl_over_tcp_listeners(0, test_server_context(), {.tcp = {.host = "127.0.0.1"}});
   const std::uint16_t port = listeners.front().transport_listener.local_address().port();

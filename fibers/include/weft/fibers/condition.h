@@ -26,7 +26,7 @@ struct ConditionStatistics {
 // A resource: neither copied nor moved.
 class Condition final {
  public:
-  // With a lock of its own.
+  // With a lock of its own. When such a one is destroyed nobody may wait: wait() locks it again.
   Condition() : lock_(&own_lock_) {}
   // With one shared with others, which has to outlive it.
   explicit Condition(Lock& lock) : lock_(&lock) {}

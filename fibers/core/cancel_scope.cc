@@ -69,10 +69,17 @@ void CancelScope::enter() {
   WEFT_REQUIRE(!entered_, "a CancelScope can be run only once; make a new one");
   entered_ = true;
   TaskBlock& task = *scheduler.running();
+  // Whose time is up from the beginning is cancelled here and now: whether its first wait ends must
+  // not depend on when a busy run next looks at the clock.
+  bool past = false;
   if (is_relative_) {
     timer_.when = later(scheduler.now(), relative_);
+    past = relative_ == Duration::zero();
     is_relative_ = false;
+  } else if (timer_.when != kForever) {
+    past = timer_.when <= scheduler.now();
   }
+  if (past) detail::mark_cancelled(status_, deadline_reason());
   CancelStatus& outer = *task.cancel_status;
   const unsigned uncaught = task.uncaught(scheduler);
   status_.entered_by = &task;
@@ -174,10 +181,16 @@ void CancelScope::cancel(std::string reason) {
   detail::mark_cancelled(status_, std::move(cause));
 }
 
+// A scope that has been left stays as it is. One that has not been entered has a clock to go by
+// only inside a run.
 bool CancelScope::cancel_called() {
-  if (!status_.cancel_called && status_.entered_by != nullptr && timer_.bucket >= 0 &&
-      timer_.when <= status_.entered_by->scheduler->now()) {
-    status_.entered_by->scheduler->deadlines().disarm(timer_);
+  const bool left = entered_ && status_.entered_by == nullptr;
+  if (status_.cancel_called || left || is_relative_ || timer_.when == kForever) {
+    return status_.cancel_called;
+  }
+  Scheduler* const scheduler = entered_ ? status_.entered_by->scheduler : detail::tls_scheduler;
+  if (scheduler != nullptr && timer_.when <= scheduler->now()) {
+    if (timer_.bucket >= 0) scheduler->deadlines().disarm(timer_);
     detail::mark_cancelled(status_, deadline_reason());
   }
   return status_.cancel_called;
@@ -203,7 +216,9 @@ void CancelScope::set_deadline(Instant deadline) {
   timer_.when = deadline;
   if (status_.entered_by == nullptr || deadline == kForever) return;
   arm();
-  status_.entered_by->scheduler->call_host_if_at_leisure();
+  Scheduler& scheduler = *status_.entered_by->scheduler;
+  if (deadline <= scheduler.now()) scheduler.poll_at_next_suspension();
+  scheduler.call_host_if_at_leisure();
 }
 
 Duration CancelScope::relative_deadline() const {

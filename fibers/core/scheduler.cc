@@ -142,7 +142,7 @@ void Scheduler::after_wait(const Wait& wait, std::size_t events) {
 // Adapts the budget so that polls are some kPollInterval apart: tasks that run long between two
 // waits do not delay the others' I/O 256-fold.
 bool Scheduler::poll_is_due() {
-  if (every_tick_) return true;
+  if (every_tick_ || std::exchange(poll_at_once_, false)) return true;
   const Instant present = now();
   const Duration since = present - last_poll_;
   if (since < kPollInterval) {

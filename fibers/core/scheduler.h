@@ -114,6 +114,13 @@ class Scheduler {
   // The same where it does not suspend, but stands before an effect after which something does.
   void before_effect(TaskBlock& me);
 
+  // Something has become due that nobody may run past: the task that suspends next does not hand
+  // over before the world has been looked at, however short ago that was last.
+  void poll_at_next_suspension() {
+    budget_ = 0;
+    poll_at_once_ = true;
+  }
+
   // --- Tasks. ---
 
   TaskBlock* create_task(const ClosureType& type, const TaskOptions& options,
@@ -266,9 +273,10 @@ class Scheduler {
   Instant last_poll_{};  // Not kLongAgo: from there to now is more than a Duration holds.
   std::unique_ptr<ScheduleSource> seeded_;
   ScheduleSource* const source_;
-  const bool every_tick_;  // Poll after each batch: with a test's clock or a source.
-  std::uint64_t coin_;     // Never 0, unless batches run in order.
-  bool fresh_ = true;      // Whoever is ready has become so since the last batch.
+  const bool every_tick_;      // Poll after each batch: with a test's clock or a source.
+  std::uint64_t coin_;         // Never 0, unless batches run in order.
+  bool poll_at_once_ = false;  // See poll_at_next_suspension().
+  bool fresh_ = true;          // Whoever is ready has become so since the last batch.
   std::int32_t next_budget_ = 1;
 
   StackPool& stacks_;

@@ -272,6 +272,18 @@ TEST(CancelScopeTest, CancelCalledGoesByTheClockBeforeTheSchedulerNotices) {
       {.clock = &clock});
 }
 
+FIBER_TEST(CancelScopeTest, CancelCalledGoesByTheClockBeforeEntryTooButNotAfterTheEnd) {
+  CancelScope past({.deadline = current_time()});
+  EXPECT_TRUE(past.cancel_called());
+  EXPECT_FALSE(past.run([] { checkpoint(); }));
+  CancelScope relative({.relative_deadline = Duration::zero()});
+  EXPECT_FALSE(relative.cancel_called());
+  CancelScope in_time({.deadline = current_time() + seconds(1)});
+  in_time.run([] {});
+  sleep(seconds(2));
+  EXPECT_FALSE(in_time.cancel_called());
+}
+
 FIBER_TEST(CancelScopeTest, CancelIsIdempotent) {
   CancelScope scope;
   EXPECT_FALSE(scope.run([&] {

@@ -10,10 +10,12 @@
 #include <stdexcept>
 #include <vector>
 
+#include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
+#include "weft/fibers/run.h"
 #include "weft/fibers/testing/checkpoints.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
@@ -177,6 +179,22 @@ FIBER_TEST(TimeoutsTest, ATimeoutCountsFromTheEntryOfItsScope) {
     EXPECT_EQ(scope.relative_deadline(), 3s);
     scope.set_relative_deadline(4s);
     EXPECT_EQ(scope.deadline(), start + 4s);
+  });
+}
+
+// Under the machine's clock the world is not looked at in each turn; this must not show.
+TEST(TimeoutsTest, ADeadlineThatHasPassedCutsShortInABusyRunToo) {
+  run([] {
+    for (int i = 0; i < 100; ++i) {
+      EXPECT_FALSE(move_on_at(current_time(), [] { checkpoint(); }));
+      EXPECT_FALSE(move_on_after(Duration::zero(), [] { checkpoint_if_cancelled(); }));
+      CancelScope moved;
+      EXPECT_FALSE(moved.run([&] {
+        moved.set_deadline(current_time());
+        checkpoint();
+      }));
+    }
+    move_on_at(current_time(), [] { EXPECT_EQ(current_effective_deadline(), kLongAgo); });
   });
 }
 

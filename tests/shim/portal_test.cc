@@ -347,7 +347,7 @@ TEST(PortalTest, CompletingAfterTheRunHasNoEffect) {
   const auto late = late_calls();
   std::optional<Completion<int>> kept;
   fibers::run([&] {
-    fibers::move_on_after(0s, [&] {
+    fibers::move_on_after(1ns, [&] {
       wait_for_callback<int>([&](Completion<int> done) { kept = std::move(done); },
                              [] { return CancelResult::kAbandoned; });
     });

@@ -28,6 +28,14 @@ bool is_cancelled(const std::exception_ptr& error) {
   return holds<Cancelled>(error);
 }
 
+// Before anything is changed: the run's thread walks these trees without a lock.
+void require_own_thread(const CancelStatus& status) {
+  WEFT_REQUIRE(
+      status.entered_by == nullptr || status.entered_by->scheduler == detail::tls_scheduler,
+      "a CancelScope was cancelled or changed from another thread than its run's; use "
+      "Token::run_sync_soon");
+}
+
 }  // namespace
 
 CancelScope& ScopeAccess::of(CancelStatus& status) {
@@ -167,17 +175,14 @@ bool swallow_current(CancelScope& scope,
 
 void CancelScope::cancel(std::string reason) {
   if (status_.cancel_called) return;
+  require_own_thread(status_);
   auto cause = std::make_shared<CancelReason>();
   cause->source = "explicit";
   cause->reason = std::move(reason);
   if (Scheduler* scheduler = detail::tls_scheduler) {
     if (const TaskBlock* task = scheduler->running()) cause->source_task = task->name();
   }
-  if (status_.entered_by != nullptr) {
-    WEFT_REQUIRE(status_.entered_by->scheduler == detail::tls_scheduler,
-                 "CancelScope::cancel was called from another thread; use Token::run_sync_soon");
-    if (timer_.bucket >= 0) status_.entered_by->scheduler->deadlines().disarm(timer_);
-  }
+  if (timer_.bucket >= 0) status_.entered_by->scheduler->deadlines().disarm(timer_);
   detail::mark_cancelled(status_, std::move(cause));
 }
 
@@ -197,6 +202,7 @@ bool CancelScope::cancel_called() {
 }
 
 void CancelScope::set_shield(bool shield) {
+  require_own_thread(status_);
   status_.shield = shield;
   if (status_.entered_by != nullptr) detail::recalculate(status_);
 }
@@ -212,6 +218,7 @@ void CancelScope::set_deadline(Instant deadline) {
   WEFT_REQUIRE(!is_relative_,
                "this scope's deadline is relative and it has not been entered; use "
                "set_relative_deadline()");
+  require_own_thread(status_);
   if (timer_.bucket >= 0) status_.entered_by->scheduler->deadlines().disarm(timer_);
   timer_.when = deadline;
   if (status_.entered_by == nullptr || deadline == kForever) return;

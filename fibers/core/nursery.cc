@@ -125,6 +125,9 @@ void NurseryAccess::wake_parent(Nursery& nursery) {
 }
 
 void NurseryAccess::require_open(const Nursery& nursery) {
+  WEFT_REQUIRE(
+      nursery.parent_->scheduler == detail::tls_scheduler,
+      "a task can be started only from the thread of its nursery; use Token::run_sync_soon");
   WEFT_REQUIRE(!nursery.closed_, "the nursery is closed to new arrivals: its block has ended");
 }
 
@@ -198,10 +201,6 @@ namespace detail {
 Spawning begin_spawn(Nursery& nursery, const ClosureType& type, const TaskOptions& options,
                      std::source_location site) {
   Scheduler& scheduler = current_scheduler();
-  TaskBlock& parent = block_of(nursery.parent_task());
-  WEFT_REQUIRE(
-      parent.scheduler == &scheduler,
-      "a task can be started only from the thread of its nursery; use Token::run_sync_soon");
   NurseryAccess::require_open(nursery);
   TaskBlock* task = scheduler.create_task(type, options, site);
   return {task, task->closure};

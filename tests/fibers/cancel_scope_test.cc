@@ -455,14 +455,21 @@ FIBER_TEST(CancelScopeTest, TheEffectiveDeadlineIsTheEarliestUpToTheFirstShield)
   EXPECT_EQ(current_effective_deadline(), kForever);
 }
 
-TEST(CancelScopeTest, CancelFromAnotherThreadIsRefused) {
+TEST(CancelScopeTest, ChangesFromAnotherThreadAreRefused) {
   testing::run_fiber_test([] {
     CancelScope scope;
     scope.run([&] {
-      std::thread([&] { EXPECT_THROW(scope.cancel(), UsageError); }).join();
+      std::thread([&] {
+        EXPECT_THROW(scope.cancel(), UsageError);
+        EXPECT_THROW(scope.set_shield(true), UsageError);
+        EXPECT_THROW(scope.set_deadline(kLongAgo), UsageError);
+        run([&] { EXPECT_THROW(scope.set_relative_deadline(Duration::zero()), UsageError); });
+      }).join();
       checkpoint();
     });
     EXPECT_FALSE(scope.cancel_called());
+    EXPECT_FALSE(scope.shield());
+    EXPECT_EQ(scope.deadline(), kForever);
   });
 }
 

@@ -314,12 +314,16 @@ FIBER_TEST(NurseryTest, TasksMayStartTasksWhileTheNurseryCloses) {
   EXPECT_EQ(depth, 50);
 }
 
-TEST(NurseryTest, StartSoonFromAnotherThreadIsRefused) {
+TEST(NurseryTest, StartingFromAnotherThreadIsRefused) {
   testing::run_fiber_test([] {
     open_nursery([](Nursery& nursery) {
       std::thread([&] {
         EXPECT_THROW(nursery.start_soon([] {}), UsageError);
-        run([&] { EXPECT_THROW(nursery.start_soon([] {}), UsageError); });
+        run([&] {
+          EXPECT_THROW(nursery.start_soon([] {}), UsageError);
+          EXPECT_THROW(nursery.start([](TaskStatus<void>& status) { status.started(); }),
+                       UsageError);
+        });
       }).join();
       EXPECT_TRUE(nursery.child_tasks().empty());
     });

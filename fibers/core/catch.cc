@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "weft/fibers/throw_backtrace.h"
+
 namespace weft::fibers::detail {
 
 namespace {
@@ -50,20 +52,21 @@ class Dispatch {
     if (rest_ == whole_) return error_;
     if (passed_on_.empty()) return rest_;
     if (rest_ == nullptr && passed_on_.size() == 1) return passed_on_.front();
-    std::vector<std::exception_ptr> kept = leaves(rest_);
-    for (const std::exception_ptr& part : passed_on_) {
-      const std::vector<std::exception_ptr> more = leaves(part);
-      kept.insert(kept.end(), more.begin(), more.end());
-    }
+    Leaves kept;
+    add_leaves(rest_, kept);
+    for (const std::exception_ptr& part : passed_on_) add_leaves(part, kept);
+    std::sort(kept.begin(), kept.end());
     return split(whole_,
                  [&kept](const std::exception_ptr& e) {
-                   return std::find(kept.begin(), kept.end(), e) != kept.end();
+                   return std::binary_search(kept.begin(), kept.end(), exception_address(e));
                  })
         .first;
   }
 
-  static std::vector<std::exception_ptr> leaves(const std::exception_ptr& error) {
-    std::vector<std::exception_ptr> found;
+  // By their addresses, which can be sorted: a group may be wide.
+  using Leaves = std::vector<const void*>;
+
+  static void add_leaves(const std::exception_ptr& error, Leaves& found) {
     std::vector<std::exception_ptr> todo;
     if (error != nullptr) todo.push_back(error);
     while (!todo.empty()) {
@@ -72,10 +75,9 @@ class Dispatch {
       if (const auto* group = exception_cast<BaseExceptionGroup>(e)) {
         todo.insert(todo.end(), group->exceptions().begin(), group->exceptions().end());
       } else {
-        found.push_back(e);
+        found.push_back(exception_address(e));
       }
     }
-    return found;
   }
 
   const std::exception_ptr& error_;

@@ -33,6 +33,7 @@ constexpr Duration kLongestSleep = std::chrono::hours(24);
 // Idle for so long, the run gives memory back, a few stacks at a time.
 constexpr Duration kTrimAfter = std::chrono::milliseconds(50);
 constexpr std::size_t kKeepStacks = 256;
+constexpr std::size_t kTrimAtOnce = 1024;  // Takes about a millisecond.
 // Under a clock that jumps: how long, in real time, another thread or process may take to answer.
 constexpr Duration kSilence = std::chrono::seconds(10);
 
@@ -209,7 +210,7 @@ void Scheduler::idle(IdleFor primed) {
       }
       return;
     case IdleFor::kNothing:
-      stacks_.trim(stacks_.statistics().in_use + kKeepStacks);
+      stacks_.trim(stacks_.statistics().in_use + kKeepStacks, kTrimAtOnce);
   }
 }
 

@@ -37,6 +37,13 @@ std::byte*& link_of(std::byte* top) {
   return *reinterpret_cast<std::byte**>(top - sizeof(std::byte*));
 }
 
+void move_first(std::byte*& from, std::byte*& to) {
+  std::byte* const top = from;
+  from = link_of(top);
+  link_of(top) = to;
+  to = top;
+}
+
 // Makes [at, at + size) trap. A guard marker costs no mapping; a protected page costs two, of which
 // the system allows some 65,000. Kernels without markers say EINVAL, as do locked mappings.
 void install_guard(std::byte* at, std::size_t size) {
@@ -112,11 +119,15 @@ Stack StackPool::take(std::size_t size) {
   // Nearly every program uses one size: the first class is looked at without a search.
   SizeClass& c =
       !classes_.empty() && classes_.front().size == size ? classes_.front() : class_for(size);
-  if (c.free == nullptr) return carve(c);
+  if (c.free == nullptr) [[unlikely]] {
+    if (c.trimmed == nullptr) return carve(c);
+    move_first(c.trimmed, c.free);
+    --c.trimmed_count;
+    ++c.free_count;
+  }
   std::byte* top = c.free;
   c.free = link_of(top);
   --c.free_count;
-  c.trimmed = std::min(c.trimmed, c.free_count);
   ++c.in_use;
   const Stack stack{top - c.size, c.size};
   forget_frames(stack);
@@ -142,7 +153,7 @@ void StackPool::put_in_order() noexcept {
   constexpr std::size_t kMost = 64;
   for (SizeClass& c : classes_) {
     std::array<std::byte*, kMost> tops;
-    const std::size_t count = std::min(c.free_count - c.trimmed, kMost);
+    const std::size_t count = std::min(c.free_count, kMost);
     for (std::size_t i = 0; i < count; ++i) {
       tops[i] = c.free;
       c.free = link_of(c.free);
@@ -182,20 +193,21 @@ void StackPool::grow(SizeClass& c) {
 
 bool StackPool::worth_trimming(std::size_t keep) const noexcept {
   return std::any_of(classes_.begin(), classes_.end(),
-                     [keep](const SizeClass& c) { return c.free_count > keep + c.trimmed; });
+                     [keep](const SizeClass& c) { return c.free_count > keep; });
 }
 
-void StackPool::trim(std::size_t keep) noexcept {
+// From the near end, although those were used last: the way to the far end may lead over a million
+// stacks, each of them a page that is in no cache.
+void StackPool::trim(std::size_t keep, std::size_t most) noexcept {
   for (SizeClass& c : classes_) {
-    if (c.free_count <= keep + c.trimmed) continue;
-    std::byte* top = c.free;
-    for (std::size_t kept = 0; kept < keep; ++kept) top = link_of(top);
-    // All but the top page, which holds the link.
-    for (std::size_t n = c.free_count - keep - c.trimmed; n > 0; --n, top = link_of(top)) {
-      sys::madvise(top - c.size + guard_size(c.size), c.size - guard_size(c.size) - kPageSize,
+    for (; c.free_count > keep && most > 0; --most) {
+      // All but the top page, which holds the link.
+      sys::madvise(c.free - c.size + guard_size(c.size), c.size - guard_size(c.size) - kPageSize,
                    MADV_DONTNEED);
+      move_first(c.free, c.trimmed);
+      --c.free_count;
+      ++c.trimmed_count;
     }
-    c.trimmed = c.free_count - keep;
   }
 }
 
@@ -203,7 +215,7 @@ StackStatistics StackPool::statistics() const {
   StackStatistics s;
   for (const SizeClass& c : classes_) {
     s.in_use += c.in_use;
-    s.pooled += c.free_count;
+    s.pooled += c.free_count + c.trimmed_count;
   }
   s.mappings = arenas_.size();
   for (const Arena& arena : arenas_) s.bytes_reserved += arena.size;

@@ -40,8 +40,9 @@ class StackPool {
   Stack take(std::size_t size);
   // The memory stays readable until the next take(): a task gives back the stack it runs on.
   void give_back(Stack stack) noexcept;
-  // Gives pages of pooled stacks back to the system, beyond what a burst may soon need again.
-  void trim(std::size_t keep) noexcept;
+  // Gives pages of pooled stacks back to the system, beyond what a burst may soon need again. Each
+  // stack is a system call: `most` bounds how long that takes.
+  void trim(std::size_t keep, std::size_t most = SIZE_MAX) noexcept;
   // Whether that would give back any: what was trimmed stays pooled.
   bool worth_trimming(std::size_t keep) const noexcept;
   // Hands the next stacks out from the lowest address upwards: the same in each run that begins so.
@@ -54,8 +55,9 @@ class StackPool {
     std::size_t size = 0;
     std::byte* free = nullptr;  // Tops, linked.
     std::size_t free_count = 0;
+    std::byte* trimmed = nullptr;  // The same, of those without memory: taken when `free` is empty.
+    std::size_t trimmed_count = 0;
     std::size_t in_use = 0;
-    std::size_t trimmed = 0;     // At the far end of `free`: already without memory.
     std::byte* fresh = nullptr;  // Never used: [fresh, fresh_end) of the newest arena.
     std::byte* fresh_end = nullptr;
     std::size_t next_arena = 0;  // In stacks.

@@ -107,6 +107,26 @@ TEST(StackPoolTest, TrimGivesTheMemoryOfAllButSomeBack) {
   }
 }
 
+// After a burst of a million tasks there is something to do for seconds, which nobody can wait for.
+TEST(StackPoolTest, TrimmingStopsWhereItIsToldToAndGoesOnFromThere) {
+  StackPool pool;
+  std::vector<Stack> stacks;
+  for (int i = 0; i < 8; ++i) {
+    stacks.push_back(pool.take(kSize));
+    std::memset(low_end(stacks.back()), 1, kSize - guard_size(kSize) - 64);
+  }
+  for (const Stack& stack : stacks) pool.give_back(stack);
+  pool.trim(1, 3);
+  EXPECT_TRUE(pool.worth_trimming(4));
+  EXPECT_FALSE(pool.worth_trimming(5));
+  pool.trim(1, 3);
+  pool.trim(1, 3);
+  EXPECT_FALSE(pool.worth_trimming(1));
+  EXPECT_EQ(pool.statistics().pooled, 8U);
+  EXPECT_FALSE(is_zero(pool.take(kSize)));
+  for (int i = 0; i < 7; ++i) EXPECT_TRUE(is_zero(pool.take(kSize))) << i;
+}
+
 // What was trimmed is known, also after some of it has been used again.
 TEST(StackPoolTest, TrimmingAgainFindsWhatHasBeenUsedSince) {
   StackPool pool;

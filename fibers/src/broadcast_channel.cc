@@ -44,7 +44,7 @@ void BroadcastCore::close_reader(BroadcastReader& reader) {
 }
 
 // Who waits has received everything.
-void BroadcastCore::close_sender(std::uint32_t handle) {
+void BroadcastCore::close_sender(std::uint64_t handle) {
   end_waits_of(senders_, handle);
   if (--open_senders_ > 0) return;
   for (BroadcastReader* reader : readers_) {
@@ -104,7 +104,7 @@ void BroadcastCore::make_room() {
 
 // The checkpoint suspends only where it throws, or where a shield rises meanwhile: so all is looked
 // at again.
-void BroadcastCore::send(std::uint32_t handle, SharedItem item) {
+void BroadcastCore::send(std::uint64_t handle, SharedItem item) {
   if (readers_.empty() || can_put()) checkpoint_if_cancelled();
   if (readers_.empty()) throw_no_receivers();
   if (can_put()) {

@@ -4,6 +4,7 @@
 #include "weft/fibers/graceful_scope.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "weft/fibers/errors.h"
 #include "weft/fibers/timeouts.h"
@@ -20,24 +21,34 @@ TreeVar<StopState*>& current_stop_state() {
 void StopState::join() {
   parent = current_stop_state().get();
   if (parent == nullptr) return;
-  parent->children.push_back(this);
+  before = &parent->first_child;
+  next = std::exchange(*before, this);
+  if (next != nullptr) next->before = &next;
   if (parent->asked) ask();
 }
 
 // Everybody below has ended, for they run inside; but a listener may end before its elder.
 StopState::~StopState() {
-  if (parent != nullptr) std::erase(parent->children, this);
+  if (parent == nullptr) return;
+  *before = next;
+  if (next != nullptr) next->before = before;
 }
 
+// What has been asked before has asked all below.
 void StopState::ask() {
-  std::vector<StopState*> todo{this};
-  while (!todo.empty()) {
-    StopState* const state = todo.back();
-    todo.pop_back();
-    if (std::exchange(state->asked, true)) continue;
-    state->event.set();
-    if (state->cancel_at_once != nullptr) state->cancel_at_once->cancel("asked to stop");
-    todo.insert(todo.end(), state->children.begin(), state->children.end());
+  for (StopState* state = this;;) {
+    const bool news = !std::exchange(state->asked, true);
+    if (news) {
+      state->event.set();
+      if (state->cancel_at_once != nullptr) state->cancel_at_once->cancel("asked to stop");
+    }
+    if (news && state->first_child != nullptr) {
+      state = state->first_child;
+      continue;
+    }
+    while (state != this && state->next == nullptr) state = state->parent;
+    if (state == this) return;
+    state = state->next;
   }
 }
 

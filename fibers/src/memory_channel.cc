@@ -14,7 +14,7 @@ static void end_wait(Waiter& waiter, ChannelResult result) {
   reschedule(*waiter.task);
 }
 
-void end_waits_of(WaitQueue& queue, std::uint32_t handle) {
+void end_waits_of(WaitQueue& queue, std::uint64_t handle) {
   for (Waiter* waiter = queue.front(); waiter != nullptr;) {
     Waiter* next = waiter->next;
     if (static_cast<ChannelWaiter*>(waiter)->handle == handle) {
@@ -28,14 +28,14 @@ void end_all_waits(WaitQueue& queue, ChannelResult result) {
   while (Waiter* first = queue.front()) end_wait(*first, result);
 }
 
-void ChannelCore::close_sender(std::uint32_t handle) {
+void ChannelCore::close_sender(std::uint64_t handle) {
   --open_senders_;
   end_waits_of(senders_, handle);
   // Receivers wait only while the buffer is empty, so there is nothing left that they could get.
   if (open_senders_ == 0) end_all_waits(receivers_, ChannelResult::kOtherSideClosed);
 }
 
-void ChannelCore::close_receiver(std::uint32_t handle) {
+void ChannelCore::close_receiver(std::uint64_t handle) {
   --open_receivers_;
   end_waits_of(receivers_, handle);
   if (open_receivers_ > 0) return;

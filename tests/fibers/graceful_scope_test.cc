@@ -55,6 +55,33 @@ FIBER_TEST(GracefulScopeTest, WhoDoesNotIsCancelledAfterTheGracePeriod) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
+// Among others that came before and after, and have gone in another order; nested ones too.
+FIBER_TEST(GracefulScopeTest, EveryListenerThatIsLeftHears) {
+  GracefulScope scope;
+  int heard = 0;
+  int finished = 0;
+  const auto listen = [&](int for_so_long) {
+    const auto stayed = until_stopping([&] {
+      until_stopping([&] { sleep(seconds(for_so_long)); });
+      checkpoint();
+    });
+    ++(stayed ? finished : heard);
+  };
+  open_nursery([&](Nursery& outside) {
+    outside.start_soon([&] {
+      sleep(seconds(4.5));
+      scope.stop(seconds(10));
+    });
+    scope.run([&] {
+      open_nursery([&](Nursery& nursery) {
+        for (const int i : {9, 3, 1, 8, 4, 2, 7}) nursery.start_soon([&, i] { listen(i); });
+      });
+    });
+  });
+  EXPECT_EQ(finished, 4);
+  EXPECT_EQ(heard, 3);
+}
+
 FIBER_TEST(GracefulScopeTest, TheSignalCanBeWaitedFor) {
   GracefulScope scope;
   const Instant start = current_time();

@@ -99,7 +99,7 @@ class BroadcastSendChannel final : public SendChannel<T> {
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   void close() {
-    if (const std::uint32_t id = std::exchange(id_, 0); id != 0) core_->close_sender(id);
+    if (const std::uint64_t id = std::exchange(id_, 0); id != 0) core_->close_sender(id);
   }
   // The same, then a checkpoint.
   //
@@ -123,10 +123,10 @@ class BroadcastSendChannel final : public SendChannel<T> {
     if (id_ == 0) detail::throw_channel_closed();
     return *core_;
   }
-  std::uint32_t another_handle() const { return require_open().open_sender(); }
+  std::uint64_t another_handle() const { return require_open().open_sender(); }
 
   std::shared_ptr<detail::BroadcastCore> core_;
-  std::uint32_t id_;  // 0: closed.
+  std::uint64_t id_;  // 0: closed.
 };
 
 // The receiving end: likewise a value. A copy gets, from where this one is, every item as well. Of

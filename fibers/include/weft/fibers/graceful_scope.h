@@ -26,7 +26,6 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/clock.h"
@@ -52,8 +51,11 @@ struct StopState {
   void ask();
 
   CancelScope* cancel_at_once;  // Null: a GracefulScope, which waits for the grace period.
+  // The tree, linked through its nodes: each idle connection of a server may have one.
   StopState* parent = nullptr;
-  std::vector<StopState*> children;
+  StopState* first_child = nullptr;
+  StopState* next = nullptr;
+  StopState** before = nullptr;  // Who points here: the parent, or the one before.
   bool asked = false;
   Event event;
 };

@@ -83,7 +83,7 @@ class ChannelHandle : public ChannelEnd<T, kSends> {
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   void close() {
-    const std::uint32_t id = std::exchange(id_, 0);
+    const std::uint64_t id = std::exchange(id_, 0);
     if (id == 0) return;
     if constexpr (kSends) {
       state_->close_sender(id);
@@ -113,14 +113,14 @@ class ChannelHandle : public ChannelEnd<T, kSends> {
     if (id_ == 0) throw_channel_closed();
     return *state_;
   }
-  std::uint32_t id() const { return id_; }
+  std::uint64_t id() const { return id_; }
 
  private:
-  static std::uint32_t open(ChannelState<T>& state) {
+  static std::uint64_t open(ChannelState<T>& state) {
     return kSends ? state.open_sender() : state.open_receiver();
   }
   // In place of what is held so far.
-  void take(ChannelState<T>* state, std::uint32_t id) {
+  void take(ChannelState<T>* state, std::uint64_t id) {
     ChannelState<T>* const before = state_;
     if (before != nullptr) close();
     state_ = state;
@@ -129,7 +129,7 @@ class ChannelHandle : public ChannelEnd<T, kSends> {
   }
 
   ChannelState<T>* state_;
-  std::uint32_t id_;  // 0: closed.
+  std::uint64_t id_;  // 0: closed.
 };
 }  // namespace detail
 

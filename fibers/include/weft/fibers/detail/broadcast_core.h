@@ -40,13 +40,13 @@ class BroadcastCore {
   BroadcastCore& operator=(const BroadcastCore&) = delete;
 
   // A handle, as a number. Not 0.
-  std::uint32_t open_sender() { return ++open_senders_, ++last_handle_; }
-  void close_sender(std::uint32_t handle);
+  std::uint64_t open_sender() { return ++open_senders_, ++last_handle_; }
+  void close_sender(std::uint64_t handle);
   // `reader` joins at the place of `like`, or, if that is null, after the last item.
   void open_reader(BroadcastReader& reader, const BroadcastReader* like);
   void close_reader(BroadcastReader& reader);
 
-  void send(std::uint32_t handle, SharedItem item);
+  void send(std::uint64_t handle, SharedItem item);
   void send_nowait(SharedItem item);
   // Null: no more will come.
   SharedItem receive(BroadcastReader& reader);
@@ -79,7 +79,7 @@ class BroadcastCore {
   std::vector<BroadcastReader*> readers_;
   WaitQueue senders_;
   std::uint32_t open_senders_ = 0;
-  std::uint32_t last_handle_ = 0;
+  std::uint64_t last_handle_ = 0;
 };
 
 }  // namespace weft::fibers::detail

@@ -33,7 +33,7 @@ enum class ChannelResult : std::uint8_t { kDone, kOwnHandleClosed, kOtherSideClo
 // the frame of that call; the other side moves the item straight from or to it.
 struct ChannelWaiter : Waiter {
   void* slot = nullptr;
-  std::uint32_t handle = 0;  // By which handle it waits.
+  std::uint64_t handle = 0;  // By which handle it waits.
   ChannelResult result = ChannelResult::kDone;
 };
 
@@ -85,10 +85,10 @@ class ChannelCore {
   bool has_receivers() const { return open_receivers_ > 0; }
 
   // A new handle, as a number that no other handle of this channel has.
-  std::uint32_t open_sender() { return ++open_senders_, ++handles_, ++last_handle_; }
-  std::uint32_t open_receiver() { return ++open_receivers_, ++handles_, ++last_handle_; }
-  void close_sender(std::uint32_t handle);
-  void close_receiver(std::uint32_t handle);
+  std::uint64_t open_sender() { return ++open_senders_, ++handles_, ++last_handle_; }
+  std::uint64_t open_receiver() { return ++open_receivers_, ++handles_, ++last_handle_; }
+  void close_sender(std::uint64_t handle);
+  void close_receiver(std::uint64_t handle);
   // The handle itself is gone, closed before.
   void drop_handle() noexcept {
     if (--handles_ == 0) delete this;
@@ -123,7 +123,7 @@ class ChannelCore {
   std::uint32_t open_senders_ = 0;
   std::uint32_t open_receivers_ = 0;
   std::uint32_t handles_ = 0;
-  std::uint32_t last_handle_ = 0;
+  std::uint64_t last_handle_ = 0;
 };
 
 template <class T>

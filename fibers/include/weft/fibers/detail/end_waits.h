@@ -12,7 +12,7 @@
 namespace weft::fibers::detail {
 
 // Takes waiters out and lets them go, with that result: those that wait by a handle, or all.
-void end_waits_of(WaitQueue& queue, std::uint32_t handle);
+void end_waits_of(WaitQueue& queue, std::uint64_t handle);
 void end_all_waits(WaitQueue& queue, ChannelResult result);
 
 }  // namespace weft::fibers::detail

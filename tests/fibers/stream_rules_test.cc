@@ -445,7 +445,7 @@ const Faults kHalfCloseableFaults = {
        note_calls(s);
        s.on_send_eof = [&s] {
          if (s.sending) throw BusyResourceError("");
-         s.inner->send_eof();
+         s.waiting ? checkpoint() : s.inner->send_eof();
        };
      }},
 };

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Where backtrace() sees the stacks on which nobody stands: not behind Boost.Context's switch, whose
-// frames are not described to unwinders.
+// Where backtrace() sees the stacks on which nobody stands: not behind Boost.Context's switch,
+// whose frames are not described to unwinders.
 
 #pragma once
 

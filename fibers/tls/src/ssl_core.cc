@@ -241,6 +241,7 @@ SSLStream::Unwrapped SslCore::unwrap() {
   check_state();
   ensure_handshake();
   drive([this] { return session_.shutdown(); }, "TLS shutdown failed");
+  check_state();  // An aclose() that has come first is using the transport.
   state_ = State::kClosed;
   return {.transport_stream = std::move(transport_), .trailing_bytes = session_.take_trailing()};
 }

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -131,6 +132,16 @@ Kind kind_of(int fd) {
   return type == SOCK_STREAM ? Kind::kStreamSocket : Kind::kOtherSocket;
 }
 
+// A socket of TCP gives less than it was asked for only when there is no more, and who reads from
+// it goes by that (OwnedFd::note_drained).
+bool is_short_at_the_end_only(const sys::Asked& asked) {
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  return std::strcmp(asked.name, "recv") == 0 &&
+         ::getsockopt(asked.fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+         protocol == IPPROTO_TCP;
+}
+
 // A resolver's errors have numbers of their own.
 bool is_resolver(const sys::Asked& asked) {
   return std::strcmp(asked.name, "getaddrinfo") == 0 || std::strcmp(asked.name, "getnameinfo") == 0;
@@ -168,7 +179,10 @@ std::vector<Fault> faults_of(const sys::Asked& asked) {
     if (error != 0) faults.push_back({.error = error, .after = true});
   }
   // A message is not torn.
-  if (row->may_be_short && asked.size > 1 && kind != Kind::kOtherSocket) faults.push_back({});
+  if (row->may_be_short && asked.size > 1 && kind != Kind::kOtherSocket &&
+      !is_short_at_the_end_only(asked)) {
+    faults.push_back({});
+  }
   return faults;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/src/byte_queue.h"
+#include "fibers/src/testing/byte_queue.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 
 // Every rule of the kits has a stream here that breaks it, and nothing that is checked before it.
 
-#include "fibers/src/stream_rules.h"
+#include "fibers/src/testing/stream_rules.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include "fibers/src/byte_queue.h"
+#include "fibers/src/testing/byte_queue.h"
 #include "weft/fibers/conflict_detector.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"

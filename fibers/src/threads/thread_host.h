@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "fibers/src/limiter_state.h"
+#include "fibers/src/sync/limiter_state.h"
 #include "weft/fibers/from_thread.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/to_thread.h"

@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "fibers/src/thread_host.h"
+#include "fibers/src/threads/thread_host.h"
 #include "weft/fibers/context_var.h"
 #include "weft/fibers/detail/wait_queue.h"
 #include "weft/fibers/errors.h"

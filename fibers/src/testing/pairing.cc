@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/src/pairing.h"
+#include "fibers/src/testing/pairing.h"
 
 #include <algorithm>
 #include <cstddef>

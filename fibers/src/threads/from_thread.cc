@@ -3,7 +3,7 @@
 
 #include "weft/fibers/from_thread.h"
 
-#include "fibers/src/thread_host.h"
+#include "fibers/src/threads/thread_host.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/context_var.h"
 #include "weft/fibers/errors.h"

@@ -3,7 +3,7 @@
 
 #include "weft/fibers/parking_lot.h"
 
-#include "fibers/src/lot_breaker.h"
+#include "fibers/src/sync/lot_breaker.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {

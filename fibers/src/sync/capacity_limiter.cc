@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "fibers/src/limiter_state.h"
+#include "fibers/src/sync/limiter_state.h"
 #include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
 

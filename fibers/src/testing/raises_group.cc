@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <regex>
 
-#include "fibers/src/pairing.h"
+#include "fibers/src/testing/pairing.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/format_exception.h"
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/src/stream_rules.h"
+#include "fibers/src/testing/stream_rules.h"
 
 #include <chrono>
 #include <exception>

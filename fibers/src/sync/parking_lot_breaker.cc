@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "fibers/src/lot_breaker.h"
+#include "fibers/src/sync/lot_breaker.h"
 #include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
 

@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "fibers/src/stream_rules.h"
+#include "fibers/src/testing/stream_rules.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 

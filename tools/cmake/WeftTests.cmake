@@ -21,6 +21,21 @@ function(weft_test_options target)
   endif()
 endfunction()
 
+# GoogleTest and what tests take from the standard library, parsed once a binary instead of once a file: a third of a
+# test's compile time. Nothing of weft is in it, so a changed header of weft still recompiles only what includes it.
+# With g++ only: a precompiled header of clang names the folder in which it was made, and ccache hands it to others.
+set(weft_precompiled <gtest/gtest.h> <gmock/gmock.h> <algorithm> <atomic> <chrono> <deque> <exception> <functional> <map>
+  <memory> <optional> <span> <sstream> <stdexcept> <string> <string_view> <thread> <tuple> <utility> <variant> <vector>)
+set(weft_precompile_from 8)  # A header costs as much as it saves in so many files.
+
+function(weft_precompile target)
+  get_target_property(sources ${target} SOURCES)
+  list(LENGTH sources count)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND count GREATER_EQUAL weft_precompile_from)
+    target_precompile_headers(${target} PRIVATE ${weft_precompiled})
+  endif()
+endfunction()
+
 # weft_test(fibers_test SOURCES ... [LIBS ...] [LABEL fibers] [TIMEOUT 60] [SERIAL])
 # A GoogleTest binary. Each case becomes a ctest test with the folder's name as its label. The cases are listed when
 # ctest starts, not when the binary is linked, so building never runs anything.
@@ -34,6 +49,7 @@ function(weft_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   weft_test_options(${name})
+  weft_precompile(${name})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} weft_test_support)
   set(properties LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})

@@ -15,7 +15,7 @@
 
 // Not for sanitizers, which keep accounts of their own, nor where the processor does (CET).
 #if defined(__x86_64__) && defined(__ELF__) && defined(__OPTIMIZE__) && !defined(__CET__) && \
-    !defined(WEFT_FCONTEXT) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define WEFT_GUESSED_RETURNS 1
 #endif
 #ifdef __has_feature

@@ -8,6 +8,12 @@
 #include "fibers/core/raw_line.h"
 #include "fibers/core/scheduler.h"
 
+// What every file that includes weft's headers asks for: see detail/sanitizers.h.
+extern "C" {
+const char WEFT_BUILT_FOR_ADDRESS = 0;
+const char WEFT_BUILT_FOR_THREAD = 0;
+}
+
 namespace weft::fibers::detail {
 
 #ifdef WEFT_ASAN

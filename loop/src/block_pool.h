@@ -10,6 +10,8 @@
 #include <new>
 #include <vector>
 
+#include "weft/fibers/detail/sanitizers.h"
+
 namespace weft::loop::detail {
 
 // Single-threaded. Grows to the most that was ever in use, and gives back when it is destroyed.
@@ -48,14 +50,8 @@ class BlockPool {
   struct Free {
     Free* next;
   };
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef WEFT_ASAN
   static constexpr bool kPooled = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-  static constexpr bool kPooled = false;
-#else
-  static constexpr bool kPooled = true;
-#endif
 #else
   static constexpr bool kPooled = true;
 #endif

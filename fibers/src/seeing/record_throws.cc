@@ -19,7 +19,9 @@
 #include <unordered_map>
 #include <utility>
 
-#if defined(__SANITIZE_ADDRESS__)
+#include "weft/fibers/detail/sanitizers.h"
+
+#ifdef WEFT_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -141,7 +143,7 @@ extern "C" [[noreturn, gnu::visibility("default")]] void __cxa_throw(void* throw
   if (weft::fibers::g_recording.load(std::memory_order_relaxed)) {
     destroy = weft::fibers::note(thrown, destroy);
   }
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef WEFT_ASAN
   __asan_handle_no_return();
 #endif
   next(thrown, type, destroy);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "weft/fibers/clock.h"
+#include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/instrument.h"
 

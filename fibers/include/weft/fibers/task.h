@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "weft/fibers/detail/sanitizers.h"
+
 namespace weft::fibers {
 
 class Nursery;

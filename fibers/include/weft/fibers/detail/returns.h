@@ -13,15 +13,12 @@
 
 #pragma once
 
+#include "weft/fibers/detail/sanitizers.h"
+
 // Not for sanitizers, which keep accounts of their own, nor where the processor does (CET).
 #if defined(__x86_64__) && defined(__ELF__) && defined(__OPTIMIZE__) && !defined(__CET__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    !defined(WEFT_ASAN) && !defined(WEFT_TSAN)
 #define WEFT_GUESSED_RETURNS 1
-#endif
-#ifdef __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#undef WEFT_GUESSED_RETURNS
-#endif
 #endif
 
 // Before the definition of a function into whose frame a wait is inlined. Not for its callers:

@@ -101,9 +101,9 @@ void SslCore::flush() {
   const Holding holding(send_lock_);
   while (session_.pending_output() > 0) {
     delayed_ = 0;
-    session_.take_output(sending_buffer_);
+    const std::string output = session_.take_output();
     try {
-      transport_->send_all(std::as_bytes(std::span(sending_buffer_)));
+      transport_->send_all(std::as_bytes(std::span(output)));
     } catch (...) {
       // Some of it was sent, and nobody knows how much: this connection is doomed.
       if (state_ == State::kOpen) state_ = State::kBroken;
@@ -118,12 +118,12 @@ void SslCore::receive_more() {
   const Holding holding(receive_lock_);
   if (count != receive_count_) return;
   // As a string, which has the size of what came: a connection that waits holds no buffer.
-  const std::string data = transport_->receive_some();
+  std::string data = transport_->receive_some();
   ++receive_count_;
   if (data.empty()) {
     session_.feed_eof();
   } else {
-    session_.feed(data);
+    session_.feed(std::move(data));
   }
 }
 

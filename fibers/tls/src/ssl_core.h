@@ -63,7 +63,6 @@ class SslCore {
   bool cut_off_ = false;  // The transport ended without a goodbye.
   // How much of the pending output has to wait for company: see shake_hands().
   std::size_t delayed_ = 0;
-  std::string sending_buffer_;       // Belongs to who holds send_lock_.
   std::uint64_t receive_count_ = 0;  // How often receive_more() has received.
   // One task may send, receive and shake hands for several.
   Lock handshake_lock_;

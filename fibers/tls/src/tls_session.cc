@@ -45,19 +45,10 @@ void expect_host(SSL& ssl, std::string host, bool check) {
 
 TlsSession::TlsSession(SSL_CTX& ctx, bool server_side, const std::string& hostname,
                        bool check_hostname)
-    : ssl_(SSL_new(&ctx)),
-      incoming_(BIO_new(BIO_s_mem())),
-      outgoing_(BIO_new(BIO_s_mem())),
-      hostname_(hostname) {
-  if (ssl_ == nullptr || incoming_ == nullptr || outgoing_ == nullptr) {
-    BIO_free(incoming_);
-    BIO_free(outgoing_);
-    throw std::bad_alloc();
-  }
-  // An empty BIO means "not yet", until the end has been fed.
-  BIO_set_mem_eof_return(incoming_, -1);
-  BIO_set_mem_eof_return(outgoing_, -1);
-  SSL_set_bio(ssl_.get(), incoming_, outgoing_);
+    : ssl_(SSL_new(&ctx)), hostname_(hostname) {
+  if (ssl_ == nullptr) throw std::bad_alloc();
+  BIO* bio = network_.make_bio().release();
+  SSL_set_bio(ssl_.get(), bio, bio);  // Both ways: takes one reference.
   if (server_side) {
     SSL_set_accept_state(ssl_.get());
   } else {
@@ -67,14 +58,15 @@ TlsSession::TlsSession(SSL_CTX& ctx, bool server_side, const std::string& hostna
 }
 
 bool TlsSession::has_input() const {
-  return SSL_pending(ssl_.get()) > 0 || BIO_ctrl_pending(incoming_) > 0;
+  return SSL_pending(ssl_.get()) > 0 || network_.pending_input() > 0;
 }
 
 void TlsSession::throw_error(int error, const char* doing) {
+  network_.rethrow();
   const unsigned long code = ERR_peek_error();
   const bool cut_off = ERR_GET_LIB(code) == ERR_LIB_SSL &&
                        ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
-  if (cut_off || (error == SSL_ERROR_SYSCALL && fed_eof_)) {
+  if (cut_off || (error == SSL_ERROR_SYSCALL && network_.fed_eof())) {
     ERR_clear_error();
     throw SSLEOFError(std::string(doing) + ": the peer ended the connection without a goodbye",
                       code);
@@ -148,29 +140,6 @@ Step TlsSession::shutdown() {
   // 0: said goodbye, and nothing heard. Only a second call listens.
   if (result == 0) result = SSL_shutdown(ssl_.get());
   return result_of(result, "TLS shutdown");
-}
-
-void TlsSession::feed(std::string_view data) {
-  // Has room for everything, or throws below.
-  const int size = static_cast<int>(data.size());
-  if (BIO_write(incoming_, data.data(), size) != size) throw std::bad_alloc();
-}
-
-void TlsSession::feed_eof() {
-  fed_eof_ = true;
-  BIO_set_mem_eof_return(incoming_, 0);
-}
-
-void TlsSession::take_output(std::string& to) {
-  to.resize(pending_output());
-  const int got = BIO_read(outgoing_, to.data(), static_cast<int>(to.size()));
-  to.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-}
-
-std::string TlsSession::take_trailing() {
-  std::string rest(BIO_ctrl_pending(incoming_), '\0');
-  if (!rest.empty()) BIO_read(incoming_, rest.data(), static_cast<int>(rest.size()));
-  return rest;
 }
 
 }  // namespace weft::fibers::detail

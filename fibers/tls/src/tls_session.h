@@ -10,8 +10,9 @@
 #include <exception>
 #include <span>
 #include <string>
-#include <string_view>
+#include <utility>
 
+#include "fibers/tls/src/network_bio.h"
 #include "fibers/tls/src/openssl.h"
 
 namespace weft::fibers::detail {
@@ -35,13 +36,13 @@ class TlsSession {
   Step shutdown();
 
   // What has come from the network, and that no more will.
-  void feed(std::string_view data);
-  void feed_eof();
+  void feed(std::string data) { network_.feed(std::move(data)); }
+  void feed_eof() { network_.feed_eof(); }
   // What has to go there.
-  std::size_t pending_output() const { return BIO_ctrl_pending(outgoing_); }
-  void take_output(std::string& to);
+  std::size_t pending_output() const { return network_.pending_output(); }
+  std::string take_output() { return network_.take_output(); }
   // What was fed and is not TLS any more.
-  std::string take_trailing();
+  std::string take_trailing() { return network_.take_input(); }
 
   SSL* ssl() const { return ssl_.get(); }
 
@@ -50,11 +51,9 @@ class TlsSession {
   [[noreturn]] void throw_error(int error, const char* doing);
   bool has_input() const;
 
+  NetworkBio network_;  // Before the SSL, whose BIO refers to it.
   SslPtr ssl_;
-  BIO* incoming_;  // The SSL's.
-  BIO* outgoing_;
   std::string hostname_;
-  bool fed_eof_ = false;
   // Of a read that had to give out data first.
   std::exception_ptr read_error_;
 };

@@ -3,11 +3,14 @@
 
 #include "tests/adapters/curl/test_server.h"
 
+#include <openssl/ssl.h>
+
 #include <algorithm>
 #include <limits>
 
 #include "weft/fibers/errors.h"
 #include "weft/fibers/tcp.h"
+#include "weft/tls/ssl_over_tcp.h"
 
 namespace weft::curl {
 
@@ -27,32 +30,50 @@ std::size_t number_after(std::string_view path, std::string_view prefix) {
   return std::stoul(std::string(path.substr(prefix.size())));
 }
 
+std::optional<std::string> header_of(std::string_view head, std::string_view name) {
+  const auto at = head.find("\r\n" + std::string(name) + ": ");
+  if (at == std::string_view::npos) return std::nullopt;
+  const std::string_view value = head.substr(at + name.size() + 4);
+  return std::string(value.substr(0, value.find("\r\n")));
+}
+
 std::size_t content_length(std::string_view head) {
-  constexpr std::string_view kName = "Content-Length: ";
-  const auto at = head.find(kName);
-  return at == std::string_view::npos ? 0 : std::stoul(std::string(head.substr(at + kName.size())));
+  return std::stoul(header_of(head, "Content-Length").value_or("0"));
 }
 
 }  // namespace
 
-TestServer::TestServer(fibers::Nursery& nursery) {
-  port_ = nursery.start<std::uint16_t>([this](fibers::TaskStatus<std::uint16_t>& status) {
+TestServer::TestServer(fibers::Nursery& nursery, std::optional<fibers::SSLContext> tls)
+    : scheme_(tls ? "https://" : "http://") {
+  const auto serve_tls = [this, tls](fibers::TaskStatus<std::uint16_t>& status) {
+    const auto handler = [this](fibers::SSLStream& stream) {
+      stream.do_handshake();
+      sessions_resumed += SSL_session_reused(stream.native_handle());
+      serve(stream);
+    };
+    fibers::serve_ssl_over_tcp(handler, 0, *tls,
+                               {.https_compatible = true, .tcp = {.host = "127.0.0.1"}}, status);
+  };
+  const auto serve_plain = [this](fibers::TaskStatus<std::uint16_t>& status) {
     fibers::serve_tcp([this](fibers::SocketStream& stream) { serve(stream); }, 0,
                       {.host = "127.0.0.1"}, status);
-  });
+  };
+  port_ = tls ? nursery.start<std::uint16_t>(serve_tls) : nursery.start<std::uint16_t>(serve_plain);
 }
 
 std::string TestServer::url(std::string_view path) const {
-  return "http://127.0.0.1:" + std::to_string(port_) + std::string(path);
+  return scheme_ + "127.0.0.1:" + std::to_string(port_) + std::string(path);
 }
 
-void TestServer::serve(fibers::SocketStream& stream) {
+void TestServer::serve(fibers::Stream& stream) {
   ++connections;
   most_at_once = std::max(most_at_once, ++at_once);
-  std::string buffer;
+  Connection connection{.stream = stream};
   Request request;
   try {
-    while (read_request(stream, buffer, request) && answer(stream, request)) {
+    while (read_request(connection, request)) {
+      ++requests;
+      if (!answer(connection, request)) break;
     }
   } catch (const fibers::BrokenResourceError&) {
     client_gone.set();
@@ -60,29 +81,71 @@ void TestServer::serve(fibers::SocketStream& stream) {
   --at_once;
 }
 
-bool TestServer::read_request(fibers::SocketStream& stream, std::string& buffer, Request& request) {
-  std::size_t head_end = 0;
-  std::size_t size = std::numeric_limits<std::size_t>::max();
-  while (buffer.size() < size) {
-    head_end = buffer.find("\r\n\r\n");
-    if (head_end != std::string::npos) {
-      size = head_end + 4 + content_length(std::string_view(buffer).substr(0, head_end));
-      if (buffer.size() >= size) break;
-    }
-    const std::string more = stream.receive_some();
-    if (more.empty()) return false;
-    buffer += more;
+bool TestServer::Connection::receive_more() {
+  const std::string more = stream.receive_some();
+  buffer += more;
+  return !more.empty();
+}
+
+std::string TestServer::Connection::take_line() {
+  while (buffer.find("\r\n") == std::string::npos && receive_more()) {
   }
-  const auto method_end = buffer.find(' ');
-  request.method = buffer.substr(0, method_end);
-  request.path = buffer.substr(method_end + 1, buffer.find(' ', method_end + 1) - method_end - 1);
-  request.body = buffer.substr(head_end + 4, size - head_end - 4);
+  std::string line = take(std::min(buffer.find("\r\n"), buffer.size()));
+  take(2);
+  return line;
+}
+
+std::string TestServer::Connection::take(std::size_t size) {
+  while (buffer.size() < size && receive_more()) {
+  }
+  std::string taken = buffer.substr(0, size);
   buffer.erase(0, size);
-  ++requests;
+  return taken;
+}
+
+// The bodies of uploads are left to who reads them.
+bool TestServer::read_request(Connection& connection, Request& request) {
+  std::size_t end = 0;
+  while ((end = connection.buffer.find("\r\n\r\n")) == std::string::npos) {
+    if (!connection.receive_more()) return false;
+  }
+  request.head = connection.take(end + 4);
+  const auto method_end = request.head.find(' ');
+  request.method = request.head.substr(0, method_end);
+  const auto path_end = request.head.find(' ', method_end + 1);
+  request.path = request.head.substr(method_end + 1, path_end - method_end - 1);
+  const bool left = request.path.ends_with("upload") || request.path.starts_with("/refuse");
+  request.body = left ? std::string() : connection.take(content_length(request.head));
   return true;
 }
 
-bool TestServer::answer(fibers::SocketStream& stream, const Request& request) {
+bool TestServer::take_upload(Connection& connection, const Request& request) {
+  if (header_of(request.head, "Expect"))
+    connection.stream.send_all("HTTP/1.1 100 Continue\r\n\r\n");
+  upload_.clear();
+  const auto add = [&](std::size_t size) {
+    bytes_uploaded += size;
+    const std::string piece = connection.take(size);
+    upload_ += piece;
+    return piece.size() == size;
+  };
+  if (header_of(request.head, "Transfer-Encoding")) {
+    for (;;) {
+      const std::string size = connection.take_line();
+      if (size.empty() || !add(std::stoul(size, nullptr, 16))) return false;
+      connection.take_line();
+      if (size == "0") break;
+    }
+  } else if (!add(content_length(request.head))) {
+    return false;
+  }
+  connection.stream.send_all(
+      with_length("200 OK", request.method + ' ' + std::to_string(upload_.size()) + " bytes"));
+  return true;
+}
+
+bool TestServer::answer(Connection& connection, const Request& request) {
+  fibers::Stream& stream = connection.stream;
   const std::string& path = request.path;
   if (path == "/hello") {
     stream.send_all(with_length("200 OK", request.method == "HEAD" ? "" : "hello",
@@ -96,6 +159,24 @@ bool TestServer::answer(fibers::SocketStream& stream, const Request& request) {
     stream.send_all(redirect_to("/loop"));
   } else if (path == "/echo") {
     stream.send_all(with_length("200 OK", request.method + ' ' + request.body));
+  } else if (path == "/cookie") {
+    stream.send_all(with_length("200 OK", header_of(request.head, "Cookie").value_or("none"),
+                                "Set-Cookie: taste=sweet\r\n"));
+  } else if (path == "/upload") {
+    return take_upload(connection, request);
+  } else if (path == "/late-upload") {
+    hanging.set();
+    go_on.wait();
+    return take_upload(connection, request);
+  } else if (path == "/refuse") {
+    stream.send_all(with_length("413 Content Too Large", "too much", "Connection: close\r\n"));
+    return false;
+  } else if (path == "/refuse/stay") {
+    stream.send_all(with_length("413 Content Too Large", "too much"));
+  } else if (path == "/late-body") {
+    stream.send_all("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Greeting: early\r\n\r\n");
+    go_on.wait();
+    stream.send_all("late");
   } else if (path == "/hang") {
     hanging.set();
     if (stream.receive_some().empty()) client_gone.set();
@@ -116,7 +197,7 @@ bool TestServer::answer(fibers::SocketStream& stream, const Request& request) {
   return true;
 }
 
-void TestServer::send_many(fibers::SocketStream& stream, std::size_t count) {
+void TestServer::send_many(fibers::Stream& stream, std::size_t count) {
   const std::string piece(16 * 1024, 'x');
   while (count > 0) {
     const std::size_t size = std::min(count, piece.size());

@@ -43,6 +43,9 @@ int main(int argc, char** argv) {
        {"tcp_echo/1", &bench::tcp_echo},
        {"tcp_echo/100", &bench::tcp_echo},
        {"tcp_echo/1000", &bench::tcp_echo},
+#ifdef WEFT_BENCH_CURL
+       {"curl_get/64", &bench::curl_get_64},
+#endif
        {"scaling/tasks/10", &with<&bench::scaling_tasks, 10>},
        {"scaling/tasks/100", &with<&bench::scaling_tasks, 100>},
        {"scaling/tasks/1000", &with<&bench::scaling_tasks, 1'000>},

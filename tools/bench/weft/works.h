@@ -41,6 +41,9 @@ void to_thread(Meter& meter);
 // echo.cc: serves until it is killed.
 void tcp_echo(Meter& meter);
 
+// curl.cc, where libcurl is installed
+void curl_get_64(Meter& meter);
+
 // scaling.cc
 void scaling_tasks(std::size_t tasks, Meter& meter);
 void scaling_timers(std::size_t timers, Meter& meter);

@@ -3,11 +3,10 @@
 
 #include "weft/curl/curl.h"
 
-#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "shim/adapters/curl/src/transfer.h"
-#include "weft/fibers/errors.h"
 #include "weft/shim/loop_resource.h"
 #include "weft/shim/open_loop.h"
 
@@ -15,37 +14,11 @@ namespace weft::curl {
 
 namespace {
 
-// Header names are ASCII; the locale must not matter.
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
 std::shared_ptr<Multi> current_multi() {
   return shim::loop_resource<Multi>(shim::require_loop());
 }
 
-std::string reason(CURLcode code, std::string_view detail) {
-  return detail.empty() ? curl_easy_strerror(code) : std::string(detail);
-}
-
 }  // namespace
-
-Error::Error(CURLcode code, std::string url, std::string_view detail)
-    : std::runtime_error(url + ": " + reason(code, detail)),
-      code_(code),
-      url_(std::move(url)),
-      text_(reason(code, detail)) {}
-
-std::optional<std::string_view> Response::header(std::string_view name) const {
-  const auto found = std::ranges::find_if(
-      headers, [&](const Header& header) { return same_name(header.name, name); });
-  if (found == headers.end()) return std::nullopt;
-  return found->value;
-}
 
 Response request(const std::string& url, const Options& options) {
   return Transfer(current_multi(), url, options, nullptr).run();
@@ -76,10 +49,19 @@ Response perform(CURL* easy) {
   Pending pending;
   multi->add(easy, pending);
   const Removal removal(*multi, easy);
-  while (!pending.is_over()) pending.wait();
+  while (!pending.is_over()) pending.news.wait();
   Response response = describe(easy);
-  throw_failure(pending, response.effective_url, {});
+  throw_failure(easy, pending, 0, response.effective_url, {});
+  // The handle's header callback may be the user's. -1: of the last response.
+  for (curl_header* h = curl_easy_nextheader(easy, CURLH_HEADER, -1, nullptr); h != nullptr;
+       h = curl_easy_nextheader(easy, CURLH_HEADER, -1, h)) {
+    response.headers.add_line(std::string(h->name) + ":" + h->value);
+  }
   return response;
+}
+
+void set_multi_options(const MultiOptions& options) {
+  current_multi()->set_options(options);
 }
 
 }  // namespace weft::curl

@@ -3,11 +3,13 @@
 
 #include "shim/adapters/curl/src/multi.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <string>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/no_suspend.h"
 #include "weft/fibers/task.h"
@@ -16,41 +18,24 @@ namespace weft::curl {
 
 namespace {
 
-constexpr std::size_t kIdleHandles = 64;
+constexpr std::size_t kFewestConnections = 100;
 
-void init_libcurl_once() {
-  static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (code != CURLE_OK) throw std::runtime_error("libcurl cannot be initialised");
+CURLM* make_multi_handle() {
+  CURLM* multi = curl_multi_init();
+  if (multi == nullptr) throw std::bad_alloc();
+  return multi;
 }
 
 template <class T>
-T checked(T handle) {
-  if (handle == nullptr) throw std::bad_alloc();
-  return handle;
+void set(CURLM* multi, CURLMoption option, T value) {
+  const CURLMcode code = curl_multi_setopt(multi, option, value);
+  if (code != CURLM_OK) {
+    throw fibers::UsageError(std::string("libcurl refuses an option of the multi handle: ") +
+                             curl_multi_strerror(code));
+  }
 }
 
 }  // namespace
-
-void Pending::notify() {
-  news_ = true;
-  if (auto waiter = std::exchange(waiter_, std::nullopt)) (*waiter)();
-}
-
-void Pending::wait() {
-  shim::wait_for_callback<void>(
-      [this](shim::Completion<void> done) {
-        if (news_) {
-          done();
-        } else {
-          waiter_ = std::move(done);
-        }
-      },
-      [this] {
-        waiter_.reset();
-        return shim::CancelResult::kDone;
-      });
-  news_ = false;
-}
 
 // A stretch of code that is inside libcurl.
 class Multi::Section {
@@ -59,8 +44,7 @@ class Multi::Section {
     if (multi.busy_) {
       throw fibers::UsageError(
           "weft::curl was called from inside a callback of libcurl; hand the work to another task, "
-          "or "
-          "use curl::stream(), whose sink may do anything");
+          "or use curl::stream(), whose sink may do anything");
     }
     if (fibers::in_trio_task()) guard_.emplace("a callback of libcurl");
     multi.busy_ = true;
@@ -74,24 +58,52 @@ class Multi::Section {
   std::optional<fibers::NoSuspend> guard_;
 };
 
-Multi::Multi(loop::EventLoop& loop) : loop_(loop) {
-  init_libcurl_once();
-  multi_ = checked(curl_multi_init());
-  curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &Multi::on_socket);
-  curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
-  curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &Multi::on_timer);
-  curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
+Multi::Multi(loop::EventLoop& loop) : loop_(loop), multi_(make_multi_handle()) {
+  set_callbacks();
+  keep_connections_for(kFewestConnections);
 }
 
 Multi::~Multi() {
   close();
 }
 
+void Multi::set_callbacks() {
+  set(multi_, CURLMOPT_SOCKETFUNCTION, &Multi::on_socket);
+  set(multi_, CURLMOPT_SOCKETDATA, this);
+  set(multi_, CURLMOPT_TIMERFUNCTION, &Multi::on_timer);
+  set(multi_, CURLMOPT_TIMERDATA, this);
+}
+
+void Multi::set_options(const MultiOptions& options) {
+  if (multi_ == nullptr) throw fibers::ClosedResourceError("the loop has been closed");
+  const Section section(*this);
+  set(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, options.max_total_connections);
+  set(multi_, CURLMOPT_MAX_HOST_CONNECTIONS, options.max_host_connections);
+  set(multi_, CURLMOPT_PIPELINING, options.multiplex ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
+  set(multi_, CURLMOPT_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
+  kept_connections_ = 0;
+  if (options.max_connections != 0) {
+    set(multi_, CURLMOPT_MAXCONNECTS, options.max_connections);
+  } else {
+    keep_connections_for(std::max(kFewestConnections, pending_.size()));
+  }
+  if (!options.configure) return;
+  const auto callbacks = absl::MakeCleanup([this] { set_callbacks(); });
+  options.configure(multi_);
+}
+
+// Without a number libcurl keeps four times as many as there are transfers at the moment: when
+// these become few for a moment, it closes connections that are needed again right after.
+void Multi::keep_connections_for(std::size_t transfers) {
+  set(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(transfers));
+  kept_connections_ = transfers;
+}
+
 void Multi::close() {
   if (multi_ == nullptr) return;
   fail_all(std::make_exception_ptr(
       fibers::ClosedResourceError("the loop was closed while the transfer was under way")));
-  for (CURL* easy : std::exchange(idle_, {})) curl_easy_cleanup(easy);
+  handles_.close();
   {
     const Section section(*this);
     curl_multi_cleanup(multi_);  // Calls on_socket for the connections it closes.
@@ -112,75 +124,69 @@ void Multi::add(CURL* easy, Pending& pending) {
                              curl_multi_strerror(code));
   }
   pending_.emplace(easy, &pending);
+  if (kept_connections_ != 0 && pending_.size() > kept_connections_) {
+    keep_connections_for(2 * pending_.size());
+  }
   if (hook_error_ != nullptr) fail_all(std::exchange(hook_error_, nullptr));
 }
 
 void Multi::remove(CURL* easy) noexcept {
-  if (pending_.erase(easy) == 0) return;
+  const auto found = pending_.find(easy);
+  if (found == pending_.end()) return;
+  const bool done = found->second->result.has_value();
+  pending_.erase(found);
   const Section section(*this);
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+  if (!done) curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
   curl_multi_remove_handle(multi_, easy);
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 0L);
+  if (!done) curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 0L);
 }
 
-void Multi::resume(CURL* easy) {
+void Multi::resume(CURL* easy, int still_paused) {
   if (!pending_.contains(easy)) return;
   const Section section(*this);
-  curl_easy_pause(easy, CURLPAUSE_CONT);
+  curl_easy_pause(easy, still_paused);
 }
 
-CURL* Multi::take_easy() {
-  if (idle_.empty()) return checked(curl_easy_init());
-  CURL* easy = idle_.back();
-  idle_.pop_back();
-  return easy;
-}
-
-void Multi::give_back(CURL* easy) noexcept {
-  if (multi_ == nullptr || idle_.size() >= kIdleHandles) {
-    curl_easy_cleanup(easy);
-    return;
-  }
-  curl_easy_reset(easy);
-  idle_.push_back(easy);
-}
-
-int Multi::on_socket(CURL*, curl_socket_t fd, int what, void* self, void*) noexcept {
+// If the loop refuses, every transfer ends with its error. Answering -1 would make the multi handle
+// useless for ever.
+int Multi::on_socket(CURL*, curl_socket_t fd, int what, void* self, void* known) noexcept {
   auto& multi = *static_cast<Multi*>(self);
   try {
-    multi.watch(fd, what);
-    return 0;
+    multi.watch(fd, what, reinterpret_cast<std::uintptr_t>(known));
   } catch (...) {
     multi.hook_error_ = std::current_exception();
-    return -1;
+    multi.loop_.remove_reader(fd);
+    multi.loop_.remove_writer(fd);
   }
+  return 0;
 }
 
 int Multi::on_timer(CURLM*, long milliseconds, void* self) noexcept {
   auto& multi = *static_cast<Multi*>(self);
   try {
     multi.arm_timer(milliseconds);
-    return 0;
   } catch (...) {
     multi.hook_error_ = std::current_exception();
-    return -1;
   }
+  return 0;
 }
 
 // Takes effect at once. After CURL_POLL_REMOVE libcurl may close the descriptor, or go on with it.
-void Multi::watch(curl_socket_t fd, int what) {
+// libcurl remembers for each descriptor what it is watched for (curl_multi_assign), and forgets it
+// with CURL_POLL_REMOVE: `before` is that, or 0.
+void Multi::watch(curl_socket_t fd, int what, std::uintptr_t before) {
   const bool reads = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
   const bool writes = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
-  if (reads) {
-    loop_.add_reader(fd, [this, fd] { act(fd, CURL_CSELECT_IN); });
-  } else {
-    loop_.remove_reader(fd);
-  }
-  if (writes) {
-    loop_.add_writer(fd, [this, fd] { act(fd, CURL_CSELECT_OUT); });
-  } else {
-    loop_.remove_writer(fd);
-  }
+  const bool read = (before & CURL_POLL_IN) != 0;
+  const bool wrote = (before & CURL_POLL_OUT) != 0;
+  if (reads && !read) loop_.add_reader(fd, [this, fd] { act(fd, CURL_CSELECT_IN); });
+  if (!reads && read) loop_.remove_reader(fd);
+  if (writes && !wrote) loop_.add_writer(fd, [this, fd] { act(fd, CURL_CSELECT_OUT); });
+  if (!writes && wrote) loop_.remove_writer(fd);
+  if (what == CURL_POLL_REMOVE) return;
+  // A number in a pointer's place.
+  void* now = reinterpret_cast<void*>(static_cast<std::uintptr_t>(what));
+  curl_multi_assign(multi_, fd, now);
 }
 
 void Multi::stop_timer() {
@@ -219,9 +225,9 @@ void Multi::collect() {
     const auto found = pending_.find(easy);
     if (found == pending_.end()) continue;
     Pending& pending = *found->second;
-    remove(easy);
     pending.result = result;
-    pending.notify();
+    remove(easy);
+    pending.news.notify();
   }
 }
 
@@ -230,7 +236,7 @@ void Multi::fail_all(const std::exception_ptr& error) {
     const auto [easy, pending] = *pending_.begin();
     remove(easy);
     pending->error = error;
-    pending->notify();
+    pending->news.notify();
   }
 }
 

@@ -13,38 +13,28 @@
 
 #include <curl/curl.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <exception>
-#include <memory>
 #include <optional>
-#include <unordered_map>
-#include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "shim/adapters/curl/src/handle_pool.h"
+#include "shim/adapters/curl/src/signal.h"
+#include "weft/curl/multi_options.h"
 #include "weft/loop/event_loop.h"
-#include "weft/shim/portal.h"
 
 namespace weft::curl {
 
 // One transfer, as far as the multi handle knows it. Lies on the stack of the task that waits.
-class Pending {
- public:
+struct Pending {
   // Set when it is over: libcurl's verdict...
   std::optional<CURLcode> result;
   // ...or, instead or beside it, an exception to throw.
   std::exception_ptr error;
+  Signal news;
+
   bool is_over() const { return result.has_value() || error != nullptr; }
-
-  // Something is new for the waiting task.
-  void notify();
-  // Until notify(), or at once if that has been called since the last wait.
-  //
-  // Blocks: yes, always a checkpoint.
-  // Cancel: the task only stops waiting; the transfer goes on until it is removed.
-  // Threads: the run's own only.
-  void wait();
-
- private:
-  bool news_ = false;
-  std::optional<shim::Completion<void>> waiter_;
 };
 
 class Multi {
@@ -61,18 +51,22 @@ class Multi {
   void add(CURL* easy, Pending& pending);
   // Takes it off, if it is there. Does not wait for a name look-up, which goes on in its thread.
   void remove(CURL* easy) noexcept;
-  // Goes on with a paused transfer; may call its write callback.
-  void resume(CURL* easy);
+  // Goes on with a paused transfer, in all directions but those that are `still_paused`
+  // (CURLPAUSE_*). May call its callbacks.
+  void resume(CURL* easy, int still_paused);
 
-  // A fresh handle, and back with it. Handles are kept, for making one costs more than a request.
-  CURL* take_easy();
-  void give_back(CURL* easy) noexcept;
+  HandlePool& handles() { return handles_; }
+
+  // Throws UsageError if libcurl refuses an option.
+  void set_options(const MultiOptions& options);
 
  private:
   class Section;
-  static int on_socket(CURL* easy, curl_socket_t fd, int what, void* self, void* unused) noexcept;
+  static int on_socket(CURL* easy, curl_socket_t fd, int what, void* self, void* known) noexcept;
   static int on_timer(CURLM* multi, long milliseconds, void* self) noexcept;
-  void watch(curl_socket_t fd, int what);
+  void set_callbacks();
+  void keep_connections_for(std::size_t transfers);
+  void watch(curl_socket_t fd, int what, std::uintptr_t before);
   void arm_timer(long milliseconds);
   void stop_timer();
   void act(curl_socket_t fd, int events);
@@ -80,12 +74,14 @@ class Multi {
   void fail_all(const std::exception_ptr& error);
 
   loop::EventLoop& loop_;
+  HandlePool handles_;
   CURLM* multi_;
   bool busy_ = false;  // Inside a call into libcurl.
-  std::unordered_map<CURL*, Pending*> pending_;
+  absl::flat_hash_map<CURL*, Pending*> pending_;
+  // How many connections are kept if the options leave it to us; 0 if they do not.
+  std::size_t kept_connections_ = 0;
   loop::TimerHandle timer_;
   std::exception_ptr hook_error_;  // Of a callback; no transfer can go on after one.
-  std::vector<CURL*> idle_;
 };
 
 }  // namespace weft::curl

@@ -4,6 +4,7 @@
 #include "weft/fibers/cancel_scope.h"
 
 #include <cstddef>
+#include <new>
 
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
@@ -22,6 +23,22 @@ namespace {
 std::shared_ptr<const CancelReason> deadline_reason() {
   static const CancelReason reason{.source = "deadline"};
   return unowned(reason);
+}
+
+// A cancellation takes effect even if there is no memory for its reason.
+std::shared_ptr<const CancelReason> explicit_reason(std::string reason) noexcept {
+  static const CancelReason nameless{.source = "explicit"};
+  try {
+    auto cause = std::make_shared<CancelReason>();
+    cause->source = "explicit";
+    cause->reason = std::move(reason);
+    if (Scheduler* scheduler = detail::tls_scheduler) {
+      if (const TaskBlock* task = scheduler->running()) cause->source_task = task->name();
+    }
+    return cause;
+  } catch (const std::bad_alloc&) {
+    return unowned(nameless);
+  }
 }
 
 bool is_cancelled(const std::exception_ptr& error) {
@@ -176,12 +193,7 @@ bool swallow_current(CancelScope& scope,
 void CancelScope::cancel(std::string reason) {
   if (status_.cancel_called) return;
   require_own_thread(status_);
-  auto cause = std::make_shared<CancelReason>();
-  cause->source = "explicit";
-  cause->reason = std::move(reason);
-  if (Scheduler* scheduler = detail::tls_scheduler) {
-    if (const TaskBlock* task = scheduler->running()) cause->source_task = task->name();
-  }
+  std::shared_ptr<const CancelReason> cause = explicit_reason(std::move(reason));
   if (timer_.bucket >= 0) status_.entered_by->scheduler->deadlines().disarm(timer_);
   detail::mark_cancelled(status_, std::move(cause));
 }

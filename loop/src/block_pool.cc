@@ -19,8 +19,9 @@ BlockPool::~BlockPool() {
 void* BlockPool::take_slowly(std::size_t size) {
   const std::size_t index = (size - 1) / kUnit;
   if (index >= kClasses || !kPooled) return ::operator new(size, kAlign);
+  slabs_.push_back(nullptr);  // What can fail comes first; null is nothing to give back.
   auto* slab = static_cast<std::byte*>(::operator new(kSlab, kAlign));
-  slabs_.push_back(slab);
+  slabs_.back() = slab;
   const std::size_t step = (index + 1) * kUnit;
   for (std::size_t at = kSlab / step * step; at > step; at -= step) {
     free_[index] = ::new (static_cast<void*>(slab + at - step)) Free{free_[index]};

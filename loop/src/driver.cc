@@ -9,6 +9,7 @@
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/timeouts.h"
 
 namespace weft::loop::detail {
 
@@ -43,13 +44,15 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
     fibers::checkpoint_if_cancelled();
     status->started();
   }
-  driver_ = &fibers::current_task();
-  mode_ = mode;
   context_ = fibers::copy_context();
+  Drive drive{.task = &fibers::current_task()};
+  drive_ = &drive;
+  mode_ = mode;
   try {
     hand_over();
   } catch (...) {
     mode_ = Mode::kStopped;
+    drive_ = nullptr;
     throw;
   }
   if (mode == Mode::kRunning) {
@@ -57,7 +60,7 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
     fds_.resume_all();
   }
   retain();
-  const std::exception_ptr error = wait_for_end();
+  const std::exception_ptr error = wait_for_end(drive);
   release();
   if (error != nullptr) std::rethrow_exception(error);
 }
@@ -65,20 +68,53 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
 // Cancellation does not end the loop. What the run has for its main task alone does: Ctrl-C, or
 // that nothing can happen any more. The shield is for these: a wait is aborted once, and not for a
 // cancellation that changes nothing.
-std::exception_ptr LoopCore::wait_for_end() {
+std::exception_ptr LoopCore::wait_for_end(Drive& drive) {
   std::exception_ptr interrupt;
   fibers::CancelScope shield({.shield = true});
   shield.run([&] {
-    fibers::wait_task_rescheduled(
-        [&](const fibers::RaiseCancel& raise) {
-          interrupt = raise.as_exception();
-          stop();
-          return fibers::Abort::kFailed;
-        },
-        {"the end of the loop", -1, this});
+    while (!drive.ended) {
+      fibers::wait_task_rescheduled(
+          [&](const fibers::RaiseCancel& raise) {
+            interrupt = raise.as_exception();
+            stop();
+            return fibers::Abort::kFailed;
+          },
+          {"the end of the loop", -1, this});
+      drive.woken = false;
+      if (!drive.ended) find_runner(drive);
+    }
   });
-  std::exception_ptr error = std::exchange(driver_error_, nullptr);
-  return error != nullptr ? error : interrupt;
+  if (drive.error != nullptr && interrupt != nullptr) {
+    return fibers::make_exception_group("an event loop was interrupted and failed",
+                                        {std::move(interrupt), std::move(drive.error)});
+  }
+  return drive.error != nullptr ? drive.error : interrupt;
+}
+
+// Wakes the driver, which then looks for a runner itself.
+void LoopCore::wake_driver(Drive& drive) noexcept {
+  if (!std::exchange(drive.woken, true)) fibers::reschedule(*drive.task);
+}
+
+void LoopCore::ask_driver() noexcept {
+  if (drive_ != nullptr) wake_driver(*drive_);
+}
+
+// In the driver, after ask_driver(). Without memory for a runner the loop stops with that error.
+void LoopCore::find_runner(Drive& drive) {
+  if (!role_is_free()) return;
+  try {
+    hand_over();
+  } catch (...) {
+    drive.woken = true;  // It runs.
+    end_drive(std::current_exception());
+  }
+}
+
+// A runner that was on its way has no memory to begin.
+void LoopCore::runner_failed(std::exception_ptr error) {
+  runner_on_its_way_ = false;
+  if (mode_ != Mode::kStopped) end_drive(std::move(error));
 }
 
 void LoopCore::end_drive(std::exception_ptr error) {
@@ -86,8 +122,10 @@ void LoopCore::end_drive(std::exception_ptr error) {
   stopping_ = false;
   batch_open_ = false;
   active_ = nullptr;
-  driver_error_ = std::move(error);
-  fibers::reschedule(*std::exchange(driver_, nullptr));
+  Drive& drive = *std::exchange(drive_, nullptr);
+  drive.error = std::move(error);
+  drive.ended = true;
+  wake_driver(drive);
   synchronizers_.wake_all();
   stop_waiters_.wake_all();
   if (facade_ == nullptr) send_home();
@@ -137,6 +175,11 @@ bool LoopCore::synchronize() {
   })};
   synchronizers_.wait(entry, "synchronize with the loop");
   return reached;
+}
+
+void LoopCore::wait_while_stopped() const {
+  if (mode_ != Mode::kStopped || needed_handler == nullptr) return;
+  if (fibers::current_effective_deadline() == fibers::kForever) needed_handler();
 }
 
 void LoopCore::wait_stopped() {

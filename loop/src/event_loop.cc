@@ -91,6 +91,10 @@ void EventLoop::set_default_exception_handler(ExceptionHandler owner) {
   core_->default_exception_handler = std::move(owner);
 }
 
+void EventLoop::set_needed_handler(std::function<void()> owner) {
+  core_->needed_handler = std::move(owner);
+}
+
 void EventLoop::set_debug(bool enabled) {
   core_->debug = enabled;
 }

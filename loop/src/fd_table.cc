@@ -19,8 +19,16 @@ void FdTable::add(int fd, FdDirection direction, HandleNode* node) {
     release_node(node);
     throw fibers::UsageError("a negative number is no descriptor; is the socket closed already?");
   }
-  remove(fd, direction);
-  FdWatcher* watcher = take_watcher();
+  // The old callable's destructor may have added another.
+  while (remove(fd, direction)) {
+  }
+  FdWatcher* watcher = nullptr;
+  try {
+    watcher = take_watcher();
+  } catch (...) {
+    release_node(node);
+    throw;
+  }
   watcher->fd = fd;
   watcher->direction = direction;
   watcher->node = node;
@@ -59,9 +67,10 @@ void FdTable::resume(FdWatcher& watcher) {
     // The owner has closed the descriptor meanwhile. There is nothing to watch any more.
     const std::source_location site = watcher.node->site;
     drop(watcher);
-    core_.report({.message = "a descriptor cannot be watched any more",
-                  .exception = std::current_exception(),
-                  .source = site});
+    core_.report_without_throwing(
+        {.message = LoopCore::text("a descriptor cannot be watched any more"),
+         .exception = std::current_exception(),
+         .source = site});
   }
 }
 
@@ -126,7 +135,12 @@ FdWatcher* FdTable::find(int fd, FdDirection direction) const {
 FdWatcher* FdTable::take_watcher() {
   if (free_.empty()) {
     all_.push_back(std::make_unique<FdWatcher>());
-    free_.reserve(all_.size());  // drop() must not fail.
+    try {
+      free_.reserve(all_.capacity());  // retire() must not fail.
+    } catch (...) {
+      all_.pop_back();
+      throw;
+    }
     all_.back()->core = &core_;
     return all_.back().get();
   }

@@ -3,6 +3,7 @@
 
 #include "weft/loop/detail/future_core.h"
 
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -30,8 +31,14 @@ EventLoop& FutureCore::event_loop() const {
 bool FutureCore::cancel(std::string message) {
   unretrieved_ = false;
   if (done()) return false;
-  if (!message.empty()) cancel_message_ = new std::string(std::move(message));
-  complete(State::kCancelled);
+  if (!message.empty() && cancel_message_ == nullptr) {
+    cancel_message_ = new std::string(std::move(message));
+  }
+  if (value_coming_) {
+    cancel_missed_ = true;
+  } else {
+    complete(State::kCancelled);
+  }
   return true;
 }
 
@@ -55,10 +62,29 @@ void FutureCore::require_pending() const {
   if (done()) {
     throw InvalidStateError("the future is done already; ask done() before finishing it");
   }
+  if (value_coming_) [[unlikely]] {
+    throw InvalidStateError("another task is setting the future's result at this moment");
+  }
 }
 
 void FutureCore::finish() {
+  value_coming_ = false;
   complete(State::kFinished);
+}
+
+void FutureCore::begin_value() {
+  require_pending();
+  value_coming_ = true;
+}
+
+void FutureCore::drop_value() noexcept {
+  value_coming_ = false;
+  if (!cancel_missed_) return;
+  try {
+    complete(State::kCancelled);
+  } catch (const fibers::UsageError&) {
+    // The loop is closed: the future is cancelled, its callbacks will not run.
+  }
 }
 
 std::exception_ptr FutureCore::exception() {
@@ -125,7 +151,7 @@ void FutureCore::schedule_callbacks() {
     throw fibers::UsageError(
         "Event loop is closed; the callbacks of this future cannot run any more");
   }
-  loop_->take_inbox();
+  loop_->notice_inbox();
   last_callback_ = nullptr;
   for (HandleNode* node = std::exchange(first_callback_, nullptr); node != nullptr;) {
     HandleNode* next = node->next;
@@ -181,6 +207,8 @@ static bool in_cancelled_callback(const fibers::Task& task, const fibers::RaiseC
 
 void FutureCore::wait() {
   if (done()) return;
+  if (!loop_->is_running()) [[unlikely]]
+    loop_->wait_while_stopped();
   FutureWaiter waiter{&fibers::current_task()};
   link(waiter, first_waiter_, last_waiter_);
   // Also when the wait is refused before it begins.
@@ -221,7 +249,12 @@ void FutureCore::raise_cancellation(const fibers::RaiseCancel& cancelled) const 
 // Inside an abort function, which must not throw.
 void FutureCore::cancel_for_waiter() noexcept {
   try {
-    cancel("the task that awaits this future was cancelled");
+    std::string message = LoopCore::text("the task that awaits this future was cancelled");
+    try {
+      cancel(std::move(message));
+    } catch (const std::bad_alloc&) {
+      cancel({});  // Without a message: needs no memory.
+    }
   } catch (const fibers::UsageError&) {
     // The loop is closed: the future is cancelled, its callbacks will not run.
   }

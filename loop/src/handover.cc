@@ -21,8 +21,9 @@ void LoopCore::callback_blocks(Runner& me) noexcept {
   try {
     hand_over();
   } catch (...) {
-    // No room for another task, or the nursery is closed: the first callback that returns goes on
-    // with the loop (conclude).
+    // No room for another task, or the nursery is closed. This callback may wait for others, so
+    // the driver tries again; a callback that returns before that goes on with the loop (conclude).
+    ask_driver();
   }
 }
 
@@ -47,18 +48,23 @@ void LoopCore::hand_over() {
 }
 
 bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
-  const bool interrupt = error != nullptr && fibers::holds<fibers::KeyboardInterrupt>(error);
   if (HandleNode* node = me.node) {
     node->running = false;
     if (me.blocked) callback_returned(me);
-    if (error != nullptr && !interrupt) report_callback_error(node, std::exchange(error, nullptr));
+    const bool interrupt = error != nullptr && fibers::holds<fibers::KeyboardInterrupt>(error);
+    if (error != nullptr && !interrupt) {
+      error = try_to_report(callback_context(node, std::move(error)));
+    }
     me.node = nullptr;
     ++callbacks_run_;
     finish_node(node);
   }
+  const bool active = active_ == &me;
   if (error != nullptr) {
-    if (active_ != &me) std::rethrow_exception(error);  // To the nursery.
+    if (!active) std::rethrow_exception(error);  // To the nursery.
     end_drive(std::move(error));
+  } else if (active) {
+    active_ = nullptr;  // Its incarnation ended early, for an error that has been dealt with.
   }
   return role_is_free() || keep_idle(me);
 }

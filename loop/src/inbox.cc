@@ -49,7 +49,7 @@ bool Inbox::post(ThreadsafeCall* call) {
   if (closed) release_call(call);
   if (!first || on_own_thread()) return !closed;
   token_.run_sync_soon([self = shared_from_this()] {
-    if (self->core_ != nullptr) self->core_->take_inbox();
+    if (self->core_ != nullptr) self->core_->notice_inbox();
   });
   return true;
 }
@@ -59,6 +59,16 @@ ThreadsafeCall* Inbox::take_all() {
   pending_.store(false, std::memory_order_relaxed);
   last_ = &first_;
   return std::exchange(first_, nullptr);
+}
+
+void Inbox::put_back(ThreadsafeCall* first) {
+  ThreadsafeCall* last = first;
+  while (last->next != nullptr) last = last->next;
+  const std::lock_guard lock(mutex_);
+  last->next = first_;
+  if (first_ == nullptr) last_ = &last->next;
+  first_ = first;
+  pending_.store(true, std::memory_order_release);
 }
 
 void Inbox::close() {
@@ -103,11 +113,26 @@ void LoopCore::take_inbox() {
   if (!inbox_->pending()) return;
   for (ThreadsafeCall* call = inbox_->take_all(); call != nullptr;) {
     ThreadsafeCall* next = call->next;
-    HandleNode* node = new_node(call->site);
+    HandleNode* node = nullptr;
+    try {
+      node = new_node(call->site);
+    } catch (...) {
+      inbox_->put_back(call);
+      throw;
+    }
     call->node = node;
     emplace_callable<CallPlain>(node, RunCall(call));
     push_ready(node);
     call = next;
+  }
+}
+
+// An iteration takes them, too, and reports that there is no memory.
+void LoopCore::notice_inbox() noexcept {
+  try {
+    take_inbox();
+  } catch (const std::bad_alloc&) {
+    if (sleeper_ != nullptr) wake();
   }
 }
 
@@ -150,7 +175,7 @@ ThreadsafeHandle EventLoop::call_soon_threadsafe(absl::AnyInvocable<void()> fn,
   if (!core_->inbox()->post(call.release())) {
     throw fibers::UsageError("Event loop is closed; nothing can be scheduled on it any more");
   }
-  if (core_->on_own_thread()) core_->take_inbox();
+  if (core_->on_own_thread()) core_->notice_inbox();
   return handle;
 }
 

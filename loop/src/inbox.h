@@ -53,6 +53,8 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
 
   // The loop's thread only.
   ThreadsafeCall* take_all();
+  // In front of what has come since. `first` is not null.
+  void put_back(ThreadsafeCall* first);
   void close();
   bool on_own_thread() const { return thread_ == std::this_thread::get_id(); }
   LoopCore* core() const { return core_; }

@@ -18,25 +18,34 @@ void LoopCore::run_prepare_hooks() {
   unasked_hooks_ = false;
   if (prepare_.empty() || mode_ == Mode::kDraining) return;
   asking_hooks_ = true;
+  // Also when an exception handler has thrown.
+  struct Asked {
+    LoopCore& core;
+    ~Asked() {
+      core.asking_hooks_ = false;
+      std::erase(core.prepare_, nullptr);
+    }
+  } const asked{*this};
   const std::size_t count = prepare_.size();
   for (std::size_t i = 0; i < count; ++i) {
     if (prepare_[i] != nullptr) ask_prepare_hook(prepare_[i]);
   }
-  asking_hooks_ = false;
-  std::erase(prepare_, nullptr);
 }
 
 void LoopCore::ask_prepare_hook(HandleNode* node) {
   ++node->refs;
   node->running = true;
-  const fibers::NoSuspend guard("a prepare hook of the event loop");
-  try {
-    node->ops->invoke(*node);
-  } catch (...) {
-    node->prepare.wake_at = fibers::kForever;
-    report({.message = "Exception in a prepare hook",
-            .exception = std::current_exception(),
-            .source = node->site});
+  std::exception_ptr error;
+  {
+    const fibers::NoSuspend guard("a prepare hook of the event loop");
+    try {
+      node->ops->invoke(*node);
+    } catch (...) {
+      node->prepare.wake_at = fibers::kForever;
+      error = try_to_report({.message = text("Exception in a prepare hook"),
+                             .exception = std::current_exception(),
+                             .source = node->site});
+    }
   }
   node->running = false;
   if (node->cancelled) {
@@ -45,6 +54,7 @@ void LoopCore::ask_prepare_hook(HandleNode* node) {
     prepare_wake_ = std::min(prepare_wake_, node->prepare.wake_at);
   }
   release_node(node);
+  if (error != nullptr) std::rethrow_exception(error);
 }
 
 fibers::Instant LoopCore::next_wake() const {
@@ -121,8 +131,8 @@ bool LoopCore::run_batch(Runner& me) {
 // What a callback that has blocked leaves behind is seen to in conclude(), after its scope.
 inline void LoopCore::run_node(Runner& me, HandleNode* node) {
   node->queued = false;
+  me.node = node;
   if (!node->cancelled) {
-    me.node = node;
     node->running = true;
     std::exception_ptr error;
     try {
@@ -142,11 +152,17 @@ inline void LoopCore::run_node(Runner& me, HandleNode* node) {
       report_callback_error(node, std::move(error));
       if (me.blocked) return;
     }
-    node->running = false;
-    me.node = nullptr;
     ++callbacks_run_;
   }
-  finish_node(node);
+  // The callable's destructor may wait, as the callable may.
+  drop_finished(node);
+  if (me.blocked) [[unlikely]] {
+    --callbacks_run_;  // conclude() counts it.
+    return;
+  }
+  node->running = false;
+  me.node = nullptr;
+  release_node(node);
 }
 
 void LoopCore::invoke_timed(Runner& me, HandleNode* node) {
@@ -156,7 +172,8 @@ void LoopCore::invoke_timed(Runner& me, HandleNode* node) {
 }
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.
-void LoopCore::finish_node(HandleNode* node) noexcept {
+// Harmless when repeated.
+void LoopCore::drop_finished(HandleNode* node) noexcept {
   switch (node->kind) {
     case NodeKind::kFd:
       if (node->fd.watcher != nullptr) {
@@ -167,12 +184,16 @@ void LoopCore::finish_node(HandleNode* node) noexcept {
       break;
     case NodeKind::kFuture: {
       drop_callable(node);
-      std::exchange(node->future.core, nullptr)->release();
+      if (FutureCore* future = std::exchange(node->future.core, nullptr)) future->release();
       break;
     }
     default:
       drop_callable(node);
   }
+}
+
+void LoopCore::finish_node(HandleNode* node) noexcept {
+  drop_finished(node);
   release_node(node);
 }
 
@@ -193,7 +214,7 @@ void LoopCore::run(Runner& me) {
     if (!run_batch(me)) return;
     batch_open_ = false;
     ++iterations_;
-    if (at_end()) return end_drive(nullptr);
+    if (at_end() || late_error_ != nullptr) return end_drive(std::exchange(late_error_, nullptr));
   }
 }
 

@@ -8,8 +8,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <source_location>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -66,6 +68,9 @@ class LoopCore {
   void cancel(HandleNode* node);
   void add_prepare(HandleNode* node);
   void take_inbox();
+  // take_inbox() now, or in the next iteration if there is no memory.
+  void notice_inbox() noexcept;
+  void require_open() const;
   // Throws UsageError if it is not this one.
   void require_own_thread() const;
   bool on_own_thread() const { return thread_ == std::this_thread::get_id(); }
@@ -78,6 +83,9 @@ class LoopCore {
   void drive(Mode mode, fibers::TaskStatus<void>* status);
   void stop();
   void close();
+  void runner_failed(std::exception_ptr error);
+  // A fiber is about to wait for a future, and the loop does not run.
+  void wait_while_stopped() const;
   bool synchronize();
   void wait_stopped();
 
@@ -102,6 +110,14 @@ class LoopCore {
   void report(const ExceptionContext& context);
   void report_by_default(const ExceptionContext& context);
   void report_callback_error(HandleNode* node, std::exception_ptr error);
+  static ExceptionContext callback_context(HandleNode* node, std::exception_ptr error);
+  // The same as report(); returns what that throws, or null.
+  std::exception_ptr try_to_report(const ExceptionContext& context) noexcept;
+  // What an exception context says; empty, which has a default, if there is no memory for it.
+  static std::string text(const char* message) noexcept;
+  // Where nothing may be thrown: what the exception handler throws ends the loop after this
+  // iteration.
+  void report_without_throwing(const ExceptionContext& context) noexcept;
 
   BlockPool& pool() { return pool_; }
   FdTable& fds() { return fds_; }
@@ -110,6 +126,7 @@ class LoopCore {
 
   ExceptionHandler exception_handler;
   ExceptionHandler default_exception_handler;  // The owner's, after the log.
+  std::function<void()> needed_handler;        // The owner's, see wait_while_stopped().
   bool debug = false;
   fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
 
@@ -127,6 +144,7 @@ class LoopCore {
 
   void run_node(Runner& me, HandleNode* node);
   void invoke_timed(Runner& me, HandleNode* node);
+  void drop_finished(HandleNode* node) noexcept;
   void finish_node(HandleNode* node) noexcept;
   void remove_prepare(HandleNode* node);
   void ask_prepare_hook(HandleNode* node);
@@ -140,10 +158,21 @@ class LoopCore {
     return mode_ != Mode::kStopped && active_ == nullptr && !runner_on_its_way_;
   }
   bool keep_idle(Runner& me);
-  std::exception_ptr wait_for_end();
+  // One call of drive(). Lies on its stack.
+  struct Drive {
+    fibers::Task* task;
+    bool woken = false;  // Made ready, and has not run since.
+    bool ended = false;
+    std::exception_ptr error = nullptr;
+  };
+  std::exception_ptr wait_for_end(Drive& drive);
+  static void wake_driver(Drive& drive) noexcept;
+  void ask_driver() noexcept;
+  void find_runner(Drive& drive);
   void end_drive(std::exception_ptr error);
   // From then on it is closed, whoever still runs it.
   void forget_everything() noexcept;
+  void forget_hooks() noexcept;
   // The rest of closing.
   void send_home();
 
@@ -171,9 +200,9 @@ class LoopCore {
   bool batch_open_ = false;
   std::size_t batch_ = 0;
 
-  fibers::Task* driver_ = nullptr;  // In drive().
-  fibers::Context context_;         // Its task's variables: new runners begin with these.
-  std::exception_ptr driver_error_;
+  Drive* drive_ = nullptr;         // Null once the loop has stopped.
+  fibers::Context context_;        // The driver's variables: new runners begin with these.
+  std::exception_ptr late_error_;  // See report_without_throwing().
   Runner* active_ = nullptr;
   bool runner_on_its_way_ = false;  // Started to take the role, but not there yet.
   RunnerList idle_;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdio>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -30,10 +31,22 @@ std::string describe(const ExceptionContext& context) {
   return text;
 }
 
+std::string failed_handler_text(const ExceptionContext& context) noexcept {
+  try {
+    return "Unhandled error in exception handler, called for '" + describe(context) + "'";
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 void LoopCore::report_by_default(const ExceptionContext& context) {
-  fibers::log(fibers::LogLevel::kError, describe(context));
+  try {
+    fibers::log(fibers::LogLevel::kError, describe(context));
+  } catch (const std::bad_alloc&) {
+    // The owner is told all the same.
+  }
   if (default_exception_handler == nullptr || facade_ == nullptr) return;
   const ExceptionHandler owner = default_exception_handler;
   owner(*facade_, context);
@@ -49,21 +62,47 @@ void LoopCore::report(const ExceptionContext& context) {
   } catch (const fibers::KeyboardInterrupt&) {
     throw;
   } catch (...) {
-    report_by_default(
-        {.message = "Unhandled error in exception handler, called for '" + describe(context) + "'",
-         .exception = std::current_exception(),
-         .handle = context.handle,
-         .future = context.future,
-         .source = context.source});
+    report_by_default({.message = failed_handler_text(context),
+                       .exception = std::current_exception(),
+                       .handle = context.handle,
+                       .future = context.future,
+                       .source = context.source});
   }
 }
 
-void LoopCore::report_callback_error(HandleNode* node, std::exception_ptr error) {
+std::exception_ptr LoopCore::try_to_report(const ExceptionContext& context) noexcept {
+  try {
+    report(context);
+    return nullptr;
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+void LoopCore::report_without_throwing(const ExceptionContext& context) noexcept {
+  std::exception_ptr error = try_to_report(context);
+  // A Cancelled comes again at the next wait.
+  if (error != nullptr && !fibers::holds<fibers::Cancelled>(error)) late_error_ = std::move(error);
+}
+
+std::string LoopCore::text(const char* message) noexcept {
+  try {
+    return message;
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
+ExceptionContext LoopCore::callback_context(HandleNode* node, std::exception_ptr error) {
   ++node->refs;
-  report({.message = "Exception in callback",
+  return {.message = text("Exception in callback"),
           .exception = std::move(error),
           .handle = HandleAccess::wrap(node),
-          .source = node->site});
+          .source = node->site};
+}
+
+void LoopCore::report_callback_error(HandleNode* node, std::exception_ptr error) {
+  report(callback_context(node, std::move(error)));
 }
 
 void LoopCore::report_slow(const HandleNode& node, fibers::Duration took) const {

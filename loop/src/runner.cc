@@ -3,6 +3,7 @@
 
 #include "loop/src/runner.h"
 
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -33,7 +34,15 @@ void Runner::start(LoopCore& core, fibers::Nursery& nursery) {
     ~Body() {
       if (core != nullptr) core->release();
     }
-    void operator()() const { Runner(*core).live(); }
+    void operator()() const {
+      std::optional<Runner> runner;
+      try {
+        runner.emplace(*core);
+      } catch (...) {
+        return core->runner_failed(std::current_exception());
+      }
+      runner->live();
+    }
     LoopCore* core;
   };
   nursery.start_soon(Body(core), {.name = "event loop"});
@@ -95,8 +104,13 @@ std::exception_ptr Runner::incarnate() {
   return error;
 }
 
-void Runner::cancel() {
-  if (scope_ != nullptr) scope_->cancel("the callback was cancelled");
+void Runner::cancel() noexcept {
+  if (scope_ == nullptr) return;
+  try {
+    scope_->cancel("the callback was cancelled");
+  } catch (const std::bad_alloc&) {
+    scope_->cancel();  // Needs no memory.
+  }
 }
 
 bool Runner::cancellation_pending() const {

@@ -41,7 +41,7 @@ class Runner : private fibers::ParkHook {
   // The runner of that task; null if it is none.
   static Runner* of(const fibers::Task& task);
   // Cancels the incarnation.
-  void cancel();
+  void cancel() noexcept;
   // An await of the callback is asyncio's, and hears of the cancellation once: what asks first
   // takes it, and from then on nothing in the callback is cancelled any more. False if there is
   // none to take, or if the wait was cancelled by a scope inside the callback. In the runner's own

@@ -42,6 +42,11 @@ void LoopCore::recycle(HandleNode* node) noexcept {
   release();
 }
 
+// After the callable was put into place: its constructor may have waited.
+void LoopCore::require_open() const {
+  if (closed_) throw_closed();
+}
+
 void LoopCore::require_own_thread() const {
   if (on_own_thread()) return;
   throw fibers::UsageError(
@@ -139,20 +144,31 @@ void LoopCore::forget_everything() noexcept {
     finish_node(node);
   }
   batch_ = 0;
-  for (HandleNode*& entry : prepare_) {
-    HandleNode* const node = std::exchange(entry, nullptr);
+  forget_hooks();
+}
+
+// A callable's destructor may cancel other hooks: meanwhile none leaves the vector.
+void LoopCore::forget_hooks() noexcept {
+  const bool asking = std::exchange(asking_hooks_, true);
+  for (std::size_t i = 0; i < prepare_.size(); ++i) {
+    HandleNode* const node = std::exchange(prepare_[i], nullptr);
     if (node == nullptr) continue;
     node->cancelled = true;
     // The callable of the one that is being asked goes after that.
     node->running ? release_node(node) : finish_node(node);
   }
-  if (!asking_hooks_) prepare_.clear();
+  asking_hooks_ = asking;
+  if (!asking) prepare_.clear();
 }
 
 // --- What the headers call. ---
 
 HandleNode* take_node(LoopCore& core, std::source_location site) {
   return core.take_node(site);
+}
+
+void require_open(const HandleNode* node) {
+  node->core->require_open();
 }
 
 void recycle_node(HandleNode* node) noexcept {

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <new>
 #include <stdexcept>
 #include <string>
 
 #include "weft/fibers/context_var.h"
+#include "weft/fibers/event.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/task.h"
 #include "weft/fibers/timeouts.h"
@@ -22,6 +25,8 @@ using std::chrono::milliseconds;
 // A callback that begins to block after all have been cancelled is cancelled so much later.
 constexpr fibers::Duration kCancelAgainAfter = milliseconds(50);
 constexpr fibers::Duration kCloseHookTime = std::chrono::seconds(5);
+// A loop that stops so many times in a row for lack of memory is closed: who waits for it fails.
+constexpr int kMostLacksOfMemory = 10;
 
 thread_local LoopBlock* open_blocks = nullptr;
 
@@ -73,7 +78,7 @@ void LoopBlock::live_in(fibers::Nursery& loop_nursery,
   tasks_ = nullptr;
   step(Phase::kCloseResources, loop_nursery, [&] { close_resources(); });
   step(Phase::kStopLoop, loop_nursery, [&] { stop_loop(); });
-  step(Phase::kDrain, loop_nursery, [&] { loop_->drain(); });
+  step(Phase::kDrain, loop_nursery, [&] { drain(); });
   step(Phase::kCloseLoop, loop_nursery, [&] { close_loop(); });
   enter(Phase::kReraise);
   if (body_cancelled_) fibers::checkpoint_if_cancelled();
@@ -94,7 +99,7 @@ void LoopBlock::live_with_tasks(fibers::Nursery& tasks,
     tasks.add_error(std::current_exception());
   }
   end_forwarder();
-  step(Phase::kLetStart, tasks, [&] { loop_->synchronize(); });
+  step(Phase::kLetStart, tasks, [&] { let_start(); });
   step(Phase::kCancel, tasks, [&] { cancel_all(); });
   enter(Phase::kCloseTasks);
 }
@@ -118,16 +123,64 @@ void LoopBlock::make_loop(fibers::Nursery& loop_nursery) {
       [this](loop::EventLoop&, const loop::ExceptionContext& context) {
         end_with_unhandled(context);
       });
-  open_ = true;
-  next_ = std::exchange(open_blocks, this);
+  loop_->set_needed_handler([this] { need_loop(); });
   before_ = current_block().get_or(nullptr);
   current_block().set(shared_from_this());
+  // Nothing below fails: whoever finds the block finds a whole one.
+  open_ = true;
+  next_ = std::exchange(open_blocks, this);
 }
 
 void LoopBlock::start_loop() {
   enter(Phase::kStartLoop);
-  loop_nursery_->start([this](fibers::TaskStatus<void>& status) { loop_->main_loop(status); },
+  loop_nursery_->start([this](fibers::TaskStatus<void>& status) { keep_loop(status); },
                        {.name = "event loop"});
+}
+
+// The loop's task. A loop that stops early, by hand or with an error, runs again when it is needed.
+void LoopBlock::keep_loop(fibers::TaskStatus<void>& status) {
+  status.started();
+  keeper_here_ = true;
+  int lacks_of_memory = 0;
+  while (!stop_wanted_ && !loop_->is_closed()) {
+    needed_ = false;
+    try {
+      if (loop_->is_running()) {  // By somebody else, who has called main_loop().
+        fibers::CancelScope shield({.shield = true});
+        shield.run([&] { loop_->wait_stopped(); });
+      } else {
+        loop_->main_loop();
+      }
+    } catch (const std::bad_alloc&) {
+      loop_nursery_->add_error(std::current_exception());
+      if (++lacks_of_memory == kMostLacksOfMemory) loop_->close();
+      continue;
+    } catch (...) {
+      loop_nursery_->add_error(std::current_exception());
+    }
+    lacks_of_memory = 0;
+    wait_until_needed();
+  }
+  keeper_here_ = false;
+}
+
+void LoopBlock::wait_until_needed() {
+  if (needed_ || winding_down_ || stop_wanted_ || loop_->is_closed()) return;
+  idle_keeper_ = &fibers::current_task();
+  fibers::wait_task_rescheduled(
+      // The cancellation of L winds the block down, by way of the forwarder.
+      [](const fibers::RaiseCancel&) { return fibers::Abort::kFailed; },
+      {"a stopped loop to be needed again", -1, this});
+}
+
+void LoopBlock::need_loop() {
+  needed_ = true;
+  if (idle_keeper_ != nullptr) fibers::reschedule(*std::exchange(idle_keeper_, nullptr));
+}
+
+void LoopBlock::wind_down() {
+  winding_down_ = true;
+  need_loop();
 }
 
 void LoopBlock::run_body(const std::function<void(loop::EventLoop&)>& body) {
@@ -154,40 +207,69 @@ void LoopBlock::forward(fibers::TaskStatus<void>& status) {
   forwarder_ = &fibers::current_task();
   fibers::wait_task_rescheduled(
       [this](const fibers::RaiseCancel&) {
-        if (body_scope_ != nullptr) body_scope_->cancel("what is around open_loop was cancelled");
+        wind_down();
+        if (body_scope_ != nullptr) cancel_body();
         return fibers::Abort::kFailed;
       },
       {"the end of open_loop's body", -1, this});
 }
 
+// In an abort function, which must not throw.
+void LoopBlock::cancel_body() noexcept {
+  try {
+    body_scope_->cancel("what is around open_loop was cancelled");
+  } catch (const std::bad_alloc&) {
+    body_scope_->cancel();  // Needs no memory.
+  }
+}
+
 void LoopBlock::end_forwarder() {
   enter(Phase::kBodyEnded);
   body_scope_ = nullptr;
+  wind_down();
   if (forwarder_ != nullptr) fibers::reschedule(*std::exchange(forwarder_, nullptr));
+}
+
+// Not synchronize(), which gives up when the loop stops: here it will run again.
+void LoopBlock::let_start() {
+  if (!keeper_here_ || loop_->is_closed()) return;
+  fibers::Event begun;
+  struct Marker {
+    loop::Handle handle;
+    ~Marker() { handle.cancel(); }
+  } const marker{loop_->call_soon([&begun] { begun.set(); })};
+  begun.wait();
 }
 
 void LoopBlock::cancel_all() {
   loop_->cancel_blocked();
-  tasks_->start_soon([this] { wait_for_callbacks(); }, {.name = "open_loop waits for callbacks"});
-  tasks_->cancel_scope().cancel("the block of open_loop has ended");
+  try {
+    tasks_->cancel_scope().cancel("the block of open_loop has ended");
+  } catch (const std::bad_alloc&) {
+    tasks_->cancel_scope().cancel();  // Needs no memory.
+  }
+  wait_for_callbacks();
 }
 
-// Keeps T open until no callback blocks.
+// T stays open until no callback blocks.
 void LoopBlock::wait_for_callbacks() {
-  fibers::CancelScope shield({.shield = true});
-  shield.run([&] {
-    while (!fibers::move_on_after(kCancelAgainAfter, [&] { loop_->wait_blocked(); })) {
-      loop_->cancel_blocked();
+  bool ended = false;
+  while (!ended) {
+    try {
+      ended = fibers::move_on_after(kCancelAgainAfter, [&] { loop_->wait_blocked(); });
+      if (!ended) loop_->cancel_blocked();
+    } catch (const fibers::KeyboardInterrupt&) {
+      tasks_->add_error(std::current_exception());
     }
-  });
+  }
 }
 
 void LoopBlock::close_resources() {
   while (!close_hooks_.empty()) {
-    absl::AnyInvocable<void()> hook = std::move(close_hooks_.back());
-    close_hooks_.pop_back();
+    std::list<absl::AnyInvocable<void()>> hook;
+    hook.splice(hook.begin(), close_hooks_, std::prev(close_hooks_.end()));
     try {
-      fibers::move_on_after(kCloseHookTime, [&] { hook(); });
+      fibers::move_on_after(kCloseHookTime, [&] { hook.front()(); });
     } catch (...) {
       loop_nursery_->add_error(std::current_exception());
     }
@@ -195,6 +277,8 @@ void LoopBlock::close_resources() {
 }
 
 void LoopBlock::stop_loop() {
+  stop_wanted_ = true;
+  need_loop();
   while (loop_->is_running()) {
     loop_->stop();
     try {
@@ -206,25 +290,44 @@ void LoopBlock::stop_loop() {
   }
 }
 
+// A callback that throws a KeyboardInterrupt ends it early; what is left runs all the same.
+void LoopBlock::drain() {
+  int lacks_of_memory = 0;
+  while (!loop_->is_closed()) {
+    try {
+      return loop_->drain();
+    } catch (const std::bad_alloc&) {
+      loop_nursery_->add_error(std::current_exception());
+      if (++lacks_of_memory == kMostLacksOfMemory) return;
+    } catch (...) {
+      loop_nursery_->add_error(std::current_exception());
+    }
+  }
+}
+
 void LoopBlock::close_loop() {
-  current_block().set(std::move(before_));
+  resources_.clear();
+  loop_->close();
   LoopBlock** at = &open_blocks;
   while (*at != this) at = &(*at)->next_;
   *at = next_;
-  resources_.clear();
-  loop_->close();
   open_ = false;
+  current_block().set(std::move(before_));  // May lack memory.
 }
 
 void LoopBlock::end_with_unhandled(const loop::ExceptionContext& context) {
   if (!open_) return;
-  fail(context.exception != nullptr
-           ? context.exception
-           : std::make_exception_ptr(std::runtime_error(
-                 context.message.empty() ? "unhandled error in the event loop" : context.message)));
+  if (context.exception != nullptr) return fail(context.exception);
+  try {
+    throw std::runtime_error(context.message.empty() ? "unhandled error in the event loop"
+                                                     : context.message);
+  } catch (...) {
+    fail(std::current_exception());
+  }
 }
 
-void LoopBlock::fail(std::exception_ptr error) {
+void LoopBlock::fail(std::exception_ptr error) noexcept {
+  wind_down();
   (tasks_ != nullptr ? tasks_ : loop_nursery_)->add_error(std::move(error));
 }
 

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -41,7 +42,7 @@ enum class Phase : std::uint8_t {
   kBody,
   // Shut-down.
   kBodyEnded,       // No forwarding any more.
-  kLetStart,        // What has been submitted begins; unless somebody has stopped the loop.
+  kLetStart,        // What has been submitted begins. A loop that was stopped early runs again.
   kCancel,          // Blocked callbacks and T's tasks, together.
   kCloseTasks,      // T closes when all of them have ended.
   kCloseResources,  // at_close(), while the loop still runs.
@@ -76,7 +77,9 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   Phase phase() const { return phase_; }
 
   // Lets an error that belongs to nobody end the block.
-  void fail(std::exception_ptr error);
+  void fail(std::exception_ptr error) noexcept;
+  // A task is about to wait for the loop: one that has stopped early runs again.
+  void need_loop();
 
   void at_close(absl::AnyInvocable<void()> fn);
   std::shared_ptr<void> find_resource(const void* key) const;
@@ -88,8 +91,13 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void make_loop(fibers::Nursery& loop_nursery);
   void live_with_tasks(fibers::Nursery& tasks, const std::function<void(loop::EventLoop&)>& body);
   void start_loop();
+  void keep_loop(fibers::TaskStatus<void>& status);
+  void wait_until_needed();
+  // From here on the loop runs, whoever stops it, until kStopLoop: code that unwinds may need it.
+  void wind_down();
   void start_forwarder();
   void forward(fibers::TaskStatus<void>& status);
+  void cancel_body() noexcept;
   void end_forwarder();
   void run_body(const std::function<void(loop::EventLoop&)>& body);
   void let_start();
@@ -97,6 +105,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void wait_for_callbacks();
   void close_resources();
   void stop_loop();
+  void drain();
   void close_loop();
   // Runs a step of the shut-down shielded; what it throws joins the errors of the block.
   void step(Phase phase, fibers::Nursery& errors, const std::function<void()>& fn);
@@ -114,7 +123,13 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   fibers::CancelScope* body_scope_ = nullptr;  // While the body runs.
   fibers::Task* forwarder_ = nullptr;          // While it waits.
   std::shared_ptr<LoopBlock> before_;          // current_loop()'s block outside this one.
-  std::vector<absl::AnyInvocable<void()>> close_hooks_;
+  fibers::Task* idle_keeper_ = nullptr;        // The loop's task, while the loop is stopped early.
+  bool keeper_here_ = false;
+  bool needed_ = false;  // Since the loop last began to run.
+  bool winding_down_ = false;
+  bool stop_wanted_ = false;
+  // A list: a hook that waits while it is moved finds it whole.
+  std::list<absl::AnyInvocable<void()>> close_hooks_;
   std::vector<std::pair<const void*, std::shared_ptr<void>>> resources_;
   LoopBlock* next_ = nullptr;  // Of this thread's open blocks.
 };

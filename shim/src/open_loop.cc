@@ -7,6 +7,8 @@
 
 #include "shim/src/loop_block.h"
 #include "weft/fibers/task.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/shim/aio_as_trio.h"
 #include "weft/shim/loop_resource.h"
 
 namespace weft::shim {
@@ -23,6 +25,10 @@ std::shared_ptr<void> find_resource(loop::EventLoop& loop, const void* key) {
 
 void keep_resource(loop::EventLoop& loop, const void* key, std::shared_ptr<void> resource) {
   LoopBlock::of(loop).keep_resource(key, std::move(resource));
+}
+
+void wait_while_stopped(loop::EventLoop& loop) {
+  if (fibers::current_effective_deadline() == fibers::kForever) LoopBlock::of(loop).need_loop();
 }
 
 }  // namespace detail

@@ -3,11 +3,14 @@
 
 #include "weft/shim/detail/trio_call.h"
 
+#include <new>
+
 #include "shim/src/cancelled_parts.h"
 #include "shim/src/loop_block.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/loop/errors.h"
 #include "weft/loop/event_loop.h"
 #include "weft/shim/trio_as_aio.h"
 
@@ -15,15 +18,23 @@ namespace weft::shim::detail {
 
 bool TrioCall::request_cancel(std::string message) {
   if (future_.done()) return false;
+  // What is in the queue finds the future done when its turn comes.
+  if (!begun_) return future_.FutureCore::cancel(std::move(message));
   if (!cancel_requested_) message_ = std::move(message);
   cancel_requested_ = true;
-  if (scope_ != nullptr) scope_->cancel(message_);
+  if (scope_ == nullptr) return true;
+  try {
+    scope_->cancel(message_);
+  } catch (const std::bad_alloc&) {
+    scope_->cancel();  // Needs no memory.
+  }
   return true;
 }
 
-void TrioCall::run(const std::function<void()>& fn, void (*finish)(loop::detail::FutureCore&)) {
-  // Between the start of the task and its first turn.
-  if (cancel_requested_) return end_cancelled();
+void TrioCall::run(const std::function<void()>& fn, const std::function<void()>& finish) {
+  // Cancelled between the start of the task and its first turn.
+  if (future_.done()) return;
+  begun_ = true;
   fibers::CancelScope scope;
   scope_ = &scope;
   std::exception_ptr error;
@@ -34,18 +45,32 @@ void TrioCall::run(const std::function<void()>& fn, void (*finish)(loop::detail:
     error = std::current_exception();
   }
   scope_ = nullptr;
+  if (error == nullptr && finished && !future_.done()) {
+    try {
+      finish();
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
   // Somebody may have ended the future from outside.
   if (error != nullptr) {
     end_with(error);
   } else if (!finished) {
     end_cancelled();
-  } else if (!future_.done()) {
-    finish(future_);
+  }
+}
+
+void TrioCall::fail(const std::exception_ptr& error) {
+  if (future_.done()) return;
+  try {
+    future_.set_exception(error);
+  } catch (const loop::InvalidStateError&) {
+    // Somebody else is setting its result.
   }
 }
 
 void TrioCall::end_cancelled() {
-  if (!future_.done()) future_.FutureCore::cancel(message_);
+  if (!future_.done()) future_.FutureCore::cancel(std::move(message_));
 }
 
 void TrioCall::end_with(const std::exception_ptr& error) {
@@ -58,7 +83,7 @@ void TrioCall::end_with(const std::exception_ptr& error) {
     } catch (const loop::CancelledError& cancelled) {
       future_.FutureCore::cancel(cancelled.message());
     } catch (...) {
-      future_.set_exception(parts.rest);
+      fail(parts.rest);
     }
   }
   if (parts.cancelled != nullptr) std::rethrow_exception(parts.cancelled);
@@ -66,7 +91,7 @@ void TrioCall::end_with(const std::exception_ptr& error) {
 
 void TrioCall::drop() noexcept {
   try {
-    if (scope_ == nullptr) end_cancelled();
+    if (!held_ && scope_ == nullptr) end_cancelled();
   } catch (...) {
     // The loop is closed: those who wait have been woken, and callbacks have nowhere to run.
   }

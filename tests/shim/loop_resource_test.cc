@@ -83,9 +83,9 @@ FIBER_TEST(LoopResourceTest, AHookHasFiveSeconds) {
 FIBER_TEST(LoopResourceTest, TooLateIsAUsageError) {
   std::exception_ptr error;
   open_loop([&](EventLoop& loop) {
-    loop.stop();  // So that the callback runs when the loop is drained.
-    loop.wait_stopped();
-    loop.call_soon([&] { error = error_of([&] { at_close(loop, [] {}); }); });
+    // The callback's turn comes when the resources have been closed.
+    at_close(loop,
+             [&] { loop.call_soon([&] { error = error_of([&] { at_close(loop, [] {}); }); }); });
   });
   EXPECT_TRUE(holds<fibers::UsageError>(error));
 }

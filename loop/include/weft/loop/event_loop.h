@@ -217,6 +217,9 @@ class EventLoop {
   // say, lets the error end its block.
   void default_exception_handler(const ExceptionContext& context);
   void set_default_exception_handler(ExceptionHandler owner);
+  // For the loop's owner: called when a fiber is about to wait for a future of this loop although
+  // the loop is stopped and no deadline limits the wait. open_loop runs its loop again then.
+  void set_needed_handler(std::function<void()> owner);
 
   // In debug mode a callback that occupies the loop for longer than slow_callback_duration is
   // logged, with its place. Off at first; 100 ms.

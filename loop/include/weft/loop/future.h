@@ -121,7 +121,8 @@ class FutureBase {
   };
   template <class Self, class F>
   Handle add_callback(F&& fn, std::source_location site) {
-    detail::FutureCore& c = core();
+    const FutureBase kept(*this);  // A constructor of `fn` may wait, as in set_result().
+    detail::FutureCore& c = kept.core();
     detail::HandleNode* node =
         detail::make_node<CallWithFuture<Self>>(c.loop(), std::forward<F>(fn), site);
     return HandleAccess::wrap(c.add_callback(node));
@@ -148,20 +149,28 @@ class Future : public FutureBase {
     if constexpr (!std::is_void_v<T>) return std::move(*box().value);
   }
 
-  // Ends it with a value, made of the arguments. Throws InvalidStateError if it is done.
+  // Ends it with a value, made of the arguments. Throws InvalidStateError if it is done, also if
+  // somebody else ends it while the value's constructor waits; what a constructor throws comes out,
+  // and the future stays pending. cancel() while the value is being moved in (or built, if it
+  // cannot be moved) answers true, and takes effect only if that throws.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the loop's own only.
   template <class... V>
   void set_result(V&&... value) {
-    core().require_pending();
-    if constexpr (!std::is_void_v<T>) {
-      box().value.emplace(std::forward<V>(value)...);
-    } else {
+    if constexpr (std::is_void_v<T>) {
       static_assert(sizeof...(V) == 0, "a Future<void> has no value");
+      core().require_pending();
+      core().finish();
+    } else if constexpr (std::is_trivially_constructible_v<T, V...>) {
+      core();
+      box().set_value(std::forward<V>(value)...);
+    } else {
+      core();
+      const Future kept(*this);  // A constructor may wait, and this be assigned to meanwhile.
+      kept.box().set_value(std::forward<V>(value)...);
     }
-    core().finish();
   }
 
   // FutureBase::add_done_callback, with a Future<T> for the callback.

@@ -38,6 +38,10 @@ T run_aio_future(loop::Future<T> future) {
 
 namespace detail {
 
+// A task is about to wait for a callback of `loop`, which is stopped: open_loop's runs again,
+// unless a deadline limits the wait.
+void wait_while_stopped(loop::EventLoop& loop);
+
 template <class T>
 struct FutureTraits {
   static constexpr bool kIsFuture = false;
@@ -70,7 +74,9 @@ auto call_in_callback(F& fn) -> std::decay_t<std::invoke_result_t<F&>> {
   return wait_for_callback<R>(
       [&](Completion<R> done) {
         // This frame stays until the callback has ended, or has been dropped.
-        handle = require_loop().call_soon(
+        loop::EventLoop& loop = require_loop();
+        if (!loop.is_running()) wait_while_stopped(loop);
+        handle = loop.call_soon(
             [done = std::move(done), &fn, context = fibers::copy_context()]() mutable {
               context.run([&] { complete_with<R>(done, fn); });
             });

@@ -40,6 +40,8 @@ std::shared_ptr<T> loop_resource(loop::EventLoop& loop) {
   const void* key = &detail::kResourceKey<T>;
   if (auto found = detail::find_resource(loop, key)) return std::static_pointer_cast<T>(found);
   auto made = std::make_shared<T>(loop);
+  // The constructor may have waited, and another task have made one meanwhile.
+  if (auto found = detail::find_resource(loop, key)) return std::static_pointer_cast<T>(found);
   at_close(loop, [made] { made->close(); });
   detail::keep_resource(loop, key, made);
   return made;

@@ -47,6 +47,8 @@ decltype(auto) call_body(F& body, loop::EventLoop& loop) {
 //   (loop_resource.h);
 //   - timers and descriptors that are left are dropped.
 // Cancelling from outside reaches the body only; the rest follows when the body has ended.
+// loop.stop() stops the loop for a while: it runs again for the shut-down, and as soon as a task
+// waits for it without a deadline.
 //
 // What goes wrong, in the body, in a callback (unless an exception handler is set) or in a task,
 // comes out in two nested exception groups, one for each of the two nurseries. A body with a result

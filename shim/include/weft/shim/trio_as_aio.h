@@ -29,7 +29,8 @@ namespace weft::shim {
 //   - future.cancel(message): true, unless done. `fn` gets Cancelled at its wait; the future stays
 //     pending until it has ended, and then is cancelled with the message if that went through. If
 //     `fn` swallows it and returns, that is the result; another error wins, too; from a group with
-//     Cancelled in it, the future gets the rest. Before its turn: `fn` is never called.
+//     Cancelled in it, the future gets the rest. Before its turn: `fn` is never called, and the
+//     future is cancelled at once.
 //   - the end of the open_loop block: the future is cancelled.
 // Throws UsageError where current_loop() is not a loop of open_loop's.
 // (trio-asyncio: trio_as_future, run_trio.)

@@ -68,6 +68,12 @@ class FutureCore {
   void require_pending() const;
   // The value has been put in place.
   void finish();
+  // Around putting a value in place by code of the user, which may wait, throw or come back here.
+  // begin_value() throws as require_pending() does, also when another value is on its way. Until
+  // finish() or drop_value() nobody else ends the future; a cancel() meanwhile answers true, and
+  // takes effect if there is no value in the end.
+  void begin_value();
+  void drop_value() noexcept;
   // Throws InvalidStateError while pending, CancelledError, or the exception; else there is a
   // value.
   void require_value() {
@@ -105,7 +111,9 @@ class FutureCore {
   std::source_location site_;
   std::uint32_t refs_ = 1;
   State state_ = State::kPending;
-  bool unretrieved_ = false;  // Ended in an exception that nobody has asked for.
+  bool unretrieved_ = false;    // Ended in an exception that nobody has asked for.
+  bool value_coming_ = false;   // Between begin_value() and its end.
+  bool cancel_missed_ = false;  // Cancelled in between.
   std::exception_ptr exception_;
   std::string* cancel_message_ = nullptr;  // Owned; null for none.
   HandleNode* first_callback_ = nullptr;
@@ -121,7 +129,35 @@ class FutureBox : public FutureCore {
   using Stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
   std::optional<Stored> value;
 
+  // Makes the value and finishes. The caller holds a reference.
+  template <class... V>
+  void set_value(V&&... args) {
+    if constexpr (std::is_trivially_constructible_v<Stored, V...>) {
+      require_pending();
+      value.emplace(std::forward<V>(args)...);
+      finish();
+    } else if constexpr (std::is_move_constructible_v<Stored>) {
+      // Built outside: somebody else may end the future while a constructor waits.
+      require_pending();
+      Stored built(std::forward<V>(args)...);
+      put(std::move(built));
+    } else {
+      put(std::forward<V>(args)...);
+    }
+  }
+
  private:
+  template <class... V>
+  void put(V&&... args) {
+    begin_value();
+    try {
+      value.emplace(std::forward<V>(args)...);
+    } catch (...) {
+      drop_value();
+      throw;
+    }
+    finish();
+  }
   void destroy() noexcept override {
     LoopCore& core = loop();
     this->~FutureBox();

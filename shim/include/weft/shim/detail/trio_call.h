@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <new>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <type_traits>
@@ -25,8 +26,8 @@ class LoopBlock;
 
 namespace detail {
 
-// What the call's future adds to a plain one: cancelling it cancels the task, and only the task's
-// end ends it.
+// What the call's future adds to a plain one. Before the task has begun cancelling the future ends
+// it at once, and the task never begins. Afterwards it cancels the task, whose end ends the future.
 class TrioCall {
  public:
   explicit TrioCall(loop::detail::FutureCore& future) : future_(future) {}
@@ -34,11 +35,16 @@ class TrioCall {
   TrioCall& operator=(const TrioCall&) = delete;
 
   bool request_cancel(std::string message);
-  bool cancel_requested() const { return cancel_requested_; }
-  // Runs `fn` in the task, then ends the future: by `finish` if `fn` has put a value in place.
-  void run(const std::function<void()>& fn, void (*finish)(loop::detail::FutureCore&));
+  bool begun() const { return begun_; }
+  // Runs `fn` in the task, then ends the future: with `finish`, which sets the value, if `fn` has
+  // returned.
+  void run(const std::function<void()>& fn, const std::function<void()>& finish);
+  // The task cannot begin.
+  void fail(const std::exception_ptr& error);
   // Its turn will never come.
   void drop() noexcept;
+  // While it is held a drop() has no effect.
+  void hold(bool held) { held_ = held; }
 
  private:
   void end_cancelled();
@@ -47,28 +53,47 @@ class TrioCall {
 
   loop::detail::FutureCore& future_;
   fibers::CancelScope* scope_ = nullptr;  // While the task runs.
+  bool begun_ = false;
+  bool held_ = false;
   bool cancel_requested_ = false;
   std::string message_;
 };
 
-template <class R>
+// The function lies here, so that what goes through the queue and into the task is a pointer, and
+// none of its constructors runs between a check and what the check is for.
+template <class R, class Fn>
 class TrioFuture final : public loop::detail::FutureBox<R> {
  public:
   using Box = loop::detail::FutureBox<R>;
-  TrioFuture(loop::detail::LoopCore& loop, std::source_location site) : Box(loop, site) {}
-  bool cancel(std::string message) override { return call.request_cancel(std::move(message)); }
-
   template <class F>
-  void run(F& fn) {
+  TrioFuture(loop::detail::LoopCore& loop, std::source_location site, F&& fn)
+      : Box(loop, site), fn_(std::in_place, std::forward<F>(fn)) {}
+
+  bool cancel(std::string message) override {
+    if (call.begun()) return call.request_cancel(std::move(message));
+    this->retain();  // The function's destructor may drop the last reference.
+    const bool cancelled = call.request_cancel(std::move(message));
+    fn_.reset();
+    this->release();
+    return cancelled;
+  }
+
+  void run() {
+    std::optional<typename Box::Stored> result;
     call.run(
         [&] {
           if constexpr (std::is_void_v<R>) {
-            std::invoke(fn);
+            std::invoke(*fn_);
+            result.emplace();
           } else {
-            this->value.emplace(std::invoke(fn));
+            result.emplace(std::invoke(*fn_));
           }
         },
-        [](loop::detail::FutureCore& future) { future.finish(); });
+        [&] { this->set_value(std::move(*result)); });
+  }
+  void drop() noexcept {
+    call.drop();
+    fn_.reset();
   }
 
   TrioCall call{*this};
@@ -79,25 +104,27 @@ class TrioFuture final : public loop::detail::FutureBox<R> {
     this->~TrioFuture();
     loop::detail::free_block(core, this, sizeof(TrioFuture));
   }
+
+  std::optional<Fn> fn_;
 };
 
 // A count on a TrioFuture. What is destroyed before its turn has come ends it as cancelled.
-template <class R>
+template <class Call>
 class CallRef {
  public:
-  explicit CallRef(TrioFuture<R>* future) noexcept : future_(future) { future->retain(); }
+  explicit CallRef(Call* future) noexcept : future_(future) { future->retain(); }
   CallRef(CallRef&& other) noexcept : future_(std::exchange(other.future_, nullptr)) {}
   CallRef(const CallRef&) = delete;
   CallRef& operator=(const CallRef&) = delete;
   ~CallRef() {
     if (future_ == nullptr) return;
-    future_->call.drop();
+    future_->drop();
     future_->release();
   }
-  TrioFuture<R>* operator->() const { return future_; }
+  Call* operator->() const { return future_; }
 
  private:
-  TrioFuture<R>* future_;
+  Call* future_;
 };
 
 // Lets the loop's task wait until a task that it has started has begun.
@@ -127,58 +154,75 @@ fibers::Nursery* tasks_of(LoopBlock& block);
 void belong_to(LoopBlock& block);
 void run_monitored(const std::function<void()>& fn, std::source_location site);
 
+template <class Call, class F>
+Call* make_trio_call(loop::detail::LoopCore& core, F&& fn, std::source_location site) {
+  void* block = loop::detail::allocate_block(core, sizeof(Call));
+  try {
+    return ::new (block) Call(core, site, std::forward<F>(fn));
+  } catch (...) {
+    loop::detail::free_block(core, block, sizeof(Call));
+    throw;
+  }
+}
+
+// In the callback: starts the task and waits until it has begun.
+template <class R, class Fn>
+void begin_trio_call(LoopBlock& block, CallRef<TrioFuture<R, Fn>>& call, fibers::Context& context,
+                     std::source_location site) {
+  fibers::Nursery* tasks = tasks_of(block);
+  if (tasks == nullptr || call->done()) return;
+  TrioFuture<R, Fn>& future = *call.operator->();
+  future.retain();
+  const loop::Future<R> kept = loop::FutureAccess::wrap<R>(&future);
+  StartGate gate;
+  // The future is to get the error of a start that fails.
+  future.call.hold(true);
+  try {
+    context.run([&] {
+      tasks->start_soon(
+          [own = std::move(call), &gate, &block] {
+            own->call.hold(false);
+            gate.open();
+            try {
+              belong_to(block);
+            } catch (...) {
+              return own->call.fail(std::current_exception());
+            }
+            own->run();
+          },
+          {}, site);
+    });
+  } catch (...) {
+    future.call.hold(false);
+    return future.call.fail(std::current_exception());
+  }
+  gate.wait();
+}
+
 template <class F>
 auto start_trio_call(F&& fn, std::source_location site) {
   using Fn = std::decay_t<F>;
   using R = std::decay_t<std::invoke_result_t<Fn&>>;
+  using Call = TrioFuture<R, Fn>;
   LoopBlock& block = block_for_tasks();
-  loop::detail::LoopCore& core = core_of(block);
-  auto* call =
-      ::new (loop::detail::allocate_block(core, sizeof(TrioFuture<R>))) TrioFuture<R>(core, site);
+  auto* call = make_trio_call<Call>(core_of(block), std::forward<F>(fn), site);
   loop::Future<R> future = loop::FutureAccess::wrap<R>(call);
   // A callback runs only while its block is there.
   loop_of(block).call_soon(
-      [ref = CallRef<R>(call), fn = Fn(std::forward<F>(fn)), site, &block,
-       context = fibers::copy_context()]() mutable {
-        fibers::Nursery* tasks = tasks_of(block);
-        if (tasks == nullptr || ref->call.cancel_requested()) return;
-        StartGate gate;
-        context.run([&] {
-          tasks->start_soon(
-              [ref = std::move(ref), fn = std::move(fn), &gate, &block]() mutable {
-                gate.open();
-                belong_to(block);
-                ref->run(fn);
-              },
-              {}, site);
-        });
-        gate.wait();
+      [ref = CallRef<Call>(call), site, &block, context = fibers::copy_context()]() mutable {
+        begin_trio_call(block, ref, context, site);
       },
       site);
   return future;
 }
 
+// A call whose future nobody holds.
 template <class F>
 void start_trio_task(F&& fn, std::source_location site) {
-  LoopBlock& block = block_for_tasks();
-  loop_of(block).call_soon(
-      [fn = std::decay_t<F>(std::forward<F>(fn)), site, &block,
-       context = fibers::copy_context()]() mutable {
-        fibers::Nursery* tasks = tasks_of(block);
-        if (tasks == nullptr) return;
-        StartGate gate;
-        context.run([&] {
-          tasks->start_soon(
-              [fn = std::move(fn), site, &gate, &block]() mutable {
-                gate.open();
-                belong_to(block);
-                run_monitored([&] { std::invoke(fn); }, site);
-              },
-              {}, site);
-        });
-        gate.wait();
-      },
-      site);
+  static_cast<void>(
+      start_trio_call([fn = std::decay_t<F>(std::forward<F>(fn)),
+                       site]() mutable { run_monitored([&] { std::invoke(fn); }, site); },
+                      site));
 }
 
 }  // namespace detail

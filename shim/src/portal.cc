@@ -3,6 +3,9 @@
 
 #include "weft/shim/portal.h"
 
+#include <new>
+#include <thread>
+
 #include "shim/src/cancelled_parts.h"
 #include "weft/fibers/no_suspend.h"
 #include "weft/fibers/task.h"
@@ -45,11 +48,11 @@ void PortalCore::abandon() {
 }
 
 void PortalCore::await(const std::function<CancelResult()>& cancel) {
-  if (state_ == PortalState::kCompletedEarly) {
+  if (state_ == PortalState::kCompletedEarly && !settling_) {
     // The value is there and must not be lost; but others are to have their turn.
     fibers::cancel_shielded_checkpoint();
   } else {
-    state_ = PortalState::kParked;
+    if (state_ == PortalState::kStarted) state_ = PortalState::kParked;
     task_ = &fibers::current_task();
     fibers::wait_task_rescheduled(
         [&](const fibers::RaiseCancel& raise) { return abort(raise, cancel); },
@@ -61,6 +64,7 @@ void PortalCore::await(const std::function<CancelResult()>& cancel) {
 
 fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise,
                                 const std::function<CancelResult()>& cancel) {
+  if (settling_) return fibers::Abort::kFailed;  // The outcome is being stored.
   state_ = PortalState::kCancelling;
   raise_.emplace(raise);
   // The library may call inside cancel: what to do about the task is decided afterwards.
@@ -69,7 +73,10 @@ fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise,
   try {
     result = run_cancel(cancel);
   } catch (...) {
-    if (accept()) error_ = std::current_exception();
+    // Also instead of what the library has said inside it.
+    state_ = PortalState::kFinished;
+    cancel_acknowledged_ = false;
+    error_ = std::current_exception();
   }
   if (state_ == PortalState::kFinished) {
     if (cancel_acknowledged_) return fibers::Abort::kSucceeded;
@@ -89,11 +96,11 @@ bool PortalCore::accept() {
   switch (state_) {
     case PortalState::kStarted:
       state_ = PortalState::kCompletedEarly;
-      return true;
+      return settling_ = true;
     case PortalState::kParked:
     case PortalState::kCancelling:
       state_ = PortalState::kFinished;
-      return true;
+      return settling_ = true;
     case PortalState::kAbandoned:
       count_late();
       return false;
@@ -107,6 +114,7 @@ bool PortalCore::accept() {
 }
 
 void PortalCore::settle() {
+  settling_ = false;
   if (task_ != nullptr) fibers::reschedule(*std::exchange(task_, nullptr));
 }
 
@@ -163,27 +171,38 @@ void PortalCore::dropped() {
   }
 }
 
-void PortalCore::drop_holder() {
-  if (holders_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+// From another thread. False if there is no memory for it at the moment.
+bool PortalCore::tell_dropped() {
   struct Side {
     PortalCore* cell;
-    explicit Side(PortalCore* c) : cell(c) {}
+    explicit Side(PortalCore* c) noexcept : cell(c) {
+      cell->sides_.fetch_add(1, std::memory_order_relaxed);
+    }
     Side(Side&& other) noexcept : cell(std::exchange(other.cell, nullptr)) {}
-    Side(const Side&) = delete;
-    Side& operator=(const Side&) = delete;
+    Side& operator=(Side&&) = delete;
     ~Side() {
       if (cell != nullptr) cell->release();
     }
-  } side(this);
+  };
+  try {
+    token_.run_sync_soon([side = Side(this)] { side.cell->dropped(); });
+  } catch (const fibers::RunFinishedError&) {
+    // Then nobody waits either.
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
+}
+
+void PortalCore::drop_holder() {
+  if (holders_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
   if (thread_ == &kThreadMark) {
     dropped();
-  } else if (sides_.load(std::memory_order_acquire) > 1) {
-    try {
-      token_.run_sync_soon([side = std::move(side)] { side.cell->dropped(); });
-    } catch (const fibers::RunFinishedError&) {
-      // Then nobody waits either.
-    }
+  } else {
+    // The task would wait for ever, so that a lack of memory is waited out.
+    while (sides_.load(std::memory_order_acquire) > 1 && !tell_dropped()) std::this_thread::yield();
   }
+  release();
 }
 
 void PortalCore::release() {

@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -92,8 +93,10 @@ class Completion {
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   void raised() const { cell_->end_with_raised(std::current_exception()); }
+  // With a value whose constructor throws, the wait ends with what that throws.
   void complete(fibers::Outcome<R> outcome) const {
-    if (cell_->accept()) cell_->settle_with(std::move(outcome));
+    const Completion kept(*this);  // The constructor may wait, and this be destroyed meanwhile.
+    if (kept.cell_->accept()) kept.cell_->settle_with(std::move(outcome));
   }
 
   // The same from a library's own thread. Also when the run is over: then it has no effect.
@@ -110,6 +113,15 @@ class Completion {
   // Threads: any.
   void fail_threadsafe(std::exception_ptr error) const {
     post(fibers::Outcome<R>::error(std::move(error)));
+  }
+
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: any.
+  void cancelled_threadsafe(std::exception_ptr otherwise = nullptr) const {
+    cell_->post([done = *this, otherwise = std::move(otherwise)]() mutable {
+      done.cancelled(std::move(otherwise));
+    });
   }
 
   // For a callback with a `void*`: the pointer stands for one copy. take_pointer() makes that copy
@@ -142,9 +154,15 @@ class Completion {
   // Takes over one count.
   explicit Completion(Cell* cell) : cell_(cell) {}
   void post(fibers::Outcome<R> outcome) const {
-    cell_->post([done = *this, outcome = std::move(outcome)]() mutable {
-      done.complete(std::move(outcome));
-    });
+    if constexpr (std::is_nothrow_move_constructible_v<Stored>) {
+      cell_->post([done = *this, outcome = std::move(outcome)]() mutable {
+        done.complete(std::move(outcome));
+      });
+    } else {
+      // What throws on its way through the run's queue would end the run.
+      auto kept = std::make_unique<fibers::Outcome<R>>(std::move(outcome));
+      cell_->post([done = *this, kept = std::move(kept)] { done.complete(std::move(*kept)); });
+    }
   }
 
   Cell* cell_;
@@ -153,7 +171,7 @@ class Completion {
 // Calls `start(Completion<R>)` and waits until the completion is called; returns its value or
 // throws its error. What `start` throws comes out as it is. If the task is cancelled meanwhile,
 // `cancel()` is called, once, and says what happens; it must not wait, and may run on another
-// task's stack. What it throws ends the wait.
+// task's stack. What it throws ends the wait, also if the library has called meanwhile.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: before `start`: nothing is started. Afterwards as `cancel` says; a value that comes is

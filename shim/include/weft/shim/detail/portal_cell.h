@@ -54,8 +54,11 @@ class PortalCore {
 
   // --- The library's side. ---
   // True if this call is the one that counts: its outcome is to be stored, then settle() called.
+  // In between the task waits on, whatever happens: storing it may wait.
   bool accept();
   void settle();
+  // Ends the wait without an outcome.
+  void settle_with_error(std::exception_ptr error);
   void acknowledge_cancel(std::exception_ptr otherwise);
   void end_with_raised(const std::exception_ptr& error);
   void add_holder() { holders_.fetch_add(1, std::memory_order_relaxed); }
@@ -79,12 +82,12 @@ class PortalCore {
   void check_thread() const;
   // The library lost its last copy.
   void dropped();
-  // Ends the wait without an outcome.
-  void settle_with_error(std::exception_ptr error);
+  bool tell_dropped();
   static void count_late();
 
   PortalState state_ = PortalState::kIdle;
   bool cancel_acknowledged_ = false;
+  bool settling_ = false;                     // Between accept() and settle().
   fibers::Task* task_ = nullptr;              // Set while the task waits.
   const void* thread_;                        // Identifies the run's thread.
   std::exception_ptr error_;                  // Instead of an outcome.
@@ -97,8 +100,13 @@ class PortalCore {
 template <class R>
 class PortalCell final : public PortalCore {
  public:
+  // What the value's constructor throws is what the wait ends with.
   void settle_with(fibers::Outcome<R> outcome) {
-    outcome_.emplace(std::move(outcome));
+    try {
+      outcome_.emplace(std::move(outcome));
+    } catch (...) {
+      return settle_with_error(std::current_exception());
+    }
     settle();
   }
   R take() { return outcome_->unwrap(); }

@@ -18,14 +18,22 @@ namespace detail {
 
 namespace {
 
-[[noreturn]] void throw_crash(const std::exception_ptr& cause) {
+std::exception_ptr as_crash(const std::exception_ptr& cause) {
   try {
-    std::rethrow_exception(cause);
+    try {
+      std::rethrow_exception(cause);
+    } catch (...) {
+      std::throw_with_nested(
+          InternalError("a system task, a call from outside the run, or the run itself, failed: " +
+                        describe_exception(cause)));
+    }
   } catch (...) {
-    std::throw_with_nested(
-        InternalError("a system task, a call from outside the run, or the run itself, failed: " +
-                      describe_exception(cause)));
+    return std::current_exception();
   }
+}
+
+bool has_interrupt_inside(const std::exception_ptr& error) {
+  return split(error, is_any_of<KeyboardInterrupt>()).first != nullptr;
 }
 
 }  // namespace
@@ -53,21 +61,44 @@ void RunLife::keep_for_ever(std::unique_ptr<RunLife> life) noexcept {
 
 void RunLife::begin() {
   tls_scheduler = &scheduler_;
-  for (const InstrumentRef& instrument : instruments_) scheduler_.add_instrument(instrument);
-  tell(kBeforeRun, &Instrument::before_run);
-  start_root_task();
+  try {
+    for (const InstrumentRef& instrument : instruments_) scheduler_.add_instrument(instrument);
+    tell(kBeforeRun, &Instrument::before_run);
+    start_root_task();
+  } catch (...) {
+    main_error_ = std::current_exception();
+    end_interrupts();
+    rethrow();
+  }
 }
 
 void RunLife::end() {
   scheduler_.finish_entries();
   tell(kAfterRun, &Instrument::after_run);
-  tls_scheduler = nullptr;
+  end_interrupts();
 }
 
+// In this order: only when SIGINT has its default action again can no interrupt arrive any more.
+void RunLife::end_interrupts() {
+  tls_scheduler = nullptr;
+  interrupts_.reset();
+  scheduler_.accept_last_interrupt();
+}
+
+// An interrupt that no wait of main has met is never dropped for the error that main ended with: a
+// supervisor that restarts on std::exception would not hear of it. (Trio raises KeyboardInterrupt
+// with the error as its context.)
 void RunLife::rethrow() {
-  if (scheduler_.crash_error != nullptr) throw_crash(scheduler_.crash_error);
-  if (main_error_ != nullptr) std::rethrow_exception(std::move(main_error_));
-  if (auto interrupt = scheduler_.take_interrupt()) std::rethrow_exception(interrupt->interrupt);
+  std::exception_ptr error = std::move(main_error_);
+  if (scheduler_.crash_error != nullptr) error = as_crash(scheduler_.crash_error);
+  if (auto interrupt = scheduler_.take_interrupt()) {
+    if (error == nullptr) std::rethrow_exception(interrupt->interrupt);
+    if (!has_interrupt_inside(error)) {
+      error = make_exception_group("interrupted while the run was ending with an error",
+                                   {interrupt->interrupt, std::move(error)});
+    }
+  }
+  if (error != nullptr) std::rethrow_exception(std::move(error));
 }
 
 void RunLife::tell(Hook hook, void (Instrument::*method)()) {
@@ -150,7 +181,6 @@ void Scheduler::finish_entries() {
   run_entries();
   entries_->close();
   run_last_entries();
-  deliver_interrupt();
   // Threads that are about to be rid of their tokens: the run's descriptors end with the last.
   static_cast<void>(tokens());
 }

@@ -36,7 +36,8 @@ class RunLife {
   void begin();
   // When no task is left. From here on the thread has no run.
   void end();
-  // What the run has come to: throws a crash of the run itself, else what main threw.
+  // What the run has come to: throws a crash of the run itself, else what main threw; beside it, in
+  // a group, an interrupt that has come too late for main.
   void rethrow();
   Scheduler& scheduler() { return scheduler_; }
   // Instead of destroying a run whose scheduler has been given up: its tasks are never unwound, and
@@ -49,6 +50,7 @@ class RunLife {
   void run_root();
   void start_main(Nursery& nursery);
   void run_main();
+  void end_interrupts();
 
   const std::function<void()>& main_;
   const std::vector<InstrumentRef>& instruments_;

@@ -246,6 +246,12 @@ void Scheduler::report_deadlock() {
   }
   const std::string text =
       "nothing in this run can ever happen again:\n" + dump_waits() + dump_task_tree();
+  // A Ctrl-C that a wait has refused stays pending, whatever else comes of the run.
+  struct KeepInterrupt {
+    ~KeepInterrupt() { place = std::move(kept); }
+    std::shared_ptr<const CancelReason>& place;
+    std::shared_ptr<const CancelReason> kept;
+  } keep{interrupt_, std::exchange(interrupt_, nullptr)};
   auto reason = std::make_shared<CancelReason>();
   reason->source = "deadlock";
   reason->interrupt = std::make_exception_ptr(DeadlockError(text));

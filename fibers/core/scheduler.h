@@ -174,6 +174,8 @@ class Scheduler {
   }
   // Any thread, and the signal handler.
   void request_interrupt() noexcept;
+  // After the last task: what has been requested meanwhile is for take_interrupt().
+  void accept_last_interrupt() { deliver_interrupt(); }
 
   // --- Guests. ---
 

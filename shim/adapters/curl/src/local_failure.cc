@@ -3,11 +3,14 @@
 
 #include "shim/adapters/curl/src/local_failure.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <memory>
 
 namespace weft::curl {
 
@@ -48,6 +51,19 @@ bool may_hide_a_lack(CURLcode result) {
   }
 }
 
+// Whether the handle's URL has an address in it instead of a name.
+bool has_numeric_host(CURL* easy) {
+  const char* text = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &text);
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), &curl_url_cleanup);
+  if (text == nullptr || curl_url_set(url.get(), CURLUPART_URL, text, 0) != CURLUE_OK) return false;
+  char* part = nullptr;
+  if (curl_url_get(url.get(), CURLUPART_HOST, &part, 0) != CURLUE_OK) return false;
+  const std::unique_ptr<char, decltype(&curl_free)> host(part, &curl_free);
+  in_addr address{};
+  return host.get()[0] == '[' || ::inet_pton(AF_INET, host.get(), &address) == 1;
+}
+
 }  // namespace
 
 bool is_local_error(int error) {
@@ -65,6 +81,8 @@ int local_failure(CURL* easy, CURLcode result, int socket_error, std::string_vie
   if (result == CURLE_COULDNT_CONNECT && system_error != 0) return 0;
   if (!may_hide_a_lack(result)) return 0;
   if (const int lack = lack_of_descriptors()) return lack;
+  // There is nothing to ask anybody for: only memory can have been missing.
+  if (result == CURLE_COULDNT_RESOLVE_HOST && has_numeric_host(easy)) return ENOMEM;
   return detail.find("thread failed to start") == std::string_view::npos ? 0 : EAGAIN;
 }
 

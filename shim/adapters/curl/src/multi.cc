@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -24,6 +25,18 @@ CURLM* make_multi_handle() {
   CURLM* multi = curl_multi_init();
   if (multi == nullptr) throw std::bad_alloc();
   return multi;
+}
+
+[[noreturn]] void refuse_handle(CURLMcode code) {
+  if (code == CURLM_OUT_OF_MEMORY) throw std::bad_alloc();
+  throw fibers::UsageError(std::string("libcurl does not take this handle: ") +
+                           curl_multi_strerror(code));
+}
+
+std::exception_ptr failure_of_multi(CURLMcode code) {
+  if (code == CURLM_OUT_OF_MEMORY) return std::make_exception_ptr(std::bad_alloc());
+  return std::make_exception_ptr(std::runtime_error(std::string("libcurl's multi handle failed: ") +
+                                                    curl_multi_strerror(code)));
 }
 
 template <class T>
@@ -114,16 +127,15 @@ void Multi::close() {
 
 void Multi::add(CURL* easy, Pending& pending) {
   if (multi_ == nullptr) throw fibers::ClosedResourceError("the loop has been closed");
-  CURLMcode code = CURLM_OK;
   {
     const Section section(*this);
-    code = curl_multi_add_handle(multi_, easy);
+    if (!pending_.emplace(easy, &pending).second) refuse_handle(CURLM_ADDED_ALREADY);
+    const CURLMcode code = curl_multi_add_handle(multi_, easy);
+    if (code != CURLM_OK) {
+      pending_.erase(easy);
+      refuse_handle(code);
+    }
   }
-  if (code != CURLM_OK) {
-    throw fibers::UsageError(std::string("libcurl does not take this handle: ") +
-                             curl_multi_strerror(code));
-  }
-  pending_.emplace(easy, &pending);
   if (kept_connections_ != 0 && pending_.size() > kept_connections_) {
     keep_connections_for(2 * pending_.size());
   }
@@ -204,11 +216,13 @@ void Multi::arm_timer(long milliseconds) {
 // A descriptor is ready, or the time is up.
 void Multi::act(curl_socket_t fd, int events) {
   if (multi_ == nullptr) return;
+  CURLMcode code = CURLM_OK;
   {
     const Section section(*this);
     int running = 0;
-    curl_multi_socket_action(multi_, fd, events, &running);
+    code = curl_multi_socket_action(multi_, fd, events, &running);
   }
+  if (code != CURLM_OK && hook_error_ == nullptr) hook_error_ = failure_of_multi(code);
   // Nothing can be relied on after that: a descriptor may not be watched, or the timer not run.
   if (hook_error_ != nullptr) fail_all(std::exchange(hook_error_, nullptr));
   collect();

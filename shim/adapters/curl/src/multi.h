@@ -17,8 +17,8 @@
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <unordered_map>
 
-#include "absl/container/flat_hash_map.h"
 #include "shim/adapters/curl/src/handle_pool.h"
 #include "shim/adapters/curl/src/signal.h"
 #include "weft/curl/multi_options.h"
@@ -77,7 +77,8 @@ class Multi {
   HandlePool handles_;
   CURLM* multi_;
   bool busy_ = false;  // Inside a call into libcurl.
-  absl::flat_hash_map<CURL*, Pending*> pending_;
+  // Not one of Abseil's, whose tables are broken after an allocation that failed.
+  std::unordered_map<CURL*, Pending*> pending_;
   // How many connections are kept if the options leave it to us; 0 if they do not.
   std::size_t kept_connections_ = 0;
   loop::TimerHandle timer_;

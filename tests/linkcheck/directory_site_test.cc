@@ -40,6 +40,9 @@ class DirectorySiteTest : public ::testing::Test {
   Answer ask(const std::string& target) const {
     return DirectorySite(root_.string()).answer(target);
   }
+  Answer ask_following(const std::string& target) const {
+    return DirectorySite(root_.string(), {.follow_links = true}).answer(target);
+  }
 
   fs::path base_;
   fs::path root_;
@@ -59,7 +62,7 @@ TEST_F(DirectorySiteTest, FilesAreServedWithTypeAndSize) {
 TEST_F(DirectorySiteTest, MarkdownIsAPageOnlyWhereItIsWanted) {
   write(root_ / "a.md", "[x](y)");
   EXPECT_EQ(ask("/a.md").type, "text/plain; charset=utf-8");
-  EXPECT_EQ(DirectorySite(root_.string(), true).answer("/a.md").type,
+  EXPECT_EQ(DirectorySite(root_.string(), {.markdown = true}).answer("/a.md").type,
             "text/markdown; charset=utf-8");
 }
 
@@ -112,11 +115,46 @@ TEST_F(DirectorySiteTest, LinksThatGoInCirclesEnd) {
   EXPECT_EQ(ask("/self/").location, "/");
   fs::create_directory_symlink(base_ / "outside", root_ / "out");
   fs::create_directory_symlink("..", base_ / "outside" / "inner" / "up");
-  EXPECT_EQ(ask("/out/inner/").status, 200);
-  EXPECT_EQ(ask("/out/secret.html").status, 200);
-  const Answer answer = ask("/out/inner/up/");
+  EXPECT_EQ(ask_following("/out/inner/").status, 200);
+  EXPECT_EQ(ask_following("/out/secret.html").status, 200);
+  const Answer answer = ask_following("/out/inner/up/");
   EXPECT_EQ(answer.status, 301);
   EXPECT_EQ(answer.location, "/out/");
+}
+
+// Or else each page in such a loop is read as often as the system follows links: forty times.
+TEST_F(DirectorySiteTest, AFileInALoopOfLinksHasOnePath) {
+  fs::create_directory_symlink(".", root_ / "self");
+  EXPECT_EQ(ask("/self/a.html").location, "/a.html");
+  EXPECT_EQ(ask("/self/self/dir%20with%20space/../x").status, 400);
+  EXPECT_EQ(ask("/self/self/b%26c.txt").location, "/b%26c.txt");
+  fs::create_directory_symlink(base_ / "outside", root_ / "out");
+  fs::create_directory_symlink("..", base_ / "outside" / "inner" / "up");
+  EXPECT_EQ(ask_following("/out/inner/up/secret.html").location, "/out/secret.html");
+  fs::create_symlink("a.html", root_ / "also-a.html");
+  EXPECT_EQ(ask("/also-a.html").status, 200) << "a link to a file is another name of it";
+}
+
+TEST_F(DirectorySiteTest, NoLinkLeadsOutOfTheTreeUnlessToldSo) {
+  fs::create_directory_symlink(base_ / "outside", root_ / "out");
+  fs::create_symlink(base_ / "outside" / "secret.html", root_ / "secret.html");
+  fs::create_directories(root_ / "its-index");
+  fs::create_symlink(base_ / "outside" / "secret.html", root_ / "its-index" / "index.html");
+  for (const char* target : {"/out", "/out/", "/out/secret.html", "/out/inner/", "/secret.html"}) {
+    const Answer answer = ask(target);
+    EXPECT_EQ(answer.status, 403) << target;
+    EXPECT_TRUE(answer.outside) << target;
+  }
+  EXPECT_EQ(ask("/its-index/").body, BodyKind::kText) << "a listing instead";
+  for (const char* target : {"/out/", "/out/secret.html", "/secret.html", "/its-index/"}) {
+    EXPECT_EQ(ask_following(target).status, 200) << target;
+  }
+  EXPECT_EQ(ask("/out/none.html").status, 404) << "what is not there is dead wherever it is not";
+}
+
+TEST_F(DirectorySiteTest, ALinkDoesNotShowWhatIsHidden) {
+  fs::create_symlink(".hidden", root_ / "shown");
+  EXPECT_EQ(ask("/shown").status, 404);
 }
 
 TEST_F(DirectorySiteTest, ARootThatIsNoneSaysSo) {

@@ -70,15 +70,29 @@ TEST_F(PlanTest, ATreeThatIsNotThereIsOneWithoutHtml) {
 
 TEST_F(PlanTest, TargetsAreUrlsOrDirectories) {
   Options options;
-  options.targets = {"http://example.org/", "/no/such/directory", "ftp://x/", tree()};
+  options.targets = {"http://example.org/", tree()};
   const Planned planned = make_plan(options, places());
   EXPECT_EQ(planned.message, "");
   EXPECT_THAT(planned.plan.urls, ElementsAre("http://example.org/"));
-  ASSERT_EQ(planned.plan.unusable.size(), 2U);
-  EXPECT_THAT(planned.plan.unusable[0].second, HasSubstr("no such directory"));
-  EXPECT_THAT(planned.plan.unusable[1].second, HasSubstr("not an http"));
   EXPECT_THAT(labels(planned.plan), ElementsAre(tree() + "/"));
   EXPECT_EQ(planned.plan.crawl.timeout, 10s) << "others may be slower than we are";
+}
+
+TEST_F(PlanTest, ATargetThatIsNoneIsAnErrorOfTheCall) {
+  write("doc/file.html", "<p>");
+  Options options;
+  options.targets = {"/no/such/directory", tree(), "ftp://x/", "http://", ""};
+  options.serve = {tree() + "/file.html"};
+  try {
+    make_plan(options, places());
+    ADD_FAILURE() << "there is a plan";
+  } catch (const WrongTarget& wrong) {
+    EXPECT_THAT(wrong.what(), StartsWith("'/no/such/directory': no such directory"));
+    EXPECT_THAT(wrong.what(), HasSubstr("\n'ftp://x/': not an http or https URL\n"));
+    EXPECT_THAT(wrong.what(), HasSubstr("\n'http://': malformed URL: "));
+    EXPECT_THAT(wrong.what(), HasSubstr("\n'': no such directory"));
+    EXPECT_THAT(wrong.what(), HasSubstr("file.html': cannot be served: Not a directory"));
+  }
 }
 
 TEST_F(PlanTest, WithoutTargetsThereIsAlwaysSomethingToCheck) {

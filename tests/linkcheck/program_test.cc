@@ -10,6 +10,8 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "tools/linkcheck/options.h"
@@ -26,9 +28,9 @@ struct Ended {
 };
 
 // `arguments` are a shell's, redirections included; of the output, what is left for stdout.
-Ended run_program(const std::string& arguments) {
+Ended run_program(const std::string& arguments, const std::string& before = "") {
   Ended ended;
-  FILE* const pipe = ::popen(("\"" LINKCHECK_PROGRAM "\" " + arguments).c_str(), "r");
+  FILE* const pipe = ::popen((before + "\"" LINKCHECK_PROGRAM "\" " + arguments).c_str(), "r");
   if (pipe == nullptr) return ended;
   std::array<char, 4096> block{};
   while (const std::size_t size = std::fread(block.data(), 1, block.size(), pipe)) {
@@ -64,8 +66,79 @@ TEST(ProgramTest, AWrongCommandLineIsOneLineOfStderr) {
 }
 
 TEST(ProgramTest, AnEmptyTargetCanBeSeen) {
-  EXPECT_THAT(run_program("''").output, HasSubstr("https://): ''\n"));
+  const Ended ended = run_program("'' 2>&1");
+  EXPECT_EQ(ended.status, kExitUsage);
+  EXPECT_THAT(ended.output, StartsWith("linkcheck: '': no such directory"));
 }
+
+TEST(ProgramTest, ATargetThatDoesNotExistIsAWrongCommandLine) {
+  for (const char* arguments : {"/no/such/directory", "--serve /no/such/directory", "ftp://x/"}) {
+    const Ended ended = run_program(arguments + std::string(" --fail 2>/dev/null"));
+    EXPECT_EQ(ended.status, kExitUsage) << arguments;
+    EXPECT_EQ(ended.output, "") << arguments;
+  }
+}
+
+// Whatever the limit is: either everything is checked, or the program says what it lacks. No dead
+// link is ever made up.
+void check_with_few_descriptors(const std::string& arguments) {
+  int given_up = 0;
+  for (const int limit : {4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 48, 64}) {
+    const Ended ended = run_program(arguments + " --json",
+                                    "exec 2>&1; ulimit -n " + std::to_string(limit) + "; exec ");
+    if (ended.output.find("\"summary\"") != std::string::npos) {
+      EXPECT_THAT(ended.output, HasSubstr("\"dead\":0,")) << limit;
+    }
+    if (ended.status == kExitFine) {
+      EXPECT_THAT(ended.output, HasSubstr("\"ending\":\"complete\"")) << limit;
+      continue;
+    }
+    ++given_up;
+    EXPECT_EQ(ended.status, kExitBroken) << limit << '\n' << ended.output;
+    EXPECT_THAT(ended.output,
+                HasSubstr("linkcheck: out of file descriptors: this process may open " +
+                          std::to_string(limit) + " at a time (ulimit -n)"))
+        << limit;
+  }
+  EXPECT_GT(given_up, 5);
+}
+
+TEST(ProgramTest, TooFewDescriptorsAreNoDeadLinks) {
+  check_with_few_descriptors("--generated 40 --jobs 16");
+}
+
+TEST(ProgramTest, TooFewDescriptorsForFilesAreNone) {
+  char directory[] = "/tmp/linkcheck-files-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory), nullptr);
+  for (int page = 0; page < 40; ++page) {
+    std::ofstream(directory + ("/" + std::to_string(page)) + ".html") << "<p>" << page;
+  }
+  check_with_few_descriptors(directory + std::string(" --jobs 16"));
+  std::filesystem::remove_all(directory);
+}
+
+#ifdef FAILING_MALLOC
+// From the first allocation of the dynamic linker to those of the report, in even steps: all is
+// well, or the program says in words that it has no memory. It invents no dead link, and nothing
+// hangs.
+TEST(ProgramTest, WithoutMemoryItSaysSo) {
+  int lacks = 0;
+  for (int at = 1; at < 8'000; at += 41) {
+    const std::string before =
+        "exec 2>&1; export LD_PRELOAD=" FAILING_MALLOC " FAIL_AT=" + std::to_string(at) + "; exec ";
+    const Ended ended = run_program("--generated 5 --fail", before);
+    if (ended.status == kExitFine) continue;
+    ++lacks;
+    // glibc's own words come from its dynamic linker and from its threads.
+    const bool of_glibc = ended.output.find("glibc error") != std::string::npos ||
+                          ended.output.find("cannot allocate memory") != std::string::npos;
+    if (of_glibc) continue;
+    EXPECT_EQ(ended.status, kExitBroken) << at << ": " << ended.output;
+    EXPECT_THAT(ended.output, ::testing::ContainsRegex("emory")) << at;
+  }
+  EXPECT_GT(lacks, 20);
+}
+#endif
 
 TEST(ProgramTest, ADeadlineHasItsOwnStatus) {
   const Ended ended = run_program("--generated 20 --latency 1h --timeout 1h --deadline 10ms");

@@ -119,6 +119,8 @@ TEST_F(ReportTest, AnEndThatCameEarlySaysSo) {
   EXPECT_THAT(text(early), HasSubstr("Interrupted: 1 URL was not checked."));
   early.ending = Ending::kDeadline;
   EXPECT_THAT(text(early), HasSubstr("The deadline passed: 1 URL was not checked."));
+  early.ending = Ending::kLack;
+  EXPECT_THAT(text(early), HasSubstr("Given up for lack of descriptors or memory: 1 URL was not"));
 }
 
 TEST_F(ReportTest, StatsTellWhatIsLeft) {

@@ -5,8 +5,12 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
+#include <cerrno>
+#include <exception>
+#include <optional>
 #include <utility>
 
+#include "tools/linkcheck/lack.h"
 #include "tools/linkcheck/progress.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/catch.h"
@@ -56,13 +60,24 @@ void Check::run() {
   result_.stats.tasks_left = fibers::current_statistics().tasks_living - before;
 }
 
+// What is lacking may come from the servers and from the crawl: out of one nursery or two.
 void Check::serve_and_crawl() {
-  fibers::open_nursery([this](Nursery& servers) {
-    start_servers(servers);
-    add_targets();
-    crawl();
-    servers.cancel_scope().cancel("the check is over");
-  });
+  try {
+    fibers::open_nursery([this](Nursery& servers) {
+      start_servers(servers);
+      add_targets();
+      crawl();
+      servers.cancel_scope().cancel("the check is over");
+    });
+  } catch (const fibers::Cancelled&) {
+    throw;
+  } catch (...) {
+    std::optional<std::string> words = lack_in(std::current_exception());
+    if (!words) throw;
+    crawler_.forget_failures_of_served();
+    result_.ending = Ending::kLack;
+    result_.lack = *std::move(words);
+  }
 }
 
 void Check::start_servers(Nursery& servers) {
@@ -80,12 +95,6 @@ void Check::start_servers(Nursery& servers) {
 
 void Check::add_targets() {
   for (const std::string& url : plan_.urls) crawler_.add_start(parse_url(url), false);
-  for (const auto& [target, reason] : plan_.unusable) {
-    UrlRecord& record = result_.ledger[result_.ledger.add(target).first];
-    record.start = true;
-    record.state = UrlState::kFailed;
-    record.error = reason;
-  }
 }
 
 // Ctrl-C comes out of the main task's wait, which is in here; alone, or in the group of a nursery.
@@ -123,7 +132,8 @@ void Check::take_statistics() {
 
 std::uint64_t open_descriptors() {
   DIR* const stream = ::opendir("/proc/self/fd");
-  if (stream == nullptr) return 0;
+  if (stream == nullptr && is_lack(errno)) throw_lack(errno);
+  if (stream == nullptr) return 0;  // without /proc
   std::uint64_t count = 0;
   while (const dirent* entry = ::readdir(stream)) count += entry->d_name[0] != '.' ? 1 : 0;
   ::closedir(stream);

@@ -27,7 +27,6 @@ struct Served {
 struct CheckPlan {
   std::vector<Served> served;
   std::vector<std::string> urls;
-  std::vector<std::pair<std::string, std::string>> unusable;  // targets that are none, and why
   CrawlOptions crawl;
   ServerOptions server;
   std::optional<std::chrono::nanoseconds> deadline;
@@ -37,19 +36,20 @@ struct CheckPlan {
 struct CheckResult {
   Ledger ledger;
   Ending ending = Ending::kComplete;
+  std::string lack;  // of Ending::kLack: what was lacking
   RunStats stats;
   std::vector<ServedSite> sites;
 };
 
-// Runs the whole check on this thread: starts the servers, crawls, closes everything. Ctrl-C and
-// the deadline end it early; the result then holds what was known.
+// Runs the whole check on this thread: starts the servers, crawls, closes everything. Ctrl-C, the
+// deadline and a lack of descriptors or memory end it early; the result then holds what was known.
 //
 // Blocks: the thread, until the check is over.
 // Cancel: by Ctrl-C, when this is the main thread.
 // Threads: any; outside a run.
 CheckResult run_check(const CheckPlan& plan);
 
-// Counts this process's open descriptors.
+// Counts this process's open descriptors. Throws Lack if not even one is left to do so.
 std::uint64_t open_descriptors();
 
 }  // namespace linkcheck

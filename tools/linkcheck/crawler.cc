@@ -37,6 +37,9 @@ bool looks_like_page(std::string_view path) {
   return false;
 }
 
+constexpr char kOutsideNote[] =
+    "a symbolic link out of the served directory (--follow-links reads it)";
+
 bool has_suffix(std::string_view path) {
   return path.substr(path.rfind('/') + 1).find('.') != std::string_view::npos;
 }
@@ -70,6 +73,17 @@ void Crawler::run() {
       if (ledger_[id].state == UrlState::kPending) start_task(id);
     }
   });
+}
+
+void Crawler::forget_failures_of_served() {
+  for (UrlId id = 0; id < ledger_.size(); ++id) {
+    UrlRecord& record = ledger_[id];
+    const bool tried = record.state == UrlState::kFailed || record.state == UrlState::kAnswered;
+    if (!tried || record.error.empty() || served_hosts_.count(host_of(record.url)) == 0) continue;
+    record.state = UrlState::kPending;
+    record.error.clear();
+    record.exchange.reset();
+  }
 }
 
 // Puts a URL on its way that has just been found.
@@ -190,7 +204,7 @@ void Crawler::store(UrlId id, Fetched fetched) {
   record.error = std::move(fetched.error);
   Exchange& exchange = *record.exchange;
   exchange.status = fetched.status;
-  exchange.note = std::move(fetched.note);
+  exchange.note = fetched.outside ? kOutsideNote : std::move(fetched.note);
   exchange.type = std::move(fetched.type);
   exchange.bytes = fetched.bytes;
   if (fetched.status >= 300 && fetched.status < 400 && fetched.status != 304) {

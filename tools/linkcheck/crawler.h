@@ -55,6 +55,10 @@ class Crawler {
   // Threads: the run's own only.
   void run();
 
+  // After a run() that a lack of this process has ended: what our own servers did not answer, they
+  // may not have answered for that. These URLs count as not asked for.
+  void forget_failures_of_served();
+
   const CrawlProgress& progress() const { return progress_; }
 
  private:

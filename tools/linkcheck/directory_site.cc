@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tools/linkcheck/http_message.h"
+#include "tools/linkcheck/lack.h"
 #include "tools/linkcheck/text.h"
 
 namespace linkcheck {
@@ -23,17 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 int status_of_error(int error) {
-  switch (error) {
-    case EACCES:
-    case EPERM:
-      return 403;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-      return 503;
-    default:
-      return 404;
-  }
+  if (is_lack(error)) throw_lack(error);
+  return error == EACCES || error == EPERM ? 403 : 404;
 }
 
 bool has_hidden_step(std::string_view path) {
@@ -77,6 +69,7 @@ bool is_directory(const std::string& path) {
 std::vector<Entry> entries_of(const std::string& path) {
   std::vector<Entry> entries;
   DIR* const stream = ::opendir(path.c_str());
+  if (stream == nullptr && is_lack(errno)) throw_lack(errno);
   if (stream == nullptr) return entries;
   while (const dirent* entry = ::readdir(stream)) {
     if (entry->d_name[0] == '.') continue;
@@ -124,8 +117,8 @@ std::size_t OpenFile::read_at(std::uint64_t offset, char* buffer, std::size_t si
   }
 }
 
-DirectorySite::DirectorySite(const std::string& root, bool markdown)
-    : root_(real_path(root)), markdown_(markdown) {
+DirectorySite::DirectorySite(const std::string& root, const DirectoryOptions& options)
+    : root_(real_path(root)), options_(options) {
   if (root_.empty()) throw std::system_error(errno, std::generic_category(), root);
   struct stat status {};
   if (::stat(root_.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
@@ -137,6 +130,16 @@ DirectorySite::DirectorySite(const std::string& root, bool markdown)
   if (root_ == "/") root_.clear();
 }
 
+bool DirectorySite::is_inside(const std::string& real) const {
+  return real == root_ || real.compare(0, root_.size() + 1, root_ + "/") == 0 ||
+         (root_.empty() && real == "/");
+}
+
+// What has a hidden name does not become visible by a link to it.
+bool DirectorySite::may_be_served(const std::string& real) const {
+  return !is_inside(real) || !has_hidden_step(std::string_view(real).substr(root_.size()));
+}
+
 Answer DirectorySite::answer(std::string_view target) const {
   const std::optional<std::string> path = safe_path(target);
   if (!path) return error_answer(400);
@@ -144,19 +147,32 @@ Answer DirectorySite::answer(std::string_view target) const {
   const std::string full = root_ + *path;
   struct stat status {};
   if (::stat(full.c_str(), &status) != 0) return error_answer(status_of_error(errno));
-  if (S_ISDIR(status.st_mode)) return directory(*path, full);
+  const std::string real = real_path(full);
+  if (real.empty()) return error_answer(status_of_error(errno));
+  if (!may_be_served(real)) return error_answer(404);
+  if (!is_inside(real) && !options_.follow_links) {
+    Answer outside = error_answer(403);
+    outside.outside = true;
+    return outside;
+  }
+  if (S_ISDIR(status.st_mode)) return directory(*path, real);
   if (!S_ISREG(status.st_mode)) return error_answer(403);
-  return file(*path, full);
+  if (real == full) return file(*path, real);
+  const std::string step = path->substr(0, path->rfind('/') + 1);
+  const std::string home = canonical(step, real_path(root_ + step));
+  if (home == step) return file(*path, real);
+  return redirect_answer(301, encoded(home + path->substr(step.size())));
 }
 
-Answer DirectorySite::file(const std::string& path, const std::string& full) const {
-  // Non-blocking, in case the file has become a pipe since it was looked at.
-  OpenFile opened(::open(full.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+Answer DirectorySite::file(const std::string& path, const std::string& real) const {
+  // Non-blocking, in case the file has become a pipe since it was looked at; and no link, in case
+  // it has become one.
+  OpenFile opened(::open(real.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
   if (!opened.is_open()) return error_answer(status_of_error(errno));
   struct stat status {};
-  if (::stat(full.c_str(), &status) != 0) return error_answer(status_of_error(errno));
+  if (::stat(real.c_str(), &status) != 0) return error_answer(status_of_error(errno));
   Answer answer;
-  const bool page = markdown_ && ends_with_ignoring_case(path, ".md");
+  const bool page = options_.markdown && ends_with_ignoring_case(path, ".md");
   answer.type = page ? "text/markdown; charset=utf-8" : std::string(content_type_of(path));
   answer.body = BodyKind::kFile;
   answer.file = std::move(opened);
@@ -164,25 +180,26 @@ Answer DirectorySite::file(const std::string& path, const std::string& full) con
   return answer;
 }
 
-Answer DirectorySite::directory(const std::string& path, const std::string& full) const {
-  const std::string home = canonical(path, full);
+Answer DirectorySite::directory(const std::string& path, const std::string& real) const {
+  const std::string home = canonical(path, real);
   if (home != path) return redirect_answer(301, encoded(home));
-  if (::access(full.c_str(), R_OK | X_OK) != 0) return error_answer(403);
-  const std::string index = full + "index.html";
-  if (::access(index.c_str(), R_OK) == 0 && !is_directory(index)) {
+  if (::access(real.c_str(), R_OK | X_OK) != 0) return error_answer(status_of_error(errno));
+  const std::string index = real_path(real + "/index.html");
+  const bool readable = !index.empty() && ::access(index.c_str(), R_OK) == 0;
+  if (readable && !is_directory(index) && may_be_served(index) &&
+      (is_inside(index) || options_.follow_links)) {
     return file(path + "index.html", index);
   }
   Answer answer;
-  answer.text = listing(path, entries_of(full));
+  answer.text = listing(path, entries_of(real));
   return answer;
 }
 
 // The one path that a directory is served under, with a slash at its end.
-std::string DirectorySite::canonical(const std::string& path, const std::string& full) const {
+std::string DirectorySite::canonical(const std::string& path, const std::string& real) const {
   std::string slashed = path.back() == '/' ? path : path + "/";
-  const std::string real = real_path(full);
-  if (real == root_) return "/";
-  if (real.compare(0, root_.size() + 1, root_ + "/") == 0) return real.substr(root_.size()) + "/";
+  if (real == root_ || real == "/") return "/";
+  if (is_inside(real)) return real.substr(root_.size()) + "/";
   // Outside the tree, by a symbolic link. An ancestor that is the same directory means that we go
   // round in circles.
   for (std::size_t at = slashed.rfind('/', slashed.size() - 2); at != 0 && at != std::string::npos;
@@ -202,6 +219,7 @@ bool holds_html(const std::string& directory) {
        at.increment(error), --left) {
     if (ends_with_ignoring_case(at->path().native(), ".html")) return true;
   }
+  if (is_lack(error.value())) throw_lack(error.value());
   return false;
 }
 

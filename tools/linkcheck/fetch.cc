@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "tools/linkcheck/lack.h"
+#include "tools/linkcheck/server.h"
 #include "tools/linkcheck/units.h"
 #include "weft/curl/curl.h"
 #include "weft/fibers/timeouts.h"
@@ -27,32 +29,25 @@ class BodyReader {
  public:
   BodyReader(const PageLimits& limits, Fetched& result) : limits_(limits), result_(result) {}
 
-  void attach(CURL* easy) { easy_ = easy; }
+  void begin(const weft::curl::Response& head);
   void take(std::string_view piece);
   // After a transfer that brought what it promised, or as much of it as we wanted.
   void finish();
 
  private:
-  void begin();
   void open_reader();
 
   PageLimits limits_;
   Fetched& result_;
-  CURL* easy_ = nullptr;
-  bool begun_ = false;
   bool wants_more_ = true;
   std::optional<HtmlReader> html_;
   std::optional<std::string> markdown_;
 };
 
-void BodyReader::begin() {
-  begun_ = true;
-  long status = 0;
-  const char* type = nullptr;
-  curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
-  curl_easy_getinfo(easy_, CURLINFO_CONTENT_TYPE, &type);
-  result_.status = static_cast<int>(status);
-  result_.type = type == nullptr ? "" : type;
+// An empty page is a page without anchors: the reader is there before the first piece comes.
+void BodyReader::begin(const weft::curl::Response& head) {
+  result_.status = static_cast<int>(head.status);
+  result_.type = head.content_type;
   open_reader();
 }
 
@@ -71,7 +66,6 @@ void BodyReader::open_reader() {
 }
 
 void BodyReader::take(std::string_view piece) {
-  if (!begun_) begin();
   result_.bytes += piece.size();
   if (html_) {
     wants_more_ = html_->feed(piece);
@@ -86,7 +80,6 @@ void BodyReader::take(std::string_view piece) {
 }
 
 void BodyReader::finish() {
-  if (easy_ != nullptr && !begun_) open_reader();  // an empty page is a page without anchors
   if (html_) result_.page = html_->finish();
   if (markdown_) result_.page = read_markdown(*markdown_);
   if (!result_.page) return;
@@ -136,6 +129,7 @@ void transfer(const std::string& url, const weft::curl::Options& options, Fetche
   result.status = static_cast<int>(response.status);
   result.type = response.content_type;
   result.location = std::string(response.header("Location").value_or(""));
+  result.outside = response.header(kOutsideHeader).has_value();
 }
 
 }  // namespace
@@ -147,13 +141,10 @@ Fetched fetch(const std::string& url, const FetchOptions& options) {
   request.method = options.body ? "" : "HEAD";
   request.follow_location = false;
   request.user_agent = "linkcheck";
+  if (options.body) request.on_head = [&](const weft::curl::Response& head) { body.begin(head); };
   request.on_body = [&body](std::string_view piece) { body.take(piece); };
-  // Only where it is needed: a handle that was configured is not used again.
-  if (options.body || options.no_proxy) {
-    request.configure = [&](CURL* easy) {
-      body.attach(easy);
-      if (options.no_proxy) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    };
+  if (options.no_proxy) {
+    request.configure = [](CURL* easy) { curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); };
   }
   try {
     const bool finished =
@@ -163,6 +154,8 @@ Fetched fetch(const std::string& url, const FetchOptions& options) {
       result.status = 0;
     }
   } catch (const EnoughRead&) {
+  } catch (const weft::curl::LocalError& error) {
+    throw_lack(error.code().value());
   } catch (const weft::curl::Error& error) {
     result.error = error_text(error);
     result.rejected = is_rejection(error.code());
@@ -187,6 +180,8 @@ Robots fetch_robots(const std::string& origin, std::chrono::nanoseconds timeout)
       if (status >= 400) text = status >= 500 ? kNothing : "";
     });
   } catch (const EnoughRead&) {
+  } catch (const weft::curl::LocalError& error) {
+    throw_lack(error.code().value());
   } catch (const weft::curl::Error&) {
     text.clear();
   }

@@ -23,6 +23,7 @@ struct FetchOptions {
 struct Fetched {
   int status = 0;         // 0: no answer, `error` says why
   std::string error;      // also with a status, when the body was not what the head had promised
+  bool outside = false;   // our own server: by a symbolic link out of what it serves
   bool rejected = false;  // the answer makes no sense: perhaps the method is not known there
   std::string type;
   std::string location;
@@ -31,7 +32,8 @@ struct Fetched {
   std::string note;
 };
 
-// One request, by weft::curl. Whatever goes wrong is in the result; only Cancelled comes out.
+// One request, by weft::curl. Whatever goes wrong with it is in the result. Cancelled comes out,
+// and Lack if it is this process that lacked something.
 //
 // Blocks: yes, always a checkpoint; for `timeout` at most.
 // Cancel: at once.
@@ -40,7 +42,7 @@ Fetched fetch(const std::string& url, const FetchOptions& options);
 
 // The rules of a host for us. Without a robots.txt everything is allowed; while its server fails,
 // nothing is. A host that does not answer allows everything: the request for the link itself then
-// tells what is wrong.
+// tells what is wrong. Throws Lack as fetch() does.
 //
 // Blocks: yes, always a checkpoint; for `timeout` at most.
 // Cancel: at once.

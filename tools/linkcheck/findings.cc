@@ -37,6 +37,10 @@ Verdict own_verdict(const UrlRecord& record) {
   }
   if (!record.error.empty()) return {true, record.error};
   const int status = record.status();
+  // Only of what our own server does not serve: whether it is there is not asked.
+  if (status >= 400 && record.exchange && !record.exchange->note.empty()) {
+    return {false, record.exchange->note};
+  }
   if (status >= 400) {
     const bool refused = !record.ours && is_refusal(status);
     return {!refused, status_text(status) + (refused ? " (refused to us)" : "")};

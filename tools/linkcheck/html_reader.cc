@@ -4,12 +4,16 @@
 
 #include <libxml/HTMLparser.h>
 #include <libxml/parserInternals.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <utility>
 
+#include "tools/linkcheck/options.h"
 #include "tools/linkcheck/text.h"
 #include "tools/linkcheck/units.h"
 
@@ -18,6 +22,22 @@ namespace {
 
 constexpr std::size_t kPiece =
     16384;  // how much libxml2 gets before the limits are looked at again
+
+// Without memory libxml2 2.9 may loop for ever: nothing that comes after can be relied on.
+void* require(void* memory) {
+  if (memory != nullptr) return memory;
+  constexpr std::string_view kWords = "linkcheck: out of memory while reading a page\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kWords.data(), kWords.size());
+  ::_exit(kExitBroken);
+}
+
+void require_memory_in_libxml2() {
+  static const int done = xmlMemSetup(
+      &std::free, [](std::size_t size) { return require(std::malloc(size)); },
+      [](void* memory, std::size_t size) { return require(std::realloc(memory, size)); },
+      [](const char* text) { return static_cast<char*>(require(::strdup(text))); });
+  static_cast<void>(done);
+}
 
 struct LinkAttribute {
   std::string_view element;
@@ -97,6 +117,7 @@ struct HtmlReader::State {
 };
 
 void HtmlReader::State::open() {
+  require_memory_in_libxml2();
   handler.startElement = &State::start_element;
   handler.endElement = &State::end_element;
   xmlCharEncoding encoding = byte_order_mark(head);

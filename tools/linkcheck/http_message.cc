@@ -239,6 +239,7 @@ std::string format_head(const ResponseHead& head) {
   if (!head.location.empty()) text += "Location: " + head.location + "\r\n";
   text += head.length ? "Content-Length: " + std::to_string(*head.length) + "\r\n"
                       : "Transfer-Encoding: chunked\r\n";
+  if (head.outside) text += "Linkcheck-Outside: 1\r\n";
   if (!head.keep_alive) text += "Connection: close\r\n";
   text += "\r\n";
   return text;

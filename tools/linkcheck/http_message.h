@@ -71,6 +71,7 @@ struct ResponseHead {
   std::string type{};                     // Content-Type; empty for none
   std::string location{};                 // Location; empty for none
   std::optional<std::uint64_t> length{};  // none: chunked
+  bool outside = false;                   // Linkcheck-Outside
   bool keep_alive = true;
 };
 std::string format_head(const ResponseHead& head);

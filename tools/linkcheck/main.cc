@@ -6,13 +6,16 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tools/linkcheck/check.h"
+#include "tools/linkcheck/lack.h"
 #include "tools/linkcheck/options.h"
 #include "tools/linkcheck/plan.h"
 #include "tools/linkcheck/report.h"
@@ -36,9 +39,29 @@ void require_written() {
 }
 
 int exit_status(const Options& options, Ending ending, const Findings& findings) {
+  if (ending == Ending::kLack) return kExitBroken;
   if (ending == Ending::kInterrupted) return kExitInterrupted;
   if (options.fail && !findings.dead.empty()) return kExitDead;
   return ending == Ending::kDeadline ? kExitDeadline : kExitFine;
+}
+
+void say(const std::string& text) {
+  std::cerr << "linkcheck: " << text << std::endl;
+}
+
+// Static objects of libraries are made before main(): if memory lacks for one of these, words are
+// all that is left.
+[[gnu::constructor(101)]] void speak_when_there_is_no_memory_at_the_start() {
+  std::set_terminate([] {
+    const std::exception_ptr error = std::current_exception();
+    const bool no_memory = error != nullptr && lack_in(error).has_value();
+    constexpr std::string_view kNoMemory = "linkcheck: out of memory\n";
+    constexpr std::string_view kBroken = "linkcheck: broken by an error that nobody takes\n";
+    const std::string_view words = no_memory ? kNoMemory : kBroken;
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, words.data(), words.size());
+    if (no_memory) ::_exit(kExitBroken);
+    std::abort();
+  });
 }
 
 int check_and_report(const Options& options) {
@@ -49,6 +72,7 @@ int check_and_report(const Options& options) {
   const CheckResult result = run_check(planned.plan);
   const Findings findings = find(result.ledger);
   Report report{.ledger = result.ledger, .findings = findings, .ending = result.ending};
+  report.lack = result.lack;
   report.stats = result.stats;
   report.sites = result.sites;
   report.rows = options.rows;
@@ -56,6 +80,7 @@ int check_and_report(const Options& options) {
   report.quiet = options.quiet;
   options.json ? write_json(std::cout, report) : write_text(std::cout, report);
   require_written();
+  if (result.ending == Ending::kLack) say(result.lack);
   return exit_status(options, result.ending, findings);
 }
 
@@ -79,8 +104,11 @@ int main(int argc, char** argv) {
     return linkcheck::main_or_throw(argc, argv);
   } catch (const weft::fibers::KeyboardInterrupt&) {
     return linkcheck::kExitInterrupted;  // pressed again while everything was being closed
+  } catch (const linkcheck::WrongTarget& wrong) {
+    linkcheck::say(std::string(wrong.what()) + " (linkcheck --help lists the options)");
+    return linkcheck::kExitUsage;
   } catch (const std::exception& error) {
-    std::cerr << "linkcheck: " << error.what() << "\n";
+    linkcheck::say(linkcheck::lack_in(std::current_exception()).value_or(error.what()));
     return linkcheck::kExitBroken;
   }
 }

@@ -24,15 +24,18 @@ constexpr char kAbout[] =
     "serves and checks /usr/share/doc, or its own guides where that holds no HTML.";
 
 constexpr char kFooter[] =
+    "Symbolic links inside a served directory are followed; one that leads out of it is a note\n"
+    "in the report, and followed with --follow-links only.\n"
+    "\n"
     "Durations: 500us, 20ms, 2s, 1.5m, 1h. Links to other hosts are listed, not asked for,\n"
     "unless --external is given; then their robots.txt is obeyed.\n"
     "\n"
     "Exit status:\n"
     "  0    the check is complete; without --fail also when there are dead links\n"
     "  1    dead links, and --fail was given\n"
-    "  2    the command line is wrong\n"
+    "  2    the command line is wrong, or names a directory that is not there\n"
     "  3    --deadline passed first; what was found until then was printed\n"
-    "  4    linkcheck itself failed\n"
+    "  4    linkcheck itself failed, or ran out of descriptors or memory\n"
     "  130  interrupted by Ctrl-C; what was found until then was printed";
 
 // A value in words, so that an error names the option and says what it takes.
@@ -94,6 +97,8 @@ void add_target_options(CLI::App& app, Options& options) {
   app.add_flag("--external", options.external, "Ask other hosts about links to them, too");
   app.add_flag("--markdown", options.markdown,
                "Read .md files of served directories as pages, too");
+  app.add_flag("--follow-links", options.follow_links,
+               "Serve what symbolic links out of a directory lead to, too");
 }
 
 void add_limit_options(CLI::App& app, Options& options) {

@@ -15,7 +15,7 @@ constexpr int kExitFine = 0;
 constexpr int kExitDead = 1;  // with --fail only
 constexpr int kExitUsage = 2;
 constexpr int kExitDeadline = 3;  // --deadline passed before everything was checked
-constexpr int kExitBroken = 4;    // linkcheck itself failed
+constexpr int kExitBroken = 4;    // linkcheck itself failed, or lacked descriptors or memory
 constexpr int kExitInterrupted = 130;
 
 struct Options {
@@ -30,6 +30,7 @@ struct Options {
   std::size_t rows = 20;
   bool external = false;
   bool markdown = false;
+  bool follow_links = false;
   bool json = false;
   bool fail = false;
   bool quiet = false;

@@ -14,7 +14,8 @@
 
 namespace linkcheck {
 
-enum class Ending { kComplete, kInterrupted, kDeadline };
+// kLack: linkcheck lacked what it needs; see lack.h.
+enum class Ending { kComplete, kInterrupted, kDeadline, kLack };
 
 // What running the check itself cost and left behind.
 struct RunStats {
@@ -39,6 +40,7 @@ struct Report {
   const Ledger& ledger;
   const Findings& findings;
   Ending ending = Ending::kComplete;
+  std::string lack{};  // of Ending::kLack: what was lacking
   RunStats stats{};
   std::vector<ServedSite> sites{};
   std::size_t rows = 20;  // of each table; 0 for all

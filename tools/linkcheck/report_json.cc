@@ -37,6 +37,8 @@ const char* ending_name(Ending ending) {
       return "interrupted";
     case Ending::kDeadline:
       return "deadline";
+    case Ending::kLack:
+      return "lack";
   }
   return "";
 }
@@ -102,6 +104,7 @@ json record_json(const Ledger& ledger, UrlId id) {
 json summary_json(const Report& report) {
   const Findings& found = report.findings;
   return {{"ending", ending_name(report.ending)},
+          {"lack", report.lack},
           {"urls", found.urls},
           {"fine", found.fine},
           {"dead", found.dead.size()},

@@ -114,6 +114,10 @@ void TextWriter::summary() {
   } else if (report_.ending == Ending::kDeadline) {
     out_ << "The deadline passed: " << counted(found.unasked, "URL was", "URLs were")
          << " not checked.\n";
+  } else if (report_.ending == Ending::kLack) {
+    out_ << "Given up for lack of descriptors or memory: "
+         << counted(found.unasked, "URL was", "URLs were")
+         << " not checked. What is known so far follows.\n";
   }
 }
 

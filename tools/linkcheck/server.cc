@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/linkcheck/http_message.h"
+#include "tools/linkcheck/lack.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/tcp.h"
 #include "weft/fibers/timeouts.h"
@@ -15,6 +16,8 @@
 namespace linkcheck {
 namespace {
 
+using weft::fibers::Nursery;
+using weft::fibers::SocketListener;
 using weft::fibers::SocketStream;
 
 constexpr std::size_t kPiece = 65536;  // of a file, in memory at a time
@@ -99,6 +102,7 @@ bool Connection::send(const Answer& answer) {
                     .type = answer.type,
                     .location = answer.location,
                     .length = promises ? answer.size : answer.text.size(),
+                    .outside = answer.outside,
                     .keep_alive = reader_.request().keep_alive};
   if (answer.body == BodyKind::kEndless) head.length.reset();
   if (reader_.request().method == "HEAD") {
@@ -163,20 +167,41 @@ bool hangs(std::string_view target, double share) {
   return static_cast<double>(hash % 100000) < share * 100000;
 }
 
+namespace {
+
+void serve_client(SocketStream& stream, const Site& site, const ServerOptions& options) {
+  try {
+    Connection(stream, site, options).run();
+  } catch (const weft::fibers::BrokenResourceError&) {
+    // The client has gone in the middle of an answer. That is its own business.
+  } catch (const std::system_error& error) {
+    // A file that cannot be read after all. Its head is out already: only closing tells the client.
+    if (is_lack(error.code().value())) throw_lack(error.code().value());
+  }
+}
+
+void accept_clients(SocketListener& listener, const Site& site, const ServerOptions& options) {
+  weft::fibers::open_nursery([&](Nursery& clients) {
+    for (;;) {
+      clients.start_soon(
+          [&site, &options, stream = listener.accept()]() mutable {
+            serve_client(stream, site, options);
+          },
+          {.name = "client"});
+    }
+  });
+}
+
+}  // namespace
+
+// Not by serve_tcp(), which waits when it is out of descriptors: until then a client would time
+// out.
 void serve_site(const Site& site, const ServerOptions& options,
                 weft::fibers::TaskStatus<std::uint16_t>& status) {
-  const auto handle = [&](SocketStream& stream) {
-    try {
-      Connection(stream, site, options).run();
-    } catch (const weft::fibers::BrokenResourceError&) {
-      // The client went in the middle of an answer: its own business, and no reason to stop serving
-      // others.
-    } catch (const std::system_error&) {
-      // A file that cannot be read after all. Its head is out already: only closing tells the
-      // client.
-    }
-  };
-  weft::fibers::serve_tcp(handle, 0, {.host = "127.0.0.1"}, status);
+  std::vector<SocketListener> listeners =
+      weft::fibers::open_tcp_listeners(0, {.host = "127.0.0.1"});
+  status.started(listeners.front().local_address().port());
+  accept_clients(listeners.front(), site, options);
 }
 
 }  // namespace linkcheck

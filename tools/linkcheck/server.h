@@ -11,12 +11,16 @@
 
 namespace linkcheck {
 
+// A header of answers about what is not served because a symbolic link leads out of the site.
+inline constexpr char kOutsideHeader[] = "Linkcheck-Outside";
+
 struct ServerOptions {
   weft::fibers::Duration latency{};  // waited before each answer
   double hang = 0;  // share of the targets that never get one; the start page always does
 };
 
-// Serves `site` on a free port of 127.0.0.1, which it reports by `status`.
+// Serves `site` on a free port of 127.0.0.1, which it reports by `status`. No client can end it; a
+// Lack of its own does, because clients would take it for the site's fault.
 //
 // Blocks: yes, until cancelled.
 // Cancel: closes all connections, also in the middle of an answer.

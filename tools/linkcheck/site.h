@@ -40,6 +40,7 @@ enum class BodyKind {
 // What a site has to say to a request.
 struct Answer {
   int status = 200;
+  bool outside = false;  // not served, because a symbolic link leads out of the site
   std::string type = "text/html; charset=utf-8";
   std::string location;
   BodyKind body = BodyKind::kText;
@@ -56,25 +57,37 @@ class Site {
   virtual Answer answer(std::string_view target) const = 0;
 };
 
+struct DirectoryOptions {
+  // .md files are pages whose links count; without, plain text, as to a browser: most of those that
+  // lie around were made to be read elsewhere.
+  bool markdown = false;
+  // Serves what symbolic links out of the tree lead to.
+  bool follow_links = false;
+};
+
 // A directory tree, read only: index.html or else a listing for directories, everything else as it
-// is. Symbolic links are followed; one to a directory inside the tree redirects there, and one that
-// leads back into its own path does too, so that the tree stays finite. Names that begin with a dot
-// are not shown and not served.
+// is. Everything has one path: what symbolic links to directories inside the tree lead to, or what
+// they make of their own path again, redirects to the path without them, so that the tree stays
+// finite. What lies outside the tree, by a symbolic link, is 403 with Answer::outside, unless the
+// options say otherwise. Names that begin with a dot are not shown and not served.
+//
+// Throws Lack when this process has no descriptors or memory left.
 class DirectorySite : public Site {
  public:
-  // Throws std::system_error when `root` is no directory that can be read. With `markdown`, .md
-  // files are pages whose links count; without, plain text, as to a browser: most of those that lie
-  // around were made to be read elsewhere.
-  explicit DirectorySite(const std::string& root, bool markdown = false);
+  // Throws std::system_error when `root` is no directory that can be read.
+  explicit DirectorySite(const std::string& root, const DirectoryOptions& options = {});
   Answer answer(std::string_view target) const override;
 
  private:
-  Answer directory(const std::string& path, const std::string& full) const;
-  Answer file(const std::string& path, const std::string& full) const;
-  std::string canonical(const std::string& path, const std::string& full) const;
+  // `path` is a request's, decoded; `real` is where it leads to, without symbolic links.
+  Answer directory(const std::string& path, const std::string& real) const;
+  Answer file(const std::string& path, const std::string& real) const;
+  std::string canonical(const std::string& path, const std::string& real) const;
+  bool is_inside(const std::string& real) const;
+  bool may_be_served(const std::string& real) const;
 
   std::string root_;  // resolved, without a slash at its end
-  bool markdown_;
+  DirectoryOptions options_;
 };
 
 // A site of `pages` pages made of nothing: a tree of eight children a page, links across it,

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <new>
 #include <optional>
 
 #include "tools/linkcheck/text.h"
@@ -21,12 +23,26 @@ struct UrlFree {
 };
 using UrlHandle = std::unique_ptr<CURLU, UrlFree>;
 
+// A lack of memory says nothing about a URL.
+CURLUcode require_memory(CURLUcode code) {
+  if (code == CURLUE_OUT_OF_MEMORY) throw std::bad_alloc();
+  return code;
+}
+
+UrlHandle new_url(CURLU* made) {
+  if (made == nullptr) throw std::bad_alloc();
+  return UrlHandle(made);
+}
+
+CURLUcode parse_into(const UrlHandle& url, const std::string& text) {
+  return require_memory(curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_URLENCODE));
+}
+
 std::string part_of(CURLU* url, CURLUPart part, unsigned flags = 0) {
   char* text = nullptr;
-  if (curl_url_get(url, part, &text, flags) != CURLUE_OK) return "";
-  std::string result(text);
-  curl_free(text);
-  return result;
+  if (require_memory(curl_url_get(url, part, &text, flags)) != CURLUE_OK) return "";
+  const std::unique_ptr<char, decltype(&curl_free)> owned(text, &curl_free);
+  return text;
 }
 
 // Without the white space around it, and without the line breaks and tabs that browsers drop from
@@ -160,9 +176,9 @@ struct UrlResolver::State {
 };
 
 UrlResolver::UrlResolver(const std::string& base) : state_(std::make_unique<State>()) {
-  state_->base.reset(curl_url());
+  state_->base = new_url(curl_url());
   state_->text = base;
-  if (curl_url_set(state_->base.get(), CURLUPART_URL, base.c_str(), CURLU_URLENCODE) != CURLUE_OK) {
+  if (parse_into(state_->base, base) != CURLUE_OK) {
     state_->base.reset();
     return;
   }
@@ -186,9 +202,9 @@ Resolved UrlResolver::resolve(std::string_view reference) const {
     return malformed(whole, "no // after " + scheme + ":");
   }
   if (scheme.empty() && !state_->base) return malformed(whole, "not an absolute URL");
-  UrlHandle url(state_->base ? curl_url_dup(state_->base.get()) : curl_url());
+  const UrlHandle url = new_url(state_->base ? curl_url_dup(state_->base.get()) : curl_url());
   if (!target.empty()) {
-    const CURLUcode code = curl_url_set(url.get(), CURLUPART_URL, target.c_str(), CURLU_URLENCODE);
+    const CURLUcode code = parse_into(url, target);
     if (code != CURLUE_OK) return malformed(whole, problem_text(code));
   }
   Resolved result;

@@ -272,8 +272,13 @@ void Greenlet::set_parent(const Greenlet& parent) const {
 bool Greenlet::started() const {
   return block_ != nullptr && !block_->is(GreenletState::kPending);
 }
+// Also one that has never started, or that swallowed the GreenletExit of its thread's end: nobody
+// can switch to it any more.
 bool Greenlet::dead() const {
-  return block_ == nullptr || block_->is(GreenletState::kDead);
+  if (block_ == nullptr || block_->is(GreenletState::kDead)) return true;
+  if (detail::tls_greenlets != nullptr && detail::tls_greenlets->link == block_->link) return false;
+  const std::lock_guard lock(block_->link->mutex);
+  return block_->link->exited;
 }
 
 namespace {

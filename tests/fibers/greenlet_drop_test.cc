@@ -479,5 +479,19 @@ TEST(GreenletThreadEndTest, AfterItsGreenletsAThreadCanHaveNone) {
   EXPECT_THAT(said, HasSubstr("this thread is at its end"));
 }
 
+TEST(GreenletDropTest, OneThatNeverStartedIsDeadWhenItsThreadHasEnded) {
+  std::optional<Greenlet> pending;
+  bool dead_before = true;
+  std::thread([&] {
+    pending.emplace([] { ADD_FAILURE() << "it ran"; });
+    dead_before = pending->dead();
+  }).join();
+  EXPECT_FALSE(dead_before);
+  EXPECT_TRUE(pending->dead());
+  EXPECT_FALSE(pending->started());
+  EXPECT_FALSE(static_cast<bool>(*pending));
+  EXPECT_THROW(pending->switch_to(), GreenletError);
+}
+
 }  // namespace
 }  // namespace weft::fibers

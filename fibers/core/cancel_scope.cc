@@ -8,6 +8,7 @@
 
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/sys/lasting.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/timeouts.h"
 
@@ -21,13 +22,13 @@ using detail::TaskBlock;
 namespace {
 
 std::shared_ptr<const CancelReason> deadline_reason() {
-  static const CancelReason reason{.source = "deadline"};
-  return unowned(reason);
+  static const sys::NeverDestroyed reason([] { return CancelReason{.source = "deadline"}; });
+  return unowned(*reason);
 }
 
 // A cancellation takes effect even if there is no memory for its reason.
 std::shared_ptr<const CancelReason> explicit_reason(std::string reason) noexcept {
-  static const CancelReason nameless{.source = "explicit"};
+  static const sys::NeverDestroyed nameless([] { return CancelReason{.source = "explicit"}; });
   try {
     auto cause = std::make_shared<CancelReason>();
     cause->source = "explicit";
@@ -37,7 +38,7 @@ std::shared_ptr<const CancelReason> explicit_reason(std::string reason) noexcept
     }
     return cause;
   } catch (const std::bad_alloc&) {
-    return unowned(nameless);
+    return unowned(*nameless);
   }
 }
 

@@ -16,6 +16,7 @@
 #include "fibers/core/found_events.h"
 #include "fibers/core/overflow.h"
 #include "fibers/core/run_life.h"
+#include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/inspect.h"
@@ -160,7 +161,6 @@ struct LastGuest {
   }
   std::weak_ptr<Guest> guest;
 };
-thread_local LastGuest last_guest;
 
 [[noreturn]] void throw_failed(const std::exception_ptr& cause) {
   try {
@@ -195,7 +195,7 @@ void Guest::begin() {
   }
   life->begin();
   life_ = std::move(life);
-  last_guest.guest = weak_from_this();
+  sys::ThreadObject<LastGuest>::get().guest = weak_from_this();
   // The first step of the root task: it opens the system nursery and starts main, which waits for
   // a tick.
   scheduler().run_ready_tasks(0);

@@ -7,13 +7,16 @@
 #include <string>
 #include <utility>
 
+#include "fibers/sys/lasting.h"
+
 namespace weft::fibers {
 
 namespace {
 
+// Never destroyed, as destructors of static objects log too.
 LogSink& sink() {
-  static LogSink current;
-  return current;
+  static sys::NeverDestroyed<LogSink> current;
+  return *current;
 }
 
 void write_line(LogLevel level, std::string_view message) {

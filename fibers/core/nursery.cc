@@ -10,6 +10,7 @@
 #include "fibers/core/park.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/tree_values.h"
+#include "fibers/sys/lasting.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/lone_error.h"
 
@@ -38,15 +39,15 @@ void unlink_child(TaskBlock*& first, TaskBlock& child) {
 
 // Why a nursery is cancelled. Who is to blame is left out if there is no memory for the name.
 std::shared_ptr<const CancelReason> failed_in(const TaskBlock* task) noexcept {
-  static const CancelReason nameless{.source = "nursery"};
-  if (task == nullptr) return unowned(nameless);
+  static const sys::NeverDestroyed nameless([] { return CancelReason{.source = "nursery"}; });
+  if (task == nullptr) return unowned(*nameless);
   try {
     auto cause = std::make_shared<CancelReason>();
     cause->source = "nursery";
     cause->source_task = task->name();
     return cause;
   } catch (const std::bad_alloc&) {
-    return unowned(nameless);
+    return unowned(*nameless);
   }
 }
 

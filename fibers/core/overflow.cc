@@ -12,6 +12,7 @@
 #include "fibers/core/raw_line.h"
 #include "fibers/core/sanitizers.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 
 namespace weft::fibers::detail {
@@ -103,8 +104,7 @@ struct SignalStack {
 }  // namespace
 
 void install_overflow_handler() {
-  static thread_local const SignalStack signal_stack;
-  static_cast<void>(signal_stack);
+  static_cast<void>(sys::ThreadObject<SignalStack>::get());
   static std::once_flag once;
   std::call_once(once, [] {
     struct sigaction action {};

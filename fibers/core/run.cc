@@ -10,6 +10,7 @@
 #include "fibers/core/overflow.h"
 #include "fibers/core/run_life.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/sys/lasting.h"
 #include "weft/fibers/exception_group.h"
 
 namespace weft::fibers {
@@ -122,8 +123,8 @@ void RunLife::run_root() {
       // If main was cancelled, what it made of that is in main_error_, and nothing was swallowed.
       ScopeAccess::status(system.cancel_scope()).delivered = false;
       scheduler_.system_nursery = nullptr;
-      static const CancelReason cause{.source = "shutdown"};
-      mark_cancelled(ScopeAccess::status(system.cancel_scope()), unowned(cause));
+      static const sys::NeverDestroyed cause([] { return CancelReason{.source = "shutdown"}; });
+      mark_cancelled(ScopeAccess::status(system.cancel_scope()), unowned(*cause));
     });
   } catch (...) {
     scheduler_.system_nursery = nullptr;

@@ -16,6 +16,7 @@
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/returns.h"
 #include "fibers/core/schedule_source.h"
+#include "fibers/sys/lasting.h"
 #include "weft/fibers/inspect.h"
 
 namespace weft::fibers::detail {
@@ -347,8 +348,9 @@ void Scheduler::crash(std::exception_ptr error) {
   if (crash_error == nullptr) crash_error = std::move(error);
   if (system_nursery == nullptr) return;
   // Without an allocation: lack of memory may be what it has crashed of.
-  static const CancelReason cause{.source = "explicit", .reason = "the run crashed"};
-  mark_cancelled(ScopeAccess::status(system_nursery->cancel_scope()), unowned(cause));
+  static const sys::NeverDestroyed cause(
+      [] { return CancelReason{.source = "explicit", .reason = "the run crashed"}; });
+  mark_cancelled(ScopeAccess::status(system_nursery->cancel_scope()), unowned(*cause));
 }
 
 // All waits are taken back, as if they were cancelled, so that nobody finds a waiter that will not
@@ -357,10 +359,10 @@ void Scheduler::give_up() {
   link_.give_up();
   host_at_leisure_ = false;
   entries_->close();
-  static const CancelReason reason{.source = "abandoned"};
+  static const sys::NeverDestroyed reason([] { return CancelReason{.source = "abandoned"}; });
   for (TaskBlock* task : all_tasks()) {
     if (const AbortThunk abort = std::exchange(task->abort, nullptr))
-      abort(task->abort_context, RaiseCancelAccess::make(unowned(reason)));
+      abort(task->abort_context, RaiseCancelAccess::make(unowned(*reason)));
   }
   CancelStatus* status = &root_status_;
   for (;;) {

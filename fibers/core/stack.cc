@@ -16,6 +16,7 @@
 
 #include "fibers/core/check.h"
 #include "fibers/core/context.h"
+#include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -223,8 +224,7 @@ StackStatistics StackPool::statistics() const {
 }
 
 StackPool& thread_stack_pool() {
-  static thread_local StackPool pool;
-  return pool;
+  return sys::ThreadObject<StackPool>::get();
 }
 
 std::size_t stack_high_water(const Stack& stack) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "fibers/sys/lasting.h"
 #include "loop/src/loop_core.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/errors.h"
@@ -17,10 +18,9 @@ namespace {
 
 using RunnerMap = std::unordered_map<const fibers::Task*, Runner*>;
 
-// This thread's runners by their tasks. Not destroyed before the thread's last run.
+// This thread's runners by their tasks.
 RunnerMap& runners() {
-  thread_local RunnerMap map;
-  return map;
+  return fibers::sys::ThreadObject<RunnerMap>::get();
 }
 
 }  // namespace

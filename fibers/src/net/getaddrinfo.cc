@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "fibers/src/net/hooks.h"
+#include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
@@ -137,8 +138,9 @@ auto in_thread(F&& fn) {
 }  // namespace
 
 const std::error_category& resolver_category() {
-  static const ResolverCategory category;
-  return category;
+  // Never destroyed: errors may outlive everything static.
+  static const sys::NeverDestroyed<ResolverCategory> category;
+  return *category;
 }
 
 std::vector<AddressInfo> getaddrinfo(const std::string& host, const std::string& service,

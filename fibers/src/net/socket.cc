@@ -18,6 +18,7 @@
 #include "fibers/src/net/accept_errors.h"
 #include "fibers/src/net/socket_options.h"
 #include "fibers/src/net/waiting_call.h"
+#include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
@@ -187,8 +188,11 @@ std::size_t SocketStream::receive_some(std::span<std::byte> buffer) {
 // Through a buffer that all streams of the thread share: the string then has the size of what came,
 // and nothing has to be cleared first.
 std::string SocketStream::receive_some(std::size_t max) {
-  static thread_local const auto shared = std::make_unique<std::byte[]>(kDefaultReceive);
-  const std::span<std::byte> buffer(shared.get(), std::min(max, kDefaultReceive));
+  struct Shared {
+    std::unique_ptr<std::byte[]> bytes = std::make_unique<std::byte[]>(kDefaultReceive);
+  };
+  const std::span<std::byte> buffer(sys::ThreadObject<Shared>::get().bytes.get(),
+                                    std::min(max, kDefaultReceive));
   std::string data;
   receive_into(buffer, [&](std::size_t n) {
     data.assign(static_cast<const char*>(static_cast<const void*>(buffer.data())), n);

@@ -16,6 +16,7 @@
 #include <string>
 #include <thread>
 
+#include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
@@ -71,10 +72,10 @@ std::array<std::atomic<Subscription*>, kSignals> g_top{};
 // Handlers that may be using a subscription right now.
 std::atomic<int> g_in_handlers{0};
 
-// The main thread's own.
+// The main thread's own. Never destroyed: runs in destructors of static objects may use it.
 std::vector<SignalMailbox*>& open_mailboxes() {
-  static std::vector<SignalMailbox*> all;
-  return all;
+  static sys::NeverDestroyed<std::vector<SignalMailbox*>> all;
+  return *all;
 }
 
 void on_signal(int signal) {

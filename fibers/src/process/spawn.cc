@@ -21,6 +21,7 @@
 #include <system_error>
 #include <utility>
 
+#include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 
@@ -196,7 +197,12 @@ void open_pidfd(Spawned& spawned) {
 }
 
 std::mutex g_left_mutex;
-ReaperPlace g_left;
+
+// Children whose Process is gone. Never destroyed: static objects may hold a Process.
+ReaperPlace& left_children() {
+  static sys::NeverDestroyed<ReaperPlace> left;
+  return *left;
+}
 
 }  // namespace
 
@@ -256,12 +262,12 @@ Spawned::~Spawned() {
 
 void leave_to_reaper(ReaperPlace& place) noexcept {
   const std::lock_guard lock(g_left_mutex);
-  g_left.splice(g_left.end(), place);
+  left_children().splice(left_children().end(), place);
 }
 
 void reap_left() {
   const std::lock_guard lock(g_left_mutex);
-  std::erase_if(g_left, [](int pid) {
+  std::erase_if(left_children(), [](int pid) {
     const int reaped = sys::waitpid(pid, nullptr, WNOHANG);
     return reaped == pid || (reaped < 0 && errno == ECHILD);
   });

@@ -11,8 +11,9 @@ namespace {
 
 // One for all: to read what this machine trusts costs more than a handshake.
 const SSLContext& default_client_context() {
-  static const SSLContext context = SSLContext::client();
-  return context;
+  // Never destroyed: the end of the program may still use it.
+  static const auto* const context = new SSLContext(SSLContext::client());
+  return *context;
 }
 
 }  // namespace

@@ -14,8 +14,8 @@
 #include <iostream>
 #include <string>
 
+#include "weft/fibers/main.h"
 #include "weft/fibers/path.h"
-#include "weft/fibers/run.h"
 #include "weft/fibers/run_process.h"
 #include "weft/fibers/timeouts.h"
 
@@ -39,7 +39,7 @@ void sort_fruit() {
 }
 
 int main() {
-  trio::run([] {
+  return trio::main([] {
     sort_fruit();
     try {
       trio::run_process({"grep", "lemon"}, {.stdin = "apple\n"});

@@ -16,8 +16,8 @@
 
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/catch.h"
+#include "weft/fibers/main.h"
 #include "weft/fibers/nursery.h"
-#include "weft/fibers/run.h"
 #include "weft/fibers/timeouts.h"
 
 using namespace std::chrono_literals;
@@ -39,7 +39,7 @@ void work() {
 }
 
 int main(int argc, char** /*argv*/) {
-  trio::run([argc] {
+  return trio::main([argc] {
     trio::catch_(  // `except*`: the interrupt comes in a group, since other tasks may fail, too
         [argc] {
           trio::open_nursery([argc](trio::Nursery& nursery) {

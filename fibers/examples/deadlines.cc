@@ -14,8 +14,8 @@
 #include <map>
 #include <string>
 
+#include "weft/fibers/main.h"
 #include "weft/fibers/nursery.h"
-#include "weft/fibers/run.h"
 #include "weft/fibers/timeouts.h"
 
 using namespace std::chrono_literals;
@@ -28,7 +28,7 @@ std::string ask(std::chrono::milliseconds answers_after) {
 }
 
 int main() {
-  trio::run([] {
+  return trio::main([] {
     std::map<std::string, std::string> answers{{"fast", ""}, {"slow", ""}, {"fair", ""}};
     trio::open_nursery([&](trio::Nursery& nursery) {
       const auto start = [&](const std::string& name, std::chrono::milliseconds needs) {

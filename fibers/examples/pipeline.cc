@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/main.h"
 #include "weft/fibers/memory_channel.h"
 #include "weft/fibers/nursery.h"
-#include "weft/fibers/run.h"
 
 namespace trio = weft::fibers;
 using Orders = trio::MemoryReceiveChannel<int>;
@@ -27,7 +27,7 @@ void work(Orders& orders, Results& results) {
 }
 
 int main() {
-  trio::run([] {
+  return trio::main([] {
     trio::open_nursery([](trio::Nursery& nursery) {
       auto [number, orders] = trio::open_memory_channel<int>(0);     // send() waits for a receiver
       auto [results, finished] = trio::open_memory_channel<int>(8);  // up to 8 may lie around

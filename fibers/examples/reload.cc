@@ -12,8 +12,8 @@
 #include <csignal>
 #include <iostream>
 
+#include "weft/fibers/main.h"
 #include "weft/fibers/nursery.h"
-#include "weft/fibers/run.h"
 #include "weft/fibers/signals.h"
 #include "weft/fibers/timeouts.h"
 
@@ -24,7 +24,7 @@ void configure() {
 }
 
 int main() {
-  trio::run([] {
+  return trio::main([] {
     trio::open_signal_receiver({SIGHUP, SIGTERM}, [](trio::SignalReceiver& signals) {
       trio::open_nursery([&](trio::Nursery& service) {
         service.start_soon([] {  // The service itself.

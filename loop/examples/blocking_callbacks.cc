@@ -15,7 +15,7 @@
 #include <iostream>
 
 #include "weft/fibers/cancelled.h"
-#include "weft/fibers/run.h"
+#include "weft/fibers/main.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/event_loop.h"
 
@@ -47,7 +47,7 @@ void callbacks(weft::loop::EventLoop& loop) {
 }
 
 int main() {
-  trio::run([] {
+  return trio::main([] {
     trio::open_nursery([](trio::Nursery& nursery) {
       weft::loop::EventLoop loop(nursery);
       callbacks(loop);

@@ -14,7 +14,7 @@
 #include <iostream>
 #include <utility>
 
-#include "weft/fibers/run.h"
+#include "weft/fibers/main.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/event_loop.h"
 
@@ -37,7 +37,7 @@ Future<int> square(EventLoop& loop, int x, std::chrono::milliseconds needs) {
 }
 
 int main() {
-  trio::run([] {
+  return trio::main([] {
     trio::open_nursery([](trio::Nursery& nursery) {
       EventLoop loop(nursery);
       nursery.start_soon([&] { loop.main_loop(); });

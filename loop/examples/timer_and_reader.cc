@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "weft/fibers/run.h"
+#include "weft/fibers/main.h"
 #include "weft/loop/event_loop.h"
 
 using namespace std::chrono_literals;
@@ -53,7 +53,7 @@ void talk(weft::loop::EventLoop& loop, int reader, int writer) {
 int main() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return 1;
-  weft::fibers::run([&] {
+  return weft::fibers::main([&] {
     weft::fibers::open_nursery([&](weft::fibers::Nursery& nursery) {
       weft::loop::EventLoop loop(nursery);
       talk(loop, ends[0], ends[1]);

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 namespace trio = weft::fibers;
 
 int main() {
-  weft::run([](weft::EventLoop& loop) {
+  return weft::main([](weft::EventLoop& loop) {
     const auto greet = weft::trio_as_aio([](const std::string& who) {
       trio::sleep(10ms);  // A task: it may wait, open nurseries, be cancelled.
       return "hello from " + who;

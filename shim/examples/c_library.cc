@@ -50,7 +50,7 @@ int multiply(int a, int b) {
 }
 
 int main() {
-  weft::run([] {
+  const int status = weft::main([] {
     for (const int b : {7, 8}) {
       const auto product = weft::fibers::move_on_after(200ms, [b] { return multiply(6, b); });
       std::cout << "6 * " << b
@@ -58,4 +58,5 @@ int main() {
     }
   });
   lib_close();
+  return status;
 }

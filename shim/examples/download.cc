@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 namespace trio = weft::fibers;
 
 int main(int argc, char** argv) {
-  weft::run([&](weft::EventLoop& loop) {
+  return weft::main([&](weft::EventLoop& loop) {
     loop.call_soon([] {                              // a plain callback of the loop...
       for (;; trio::sleep(200ms)) std::cerr << '.';  // ...that waits: it suspends only itself
     });

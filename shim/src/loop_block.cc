@@ -12,6 +12,7 @@
 
 #include "weft/fibers/context_var.h"
 #include "weft/fibers/event.h"
+#include "weft/fibers/lone_error.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/task.h"
 #include "weft/fibers/timeouts.h"
@@ -54,13 +55,25 @@ void LoopBlock::enter(Phase next) {
   phase_ = next;
 }
 
+// What a nursery of the block has thrown, for whoever is told of it.
+std::exception_ptr LoopBlock::caught() const noexcept {
+  std::exception_ptr error = std::current_exception();
+  if (strict_) return error;
+  try {
+    return fibers::lone_error(error, {.nested = false});
+  } catch (const std::bad_alloc&) {
+    return error;
+  }
+}
+
 void LoopBlock::run(const std::function<void(loop::EventLoop&)>& body) {
   try {
     fibers::open_nursery([&](fibers::Nursery& nursery) { live_in(nursery, body); });
   } catch (...) {
+    std::exception_ptr error = caught();
     storage_.reset();
     enter(Phase::kClosed);
-    throw;
+    std::rethrow_exception(std::move(error));
   }
   storage_.reset();
   enter(Phase::kClosed);
@@ -73,7 +86,7 @@ void LoopBlock::live_in(fibers::Nursery& loop_nursery,
   try {
     fibers::open_nursery([&](fibers::Nursery& tasks) { live_with_tasks(tasks, body); });
   } catch (...) {
-    loop_nursery.add_error(std::current_exception());
+    loop_nursery.add_error(caught());
   }
   tasks_ = nullptr;
   step(Phase::kCloseResources, loop_nursery, [&] { close_resources(); });

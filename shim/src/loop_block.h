@@ -55,7 +55,8 @@ enum class Phase : std::uint8_t {
 
 class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
  public:
-  LoopBlock() = default;
+  // `strict`: a lone error keeps the groups of L and T around it.
+  explicit LoopBlock(bool strict) : strict_(strict) {}
   LoopBlock(const LoopBlock&) = delete;
   LoopBlock& operator=(const LoopBlock&) = delete;
 
@@ -87,6 +88,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
 
  private:
   void enter(Phase next);
+  std::exception_ptr caught() const noexcept;
   void live_in(fibers::Nursery& loop_nursery, const std::function<void(loop::EventLoop&)>& body);
   void make_loop(fibers::Nursery& loop_nursery);
   void live_with_tasks(fibers::Nursery& tasks, const std::function<void(loop::EventLoop&)>& body);
@@ -112,6 +114,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   // The loop's default exception handler, after the log.
   void end_with_unhandled(const loop::ExceptionContext& context);
 
+  const bool strict_;
   Phase phase_ = Phase::kNew;
   bool open_ = false;
   bool body_cancelled_ = false;             // From outside.

@@ -15,8 +15,8 @@ namespace weft::shim {
 
 namespace detail {
 
-void open_loop_erased(const std::function<void(loop::EventLoop&)>& body) {
-  std::make_shared<LoopBlock>()->run(body);
+void open_loop_erased(const std::function<void(loop::EventLoop&)>& body, bool strict) {
+  std::make_shared<LoopBlock>(strict)->run(body);
 }
 
 std::shared_ptr<void> find_resource(loop::EventLoop& loop, const void* key) {

@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
   } catch (const weft::fibers::KeyboardInterrupt&) {
     return linkcheck::kExitInterrupted;  // pressed again while everything was being closed
   } catch (const linkcheck::WrongTarget& wrong) {
-    linkcheck::say(wrong.what());
+    linkcheck::say(std::string(wrong.what()) + " (linkcheck --help lists the options)");
     return linkcheck::kExitUsage;
   } catch (const std::exception& error) {
     linkcheck::say(linkcheck::lack_in(std::current_exception()).value_or(error.what()));

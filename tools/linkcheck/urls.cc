@@ -205,8 +205,6 @@ Resolved UrlResolver::resolve(std::string_view reference) const {
   const UrlHandle url = new_url(state_->base ? curl_url_dup(state_->base.get()) : curl_url());
   if (!target.empty()) {
     const CURLUcode code = parse_into(url, target);
-    // Without memory libcurl forgets the base.
-    if (code == CURLUE_BAD_SCHEME && scheme.empty()) throw std::bad_alloc();
     if (code != CURLUE_OK) return malformed(whole, problem_text(code));
   }
   Resolved result;

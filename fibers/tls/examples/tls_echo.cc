@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // TLS on both ends: a server for which every connection is a task, a client that knows whom it
-// trusts, and one that does not trust this server.
+// trusts, and one that does not trust this server. With a port (0: any) it serves there until
+// Ctrl-C, without clients of its own.
 //
 // Prints:
 //   TLSv1.3 with CN=localhost
@@ -16,8 +17,8 @@
 
 #include "weft/fibers/async_resource.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/main.h"
 #include "weft/fibers/nursery.h"
-#include "weft/fibers/run.h"
 #include "weft/tls/ssl_error.h"
 #include "weft/tls/ssl_over_tcp.h"
 
@@ -83,14 +84,20 @@ void distrust(std::uint16_t port) {
 
 }  // namespace
 
-int main() {
-  trio::run([] {
+int main(int argc, char** argv) {
+  return trio::main([&] {
     trio::SSLContext context = trio::SSLContext::server();
     context.load_cert_chain_pem(kCertificate, kKey);
     trio::open_nursery([&](trio::Nursery& nursery) {
-      const auto port = nursery.start<std::uint16_t>([&](trio::TaskStatus<std::uint16_t>& status) {
-        trio::serve_ssl_over_tcp(echo, 0, context, {.tcp = {.host = "localhost"}}, status);
-      });
+      const auto wanted = static_cast<std::uint16_t>(argc > 1 ? std::stoi(argv[1]) : 0);
+      const auto port =
+          nursery.start<std::uint16_t>([&context, wanted](trio::TaskStatus<std::uint16_t>& status) {
+            trio::serve_ssl_over_tcp(echo, wanted, context, {.tcp = {.host = "localhost"}}, status);
+          });
+      if (argc > 1) {
+        std::cout << "serving on port " << port << std::endl;
+        return;  // The nursery goes on serving.
+      }
       talk(port);
       distrust(port);
       nursery.cancel_scope().cancel();  // The server would go on for ever.

@@ -3,7 +3,9 @@
 
 // Starting weft: run() turns the calling thread into a scheduler until the main task has ended.
 //
-//   int main() { return weft::fibers::run([] { return do_everything(); }); }
+//   const int answer = weft::fibers::run([] { return do_everything(); });
+//
+// For all of a program, main.h: it prints errors and ends as programs do after Ctrl-C.
 
 #pragma once
 
@@ -52,7 +54,9 @@ void run_erased(const std::function<void()>& main, const RunOptions& options);
 }
 
 // Runs `main` as the first task and returns what it returns, after every task has ended. What it
-// throws comes out unchanged; InternalError if a system task crashed. Throws UsageError if this
+// throws comes out unchanged; InternalError if a system task crashed. A Ctrl-C that has come too
+// late for main's waits comes out as a KeyboardInterrupt, in a group with the error if there is
+// one. May be called in destructors of static and thread_local objects. Throws UsageError if this
 // thread is already inside a run. Several threads may each have a run of their own.
 //
 // Blocks: the thread, until the run is over.

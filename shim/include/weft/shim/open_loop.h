@@ -4,7 +4,7 @@
 // Opening an event loop inside a run of fibers, and finding it again.
 //
 //   int main() {
-//     return weft::run([](weft::EventLoop& loop) {
+//     return weft::main([](weft::EventLoop& loop) {  // main.h
 //       loop.call_later(1s, [] { puts("a callback"); });
 //       auto page = weft::curl::get("https://example.org/");
 //       return page.status == 200 ? 0 : 1;
@@ -26,7 +26,8 @@
 namespace weft::shim {
 
 namespace detail {
-void open_loop_erased(const std::function<void(loop::EventLoop&)>& body);
+// `strict`: what leaves the block keeps the groups of both nurseries, also around a lone error.
+void open_loop_erased(const std::function<void(loop::EventLoop&)>& body, bool strict);
 
 template <class F>
 decltype(auto) call_body(F& body, loop::EventLoop& loop) {
@@ -34,6 +35,23 @@ decltype(auto) call_body(F& body, loop::EventLoop& loop) {
     return std::invoke(body, loop);
   } else {
     return std::invoke(body);
+  }
+}
+
+template <class F>
+auto open_loop(F& body, bool strict) {
+  using R = std::decay_t<decltype(call_body(body, std::declval<loop::EventLoop&>()))>;
+  if constexpr (std::is_void_v<R>) {
+    open_loop_erased([&](loop::EventLoop& loop) { call_body(body, loop); }, strict);
+  } else {
+    std::optional<R> result;
+    open_loop_erased([&](loop::EventLoop& loop) { result.emplace(call_body(body, loop)); }, strict);
+    if (!result) {
+      throw fibers::UsageError(
+          "the body of open_loop was cut short and has no value to return; let it return void and "
+          "store the value outside");
+    }
+    return std::move(*result);
   }
 }
 }  // namespace detail
@@ -60,30 +78,26 @@ decltype(auto) call_body(F& body, loop::EventLoop& loop) {
 // Threads: the run's own only.
 template <class F>
 auto open_loop(F&& body) {
-  using R = std::decay_t<decltype(detail::call_body(body, std::declval<loop::EventLoop&>()))>;
-  if constexpr (std::is_void_v<R>) {
-    detail::open_loop_erased([&](loop::EventLoop& loop) { detail::call_body(body, loop); });
-  } else {
-    std::optional<R> result;
-    detail::open_loop_erased(
-        [&](loop::EventLoop& loop) { result.emplace(detail::call_body(body, loop)); });
-    if (!result) {
-      throw fibers::UsageError(
-          "the body of open_loop was cut short and has no value to return; let it return void and "
-          "store the value outside");
-    }
-    return std::move(*result);
-  }
+  return detail::open_loop(body, true);
 }
 
-// fibers::run and open_loop in one.
+// How errors come out of weft::run.
+struct GroupOptions {
+  // In the two groups that open_loop puts around them, always. Otherwise only where there are
+  // several: a lone error comes out as it was thrown. Groups that the body itself has made, by a
+  // nursery of its own for instance, stay as they are. (Trio: run's strict_exception_groups.)
+  bool strict_exception_groups = false;
+};
+
+// fibers::run and open_loop in one. An error comes out as out of fibers::run: see GroupOptions.
 //
 // Blocks: the thread, until the run is over.
 // Cancel: does not apply.
 // Threads: any.
 template <class F>
-auto run(F&& body, const fibers::RunOptions& options = {}) {
-  return fibers::run([&] { return open_loop(std::forward<F>(body)); }, options);
+auto run(F&& body, const fibers::RunOptions& options = {}, const GroupOptions& groups = {}) {
+  return fibers::run([&] { return detail::open_loop(body, groups.strict_exception_groups); },
+                     options);
 }
 
 // The loop that the calling code belongs to: in a callback, the one that runs it; else the

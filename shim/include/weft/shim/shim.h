@@ -7,6 +7,7 @@
 
 #include "weft/shim/aio_as_trio.h"    // IWYU pragma: export
 #include "weft/shim/loop_resource.h"  // IWYU pragma: export
+#include "weft/shim/main.h"           // IWYU pragma: export
 #include "weft/shim/open_loop.h"      // IWYU pragma: export
 #include "weft/shim/portal.h"         // IWYU pragma: export
 #include "weft/shim/trio_as_aio.h"    // IWYU pragma: export

@@ -13,6 +13,7 @@ namespace weft::loop::detail {
 using fibers::FdDirection;
 
 void FdTable::add(int fd, FdDirection direction, HandleNode* node) {
+  core_.require_open_for(node);
   node->kind = NodeKind::kFd;
   node->fd.watcher = nullptr;
   if (fd < 0) {

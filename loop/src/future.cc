@@ -113,6 +113,7 @@ void FutureCore::complete(State state) {
 // --- Callbacks. ---
 
 HandleNode* FutureCore::add_callback(HandleNode* node) {
+  loop_->require_open_for(node);
   node->kind = NodeKind::kFuture;
   node->future.core = this;
   ++node->refs;

@@ -109,8 +109,7 @@ class RunCall {
 
 }  // namespace
 
-void LoopCore::take_inbox() {
-  if (!inbox_->pending()) return;
+void LoopCore::take_from_inbox() {
   for (ThreadsafeCall* call = inbox_->take_all(); call != nullptr;) {
     ThreadsafeCall* next = call->next;
     HandleNode* node = nullptr;

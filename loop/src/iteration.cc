@@ -13,10 +13,7 @@
 namespace weft::loop::detail {
 
 // Hooks may add and remove hooks; those added now are asked the next time.
-void LoopCore::run_prepare_hooks() {
-  prepare_wake_ = fibers::kForever;
-  unasked_hooks_ = false;
-  if (prepare_.empty() || mode_ == Mode::kDraining) return;
+void LoopCore::ask_prepare_hooks() {
   asking_hooks_ = true;
   // Also when an exception handler has thrown.
   struct Asked {
@@ -108,8 +105,7 @@ void LoopCore::wake() noexcept {
   fibers::reschedule(*std::exchange(sleeper_, nullptr));
 }
 
-void LoopCore::schedule_due_timers() {
-  if (timers_.empty() || mode_ == Mode::kDraining) return;
+void LoopCore::schedule_timers_due_now() {
   const fibers::Instant now = fibers::current_time();
   while (timers_.next() <= now && !timers_.empty()) {
     HandleNode* node = timers_.top();
@@ -173,7 +169,7 @@ void LoopCore::invoke_timed(Runner& me, HandleNode* node) {
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.
 // Harmless when repeated.
-void LoopCore::drop_finished(HandleNode* node) noexcept {
+void LoopCore::drop_registered(HandleNode* node) noexcept {
   switch (node->kind) {
     case NodeKind::kFd:
       if (node->fd.watcher != nullptr) {

@@ -10,9 +10,9 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <new>
 #include <source_location>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -51,7 +51,11 @@ class LoopCore {
 
   HandleNode* take_node(std::source_location site);
   // Without taking in first what other threads have sent.
-  HandleNode* new_node(std::source_location site);
+  HandleNode* new_node(std::source_location site) {
+    void* block = pool_.take(sizeof(HandleNode));
+    ++refs_;
+    return ::new (block) HandleNode(*this, site);
+  }
   void recycle(HandleNode* node) noexcept;
   static void drop_callable(HandleNode* node) noexcept {
     if (const NodeOps* ops = std::exchange(node->ops, nullptr); ops != nullptr) {
@@ -67,13 +71,24 @@ class LoopCore {
   void add_timer(HandleNode* node, fibers::Instant when);
   void cancel(HandleNode* node);
   void add_prepare(HandleNode* node);
-  void take_inbox();
+  void take_inbox() {
+    if (inbox_->pending()) [[unlikely]]
+      take_from_inbox();
+  }
   // take_inbox() now, or in the next iteration if there is no memory.
   void notice_inbox() noexcept;
-  void require_open() const;
+  void require_open() const {
+    if (closed_) [[unlikely]]
+      throw_closed();
+  }
+  // Gives the node back if the loop was closed while the constructor of its callable waited.
+  void require_open_for(HandleNode* node) const {
+    if (closed_) [[unlikely]]
+      refuse(node);
+  }
   // Throws UsageError if it is not this one.
   void require_own_thread() const;
-  bool on_own_thread() const { return thread_ == std::this_thread::get_id(); }
+  bool on_own_thread() const { return thread_ == this_thread(); }
 
   // --- Driving: driver.cc. ---
 
@@ -135,16 +150,41 @@ class LoopCore {
 
   ~LoopCore();
 
-  // The phases.
-  void run_prepare_hooks();
+  // Its address tells threads apart without a call of the C library.
+  static const void* this_thread() noexcept {
+    static thread_local const char mark = 0;
+    return &mark;
+  }
+  [[noreturn]] static void throw_closed();
+  [[noreturn]] static void refuse(HandleNode* node);
+  void take_from_inbox();
+
+  // The phases. What an iteration has nothing to do for costs no call.
+  void run_prepare_hooks() {
+    prepare_wake_ = fibers::kForever;
+    unasked_hooks_ = false;
+    if (!prepare_.empty() && mode_ != Mode::kDraining) [[unlikely]]
+      ask_prepare_hooks();
+  }
+  void ask_prepare_hooks();
   void wait_for_events();
-  void schedule_due_timers();
+  void schedule_due_timers() {
+    if (!timers_.empty() && mode_ != Mode::kDraining) schedule_timers_due_now();
+  }
+  void schedule_timers_due_now();
   bool run_batch(Runner& me);
   bool at_end() const;
 
   void run_node(Runner& me, HandleNode* node);
   void invoke_timed(Runner& me, HandleNode* node);
-  void drop_finished(HandleNode* node) noexcept;
+  void drop_finished(HandleNode* node) noexcept {
+    if (node->kind == NodeKind::kSoon) [[likely]] {
+      drop_callable(node);
+    } else {
+      drop_registered(node);
+    }
+  }
+  void drop_registered(HandleNode* node) noexcept;
   void finish_node(HandleNode* node) noexcept;
   void remove_prepare(HandleNode* node);
   void ask_prepare_hook(HandleNode* node);
@@ -179,7 +219,7 @@ class LoopCore {
   EventLoop* facade_;
   fibers::Nursery& nursery_;
   std::uint64_t refs_ = 1;
-  std::thread::id thread_ = std::this_thread::get_id();
+  const void* thread_ = this_thread();
   BlockPool pool_;
 
   ReadyQueue ready_;

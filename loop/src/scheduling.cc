@@ -12,39 +12,27 @@
 
 namespace weft::loop::detail {
 
-namespace {
+[[gnu::cold]] void LoopCore::refuse(HandleNode* node) {
+  release_node(node);
+  throw_closed();
+}
 
-[[noreturn, gnu::cold]] void throw_closed() {
+[[gnu::cold]] void LoopCore::throw_closed() {
   throw fibers::UsageError("Event loop is closed; nothing can be scheduled on it any more");
 }
 
-}  // namespace
-
-HandleNode* LoopCore::take_node(std::source_location site) {
+[[gnu::always_inline]] inline HandleNode* LoopCore::take_node(std::source_location site) {
   if (!on_own_thread()) [[unlikely]]
     require_own_thread();
-  if (closed_) [[unlikely]]
-    throw_closed();
-  if (inbox_->pending()) [[unlikely]]
-    take_inbox();
+  require_open();
+  take_inbox();
   return new_node(site);
-}
-
-HandleNode* LoopCore::new_node(std::source_location site) {
-  void* block = pool_.take(sizeof(HandleNode));
-  ++refs_;
-  return ::new (block) HandleNode(*this, site);
 }
 
 void LoopCore::recycle(HandleNode* node) noexcept {
   drop_callable(node);
   pool_.give(node, sizeof(HandleNode));
   release();
-}
-
-// After the callable was put into place: its constructor may have waited.
-void LoopCore::require_open() const {
-  if (closed_) throw_closed();
 }
 
 void LoopCore::require_own_thread() const {
@@ -55,6 +43,7 @@ void LoopCore::require_own_thread() const {
 }
 
 void LoopCore::add_timer(HandleNode* node, fibers::Instant when) {
+  require_open_for(node);
   node->kind = NodeKind::kTimer;
   node->timer.when = when;
   try {
@@ -67,6 +56,7 @@ void LoopCore::add_timer(HandleNode* node, fibers::Instant when) {
 }
 
 void LoopCore::add_prepare(HandleNode* node) {
+  require_open_for(node);
   node->kind = NodeKind::kPrepare;
   node->prepare.wake_at = fibers::kForever;
   try {
@@ -167,15 +157,12 @@ HandleNode* take_node(LoopCore& core, std::source_location site) {
   return core.take_node(site);
 }
 
-void require_open(const HandleNode* node) {
-  node->core->require_open();
-}
-
 void recycle_node(HandleNode* node) noexcept {
   node->core->recycle(node);
 }
 
-HandleNode* schedule_soon(HandleNode* node) noexcept {
+HandleNode* schedule_soon(HandleNode* node) {
+  node->core->require_open_for(node);
   ++node->refs;
   node->core->push_ready(node);
   return node;

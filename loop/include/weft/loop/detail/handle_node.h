@@ -89,15 +89,14 @@ struct HandleNode {
 // A node with one reference, the caller's. Throws UsageError when the loop is closed or belongs to
 // another thread.
 HandleNode* take_node(LoopCore& core, std::source_location site);
-// Throws UsageError when the node's loop is closed.
-void require_open(const HandleNode* node);
 // Destroys the callable, if it is still there, and gives the node back.
 void recycle_node(HandleNode* node) noexcept;
 inline void release_node(HandleNode* node) noexcept {
   if (--node->refs == 0) recycle_node(node);
 }
-// Each takes over the caller's reference and adds one to return.
-HandleNode* schedule_soon(HandleNode* node) noexcept;
+// Each takes over the caller's reference and adds one to return. Throws UsageError when the loop is
+// closed: the constructor of the callable may have waited since take_node().
+HandleNode* schedule_soon(HandleNode* node);
 HandleNode* schedule_at(HandleNode* node, fibers::Instant when);
 void cancel_node(HandleNode* node);
 
@@ -143,15 +142,13 @@ struct NodeCallable {
                                 kFits&& std::is_trivially_destructible_v<F> ? nullptr : &destroy};
 };
 
-// Puts the callable into a fresh node; on failure gives the node back. A constructor of the user
-// may wait, and the loop be closed meanwhile.
+// Puts the callable into a fresh node; on failure gives the node back.
 template <class Call, class F>
 void emplace_callable(HandleNode* node, F&& fn) {
   using Fn = std::decay_t<F>;
   using Callable = NodeCallable<Fn, Call>;
-  if constexpr (Callable::kFits && std::is_trivially_constructible_v<Fn, F>) {
+  if constexpr (Callable::kFits && std::is_nothrow_constructible_v<Fn, F>) {
     ::new (static_cast<void*>(node->storage)) Fn(std::forward<F>(fn));
-    node->ops = &Callable::kOps;
   } else {
     try {
       if constexpr (Callable::kFits) {
@@ -159,13 +156,12 @@ void emplace_callable(HandleNode* node, F&& fn) {
       } else {
         ::new (static_cast<void*>(node->storage)) Fn*(new Fn(std::forward<F>(fn)));
       }
-      node->ops = &Callable::kOps;
-      require_open(node);
     } catch (...) {
       release_node(node);
       throw;
     }
   }
+  node->ops = &Callable::kOps;
 }
 
 template <class Call = CallPlain, class F>

@@ -15,14 +15,6 @@
 
 namespace weft::loop::detail {
 
-// A fiber in wait(). Lies on its stack.
-struct FutureWaiter {
-  fibers::Task* task;
-  FutureWaiter* next = nullptr;
-  FutureWaiter* prev = nullptr;
-  bool linked = false;
-};
-
 EventLoop& FutureCore::event_loop() const {
   if (EventLoop* loop = loop_->facade()) return *loop;
   throw fibers::UsageError("the loop that this future belongs to is gone");
@@ -173,28 +165,23 @@ void FutureCore::drop_callbacks() noexcept {
 
 // --- Waiting. ---
 
-namespace {
-
-void link(FutureWaiter& waiter, FutureWaiter*& first, FutureWaiter*& last) noexcept {
+void FutureCore::link(FutureWaiter& waiter) noexcept {
   waiter.linked = true;
   waiter.next = nullptr;
-  waiter.prev = last;
-  (last != nullptr ? last->next : first) = &waiter;
-  last = &waiter;
+  waiter.prev = last_waiter_;
+  (last_waiter_ != nullptr ? last_waiter_->next : first_waiter_) = &waiter;
+  last_waiter_ = &waiter;
 }
 
-void unlink(FutureWaiter& waiter, FutureWaiter*& first, FutureWaiter*& last) noexcept {
-  if (!waiter.linked) return;
+void FutureCore::unlink(FutureWaiter& waiter) noexcept {
   waiter.linked = false;
-  (waiter.prev != nullptr ? waiter.prev->next : first) = waiter.next;
-  (waiter.next != nullptr ? waiter.next->prev : last) = waiter.prev;
+  (waiter.prev != nullptr ? waiter.prev->next : first_waiter_) = waiter.next;
+  (waiter.next != nullptr ? waiter.next->prev : last_waiter_) = waiter.prev;
 }
-
-}  // namespace
 
 void FutureCore::wake_waiters() noexcept {
   while (FutureWaiter* waiter = first_waiter_) {
-    unlink(*waiter, first_waiter_, last_waiter_);
+    unlink(*waiter);
     fibers::reschedule(*waiter->task);
   }
 }
@@ -206,36 +193,28 @@ static bool in_cancelled_callback(const fibers::Task& task, const fibers::RaiseC
          fibers::holds<fibers::Cancelled>(raise.as_exception());
 }
 
-void FutureCore::wait() {
-  if (done()) return;
+void FutureCore::begin_wait(FutureWaiter& waiter) {
   if (!loop_->is_running()) [[unlikely]]
     loop_->wait_while_stopped();
-  FutureWaiter waiter{&fibers::current_task()};
-  link(waiter, first_waiter_, last_waiter_);
-  // Also when the wait is refused before it begins.
-  struct Unlink {
-    FutureCore& core;
-    FutureWaiter& waiter;
-    ~Unlink() { unlink(waiter, core.first_waiter_, core.last_waiter_); }
-  } unlink_at_end{*this, waiter};
-  std::optional<fibers::RaiseCancel> cancelled;
-  fibers::wait_task_rescheduled(
-      [&](const fibers::RaiseCancel& raise) {
-        unlink(waiter, first_waiter_, last_waiter_);
-        cancel_for_waiter();
-        if (state_ == State::kCancelled && !in_cancelled_callback(*waiter.task, raise)) {
-          return fibers::Abort::kSucceeded;
-        }
-        cancelled = raise;
-        if (done()) {
-          fibers::reschedule(*waiter.task);
-        } else {
-          link(waiter, first_waiter_, last_waiter_);
-        }
-        return fibers::Abort::kFailed;
-      },
-      {"a future", -1, this});
-  if (cancelled) raise_cancellation(*cancelled);
+  waiter.task = &fibers::current_task();
+  link(waiter);
+}
+
+fibers::Abort FutureCore::abort_wait(void* context, const fibers::RaiseCancel& raise) {
+  auto& waiter = *static_cast<FutureWaiter*>(context);
+  FutureCore& self = waiter.core;
+  self.unlink(waiter);
+  self.cancel_for_waiter();
+  if (self.state_ == State::kCancelled && !in_cancelled_callback(*waiter.task, raise)) {
+    return fibers::Abort::kSucceeded;
+  }
+  waiter.cancelled = raise;
+  if (self.done()) {
+    fibers::reschedule(*waiter.task);
+  } else {
+    self.link(waiter);
+  }
+  return fibers::Abort::kFailed;
 }
 
 // Also where the future has ended otherwise: then the callback's cancellation has had its effect.

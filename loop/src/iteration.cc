@@ -114,18 +114,9 @@ void LoopCore::schedule_timers_due_now() {
   }
 }
 
-// False once the role is lost.
-bool LoopCore::run_batch(Runner& me) {
-  while (batch_ > 0) {
-    --batch_;
-    run_node(me, ready_.pop());
-    if (me.blocked) return false;
-  }
-  return true;
-}
-
 // What a callback that has blocked leaves behind is seen to in conclude(), after its scope.
-inline void LoopCore::run_node(Runner& me, HandleNode* node) {
+// Inline, and run_batch() too, for the same reason as wait_for_events().
+[[gnu::always_inline]] inline void LoopCore::run_node(Runner& me, HandleNode* node) {
   node->queued = false;
   me.node = node;
   if (!node->cancelled) {
@@ -159,6 +150,16 @@ inline void LoopCore::run_node(Runner& me, HandleNode* node) {
   node->running = false;
   me.node = nullptr;
   release_node(node);
+}
+
+// False once the role is lost.
+[[gnu::always_inline]] inline bool LoopCore::run_batch(Runner& me) {
+  while (batch_ > 0) {
+    --batch_;
+    run_node(me, ready_.pop());
+    if (me.blocked) return false;
+  }
+  return true;
 }
 
 void LoopCore::invoke_timed(Runner& me, HandleNode* node) {

@@ -31,7 +31,7 @@ bool TrioCall::request_cancel(std::string message) {
   return true;
 }
 
-void TrioCall::run(const std::function<void()>& fn, const std::function<void()>& finish) {
+void TrioCall::run(const Steps& steps) {
   // Cancelled between the start of the task and its first turn.
   if (future_.done()) return;
   begun_ = true;
@@ -40,14 +40,14 @@ void TrioCall::run(const std::function<void()>& fn, const std::function<void()>&
   std::exception_ptr error;
   bool finished = false;
   try {
-    finished = scope.run(fn);
+    finished = scope.run([&] { steps.call(steps.context); });
   } catch (...) {
     error = std::current_exception();
   }
   scope_ = nullptr;
   if (error == nullptr && finished && !future_.done()) {
     try {
-      finish();
+      steps.finish(steps.context);
     } catch (...) {
       error = std::current_exception();
     }
@@ -91,19 +91,10 @@ void TrioCall::end_with(const std::exception_ptr& error) {
 
 void TrioCall::drop() noexcept {
   try {
-    if (!held_ && scope_ == nullptr) end_cancelled();
+    if (scope_ == nullptr) end_cancelled();
   } catch (...) {
     // The loop is closed: those who wait have been woken, and callbacks have nowhere to run.
   }
-}
-
-void StartGate::wait() {
-  if (opened_) return;
-  waiting_ = &fibers::current_task();
-  fibers::ParkHook* const hook = fibers::set_park_hook(nullptr);
-  fibers::wait_task_rescheduled([](const fibers::RaiseCancel&) { return fibers::Abort::kFailed; },
-                                {"a task to begin", -1, this});
-  fibers::set_park_hook(hook);
 }
 
 void StartGate::open() {

@@ -219,7 +219,7 @@ void wait(const FutureBase& future);
 // Threads: the loop's own only.
 template <class T>
 [[gnu::always_inline]] inline T await(Future<T> future) {
-  wait(future);
+  FutureAccess::core(future).wait();
   if constexpr (std::is_void_v<T>) {
     future.result();
   } else if constexpr (std::is_copy_constructible_v<T>) {

@@ -16,19 +16,32 @@
 #include <utility>
 #include <variant>
 
+#include "weft/fibers/lowlevel.h"
 #include "weft/loop/detail/handle_node.h"
 
 namespace weft::loop {
 class EventLoop;
 }
 
-namespace weft::fibers {
-class RaiseCancel;
-}
-
 namespace weft::loop::detail {
 
-struct FutureWaiter;
+class FutureCore;
+
+// A fiber in FutureCore::wait(). Lies on its stack.
+struct FutureWaiter {
+  explicit FutureWaiter(FutureCore& future) noexcept : core(future) {}
+  FutureWaiter(const FutureWaiter&) = delete;
+  FutureWaiter& operator=(const FutureWaiter&) = delete;
+  // Also when the wait is refused before it begins.
+  inline ~FutureWaiter();
+
+  FutureCore& core;
+  fibers::Task* task = nullptr;
+  FutureWaiter* next = nullptr;
+  FutureWaiter* prev = nullptr;
+  bool linked = false;
+  std::optional<fibers::RaiseCancel> cancelled = std::nullopt;  // What has cancelled the wait.
+};
 
 // Memory of the loop's pool, in classes of 64 bytes; large blocks go to the heap. Each block in use
 // keeps the loop's core alive.
@@ -89,7 +102,16 @@ class FutureCore {
 
   // Returns when it is done. When the waiting task is cancelled, cancels the future, once, and if
   // it ends cancelled throws fibers::Cancelled, or CancelledError in a callback; else waits on.
-  void wait();
+  // Inline, so that between the caller and the switch there is one frame only: the processor
+  // guesses the returns of all others wrongly (tools/docs/adr/0008).
+  [[gnu::always_inline]] inline void wait() {
+    if (done()) return;
+    FutureWaiter waiter(*this);
+    begin_wait(waiter);
+    fibers::detail::wait_rescheduled(&abort_wait, &waiter, {"a future", -1, this});
+    if (waiter.cancelled) [[unlikely]]
+      raise_cancellation(*waiter.cancelled);
+  }
 
  protected:
   virtual ~FutureCore() = default;
@@ -97,6 +119,11 @@ class FutureCore {
   virtual void destroy() noexcept = 0;
 
  private:
+  friend struct FutureWaiter;
+  void begin_wait(FutureWaiter& waiter);
+  static fibers::Abort abort_wait(void* waiter, const fibers::RaiseCancel& raise);
+  void link(FutureWaiter& waiter) noexcept;
+  void unlink(FutureWaiter& waiter) noexcept;
   void dispose() noexcept;
   void complete(State state);
   void wake_waiters() noexcept;
@@ -121,6 +148,10 @@ class FutureCore {
   FutureWaiter* first_waiter_ = nullptr;
   FutureWaiter* last_waiter_ = nullptr;
 };
+
+FutureWaiter::~FutureWaiter() {
+  if (linked) core.unlink(*this);
+}
 
 template <class T>
 class FutureBox : public FutureCore {

@@ -16,6 +16,7 @@
 
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/context_var.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/future.h"
@@ -36,15 +37,18 @@ class TrioCall {
 
   bool request_cancel(std::string message);
   bool begun() const { return begun_; }
-  // Runs `fn` in the task, then ends the future: with `finish`, which sets the value, if `fn` has
-  // returned.
-  void run(const std::function<void()>& fn, const std::function<void()>& finish);
+  // How to call the function and how to set the future's value.
+  struct Steps {
+    void (*call)(void* context);
+    void (*finish)(void* context);
+    void* context;
+  };
+  // Runs `steps.call` in the task, then ends the future: by `steps.finish` if that has returned.
+  void run(const Steps& steps);
   // The task cannot begin.
   void fail(const std::exception_ptr& error);
   // Its turn will never come.
   void drop() noexcept;
-  // While it is held a drop() has no effect.
-  void hold(bool held) { held_ = held; }
 
  private:
   void end_cancelled();
@@ -54,7 +58,6 @@ class TrioCall {
   loop::detail::FutureCore& future_;
   fibers::CancelScope* scope_ = nullptr;  // While the task runs.
   bool begun_ = false;
-  bool held_ = false;
   bool cancel_requested_ = false;
   std::string message_;
 };
@@ -79,17 +82,9 @@ class TrioFuture final : public loop::detail::FutureBox<R> {
   }
 
   void run() {
-    std::optional<typename Box::Stored> result;
-    call.run(
-        [&] {
-          if constexpr (std::is_void_v<R>) {
-            std::invoke(*fn_);
-            result.emplace();
-          } else {
-            result.emplace(std::invoke(*fn_));
-          }
-        },
-        [&] { this->set_value(std::move(*result)); });
+    Running running{*this, std::nullopt};
+    call.run({[](void* context) { static_cast<Running*>(context)->call(); },
+              [](void* context) { static_cast<Running*>(context)->finish(); }, &running});
   }
   void drop() noexcept {
     call.drop();
@@ -104,6 +99,20 @@ class TrioFuture final : public loop::detail::FutureBox<R> {
     this->~TrioFuture();
     loop::detail::free_block(core, this, sizeof(TrioFuture));
   }
+
+  struct Running {
+    TrioFuture& future;
+    std::optional<typename Box::Stored> result;
+    void call() {
+      if constexpr (std::is_void_v<R>) {
+        std::invoke(*future.fn_);
+        result.emplace();
+      } else {
+        result.emplace(std::invoke(*future.fn_));
+      }
+    }
+    void finish() { future.set_value(std::move(*result)); }
+  };
 
   std::optional<Fn> fn_;
 };
@@ -134,7 +143,15 @@ class StartGate {
   StartGate(const StartGate&) = delete;
   StartGate& operator=(const StartGate&) = delete;
   // The loop's side. Does not hand the loop over: nothing else is to begin meanwhile.
-  void wait();
+  // Inline, as FutureCore::wait() is.
+  [[gnu::always_inline]] inline void wait() {
+    if (opened_) return;
+    waiting_ = &fibers::current_task();
+    fibers::ParkHook* const hook = fibers::set_park_hook(nullptr);
+    fibers::wait_task_rescheduled([](const fibers::RaiseCancel&) { return fibers::Abort::kFailed; },
+                                  {"a task to begin", -1, this});
+    fibers::set_park_hook(hook);
+  }
   // The task's side.
   void open();
 
@@ -165,36 +182,37 @@ Call* make_trio_call(loop::detail::LoopCore& core, F&& fn, std::source_location 
   }
 }
 
+// What the task does.
+template <class Call>
+struct RunTrioCall {
+  CallRef<Call> call;
+  StartGate* gate;
+  LoopBlock* block;
+
+  void operator()() const {
+    gate->open();
+    try {
+      belong_to(*block);
+    } catch (...) {
+      return call->call.fail(std::current_exception());
+    }
+    call->run();
+  }
+};
+
 // In the callback: starts the task and waits until it has begun.
-template <class R, class Fn>
-void begin_trio_call(LoopBlock& block, CallRef<TrioFuture<R, Fn>>& call, fibers::Context& context,
+template <class Call>
+void begin_trio_call(LoopBlock& block, CallRef<Call>& call, fibers::Context& context,
                      std::source_location site) {
   fibers::Nursery* tasks = tasks_of(block);
   if (tasks == nullptr || call->done()) return;
-  TrioFuture<R, Fn>& future = *call.operator->();
-  future.retain();
-  const loop::Future<R> kept = loop::FutureAccess::wrap<R>(&future);
   StartGate gate;
-  // The future is to get the error of a start that fails.
-  future.call.hold(true);
+  RunTrioCall<Call> task{std::move(call), &gate, &block};
   try {
-    context.run([&] {
-      tasks->start_soon(
-          [own = std::move(call), &gate, &block] {
-            own->call.hold(false);
-            gate.open();
-            try {
-              belong_to(block);
-            } catch (...) {
-              return own->call.fail(std::current_exception());
-            }
-            own->run();
-          },
-          {}, site);
-    });
+    context.run([&] { tasks->start_soon(std::move(task), {}, site); });
   } catch (...) {
-    future.call.hold(false);
-    return future.call.fail(std::current_exception());
+    // Nothing has been moved: the only thing that fails is to make a task.
+    return task.call->call.fail(std::current_exception());
   }
   gate.wait();
 }

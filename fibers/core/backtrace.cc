@@ -3,12 +3,9 @@
 
 #include "weft/fibers/backtrace.h"
 
-#include <absl/debugging/symbolize.h>
 #include <unwind.h>
 
-#include <array>
 #include <cstdint>
-#include <cstdio>
 
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/scheduler.h"
@@ -128,15 +125,6 @@ std::vector<const void*> Greenlet::backtrace(std::size_t most) const {
   detail::Walk walk{frames, most, 0};
   detail::walk_parked(block_->context, walk);
   return frames;
-}
-
-std::string describe_address(const void* address) {
-  // A return address may lie behind the end of a function whose last act is the call.
-  const auto* const inside = static_cast<const char*>(address) - 1;
-  std::array<char, 1024> text;
-  if (absl::Symbolize(inside, text.data(), static_cast<int>(text.size()))) return text.data();
-  std::snprintf(text.data(), text.size(), "%p", address);
-  return text.data();
 }
 
 }  // namespace weft::fibers

@@ -34,8 +34,8 @@ std::string place(const std::source_location& site) {
 // Writes a tree without recursion: tasks and nurseries may be nested deeper than a stack allows.
 class TreeWriter {
  public:
-  TreeWriter(Scheduler& scheduler, const DumpOptions& options)
-      : scheduler_(scheduler), options_(options) {}
+  TreeWriter(Scheduler& scheduler, detail::DescribeFrame frames)
+      : scheduler_(scheduler), describe_frame_(frames) {}
 
   std::string write(const TaskBlock& root) {
     text_ = describe(root) + "\n";
@@ -69,9 +69,11 @@ class TreeWriter {
 
   // Between a task and the nurseries that hang below it.
   void add_frames(const TaskBlock& task, const std::string& indent) {
-    if (!options_.backtraces) return;
+    if (describe_frame_ == nullptr) return;
     const std::string lead = indent + (task.innermost_nursery != nullptr ? "│    " : "     ");
-    for (const void* address : backtrace(task)) text_ += lead + describe_address(address) + "\n";
+    for (const void* address : backtrace(task)) {
+      for (const std::string& frame : describe_frame_(address)) text_ += lead + frame + "\n";
+    }
   }
 
   void push_nurseries(const TaskBlock& task, const std::string& indent) {
@@ -89,7 +91,7 @@ class TreeWriter {
   }
 
   std::string describe(const TaskBlock& task) const {
-    std::string line(task.name());
+    std::string line = std::string(task.name()) + " #" + std::to_string(task.number);
     switch (task.present_state()) {
       case TaskState::kReady:
         line += "  ready";
@@ -124,17 +126,21 @@ class TreeWriter {
   }
 
   Scheduler& scheduler_;
-  const DumpOptions& options_;
+  const detail::DescribeFrame describe_frame_;  // Null: no backtraces.
   std::string text_;
   std::vector<Item> todo_;
 };
 
 }  // namespace
 
-std::string dump_task_tree(const DumpOptions& options) {
+std::string detail::task_tree(DescribeFrame describe) {
   Scheduler& scheduler = detail::current_scheduler();
   if (scheduler.root_task == nullptr) return "(no tasks)\n";
-  return TreeWriter(scheduler, options).write(detail::block_of(*scheduler.root_task));
+  return TreeWriter(scheduler, describe).write(detail::block_of(*scheduler.root_task));
+}
+
+std::string dump_task_tree() {
+  return detail::task_tree(nullptr);
 }
 
 }  // namespace weft::fibers

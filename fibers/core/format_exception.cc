@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "fibers/core/type_name.h"
-#include "weft/fibers/backtrace.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/throw_backtrace.h"
 
@@ -122,12 +121,10 @@ class Formatter {
   void write_backtrace(const std::exception_ptr& error, std::string_view title, std::size_t depth,
                        std::string_view margin) {
     if (!options_.backtraces) return;
-    const std::vector<const void*> frames = throw_backtrace(error);
-    if (frames.empty()) return;
+    const std::vector<std::string> lines = detail::throw_lines(error);
+    if (lines.empty()) return;
     emit(std::string(title) + " (most recent call last):", depth, margin);
-    for (auto frame = frames.rbegin(); frame != frames.rend(); ++frame) {
-      emit("  in " + describe_address(*frame), depth);
-    }
+    for (const std::string& line : lines) emit("  in " + line, depth);
   }
 
   void emit(std::string_view lines, std::size_t depth, std::string_view margin = "|") {

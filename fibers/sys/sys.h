@@ -7,6 +7,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <locale.h>
@@ -115,6 +116,7 @@ inline constexpr Call<&::sem_post> sem_post{"sem_post"};
 inline constexpr Call<&::sem_wait> sem_wait{"sem_wait"};
 inline constexpr Call<&::sem_timedwait> sem_timedwait{"sem_timedwait"};
 inline constexpr Call<&::sem_clockwait> sem_clockwait{"sem_clockwait"};
+inline constexpr Call<&::dlopen> dlopen{"dlopen"};
 inline constexpr Call<&::getpid, Failure::kCannotFail> getpid{"getpid"};
 inline constexpr Call<&::gettid, Failure::kCannotFail> gettid{"gettid"};
 inline constexpr Call<&::getuid, Failure::kCannotFail> getuid{"getuid"};

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,6 +26,8 @@ namespace weft::fibers {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -173,6 +176,67 @@ FIBER_TEST(BacktraceTest, OfAnotherRunsTaskIsRefused) {
 TEST(BacktraceTest, AnAddressWithoutASymbolIsShownAsItIs) {
   EXPECT_EQ(describe_address(reinterpret_cast<const void*>(0x10)), "0x10");
 }
+
+TEST(BacktraceTest, AFrameWithoutASymbolIsShownByItsAddress) {
+  EXPECT_THAT(describe_frame(reinterpret_cast<const void*>(0x10)), ElementsAre("?? [0xf]"));
+}
+
+// Where weft was built without libdw's headers a frame is one line, without a place.
+#if __has_include(<elfutils/libdwfl.h>)
+
+constexpr int kLineOfTheSleep = __LINE__ + 3;
+template <class T>
+[[gnu::always_inline]] inline void sleeps_inlined(T time) {
+  sleep(time);
+  something_afterwards();
+}
+
+[[gnu::noinline]] void calls_what_is_inlined() {
+  sleeps_inlined(std::chrono::hours(1));
+  something_afterwards();
+}
+constexpr int kLineOfTheCall = __LINE__ - 3;
+
+std::string here(int line) {
+  return " at backtrace_test.cc:" + std::to_string(line);
+}
+
+FIBER_TEST(BacktraceTest, FramesHaveTheirPlacesAndTheFunctionsInlinedThere) {
+  WEFT_NEEDS_PARKED_BACKTRACES();
+  open_nursery([](Nursery& nursery) {
+    nursery.start_soon([] { calls_what_is_inlined(); });
+    testing::wait_all_tasks_blocked();
+    const std::string tree = dump_task_tree({.backtraces = true});
+    const std::string number = "fibers_test\\+0x[0-9a-f]+\\]\n";
+    EXPECT_THAT(tree, ContainsRegex("sleeps_inlined<>.*" + here(kLineOfTheSleep) + ", inlined \\[" +
+                                    number + ".*calls_what_is_inlined\\(\\)" +
+                                    here(kLineOfTheCall) + " \\[" + number));
+    // The task's own function, which the compiler is free to inline: by its place.
+    EXPECT_THAT(tree, ContainsRegex("lambda.*" + here(__LINE__ - 9)));
+    nursery.cancel_scope().cancel();
+  });
+}
+
+FIBER_TEST(BacktraceTest, ASmallStackIsEnoughToDescribeFrames) {
+  std::vector<std::string> lines;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon(
+        [&lines] {
+          for (const void* address : backtrace(current_task())) {
+            for (const std::string& line : describe_frame(address)) lines.push_back(line);
+          }
+        },
+        {.stack_size = 64 * 1024});
+  });
+  EXPECT_THAT(lines, Contains(HasSubstr(" at backtrace_test.cc:")));
+}
+
+TEST(BacktraceTest, LibrariesWithoutDebugInformationHaveTheirNamesAndOffsets) {
+  EXPECT_THAT(describe_frame(reinterpret_cast<const char*>(&std::terminate) + 1),
+              ElementsAre(ContainsRegex("\\[libstdc\\+\\+.so.6.*\\+0x[0-9a-f]+\\]")));
+}
+
+#endif
 
 }  // namespace
 }  // namespace weft::fibers

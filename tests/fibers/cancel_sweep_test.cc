@@ -237,10 +237,11 @@ TEST(CancelSweepTest, AFailureSaysWhereEverybodyWasAndIsReplayedByItsToken) {
     cancel_sweep(body, options);
     FAIL() << "nobody minded";
   } catch (const CancelSweepError& error) {
-    EXPECT_THAT(error.what(),
-                AllOf(HasSubstr("it minded"), HasSubstr("the tasks just before that:\n"),
-                      ContainsRegex("minder  ready  started at cancel_sweep_test.cc:[0-9]+"),
-                      HasSubstr("WEFT_CANCEL=" + error.token())));
+    EXPECT_THAT(
+        error.what(),
+        AllOf(HasSubstr("it minded"), HasSubstr("the tasks just before that:\n"),
+              ContainsRegex("minder #[0-9]+  ready  started at cancel_sweep_test.cc:[0-9]+"),
+              HasSubstr("WEFT_CANCEL=" + error.token())));
     options.replay = error.token();
   }
   runs = 0;

@@ -27,8 +27,9 @@ namespace weft::fibers {
 namespace {
 
 using std::chrono::seconds;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
+using ::testing::MatchesRegex;
 using testing::wait_all_tasks_blocked;
 
 // The line that holds `what`.
@@ -46,8 +47,8 @@ std::string here(int line) {
 
 FIBER_TEST(InspectTest, TheTreeBeginsAtTheRootAndHoldsMain) {
   const std::string text = dump_task_tree();
-  EXPECT_THAT(text, StartsWith("root  waiting for tasks of a nursery"));
-  EXPECT_THAT(line_with(text, "main"), HasSubstr("└─ main  running"));
+  EXPECT_THAT(text, MatchesRegex("root #[0-9]+  waiting for tasks of a nursery(.|\n)*"));
+  EXPECT_THAT(line_with(text, "main"), ContainsRegex("└─ main #[0-9]+  running"));
   EXPECT_EQ(text.back(), '\n');
 }
 
@@ -64,13 +65,23 @@ FIBER_TEST(InspectTest, ATasksLineSaysWhatItWaitsForHowLongAndWhereItWasStarted)
     nursery.start_soon([] {}, {.name = "fresh"});
     const std::string text = dump_task_tree();
     EXPECT_THAT(line_with(text, "nursery at inspect"), HasSubstr(here(line - 1)));
-    EXPECT_THAT(
-        line_with(text, "sleeper"),
-        HasSubstr("sleeper  waiting for sleep, deadline in 90s  started at " + here(line + 1)));
+    EXPECT_THAT(line_with(text, "sleeper"),
+                HasSubstr("  waiting for sleep, deadline in 90s  started at " + here(line + 1)));
     EXPECT_THAT(line_with(text, "reader"),
                 HasSubstr("waiting for readable fd " + std::to_string(pipe[0]) + "  started at"));
     EXPECT_THAT(line_with(text, "timed"), HasSubstr("waiting for sleep_forever, deadline in 2s"));
-    EXPECT_THAT(line_with(text, "fresh"), HasSubstr("fresh  ready  started at " + here(fresh)));
+    EXPECT_THAT(line_with(text, "fresh"), HasSubstr("  ready  started at " + here(fresh)));
+    nursery.cancel_scope().cancel();
+  });
+}
+
+FIBER_TEST(InspectTest, TheTreeShowsTheIdsThatWaitsAndWarningsShow) {
+  open_nursery([](Nursery& nursery) {
+    nursery.start_soon([] { sleep_forever(); }, {.name = "sleeper"});
+    wait_all_tasks_blocked();
+    const std::string name = "sleeper #" + std::to_string(nursery.child_tasks().front()->id());
+    EXPECT_THAT(dump_task_tree(), HasSubstr("└─ " + name + "  waiting for"));
+    EXPECT_THAT(dump_waits(), HasSubstr("  " + name + " waits for"));
     nursery.cancel_scope().cancel();
   });
 }
@@ -150,7 +161,7 @@ FIBER_TEST(InspectTest, CanBeCalledFromACallOutsideAnyTask) {
   std::string text;
   current_token().run_sync_soon([&text] { text = dump_task_tree(); });
   checkpoint();
-  EXPECT_THAT(text, HasSubstr("main  ready"));
+  EXPECT_THAT(text, ContainsRegex("main #[0-9]+  ready"));
 }
 
 TEST(InspectTest, NeedsARun) {

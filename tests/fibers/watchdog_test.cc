@@ -84,6 +84,9 @@ TEST(WatchdogTest, NamesTheTaskThatHogsTheThreadAndWhereItIs) {
                                         " has kept the thread for 100 ms without a wait:\n"));
 #ifndef __SANITIZE_THREAD__
   EXPECT_THAT(hog.describe(), HasSubstr("hog_the_thread"));
+#if __has_include(<elfutils/libdwfl.h>)
+  EXPECT_THAT(hog.describe(), HasSubstr("watchdog_test.cc:"));
+#endif
 #endif
 }
 

@@ -57,7 +57,7 @@ class Task:
     def describe(self):
         state = f"waiting for {self.waits_for()}" if self.state == "waiting" else self.state
         cancelled = ", cancelled" if bool(self.block["cancel_status"]["effectively_cancelled"]) else ""
-        return f"#{self.number} {self.name}  {state}{cancelled}  started at {self.file}:{self.line}"
+        return f"{self.name} #{self.number}  {state}{cancelled}  started at {self.file}:{self.line}"
 
     def nurseries(self):
         """Oldest first."""

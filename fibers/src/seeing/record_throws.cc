@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "weft/fibers/backtrace.h"
 #include "weft/fibers/detail/sanitizers.h"
 
 #ifdef WEFT_ASAN
@@ -123,7 +124,7 @@ std::vector<const void*> frames_of(const void* thrown) {
 
 bool record_throw_backtraces(bool on) {
   records();
-  detail::set_throw_frames(&frames_of);
+  detail::set_throw_frames(&frames_of, &describe_frame);
   return g_recording.exchange(on);
 }
 

@@ -316,7 +316,9 @@ std::string HogReport::describe() const {
   std::string text =
       task_id == 0 ? "a call outside all tasks" : "task '" + task + "' #" + std::to_string(task_id);
   text += " has kept the thread for " + std::to_string(ms) + " ms without a wait:";
-  for (const void* address : backtrace) text += "\n  " + describe_address(address);
+  for (const void* address : backtrace) {
+    for (const std::string& line : describe_frame(address)) text += "\n  " + line;
+  }
   return text;
 }
 

@@ -44,7 +44,8 @@ bool is_symbolizers(const std::string& target) {
     const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
     return std::string(path.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
   }();
-  return target == program || target.ends_with(".so") || target.find(".so.") != target.npos;
+  return target == program || target.ends_with(".so") || target.find(".so.") != target.npos ||
+         target.ends_with(".debug");
 }
 
 // Where none is free to look into the folder with: that is what is left over.

@@ -4,7 +4,7 @@
 // The host of a guest run goes away while a task of it waits, and with it all that its stack holds.
 //
 // Says: a guest run was abandoned
-// Says: keeper  waiting for Event\.wait
+// Says: keeper #[0-9]+  waiting for Event\.wait
 // Says: LeakSanitizer: detected memory leaks
 // Says: keep_a_buffer.*abandoned\.cc
 

@@ -6,7 +6,7 @@
 //
 // Says: to run it alone: WEFT_REPLAY=
 // Says: consumer #[0-9]+ waits for something to do
-// Says: ─ consumer  waiting for something to do  started at lost_wakeup\.cc:[0-9]+
+// Says: ─ consumer #[0-9]+  waiting for something to do  started at lost_wakeup\.cc:[0-9]+
 
 #include "tests/canaries/canary.h"
 #include "weft/fibers/lowlevel.h"

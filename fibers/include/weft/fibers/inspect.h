@@ -13,24 +13,25 @@
 namespace weft::fibers {
 
 struct DumpOptions {
-  // Below each task, the functions on its stack: see backtrace.h.
+  // Below each task, the functions on its stack: see describe_frame in backtrace.h.
   bool backtraces = false;
 };
 
-// The tree of tasks and nurseries of this run, one line a task: name, state, what it waits for, the
-// deadline over it, where it was started.
+// The tree of tasks and nurseries of this run, one line a task: name, Task::id(), state, what it
+// waits for, the deadline over it, where it was started.
 //
-//   main  running
+//   main #2  running  started at run.cc:95
 //   └─ nursery at server.cc:31
-//      ├─ accept  waiting for readable fd 7                    started at server.cc:33
-//      └─ client 12  waiting for sleep, deadline in 1.5s       started at server.cc:40
+//      ├─ accept #3  waiting for readable fd 7  started at server.cc:33
+//      └─ client 12 #15  waiting for sleep, deadline in 1.5s  started at server.cc:40
 //
 // Throws UsageError outside a run.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
-std::string dump_task_tree(const DumpOptions& options = {});
+std::string dump_task_tree();
+std::string dump_task_tree(const DumpOptions& options);
 
 // Who waits for whom: one line a waiting task, with the tasks that would have to go on first, as
 // far as that is known: a nursery's tasks, the owner of a Lock, who has a CapacityLimiter's tokens,
@@ -76,5 +77,11 @@ std::vector<LivingTask> living_tasks();
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
 std::string last_swallowed_cancelled();
+
+namespace detail {
+// The tree, with the lines that `describe` gives for each frame of each task if it is not null.
+using DescribeFrame = std::vector<std::string> (*)(const void* address);
+std::string task_tree(DescribeFrame describe);
+}  // namespace detail
 
 }  // namespace weft::fibers

@@ -10,11 +10,12 @@
 #pragma once
 
 #include <exception>
+#include <string>
 #include <vector>
 
 namespace weft::fibers {
 
-// The return addresses at the throw, innermost first, for describe_address(). Empty if `error` was
+// The return addresses at the throw, innermost first, for describe_frame(). Empty if `error` was
 // not recorded: thrown while that was off, or made by std::make_exception_ptr without a throw.
 //
 // Blocks: no.
@@ -29,7 +30,10 @@ bool record_throw_backtraces(bool on);
 namespace detail {
 // How the recorder is asked, once it has been switched on. `thrown` is the exception object.
 using ThrowFrames = std::vector<const void*> (*)(const void* thrown);
-void set_throw_frames(ThrowFrames ask);
+using DescribeFrame = std::vector<std::string> (*)(const void* address);
+void set_throw_frames(ThrowFrames ask, DescribeFrame describe);
+// The lines of a backtrace of the throw, the most recent call last.
+std::vector<std::string> throw_lines(const std::exception_ptr& error);
 // Where the exception object lies: the same for all that hold it, and never for two at a time.
 const void* exception_address(const std::exception_ptr& error);
 }  // namespace detail

@@ -7,7 +7,7 @@
 //   run(main, {.instruments = {std::make_shared<Watchdog>(WatchdogOptions{.limit = 50ms})}});
 //
 //   task 'parse' #7 has kept the thread for 61 ms without a wait:
-//     read_everything(std::string const&)
+//     read_everything(std::string const&) at parse.cc:31 [server+0x2a1f]
 //     ...
 //
 // A thread of its own looks at the run four times a limit. It only reads whether the run has looked
@@ -33,7 +33,7 @@ struct HogReport {
   std::string task;           // Its name; empty: a call from outside, a callback of the scheduler.
   std::uint64_t task_id = 0;  // Task::id(), or 0.
   Duration at_least{};
-  // Where it is, innermost first: see describe_address in backtrace.h.
+  // Where it is, innermost first: see describe_frame in backtrace.h.
   std::vector<const void*> backtrace;
 
   // As above: a line, and one for each function.

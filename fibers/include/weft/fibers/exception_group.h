@@ -4,9 +4,10 @@
 // Several errors at once. A nursery throws one group with everything that went wrong in it; nothing
 // is dropped. The semantics are those of Python's exceptiongroup.
 //
-// Like in Python there are two types: an ExceptionGroup holds only derivatives of std::exception
-// and is one itself; a BaseExceptionGroup may also hold Cancelled or KeyboardInterrupt and passes a
-// `catch (const std::exception&)`. `catch (const BaseExceptionGroup&)` catches both.
+// As in Python, there are two types. An ExceptionGroup holds only exceptions that derive from
+// std::exception, and is one itself. A BaseExceptionGroup may also hold Cancelled or
+// KeyboardInterrupt, and `catch (const std::exception&)` does not catch it. `catch (const
+// BaseExceptionGroup&)` catches both.
 //
 // To handle a group by what is in it: catch.h. To print one: format_exception.h. Nothing here
 // recurses, however deep groups are nested.
@@ -29,8 +30,8 @@ namespace detail {
 const void* catchable(const std::exception_ptr& error, const std::type_info& wanted);
 }  // namespace detail
 
-// The E that `error` is, or null. Looks at the exception itself, not into groups. Good as long as
-// somebody holds `error`.
+// The exception in `error` if it is an E, else null. Looks at the exception itself, not into
+// groups. The pointer is valid as long as somebody holds `error`.
 template <class E>
 const E* exception_cast(const std::exception_ptr& error) {
   static_assert(!std::is_pointer_v<E>, "pointers may be thrown, but not looked for");
@@ -54,7 +55,8 @@ bool holds(const std::exception_ptr& error) {
   return exception_cast<E>(error) != nullptr;
 }
 
-// What split() and subgroup() ask: of a group first, and of what is in it only if the answer is no.
+// What split() and subgroup() ask about each exception: about a group first, and about its members
+// only if the answer is no.
 using ExceptionPredicate = std::function<bool(const std::exception_ptr&)>;
 
 // True for an exception that is one of E.
@@ -64,9 +66,10 @@ ExceptionPredicate is_any_of() {
   return [](const std::exception_ptr& error) { return (holds<E>(error) || ...); };
 }
 
-// The leaves for which `matches` holds, and the rest. Both have the shape, messages and notes of
-// `error`, or are null when empty; a part that nothing was taken from is the same exception object,
-// and the leaves always are. An `error` that is no group goes to one side as it is.
+// Splits `error` into the leaves for which `matches` is true, and the rest. Both parts keep the
+// shape, messages and notes of `error`; an empty part is null. A group that loses nothing stays the
+// same exception object, and so does every leaf. An `error` that is not a group goes to one side
+// unchanged.
 std::pair<std::exception_ptr, std::exception_ptr> split(const std::exception_ptr& error,
                                                         const ExceptionPredicate& matches);
 
@@ -86,8 +89,9 @@ class BaseExceptionGroup {
   const std::vector<std::string>& notes() const { return notes_; }
   void add_note(std::string note) { notes_.push_back(std::move(note)); }
 
-  // As split() above. A group that is just being handled, in a catch block, is itself shown to the
-  // predicate first; of another there is no exception yet that could be shown.
+  // As split() above. The predicate is asked about this group itself first, if a catch block is
+  // handling it. Otherwise no exception holds this group, and the predicate is asked about its
+  // members only.
   std::pair<std::exception_ptr, std::exception_ptr> split(const Predicate& matches) const;
   std::exception_ptr subgroup(const Predicate& matches) const { return split(matches).first; }
   // By type: split<std::runtime_error, std::logic_error>().
@@ -99,9 +103,9 @@ class BaseExceptionGroup {
   std::exception_ptr subgroup() const {
     return subgroup(is_any_of<E...>());
   }
-  // A group of other exceptions, with this one's message but not its notes, of the narrower type
-  // that fits. Override it in a class of your own, so that the parts of a split are of that class
-  // and carry what it adds; notes are copied to them afterwards.
+  // Makes a group of other exceptions with this group's message but not its notes, of the narrower
+  // type that fits. Override it in a class of your own, so that the parts of a split have that
+  // class and carry what it adds. Their notes are copied afterwards.
   virtual std::exception_ptr derive(std::vector<std::exception_ptr> exceptions) const;
 
   // "message (2 sub-exceptions)". (Python: str(group).)
@@ -137,7 +141,8 @@ class ExceptionGroup : public BaseExceptionGroup, public std::exception {
   mutable std::shared_ptr<const std::string> text_;
 };
 
-// A group of the narrower type that fits: ExceptionGroup if everything in it is a std::exception.
+// Makes a group: an ExceptionGroup if everything in it is a std::exception, else a
+// BaseExceptionGroup.
 std::exception_ptr make_exception_group(std::string message,
                                         std::vector<std::exception_ptr> exceptions);
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Files on a disk, which no system can wait for: every call is made in a worker thread.
+// Files on a disk. The system cannot wait for them, so every call runs in a worker thread.
 //
 //   open_file("notes.txt", "r", [](File& file) {
 //     for (const std::string& line : file) print(line);       // each with its '\n'
@@ -35,11 +35,11 @@ namespace detail {
 struct FileState;
 }
 
-// A C file with its buffer and its position. Several tasks may use it: their calls are made one
-// after the other. Errors are std::system_error and name the file; when it is closed,
-// ClosedResourceError. A resource that can be moved while nobody uses it. The destructor closes as
-// well, but blocks the thread for what is left to be written, and keeps errors to itself: call
-// aclose(), or use the form of open_file() that does.
+// A C file with its buffer and its position. Several tasks may use it; their calls run one after
+// the other. An error is a std::system_error that names the file. Calls on a closed file throw
+// ClosedResourceError. A resource; it can be moved while nobody uses it. The destructor closes the
+// file too, but it blocks the thread until what is left has been written, and it drops errors. So
+// call aclose(), or use the form of open_file() that does.
 class File final : public AsyncResource {
  public:
   static constexpr std::size_t kAll = static_cast<std::size_t>(-1);
@@ -58,43 +58,43 @@ class File final : public AsyncResource {
   // Threads: the run's own only.
   std::string read(std::size_t size = kAll);
   std::size_t readinto(std::span<std::byte> buffer);
-  // To the end of the line, with its '\n' if it has one; empty at the end.
+  // Reads to the end of the line, with its '\n' if it has one. An empty string is the end.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
   // Threads: the run's own only.
   std::string readline();
   std::vector<std::string> readlines();
-  // readline(), with nothing at the end.
+  // The same as readline(), but returns nothing at the end.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
   // Threads: the run's own only.
   std::optional<std::string> next();
 
-  // Writes all of it, at first into the file's buffer.
+  // Writes all of `data`. It goes into the file's buffer first.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
   // Threads: the run's own only.
   void write(std::string_view data);
   void write(std::span<const std::byte> data);
-  // Hands what has been written to the system.
+  // Hands the file's buffer to the system.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
   // Threads: the run's own only.
   void flush();
 
-  // SEEK_SET, SEEK_CUR or SEEK_END. Returns the new position.
+  // Moves the position. `whence` is SEEK_SET, SEEK_CUR or SEEK_END. Returns the new position.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
   // Threads: the run's own only.
   std::int64_t seek(std::int64_t offset, int whence = SEEK_SET);
   std::int64_t tell();
-  // Makes it `size` bytes long, by default as long as to the present position, where the position
-  // stays. Returns the new length.
+  // Makes the file `size` bytes long. By default it ends at the current position. The position does
+  // not move. Returns the new length.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
@@ -110,7 +110,7 @@ class File final : public AsyncResource {
   bool closed() const;
   // The path it was opened by.
   const std::string& name() const;
-  // The file underneath, and its descriptor. Throw ClosedResourceError.
+  // The C file, and its descriptor. Both throw ClosedResourceError on a closed file.
   std::FILE* wrapped() const;
   int fileno() const;
 
@@ -131,9 +131,10 @@ class File final : public AsyncResource {
   std::unique_ptr<detail::FileState> state_;
 };
 
-// Opens a file. `mode` is Python's: r, w, a or x (which must not exist yet), perhaps with + for
-// both directions; "b" and "t" mean nothing here. Close-on-exec. Throws std::system_error that
-// names the path, UsageError for another mode and for a path with a zero byte in it.
+// Opens a file. `mode` is Python's: r, w, a, or x for a file that must not exist yet. A + opens it
+// for both directions; "b" and "t" have no effect. The descriptor is close-on-exec. Throws
+// std::system_error that names the path; UsageError for another mode, and for a path that contains
+// a zero byte.
 //
 // Blocks: yes, always a checkpoint; for as long as the system does: a FIFO, until somebody opens
 // the other side.
@@ -141,14 +142,14 @@ class File final : public AsyncResource {
 // Threads: the run's own only.
 File open_file(const std::filesystem::path& path, const std::string& mode = "r");
 
-// Takes a C file over. `name` is for errors.
+// Takes over a C file. Errors call it `name`.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
 File wrap_file(std::FILE* file, std::string name = "a wrapped file");
 
-// Opens a file, runs `body(file)`, and closes it whatever happens; an error of closing comes out.
+// Opens a file, runs `body(file)`, and closes the file whatever happens. Throws if closing fails.
 // Returns what the body returns.
 //
 // Blocks: yes, always a checkpoint.
@@ -168,7 +169,7 @@ auto open_file(const std::filesystem::path& path, const std::string& mode, F&& b
       return result;
     }
   } catch (...) {
-    // The body's error is the news; one of closing after it is not.
+    // Only the body's error counts. An error of closing after it would hide it.
     aclose_forcefully(file);
     throw;
   }

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Watching a run from inside: who runs when, for tracing, profiling and finding what hogs the
-// thread. A run without instruments pays nothing for them; a hook that nobody overrides is never
-// called, and only the hooks of single steps make tasks hand over through the scheduler.
+// Watching a run from inside: which task runs when. For tracing, for profiling, and for finding
+// what hogs the thread. A run without instruments pays nothing for them. A hook that nobody
+// overrides is never called. Only the hooks of single steps make tasks hand over through the
+// scheduler.
 //
 //   struct Counter : Instrument {
 //     void before_task_step(Task& task) override { ++steps[task.id()]; }
@@ -28,9 +29,9 @@ namespace weft::fibers {
 
 class Task;
 
-// Override what you want to see, as public members. The hooks are called on the run's thread, in
-// the order in which the instruments were added, and must not wait: that is a UsageError. An
-// instrument that throws is reported to the log and removed. It may add and remove instruments.
+// Override the hooks that you want, as public members. They are called on the run's thread, in the
+// order in which the instruments were added. A hook that waits gets a UsageError. A hook may add
+// and remove instruments. An instrument that throws is reported to the log and removed.
 class Instrument {
  public:
   Instrument() = default;
@@ -41,17 +42,18 @@ class Instrument {
   // Before the first task exists, and after the last has ended.
   virtual void before_run() {}
   virtual void after_run() {}
-  // A task has been started; it will be scheduled.
+  // A task has been started. It will be scheduled.
   virtual void task_spawned(Task& /*task*/) {}
-  // It has become ready. Told when the present step, or the look at the world, is over, in order.
+  // A task has become ready. Called in order, after the current step or poll is over.
   virtual void task_scheduled(Task& /*task*/) {}
-  // It is about to run, until its next wait, and has stopped running. current_task() is that task.
+  // A task is about to run until its next wait; it has stopped running. current_task() is that
+  // task.
   virtual void before_task_step(Task& /*task*/) {}
   virtual void after_task_step(Task& /*task*/) {}
-  // It has ended. Its name and number can still be asked for.
+  // A task has ended. It still has its name and number.
   virtual void task_exited(Task& /*task*/) {}
-  // The run is about to look for I/O, and to sleep for so long unless something happens; and has
-  // done so.
+  // The run is about to poll for I/O, and to sleep up to `timeout` if there is none; it has done
+  // so.
   virtual void before_io_wait(Duration /*timeout*/) {}
   virtual void after_io_wait(Duration /*timeout*/) {}
 };
@@ -71,7 +73,7 @@ enum Hook : std::uint16_t {
   kAllHooks = (1 << 9) - 1,
 };
 
-// A member that I or a base of it has overridden is no member of Instrument.
+// If I or a base of it overrides a member, the member's class is not Instrument.
 template <class C, class... A>
 constexpr bool is_overridden(void (C::*)(A...)) {
   return !std::is_same_v<C, Instrument>;
@@ -93,8 +95,9 @@ constexpr std::uint16_t overridden_hooks() {
 
 }  // namespace detail
 
-// An instrument and which of its hooks are to be called. Made from a pointer to the instrument's
-// own type it calls what that overrides; from a shared_ptr<Instrument> it calls all.
+// An instrument, and which of its hooks to call. Made from a pointer to the instrument's own type,
+// it calls the hooks that this type overrides. Made from a shared_ptr<Instrument>, it calls all
+// hooks.
 class InstrumentRef {
  public:
   template <std::derived_from<Instrument> I>
@@ -109,14 +112,14 @@ class InstrumentRef {
   std::uint16_t hooks_;
 };
 
-// Adds an instrument to the running run; nothing happens if it is there already. Throws UsageError
-// outside a run.
+// Adds an instrument to the current run, unless it is there already. Throws UsageError outside a
+// run.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
 void add_instrument(InstrumentRef instrument);
-// Takes it off again. Throws UsageError if it is not there.
+// Removes an instrument. Throws UsageError if it is not there.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.

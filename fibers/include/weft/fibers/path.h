@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Paths, and what can be done with the files behind them, each call in a worker thread.
+// Paths, and operations on the files behind them. Each operation runs in a worker thread.
 //
 //   const Path log = Path::home() / "logs";
 //   log.mkdir({.parents = true, .exist_ok = true});
@@ -42,20 +42,20 @@ struct StatResult {
 };
 
 struct MkdirOptions {
-  unsigned mode = 0777;  // Less what the umask takes.
-  bool parents = false;  // Make what is missing above it too.
+  unsigned mode = 0777;  // The umask applies.
+  bool parents = false;  // Also create missing parents.
   bool exist_ok = false;
 };
 struct TouchOptions {
-  unsigned mode = 0666;  // Of a new file, less what the umask takes.
+  unsigned mode = 0666;  // Of a new file. The umask applies.
   bool exist_ok = true;
 };
 struct UnlinkOptions {
   bool missing_ok = false;
 };
 
-// A value: the text of a path, without empty parts, "." and slashes at its end. "" is ".". Text
-// with a zero byte in it is a UsageError.
+// A value: the text of a path, without empty parts, "." parts and trailing slashes. "" becomes ".".
+// Throws UsageError for text that contains a zero byte.
 class Path {
  public:
   Path() : Path("") {}
@@ -72,22 +72,23 @@ class Path {
   std::string as_uri() const;
   bool is_absolute() const { return path_.is_absolute(); }
   std::vector<std::string> parts() const;
-  // The directory it lies in; "/" and "." lie in themselves.
+  // The directory that contains it. "/" and "." are their own parents.
   Path parent() const;
   std::vector<Path> parents() const;  // The nearest first.
-  // The last part, and this without the suffix; the suffix is ".gz" of "a.tar.gz".
+  // The last part, the last part without its suffix, and the suffix. The suffix of "a.tar.gz" is
+  // ".gz".
   std::string name() const;
   std::string stem() const;
   std::string suffix() const;
 
   Path joinpath(const Path& other) const { return path_ / other.path_; }
   friend Path operator/(const Path& a, const Path& b) { return a.joinpath(b); }
-  // The same with another last part, stem or suffix. Throw UsageError if there is nothing to change
-  // or the new one has a slash.
+  // The same path with another last part, stem or suffix. They throw UsageError if there is nothing
+  // to replace, or if the new part contains a slash.
   Path with_name(const std::string& name) const;
   Path with_stem(const std::string& stem) const;
   Path with_suffix(const std::string& suffix) const;
-  // Throws UsageError if it does not begin with `base`.
+  // Throws UsageError if this path does not begin with `base`.
   Path relative_to(const Path& base) const;
   bool is_relative_to(const Path& base) const;
 
@@ -96,13 +97,14 @@ class Path {
     return a.path_.compare(b.path_) <=> 0;
   }
 
-  // --- The files behind it. Failures are std::system_error, and name the path, or both. ---
+  // --- The files behind it. Failures are std::system_error that names the path, or both. ---
 
   static Path cwd();
-  // Throws UsageError if neither $HOME nor the user database knows.
+  // Throws UsageError if neither $HOME nor the user database has one.
   static Path home();
 
-  // Whole files. Writing replaces what was there, and returns how many bytes that were.
+  // Read or write a whole file. Writing replaces the old content, and returns the number of bytes
+  // written.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
@@ -113,7 +115,7 @@ class Path {
   std::size_t write_bytes(std::span<const std::byte> data) const;
   File open(const std::string& mode = "r") const;
 
-  // False, too, for a link that leads nowhere.
+  // A link that leads nowhere counts as a file that does not exist.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
@@ -128,7 +130,7 @@ class Path {
   bool is_char_device() const;
   bool is_mount() const;
   bool samefile(const Path& other) const;
-  // Of what a link leads to; lstat() of the link itself.
+  // stat() describes the file that a link leads to, lstat() the link itself.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
@@ -138,14 +140,15 @@ class Path {
   std::string owner() const;
   std::string group() const;
 
-  // What is in a directory, in the order of the names.
+  // The entries of a directory, sorted by name.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
   // Threads: the run's own only.
   std::vector<Path> iterdir() const;
-  // What lies below and matches: `*`, `?` and `[...]` within a part, `**` for any number of
-  // directories. rglob() looks in all of them. Directories that may not be read are left out.
+  // The files below this directory that match. `*`, `?` and `[...]` match within one part of a
+  // path, `**` matches any number of directories. rglob() searches all directories below.
+  // Directories that cannot be read are skipped.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.
@@ -157,20 +160,20 @@ class Path {
   // Cancel: before any effect; a call that has begun is waited for.
   // Threads: the run's own only.
   void mkdir(const MkdirOptions& options = {}) const;
-  void rmdir() const;  // An empty one.
+  void rmdir() const;  // Must be empty.
   void touch(const TouchOptions& options = {}) const;
   void chmod(unsigned mode) const;
   void unlink(const UnlinkOptions& options = {}) const;
-  // Both replace what is there, and return `target`.
+  // Both replace an existing `target`, and return it.
   Path rename(const Path& target) const;
   Path replace(const Path& target) const { return rename(target); }
   // Make this a link to `target`.
   void symlink_to(const Path& target) const;
   void hardlink_to(const Path& target) const;
 
-  // What a link says; absolute() puts cwd() before a relative path; resolve() follows all links and
-  // takes out "..", as far as there are files, and with `strict` fails where there are none;
-  // expanduser() replaces "~" and "~name" at the beginning.
+  // readlink() returns the text of a link. absolute() puts cwd() before a relative path. resolve()
+  // follows all links and removes "..", as far as the files exist; with `strict` it throws where
+  // one does not. expanduser() replaces "~" or "~name" at the beginning.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; a call that has begun is waited for.

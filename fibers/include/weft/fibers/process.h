@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Child processes without supervision. Mostly run_process() (run_process.h) is what you want: it
-// waits for the end, feeds and captures, and cancels properly.
+// Child processes that nothing supervises. Usually you want run_process() (run_process.h): it feeds
+// the child, captures its output, waits for its end, and ends it when it is cancelled.
 //
 //   const auto process = open_process({"sort", "-u"}, {.stdin = kPipe, .stdout = kPipe});
 //   process->stdin->send_all("b\na\nb\n");
@@ -33,7 +33,7 @@ class Stdio {
   enum class Kind { kInherit, kPipe, kDevNull, kStdout, kFd };
 
   explicit constexpr Stdio(Kind kind) : kind_(kind) {}
-  // To a descriptor of the caller's, who goes on owning it.
+  // To a descriptor. The caller still owns it.
   static constexpr Stdio fd(int fd) {
     Stdio result(Kind::kFd);
     result.fd_ = fd;
@@ -48,7 +48,7 @@ class Stdio {
   int fd_ = -1;
 };
 
-inline constexpr Stdio kInherit{Stdio::Kind::kInherit};  // To where this process's leads.
+inline constexpr Stdio kInherit{Stdio::Kind::kInherit};  // Where this process's leads.
 inline constexpr Stdio kPipe{Stdio::Kind::kPipe};        // To a stream in the Process.
 inline constexpr Stdio kDevNull{Stdio::Kind::kDevNull};
 inline constexpr Stdio kStdout{Stdio::Kind::kStdout};  // For stderr: to where stdout leads.
@@ -57,19 +57,19 @@ struct ProcessOptions {
   Stdio stdin = kInherit;
   Stdio stdout = kInherit;
   Stdio stderr = kInherit;
-  // Empty: the caller's. A relative program is looked for from here.
+  // The working directory. Empty: the caller's. A relative program path starts here.
   std::string cwd = {};
-  // All of the child's environment; nothing: the caller's.
+  // The child's whole environment. Nothing: the caller's.
   std::optional<std::map<std::string, std::string>> env = std::nullopt;
-  // The command is one text for /bin/sh.
+  // The command is one string for /bin/sh.
   bool shell = false;
   // The program, if it is not the command's first word.
   std::string executable = {};
-  // Descriptors that the child gets under the same numbers; all others above 2 are closed there.
+  // Descriptors that the child inherits, under the same numbers. It gets no others above 2.
   std::vector<int> pass_fds = {};
-  // The child's process group; 0: one of its own.
+  // The process group that the child joins. 0: a new one of its own.
   std::optional<int> process_group = std::nullopt;
-  // A session of its own, away from the terminal.
+  // Start a new session, detached from the terminal.
   bool start_new_session = false;
   // SIGPIPE and SIGXFSZ end the child, as programs expect, although this process may ignore them.
   bool restore_signals = true;
@@ -89,25 +89,26 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process();
 
-  // What leads to kPipe, from this side. May be moved away and closed.
+  // This side of each stream that is a kPipe. You may move it away, or close it.
   std::optional<FdStream> stdin;
   std::optional<FdStream> stdout;
   std::optional<FdStream> stderr;
-  // The first two as one, if both are there. Refers to them.
+  // stdin and stdout as one stream, if both are there. It refers to them.
   std::optional<StapledStream<FdStream&, FdStream&>> stdio;
 
   const std::vector<std::string>& args() const { return args_; }
   int pid() const { return pid_; }
 
-  // The exit status; minus the number of the signal that ended it; nothing if it runs. Both are the
-  // same. If the system has reaped the child itself, because SIGCHLD is ignored, it is 0.
+  // The exit status, or minus the number of the signal that ended the child, or nothing while it
+  // runs. Both functions are the same. If SIGCHLD is ignored, the system reaps the child itself and
+  // the status is 0.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   std::optional<int> poll();
   std::optional<int> returncode() { return poll(); }
-  // Waits for the end, and returns the same. Any number of tasks may.
+  // Waits for the child's end and returns its status, as poll() does. Any number of tasks may wait.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: the child goes on.
@@ -130,7 +131,7 @@ class Process {
  private:
   std::vector<std::string> args_;
   int pid_;
-  int pidfd_;  // -1: the system gives us none.
+  int pidfd_;  // -1: the system has none.
   std::optional<int> returncode_;
   struct Waiting;
   void wait_for_thread();

@@ -30,16 +30,16 @@ namespace socket {
 class SocketType;
 }
 
-// One task may send while another receives; a second one in the same direction gets
-// BusyResourceError. What the network or the peer breaks is BrokenResourceError, with the
-// std::system_error nested in it; using a stream after closing it here, or closing it while another
-// task waits, is ClosedResourceError. A resource that can be moved, and destroyed, while nobody
-// uses it; the destructor closes. (Trio: SocketStream.)
+// One task may send while another receives. A second task in the same direction gets
+// BusyResourceError. If the network or the peer breaks the connection, calls throw
+// BrokenResourceError with the std::system_error nested in it. If this side has closed the stream,
+// or closes it while another task waits, calls throw ClosedResourceError. A resource; it can be
+// moved, and destroyed, while nobody uses it. The destructor closes it. (Trio: SocketStream.)
 class SocketStream final : public HalfCloseableStream {
  public:
-  // Takes a connected, non-blocking socket. TCP: switches Nagle's algorithm off, and asks to be
-  // called writable only when little is left unsent, so that what is queued stays fresh. Throws
-  // UsageError for a socket that is no SOCK_STREAM, or none at all.
+  // Takes over a connected, non-blocking socket. For TCP it switches Nagle's algorithm off, and the
+  // socket counts as writable only when little is left unsent, so that queued data stays fresh.
+  // Throws UsageError for anything but a SOCK_STREAM socket.
   explicit SocketStream(OwnedFd fd);
   explicit SocketStream(socket::SocketType&& connected);
   SocketStream(SocketStream&&) noexcept = default;
@@ -53,29 +53,29 @@ class SocketStream final : public HalfCloseableStream {
   // Threads: the run's own only.
   void send_all(std::span<const std::byte> data) override;
   void send_all(std::string_view data) { send_all(std::as_bytes(std::span(data))); }
-  // Waits until send_all() of a little would probably not wait. For data that should be as fresh as
+  // Waits until a small send_all() would probably not wait. For data that should be as fresh as
   // possible when it is sent.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: nothing has happened.
   // Threads: the run's own only.
   void wait_send_all_might_not_block() override;
-  // Tells the peer that no more will come. Receiving goes on; sending is ClosedResourceError from
-  // now on. Idempotent.
+  // Tells the peer that no more data will come. Receiving still works; sending throws
+  // ClosedResourceError from now on. Idempotent.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect.
   // Threads: the run's own only.
   void send_eof() override;
 
-  // Waits until there is something and returns as much of it as fits; 0 bytes are the end. Throws
-  // UsageError for no room.
+  // Waits for data, and receives as much of it as fits. Returns the number of bytes; 0 is the end.
+  // Throws UsageError for an empty buffer.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: nothing has been received.
   // Threads: the run's own only.
   std::size_t receive_some(std::span<std::byte> buffer) override;
-  // The same, as a string of at most `max` bytes, and of 64 KiB at most; empty at the end.
+  // The same, as a string of at most `max` bytes and at most 64 KiB. An empty string is the end.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: nothing has been received.
@@ -97,18 +97,19 @@ class SocketStream final : public HalfCloseableStream {
   void aclose() override;
   bool is_open() const { return fd_.is_open(); }
 
-  // Throw ClosedResourceError on a closed stream, std::system_error if the system does not know.
+  // Both throw ClosedResourceError on a closed stream, and std::system_error if the system cannot
+  // tell.
   SocketAddress local_address() const;
   SocketAddress peer_address() const;
-  // Options that are an int; or any other, as the bytes of it, of which at most `size` are read.
-  // Throw as well.
+  // Socket options: as an int, or as bytes, of which at most `size` are read. They throw as the two
+  // above do.
   int getsockopt(int level, int option) const;
   std::string getsockopt(int level, int option, std::size_t size) const;
   void setsockopt(int level, int option, int value);
   void setsockopt(int level, int option, std::string_view value);
   // The descriptor, for the system's own calls; -1 when closed.
   int fd() const { return fd_.get(); }
-  // Gives the descriptor away: it stays open and non-blocking, the stream counts as closed.
+  // Gives the descriptor away. It stays open and non-blocking; the stream counts as closed.
   int release() noexcept { return fd_.release(); }
 
  private:
@@ -130,18 +131,20 @@ class SocketStream final : public HalfCloseableStream {
   bool sent_eof_ = false;
 };
 
-// A resource that can be moved while nobody uses it; the destructor closes. (Trio: SocketListener.)
+// A resource; it can be moved while nobody uses it. The destructor closes it. (Trio:
+// SocketListener.)
 class SocketListener final : public Listener<SocketStream> {
  public:
-  // Takes a non-blocking socket that listens already. Throws UsageError for any other.
+  // Takes over a non-blocking socket that is listening. Throws UsageError for any other.
   explicit SocketListener(OwnedFd fd);
   explicit SocketListener(socket::SocketType&& listening);
   SocketListener(SocketListener&&) noexcept = default;
   SocketListener& operator=(SocketListener&&) noexcept = default;
   ~SocketListener() override = default;
 
-  // The next connection. Errors of a single connection that broke before it was accepted are
-  // skipped; throws std::system_error for others, such as EMFILE, ClosedResourceError when closed.
+  // Waits for the next connection. Connections that broke before they were accepted are skipped.
+  // Throws std::system_error for other errors, such as EMFILE; ClosedResourceError on a closed
+  // listener.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: no connection is lost.
@@ -162,8 +165,8 @@ class SocketListener final : public Listener<SocketStream> {
   bool is_tcp_;
 };
 
-// Two streams connected with each other, without a network: for tests, and for talking to a child.
-// Throws std::system_error.
+// Two streams that are connected to each other, without a network. For tests, and for talking to a
+// child. Throws std::system_error.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.

@@ -1,8 +1,14 @@
 # SPDX-FileCopyrightText: The weft authors
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# Install rules, the CMake package and the pkg-config files. Each library made by weft_library() is one component. What
-# it needs from elsewhere is read off its link libraries, so that this file does not have to be told twice.
+# Install rules, the CMake package and the pkg-config files. What a library needs from elsewhere is read off its link
+# libraries, so that this file does not have to be told twice.
+#
+# Components, for packagers (cmake --install build --component weft_tls):
+#   weft_<library>   one for each library made by weft_library(): its archive, headers, CMake targets and pkg-config file.
+#                    weft_fibers, which all others need, has the CMake package itself too
+#   weft_docs        README, guides and decisions, with the examples that they refer to, laid out as in the sources
+#   weft_gdb         gdb's commands for tasks: share/weft/gdb/weft.py
 
 include_guard(GLOBAL)
 include(CMakePackageConfigHelpers)
@@ -90,12 +96,25 @@ function(weft_write_pc name)
   if(WEFT_STACK_CLASH_PROTECTION)
     set(WEFT_PC_CFLAGS "-fstack-clash-protection")
   endif()
-  # Relative, so that the files stay right wherever the tree is installed or moved to.
-  file(RELATIVE_PATH WEFT_PC_UP "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
-  string(REGEX REPLACE "/$" "" WEFT_PC_UP "${WEFT_PC_UP}")
+  # Relative where they may be, so that the files stay right wherever the tree is installed or moved to. A packager may
+  # give absolute folders, which do not move.
+  set(WEFT_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+  set(WEFT_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+    set(WEFT_PC_INCLUDEDIR "${CMAKE_INSTALL_INCLUDEDIR}")
+  endif()
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+    set(WEFT_PC_LIBDIR "${CMAKE_INSTALL_LIBDIR}")
+    set(WEFT_PC_PREFIX "${CMAKE_INSTALL_PREFIX}")
+  else()
+    file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+    string(REGEX REPLACE "/$" "" up "${up}")
+    set(WEFT_PC_PREFIX "\${pcfiledir}/${up}")
+  endif()
   set(WEFT_PC_NAME ${name})
   configure_file("${weft_templates}/weft.pc.in" "${PROJECT_BINARY_DIR}/weft-${name}.pc" @ONLY)
-  install(FILES "${PROJECT_BINARY_DIR}/weft-${name}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+  install(FILES "${PROJECT_BINARY_DIR}/weft-${name}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig"
+    COMPONENT weft_${name})
 endfunction()
 
 get_property(weft_libraries GLOBAL PROPERTY WEFT_LIBRARIES)
@@ -112,11 +131,12 @@ foreach(library IN LISTS weft_libraries)
   endif()
 
   install(TARGETS ${library} ${links_objects} EXPORT weft-${name}Targets
-    ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+    ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT weft_${name}
     INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-  install(EXPORT weft-${name}Targets NAMESPACE weft:: DESTINATION "${weft_cmake_dir}")
+  install(EXPORT weft-${name}Targets NAMESPACE weft:: DESTINATION "${weft_cmake_dir}" COMPONENT weft_${name})
   if(IS_DIRECTORY "${folder}/include")
-    install(DIRECTORY "${folder}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
+    install(DIRECTORY "${folder}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT weft_${name}
+      FILES_MATCHING PATTERN "*.h")
   endif()
   weft_write_pc(${name})
 
@@ -130,5 +150,20 @@ configure_package_config_file("${weft_templates}/weftConfig.cmake.in" "${PROJECT
 # Until 1.0 a minor version may break.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/weftConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/weftConfig.cmake" "${PROJECT_BINARY_DIR}/weftConfigVersion.cmake"
-  DESTINATION "${weft_cmake_dir}")
-install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+  DESTINATION "${weft_cmake_dir}" COMPONENT weft_fibers)
+
+foreach(component IN ITEMS weft_fibers weft_docs)
+  install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT ${component})
+endforeach()
+# As in the sources: the guides refer to each other, to the examples and to the decisions.
+install(FILES "${PROJECT_SOURCE_DIR}/README.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT weft_docs)
+foreach(folder IN ITEMS fibers loop shim)
+  install(FILES "${PROJECT_SOURCE_DIR}/${folder}/README.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}"
+    COMPONENT weft_docs)
+endforeach()
+foreach(folder IN ITEMS fibers/examples fibers/tls/examples loop/examples shim/examples tools/docs)
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/" DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}"
+    COMPONENT weft_docs)
+endforeach()
+install(FILES "${PROJECT_SOURCE_DIR}/tools/gdb/weft.py" DESTINATION "${CMAKE_INSTALL_DATADIR}/weft/gdb"
+  COMPONENT weft_gdb)

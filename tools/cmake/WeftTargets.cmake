@@ -51,8 +51,9 @@ function(weft_compile_options target)
     target_compile_options(${target} PUBLIC -fstack-clash-protection)
   endif()
   weft_instrument(${target})
+  # A consumer's CMAKE_UNITY_BUILD is for his own sources: weft's have private names in common.
   set_target_properties(${target} PROPERTIES
-    CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
+    UNITY_BUILD OFF CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
 endfunction()
 
 # weft_library(weft_fibers DIR fibers SOURCES ... [PUBLIC deps...] [PRIVATE deps...] [EXPORT_NAME fibers])

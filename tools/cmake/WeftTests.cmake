@@ -5,7 +5,7 @@
 
 include_guard(GLOBAL)
 include(GoogleTest)
-find_package(GTest REQUIRED)
+weft_find_package(GTest PACKAGE "libgtest-dev libgmock-dev" GROUP test ELSE WEFT_BUILD_TESTS)
 
 # What the tests' own sources do without, because there are so many of them that it takes a third of their compile time;
 # weft's own have it all. GoogleTest's macros make UBSan's checks of every reference for null, and of every call for its

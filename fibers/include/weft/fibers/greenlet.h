@@ -1,20 +1,20 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Coroutines that hand the thread to each other by name: no scheduler, no nursery. For turning a
-// callback interface inside out, for generators, and for keeping a whole suspended run at hand.
-// Within a run, use tasks.
+// Coroutines that hand the thread to each other by name, without a scheduler or a nursery. Use them
+// to turn a callback interface inside out, for generators, and to keep a whole suspended run at
+// hand. Within a run, use tasks.
 //
 //   Greenlet numbers([] { for (int i = 0; i < 3; ++i) getcurrent().parent().switch_to(i); });
 //   for (std::any n = numbers.switch_to(); numbers; n = numbers.switch_to()) use(n);
 //
-// Each has a parent, by default the greenlet that made it: what its function returns or throws
+// Each has a parent, by default the greenlet that made it. What its function returns or throws
 // arrives there. The thread itself is the main greenlet. (Python's greenlet, and its semantics;
 // copies of a Greenlet are the same greenlet.)
 //
-// A greenlet is outside every run, also one that a task has switched to: a wait there is a
-// UsageError. It may start a run of its own. Of a run that is left by a switch everything stands
-// still, deadlines too, until somebody switches back into the greenlet that it is in.
+// A greenlet is outside every run, even if a task has switched to it: a wait there is a UsageError.
+// It may start a run of its own. If a switch leaves a run, the whole run stands still, including
+// its deadlines, until somebody switches back into the greenlet that it is in.
 
 #pragma once
 
@@ -43,24 +43,23 @@ struct GreenletBlock;
 struct ContextCell;
 }  // namespace detail
 
-// Ends the greenlet that it is thrown into, and becomes the value that its parent gets. Let it
-// pass.
+// Ends the greenlet that it is thrown into; its parent gets it as a value. Do not catch it.
 class GreenletExit {
  public:
   const char* what() const noexcept { return "GreenletExit"; }
 };
 
-// A switch that cannot be: to a greenlet of another thread, or one that has no function.
-// (greenlet: greenlet.error.)
+// An impossible switch: to a greenlet of another thread, or to one that has no function. (greenlet:
+// greenlet.error.)
 class GreenletError : public UsageError {
   using UsageError::UsageError;
 };
 
-// The context variables of a greenlet; two that have the same one see each other's changes.
+// The context variables of a greenlet. Greenlets that share one see each other's changes.
 // (greenlet: gr_context.)
 class GreenletContext {
  public:
-  // None: as if empty, until a variable is set.
+  // None: counts as empty until a variable is set.
   GreenletContext() = default;
   explicit GreenletContext(Context values);
   explicit operator bool() const { return cell_ != nullptr; }
@@ -77,19 +76,20 @@ class GreenletContext {
 struct GreenletOptions {
   // Bytes. Address space only: pages are touched one by one.
   std::size_t stack_size = 256 * 1024;
-  // What its context variables are: by default none has a value.
+  // Its context variables. By default none has a value.
   GreenletContext context = {};
 };
 
-// A reference to a greenlet, counted; any thread may hold and drop it. When the last one of a
-// suspended greenlet goes, GreenletExit is thrown into it, by its own thread: at once, or when that
-// next uses a greenlet, or when it ends. What it throws instead is logged.
+// A counted reference to a greenlet. Any thread may hold and drop it. When the last reference to a
+// suspended greenlet goes, its own thread throws GreenletExit into it: at once, or when that thread
+// next uses a greenlet, or when it ends. If the greenlet throws anything else then, that is logged.
 class Greenlet {
  public:
   using Function = absl::AnyInvocable<std::any(std::any)>;
 
-  // Will call `run` with the values of the first switch: none, one, or as many as it takes; a
-  // std::any takes what comes. Parent: the current greenlet, which is not kept alive by this.
+  // The first switch calls `run` with the values of that switch: none, one, or as many as it takes;
+  // a std::any takes whatever comes. The parent is the current greenlet, which this does not keep
+  // alive.
   template <class F>
   requires(!std::is_convertible_v<F, Greenlet> &&
            !std::is_same_v<F, GreenletOptions>) explicit Greenlet(F run,
@@ -117,11 +117,12 @@ class Greenlet {
   bool operator==(const Greenlet& other) const = default;
   bool operator==(std::nullptr_t) const { return block_ == nullptr; }
 
-  // Goes on in that greenlet, and returns when somebody switches back: with the values they give,
-  // packed into one std::any (several into a std::tuple), or throws what they throw in. To a dead
-  // greenlet: goes to its parent, or the next one that lives; a parent that has not started yet is
-  // started with the value. To the current one: returns at once. A temporary, as in
-  // `getcurrent().parent().switch_to()`, is dropped on arrival and kept by nobody who waits.
+  // Continues in that greenlet, and returns when somebody switches back. Returns the values of that
+  // switch, packed into one std::any (several into a std::tuple), or throws what was thrown in. A
+  // switch to a dead greenlet goes to its parent, or to the next one that lives; a parent that has
+  // not started yet is started with the value. A switch to the current greenlet returns at once. A
+  // temporary, as in `getcurrent().parent().switch_to()`, is dropped on arrival and kept by nobody
+  // who waits.
   //
   // Blocks: no, but this greenlet stands still, and with it the run it is in.
   // Cancel: not a checkpoint.
@@ -134,8 +135,8 @@ class Greenlet {
   std::any switch_to(Values&&... values) && {
     return std::move(*this).do_switch(detail::pack_values(std::forward<Values>(values)...));
   }
-  // As switch_to(), but `error` is thrown where that greenlet waits. One that has not started dies
-  // of it at once; the error goes to the parent, as it does if the greenlet is dead.
+  // As switch_to(), but throws `error` where that greenlet waits. A greenlet that has not started
+  // dies of it at once. In that case, and if the greenlet is dead, the error goes to the parent.
   //
   // Blocks: no, but this greenlet stands still, and with it the run it is in.
   // Cancel: not a checkpoint.
@@ -172,24 +173,26 @@ class Greenlet {
   }
   bool has_run() const;
 
-  // Where it goes when it ends; null for the main greenlet. One that was set is kept alive. Throws
-  // GreenletError for a main greenlet, one of another thread, and one that descends from this.
+  // Where the thread continues when this greenlet ends; null for the main greenlet. A parent that
+  // was set is kept alive. set_parent() throws GreenletError if this is a main greenlet, and for a
+  // parent of another thread or one that descends from this.
   Greenlet parent() const&;
   Greenlet parent() &&;
   void set_parent(const Greenlet& parent) const;
 
-  // Has been switched to. True when started and not dead.
+  // Whether it has been switched to. The greenlet itself is true when it has started and is not
+  // dead.
   bool started() const;
   explicit operator bool() const { return started() && !dead(); }
   // Its function has returned or thrown, or its thread has ended.
   bool dead() const;
 
-  // Any thread while it is suspended; GreenletError while it runs on another.
+  // From any thread while it is suspended. GreenletError while it runs on another thread.
   GreenletContext context() const;
   void set_context(GreenletContext context) const;
 
-  // The return addresses on its stack, while it is suspended and of this thread; empty otherwise.
-  // See backtrace.h. (greenlet: gr_frame.)
+  // The return addresses on its stack, if it is suspended and belongs to this thread; empty
+  // otherwise. See backtrace.h. (greenlet: gr_frame.)
   std::vector<const void*> backtrace(std::size_t most = 64) const;
 
   // "<Greenlet 0x... suspended active started>"
@@ -209,16 +212,16 @@ class Greenlet {
   detail::GreenletBlock* block_ = nullptr;
 };
 
-// The greenlet that runs; inside a run the one that the run is in. Throws GreenletError when the
-// thread is at its end.
+// The current greenlet; inside a run, the one that the run is in. Throws GreenletError while the
+// thread is ending.
 Greenlet getcurrent();
 
 enum class GreenletEvent : unsigned char { kSwitch, kThrow };
 using GreenletTracer = std::function<void(GreenletEvent, const Greenlet& origin, const Greenlet&)>;
 
-// Has `tracer` called after each switch of this thread, in the greenlet that was switched to, with
-// that as the last argument; null: no longer. Returns the one before. What it throws is thrown
-// there, and ends the tracing.
+// Calls `tracer` after each switch of this thread, in the greenlet that was switched to, which is
+// the last argument. Null ends the tracing. Returns the previous tracer. If the tracer throws, the
+// error is thrown in that greenlet, and the tracing ends.
 GreenletTracer settrace(GreenletTracer tracer);
 GreenletTracer gettrace();
 

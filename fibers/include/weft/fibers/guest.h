@@ -1,17 +1,17 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// weft inside somebody else's loop (Asio, libuv, GLib, Qt, a game's frame loop): the host keeps the
-// thread, and the run does its work in ticks that the host calls, one batch of tasks each. While
-// nothing is ready there are none.
+// weft inside somebody else's loop (Asio, libuv, GLib, Qt, a game's frame loop). The host keeps the
+// thread, and the run does its work in ticks that the host calls. Each tick runs one batch of
+// tasks. While nothing is ready there are no ticks.
 //
-// There are two ways to arrange the ticks. A host that can be given a callback from another thread
-// hands in how; a helper thread then waits for I/O and deadlines while the run has nothing to do:
+// There are two ways to arrange the ticks. If other threads can post callbacks to the host's loop,
+// say how; a helper thread then waits for I/O and deadlines while the run has nothing to do:
 //
 //   start_guest_run(main, {.done_callback = [&](Outcome<void>) { io.stop(); },
 //                          .run_sync_soon_threadsafe = [&](GuestTick tick) { post(io, tick); }});
 //
-// A host that can wait for a descriptor waits for the run's, and needs no thread:
+// If the host can wait for a descriptor, it waits for the run's, and no thread is needed:
 //
 //   GuestRun guest = start_guest_run(main, {.done_callback = ...});
 //   pollfd poll_for{guest.pollable_fd(), POLLIN, 0};
@@ -43,9 +43,9 @@ class Guest;
 // One tick of a guest run, for the host to call. A value: it may be stored in any kind of callback.
 class GuestTick {
  public:
-  // To be called once, from the host's loop and from no task. UsageError if it is called again, or
-  // on another thread than the one that started the run. What a callback of the host throws, comes
-  // out of it.
+  // The host's loop calls it once, outside all tasks. Throws UsageError if it is called again, or
+  // on a thread other than the one that started the run. If a callback of the host throws, this
+  // throws that error.
   //
   // Blocks: no.
   // Cancel: does not apply.
@@ -58,19 +58,19 @@ class GuestTick {
   std::shared_ptr<detail::Guest> guest_;
 };
 
-// A guest run; a value. If its host polls, this is what keeps it: when the last copy goes before
-// the run is over, then the run is abandoned. The same goes for the last GuestTick of the other
-// way. An abandoned run is reported as a warning; its tasks are neither run nor unwound any more,
-// and their stacks stay. Their waits are taken back, and they have left their scopes: what they
-// waited for, or have entered, may be used on.
+// A guest run; a value. If the host polls, this keeps the run alive: when the last copy goes before
+// the run is over, the run is abandoned. If the host is called, the last GuestTick does the same.
+// An abandoned run is reported as a warning. Its tasks neither run nor unwind any more, and their
+// stacks stay. They no longer wait for anything and have left their scopes, so what they waited for
+// or had entered may still be used.
 class GuestRun {
  public:
-  // Readable, for poll, epoll and the like, when the run wants a tick. Stays open as long as this,
-  // also when the run is over; the host neither reads nor closes it. UsageError if the run asks for
-  // its ticks through run_sync_soon_threadsafe.
+  // Becomes readable, for poll, epoll and the like, when the run wants a tick. It stays open as
+  // long as this object, even when the run is over; the host must neither read nor close it. Throws
+  // UsageError if the run asks for its ticks through run_sync_soon_threadsafe.
   int pollable_fd() const;
-  // Does what is to be done now and returns; false when the run is over. Calling it when
-  // pollable_fd() is not readable does nothing. UsageError inside a tick, and as pollable_fd().
+  // Does what is due now, and returns false when the run is over. Does nothing if pollable_fd() is
+  // not readable. Throws UsageError inside a tick, and where pollable_fd() does.
   //
   // Blocks: no.
   // Cancel: does not apply.
@@ -86,13 +86,14 @@ class GuestRun {
 
 template <class T>
 struct GuestOptions {
-  // Called once, at the end of the last tick, with what main returned or threw; InternalError if a
-  // system task or the run itself failed. The run is gone then: another one may be started.
+  // Called once, at the end of the last tick, with what main returned or threw; with InternalError
+  // if a system task or the run itself failed. The run is gone by then, so another one may be
+  // started.
   std::function<void(Outcome<T>)> done_callback;
-  // Has the host's loop call the tick soon, on the host's thread. Called from any thread, and when
-  // the host is idle has to wake it. Empty: the host polls.
+  // Makes the host's loop call the tick soon, on the host's thread. It is called from any thread,
+  // and has to wake the host if it is idle. Empty: the host polls.
   std::function<void(GuestTick)> run_sync_soon_threadsafe = {};
-  // The same, called only on the host's thread; for hosts to which that is cheaper.
+  // The same, but only called on the host's thread; for hosts where that is cheaper.
   std::function<void(GuestTick)> run_sync_soon_not_threadsafe = {};
   RunOptions run = {};
 };
@@ -133,9 +134,9 @@ struct GuestMain {
 };
 }  // namespace detail
 
-// Begins a run with `main` as its first task. When this returns, nothing of `main` has run, but the
-// run is this thread's: system tasks can be started. UsageError if the thread has a run already, or
-// done_callback is missing. All errors that come later go to done_callback.
+// Begins a run with `main` as its first task. When this returns, `main` has not begun, but the
+// thread has its run: system tasks can be started. Throws UsageError if the thread already has a
+// run, or if done_callback is missing. All later errors go to done_callback.
 //
 // Blocks: no.
 // Cancel: does not apply.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Looking at a run: who is there, what does everyone wait for.
+// Looking at a run: which tasks there are, and what each of them waits for.
 
 #pragma once
 
@@ -33,10 +33,10 @@ struct DumpOptions {
 std::string dump_task_tree();
 std::string dump_task_tree(const DumpOptions& options);
 
-// Who waits for whom: one line a waiting task, with the tasks that would have to go on first, as
-// far as that is known: a nursery's tasks, the owner of a Lock, who has a CapacityLimiter's tokens,
-// the breakers of a ParkingLot. Then one line for each cycle among them, which only a cancellation
-// can end. The number behind a name is Task::id().
+// Who waits for whom. One line for each waiting task, with the tasks that have to go on first, as
+// far as that is known: a nursery's tasks, the owner of a Lock, the holders of a CapacityLimiter's
+// tokens, the breakers of a ParkingLot. Then one line for each cycle among them; only a
+// cancellation can end a cycle. The number behind a name is Task::id().
 //
 //   main #2 waits for tasks of a nursery: reader #3, writer #4
 //   reader #3 waits for Lock.acquire, held by writer #4
@@ -50,28 +50,27 @@ std::string dump_task_tree(const DumpOptions& options);
 // Threads: the run's own only.
 std::string dump_waits();
 
-// A task that has not ended, as it was when somebody asked.
+// A task that has not ended: a snapshot.
 struct LivingTask {
   std::uint64_t id = 0;  // Task::id().
   std::string name;
   std::source_location spawn_site;
-  std::string waiting_for;  // Empty: it does not wait.
+  std::string waiting_for;  // Empty: not waiting.
   // "task 'client 12' #14, started at server.cc:40, waiting for readable fd 7"
   std::string describe() const;
 };
 
-// All tasks of this thread, those of runs that are not running included: in a suspended greenlet,
-// of a guest between two ticks, and what a guest run that was abandoned has left for ever. Inside a
-// run its root task and main are among them. Between runs there should be none: see
-// testing/left_over.h.
+// All tasks of this thread. This includes tasks of runs that are not running: in a suspended
+// greenlet, of a guest between two ticks, and of a guest run that was abandoned. Inside a run it
+// includes the root task and main. Between runs there should be none: see testing/left_over.h.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: any.
 std::vector<LivingTask> living_tasks();
 
-// What this run has said last, by a warning in the log, of a Cancelled that somebody caught and did
-// not throw on; empty if nothing. Throws UsageError outside a run.
+// The last warning of this run about a Cancelled that somebody caught and did not throw on; empty
+// if there was none. Throws UsageError outside a run.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.

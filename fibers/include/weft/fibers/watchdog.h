@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Finding the task that hogs the thread: which computes, or makes a system call that blocks, where
-// all others have to wait for it.
+// Finding the task that hogs the thread: it computes, or makes a blocking system call, and all
+// others have to wait for it.
 //
 //   run(main, {.instruments = {std::make_shared<Watchdog>(WatchdogOptions{.limit = 50ms})}});
 //
@@ -10,10 +10,10 @@
 //     read_everything(std::string const&) at parse.cc:31 [server+0x2a1f]
 //     ...
 //
-// A thread of its own looks at the run four times a limit. It only reads whether the run has looked
-// for I/O meanwhile; tasks hand over to each other as without it. If the run has not, it sends a
-// signal to the run's thread, where the handler notes who is running, and where: at first to know
-// whom to suspect, and once more when the limit has passed.
+// The watchdog has a thread that looks at the run four times in each limit. It only reads whether
+// the run has polled for I/O since; tasks hand over to each other at full speed. If the run has not
+// polled, the thread sends a signal to the run's thread, whose handler notes the running task and
+// its stack: first to have a suspect, and again when the limit has passed.
 
 #pragma once
 
@@ -28,39 +28,39 @@
 
 namespace weft::fibers {
 
-// Somebody has not come to a wait for at least that long.
+// A task has not come to a wait for at least that long.
 struct HogReport {
-  std::string task;           // Its name; empty: a call from outside, a callback of the scheduler.
+  std::string task;           // Its name. Empty: a call from outside, a callback of the scheduler.
   std::uint64_t task_id = 0;  // Task::id(), or 0.
   Duration at_least{};
   // Where it is, innermost first: see describe_frame in backtrace.h.
   std::vector<const void*> backtrace;
 
-  // As above: a line, and one for each function.
+  // The text above: one line, and one for each function.
   std::string describe() const;
 };
 
 struct WatchdogOptions {
   Duration limit = std::chrono::milliseconds(100);
-  // Called once for each hogging, by the watchdog's thread, beside the run: it must not use what
-  // belongs to tasks. Empty: logs a warning.
+  // Called once for each hog, on the watchdog's thread, while the run goes on: it must not touch
+  // what belongs to tasks. Empty: logs a warning.
   std::function<void(const HogReport&)> report = {};
-  // The signal that is sent; 0 means SIGURG, which nobody misses, for its default is to be ignored.
-  // A handler that was there before is called for all that the watchdog has not sent.
+  // The signal to send. 0 means SIGURG, which is ignored by default. A handler that was there
+  // before is called for signals that the watchdog has not sent.
   int signal = 0;
-  // For tests: the time, instead of the machine's. Then there is no thread; call look().
+  // For tests: a clock instead of the machine's. Then there is no thread; call look().
   std::function<Duration()> clock = {};
 };
 
-// A resource, for one run at a time. Taken off a run that goes on, it has to be destroyed as well,
-// or it takes silence for hogging.
+// A resource, for one run at a time. If you remove it from a run that goes on, destroy it too: it
+// would take the silence for a hog.
 class Watchdog final : public Instrument {
  public:
   // Throws UsageError for a limit that is not above zero, std::system_error for a bad signal.
   explicit Watchdog(WatchdogOptions options = {});
   ~Watchdog() override;
 
-  // What its thread does from time to time: looks whether the run has made progress, and reports.
+  // Checks whether the run has made progress, and reports if not. The watchdog's thread calls it.
   //
   // Blocks: the thread, until the run's thread has taken the signal; a second at most.
   // Cancel: does not apply.

@@ -9,18 +9,18 @@
 //     if (pool.in_use() != 0) throw std::logic_error("a connection is lost");
 //   });
 //
-// The body is run once to count the checkpoints that it and its tasks reach; then once for each of
-// them and each of the moments below, and cancelled there as a whole. A run fails if it waits for
-// what can never happen any more, if it leaves a task, a stack or a descriptor behind, if it throws
-// (the Cancelled apart), if somebody swallows the Cancelled, or by what `check` says. A task that
-// catches it and goes on waiting for ever cannot be ended by anything: it is named on standard
-// error, and the process aborted. Code that loses nothing when it is cancelled anywhere
-// passes. What comes after a cancelled wait is not run, so checks that have to hold in every case
-// belong into destructors, or into `check`.
+// The body runs once to count the checkpoints that it and its tasks reach. Then it runs once for
+// each checkpoint and each of the moments below, and is cancelled there as a whole. A run fails if
+// it waits for what can never happen any more, if it leaves a task, a stack or a descriptor behind,
+// if it throws anything but the Cancelled, if somebody swallows the Cancelled, or if `check`
+// throws. Nothing can end a task that catches every Cancelled and waits again: the process names it
+// on standard error and aborts. Code that loses nothing wherever it is cancelled passes. Code after
+// a cancelled wait does not run, so checks that have to hold in every case belong in destructors or
+// in `check`.
 //
-// The error names the checkpoint, the task, where all others were, and a token: with
-// WEFT_CANCEL=12.woken in the environment the body is cancelled there alone, under a debugger if
-// wanted.
+// The error names the checkpoint, the task, where all other tasks were, and a token: with
+// WEFT_CANCEL=12.woken in the environment the body is cancelled only there, in a debugger if you
+// like.
 //
 // With WEFT_CANCEL_SWEEP=1 in the environment each FIBER_TEST is swept too, after it has passed.
 
@@ -37,36 +37,36 @@ namespace weft::fibers::testing {
 
 // When the cancellation comes.
 enum class CancelMoment : std::uint8_t {
-  kOnArrival,  // As the task reaches the checkpoint: it does not suspend.
+  kOnArrival,  // When the task reaches the checkpoint: it does not suspend.
   kParked,     // From another task, one batch later.
   kWoken,      // When the task has been woken, but has not run yet: what woke it must not be lost.
 };
 
 struct CancelSweepOptions {
-  // Checkpoints beyond this many are left out evenly; and fewer are taken of a body with so many
-  // that all runs together would come through more than `effort`.
+  // If there are more checkpoints, some are left out evenly. More are left out if all runs together
+  // would come through more than `effort` checkpoints.
   std::size_t most = 1000;
   std::size_t effort = 1'000'000;
-  // Asked after each run; throws if something is not as it has to be.
+  // Called after each run. Throws if something is wrong.
   std::function<void()> check = nullptr;
-  // Whether what the body throws is no failure, as long as it ends.
+  // The body may throw, as long as it ends.
   bool may_throw = false;
-  // Real time in place of a clock that jumps when everybody waits: for bodies that deal with the
+  // Real time instead of a clock that jumps when every task waits: for bodies that talk to the
   // world outside.
   bool real_time = false;
   // Bytes of a task's stack.
   std::size_t stack_size = 256 * 1024;
-  // A token: cancel there alone. Empty: where the environment's WEFT_CANCEL says.
+  // A token: cancel only there. Empty: the environment variable WEFT_CANCEL decides.
   std::string replay = {};
 };
 
 struct CancelSweepResult {
-  std::size_t checkpoints = 0;  // That a run without cancellation reaches,
+  std::size_t checkpoints = 0;  // Reached by a run without cancellation,
   std::size_t swept = 0;        // and of these, those at which it has been cancelled.
   std::size_t runs = 0;         // With a cancellation.
 };
 
-// The body did not take a cancellation well; what happened is nested.
+// A cancellation broke the body. What happened is nested.
 class CancelSweepError : public std::runtime_error {
  public:
   CancelSweepError(const std::string& what, std::string token)
@@ -78,10 +78,10 @@ class CancelSweepError : public std::runtime_error {
   std::string token_;
 };
 
-// Throws CancelSweepError at the first checkpoint at which something is wrong, with its number, its
-// task and what is waited for there; what the body throws when it is not cancelled at all; and
-// UsageError for a token that is none, or of another body. `body` must do the same each time it is
-// run.
+// Throws CancelSweepError at the first checkpoint where something is wrong, with its number, its
+// task and what the task waits for there; what the body throws if it is not cancelled at all;
+// UsageError for a token that is invalid or belongs to another body. `body` must do the same each
+// time it runs.
 //
 // Blocks: the thread, until all runs are over.
 // Cancel: does not apply.

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Runs a body under many schedules: all there are, random ones, or ones that look for rare orders.
+// Runs a body under many schedules: all that there are, random ones, or ones that look for rare
+// orders.
 //
 //   explore([] {
 //     Semaphore semaphore(1);
@@ -16,15 +17,15 @@
 //     });
 //   });
 //
-// The order in which ready tasks run is all that is arbitrary in a run under a MockClock without
-// threads and without the world outside, so a body that holds in every schedule holds. Each
-// schedule is a run of its own, whose clock jumps when everybody waits. A body fails by throwing,
-// by waiting for what can never happen (DeadlockError), by not coming to an end, or by what
-// `failed` says. The error then names one token, and
+// Under a MockClock, without threads and without the world outside, only the order in which ready
+// tasks run is arbitrary. So a body that is right in every schedule is right. Each schedule is a
+// run of its own, whose clock jumps when every task waits. A body fails if it throws, waits for
+// what can never happen (DeadlockError), does not end, or if `failed` returns true. The error then
+// names one token, and
 //
 //   WEFT_REPLAY=s0102 build/my_test --gtest_filter=...
 //
-// runs that schedule alone, under a debugger if wanted. EXPLORE_TEST (fiber_test.h) is the form for
+// runs that schedule alone, in a debugger if you like. EXPLORE_TEST (fiber_test.h) is the form for
 // GoogleTest.
 
 #pragma once
@@ -44,10 +45,10 @@ enum class Strategy : std::uint8_t {
   kExhaustive,
   // Every choice at random.
   kRandom,
-  // Tasks have random priorities and the one with the highest runs, but at `depth` - 1 random
-  // moments the running task's falls below all others. Finds a bug that needs `depth` steps in a
-  // certain order with a probability that does not vanish with many tasks. (Burckhardt and others:
-  // A randomized scheduler with probabilistic guarantees of finding bugs, 2010.)
+  // Tasks have random priorities, and the task with the highest one runs; at `depth` - 1 random
+  // moments the running task's priority falls below all others. The probability of finding a bug
+  // that needs `depth` steps in a certain order does not vanish with many tasks. (Burckhardt and
+  // others: A randomized scheduler with probabilistic guarantees of finding bugs, 2010.)
   kPct,
 };
 
@@ -55,22 +56,22 @@ struct ExploreOptions {
   Strategy strategy = Strategy::kExhaustive;
   // The most schedules to run.
   std::uint64_t schedules = 100'000;
-  // Where random strategies begin. Each schedule has a seed of its own that follows from this.
+  // The start of random strategies. The seed of each schedule is derived from it.
   std::uint64_t seed = 0;
   // Of kPct.
   unsigned depth = 3;
-  // kExhaustive: choices of one schedule beyond this many are not branched at.
+  // kExhaustive: does not branch at choices of one schedule beyond this many.
   std::size_t choices = 10'000;
-  // Steps of tasks after which a schedule counts as one that never ends.
+  // A schedule with more steps of tasks counts as one that never ends.
   std::uint64_t steps = 100'000;
-  // Only orders that a run can have: who becomes ready waits for those who were ready before. With
-  // false any ready task may run next: more is tried than a run can do.
+  // Only orders that a run can have: a task that becomes ready waits for those that were ready
+  // before it. With false, any ready task may run next; that tries more than a run can do.
   bool fair = true;
-  // Asked after each schedule; true says that it failed.
+  // Called after each schedule. True: it failed.
   std::function<bool()> failed = nullptr;
   // Bytes of a task's stack.
   std::size_t stack_size = 64 * 1024;
-  // A token: run that schedule alone. Empty: what the environment's WEFT_REPLAY says.
+  // A token: run only that schedule. Empty: the environment variable WEFT_REPLAY decides.
   std::string replay = {};
 };
 
@@ -79,8 +80,8 @@ struct ExploreResult {
   std::uint64_t pruned = 0;     // of these not to the end of their branches: see prune().
   bool exhausted = false;       // Whether there is no other.
   std::size_t choices = 0;      // The most in one schedule where there was more than one task.
-  // What all of them did: who ran, and what was waited for. The same body with the same options has
-  // the same, with any compiler and optimisation.
+  // A hash of what all schedules did: which tasks ran, and what they waited for. The same body with
+  // the same options gives the same hash, with any compiler and optimisation.
   std::uint64_t trace_hash = 0;
 };
 
@@ -96,13 +97,13 @@ class ExploreError : public std::runtime_error {
   std::string token_;
 };
 
-// What a body may ask of the exploration that runs it.
+// The exploration that runs a body, as the body sees it.
 class Exploration {
  public:
-  // Lets kExhaustive leave out what comes after a state that has been seen before: where all tasks
-  // stand, what their stacks hold, the time, and `rest`, a hash of what they share elsewhere (on
-  // the heap, as a channel's buffer is). Whoever leaves something out of `rest` may miss failures.
-  // For the rest of the schedule; `rest` must not wait.
+  // Lets kExhaustive skip what follows a state that it has seen before. A state is where all tasks
+  // are, what their stacks hold, the time, and `rest`: a hash of what they share elsewhere (on the
+  // heap, such as a channel's buffer). If something is missing from `rest`, failures may be missed.
+  // Applies to the rest of the schedule; `rest` must not wait.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
@@ -125,8 +126,8 @@ ExploreResult explore_erased(const std::function<void(Exploration&)>& body,
 }
 
 // Runs `body`, which may take an Exploration&, once for each schedule. Throws ExploreError at the
-// first failure; UsageError for a token that is none, and for a body that does not do the same in
-// the same schedule.
+// first failure; UsageError for an invalid token, and for a body that does not do the same in the
+// same schedule.
 //
 // Blocks: the thread, until all schedules have been run.
 // Cancel: does not apply.

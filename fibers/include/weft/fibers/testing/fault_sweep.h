@@ -1,27 +1,28 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Lets every system call and every allocation of a body fail, one after the other.
+// Makes every system call and every allocation of a body fail, one after the other.
 //
 //   fault_sweep([] {
 //     SocketStream stream = open_tcp_stream("127.0.0.1", port);
 //     stream.send_all("hello");
 //   });
 //
-// The body is run once to count the system calls that weft makes and the allocations that anybody
-// makes; then once for each of them and each error that this call may plausibly give, with that one
-// failing: a read() is interrupted, or takes a part only, or finds the connection reset; an
-// accept() finds no free descriptor; a `new` throws std::bad_alloc. A run fails if it waits for
-// what can never happen any more, if it leaves a task, a stack, a descriptor, a child process or
-// memory behind, if it throws what that error does not explain, or by what `check` says.
+// The body runs once to count the system calls that weft makes and the allocations that any code
+// makes. Then it runs once for each of them and each error that the call may plausibly give, with
+// only that one failing. A read() is interrupted, or takes only a part, or finds the connection
+// reset; an accept() finds no free descriptor; a `new` throws std::bad_alloc. A run fails if it
+// waits for what can never happen any more, if it leaves a task, a stack, a descriptor, a child
+// process or memory behind, if it throws something that the error does not explain, or if `check`
+// throws.
 //
-// An error explains a std::system_error with its code, std::bad_alloc where memory was lacking, an
-// exception with one of these nested in it, and groups of such. Interruptions and partial reads and
-// writes explain nothing: a body does not notice them. (Python does so: PEP 475.)
+// An error explains a std::system_error with its code, or std::bad_alloc if an allocation failed;
+// an exception with one of these nested in it; and groups of those. Interruptions and partial reads
+// and writes explain nothing: a body should not notice them. (As in Python: PEP 475.)
 //
-// The error names the call and the task, and a token: with WEFT_FAULT=read.3.EIO in the environment
-// that fault alone comes, under a debugger if wanted. Where a fault ends the process instead, the
-// token is on stderr.
+// The error names the call, the task, and a token: with WEFT_FAULT=read.3.EIO in the environment
+// only that fault comes, in a debugger if you like. If a fault ends the process, the token is on
+// stderr.
 //
 // Allocations fail in programs that link weft::fail_allocations, which replaces operator new.
 //
@@ -41,40 +42,39 @@
 namespace weft::fibers::testing {
 
 struct FaultSweepOptions {
-  // Faults beyond this many are left out evenly.
+  // If there are more faults, some are left out evenly.
   std::size_t most = 5000;
-  // Which kinds of faults there are.
+  // Which kinds of faults to try.
   bool calls = true;
   bool allocations = true;
-  // Asked after each run; throws if something is not as it has to be.
+  // Called after each run. Throws if something is wrong.
   std::function<void()> check = nullptr;
-  // What may come out of the body beside what the fault explains. Asked for each exception of a
-  // group.
+  // What the body may throw besides what the fault explains. Called for each exception of a group.
   std::function<bool(const std::exception_ptr&)> allowed = nullptr;
-  // Whether whatever the body throws is no failure, as long as it ends.
+  // The body may throw anything, as long as it ends.
   bool may_throw = false;
-  // Whether the body is the main task of a run; else it is called as it is, and makes its own.
+  // Whether the body is the main task of a run. If not, it is just called, and makes its own run.
   bool in_run = true;
   // Whether each run has a thread of its own, so that what weft keeps for a thread, such as its
-  // stacks, is made anew each time. Signals need the main thread.
+  // stacks, is made again each time. Signals need the main thread.
   bool own_thread = true;
-  // In real time: a run that takes longer hangs. The process then ends.
+  // In real time. A run that takes longer counts as hanging, and ends the process.
   Duration time_limit = std::chrono::seconds(30);
   // Bytes of a task's stack.
   std::size_t stack_size = 256 * 1024;
-  // How many failures are looked for. All are in the error.
+  // How many failures to look for. The error has all of them.
   std::size_t failures = 1;
-  // A token: let that alone fail. Empty: what the environment's WEFT_FAULT says.
+  // A token: only that call fails. Empty: the environment variable WEFT_FAULT decides.
   std::string replay = {};
 };
 
 struct FaultSweepResult {
   std::size_t calls = 0;        // System calls of a run without a fault,
   std::size_t allocations = 0;  // and its allocations: 0 without weft::fail_allocations.
-  std::size_t runs = 0;         // In which a fault has come.
+  std::size_t runs = 0;         // Runs with a fault.
 };
 
-// The body did not take a fault well; what happened is in the text.
+// A fault broke the body. The text says what happened.
 class FaultSweepError : public std::runtime_error {
  public:
   FaultSweepError(const std::string& what, std::string token)
@@ -86,9 +86,9 @@ class FaultSweepError : public std::runtime_error {
   std::string token_;
 };
 
-// Throws FaultSweepError if something is wrong at some place; what the body throws without a fault;
-// UsageError for a token that is none. `body` must do the same each time it is run. One sweep at a
-// time.
+// Throws FaultSweepError if a fault breaks the body; what the body throws without a fault;
+// UsageError for an invalid token. `body` must do the same each time it runs. Only one sweep may
+// run at a time.
 //
 // Blocks: the thread, until all runs are over.
 // Cancel: does not apply.

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Streams without any buffer, to find code that relies on there being one: send_all() returns only
-// when the other side has received everything.
+// Streams without any buffer. They find code that relies on a buffer: send_all() returns only when
+// the other side has received everything.
 //
 //   auto [ours, theirs] = lockstep_stream_pair();
 //   ours.send_all("x");                               // waits for theirs.receive_some()
@@ -29,8 +29,7 @@ class LockstepSendStream final : public SendStream {
   LockstepSendStream& operator=(LockstepSendStream&& other) noexcept;
   ~LockstepSendStream() override { close(); }
 
-  // Blocks: yes, until all has been received.
-  // Cancel: what has not been received by then never will be.
+  // Blocks: yes, until all has been received. Cancel: data that has not been received yet is lost.
   // Threads: the run's own only.
   void send_all(std::span<const std::byte> data) override;
   using SendStream::send_all;
@@ -82,7 +81,7 @@ class LockstepReceiveStream final : public ReceiveStream {
   std::shared_ptr<detail::LockstepQueue> queue_;
 };
 
-// Two that are connected.
+// Two connected streams.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.

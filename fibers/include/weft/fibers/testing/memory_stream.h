@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Streams without a network, whose every byte the test has in its hand.
+// Streams without a network. The test controls every byte.
 //
 //   auto [ours, theirs] = memory_stream_pair();       // for whatever talks over a Stream
 //   nursery.start_soon([&] { serve(theirs); });
@@ -9,8 +9,8 @@
 //   EXPECT_EQ(ours.receive_some(), "250\n");
 //
 // Each end is made of a MemorySendStream and a MemoryReceiveStream. On their own these lead
-// nowhere: what is sent waits until the test takes it with get_data(), what is received is what the
-// test has put in. The hooks run inside the calls, and may wait, or throw what a network would.
+// nowhere: sent data waits until the test takes it with get_data(), and the test puts in the data
+// to receive. The hooks run inside the calls. They may wait, or throw what a network would throw.
 
 #pragma once
 
@@ -34,8 +34,8 @@ struct MemoryReceiveState;
 
 inline constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-// Keeps what is sent; there is room for everything. A resource that can be moved while nobody uses
-// it; the destructor closes, without the hook. (Trio: testing.MemorySendStream.)
+// Keeps what is sent, without limit. A resource; it can be moved while nobody uses it. The
+// destructor closes it without running the hook. (Trio: testing.MemorySendStream.)
 class MemorySendStream final : public SendStream {
  public:
   using Hook = std::function<void()>;
@@ -45,7 +45,7 @@ class MemorySendStream final : public SendStream {
   MemorySendStream& operator=(MemorySendStream&& other) noexcept;
   ~MemorySendStream() override;
 
-  // Keeps the data and then runs send_all_hook.
+  // Keeps the data, then runs send_all_hook.
   //
   // Blocks: yes, always a checkpoint; as long as the hook does.
   // Cancel: before any effect, or as the hook does.
@@ -59,7 +59,7 @@ class MemorySendStream final : public SendStream {
   // Threads: the run's own only.
   void wait_send_all_might_not_block() override;
 
-  // Whoever takes the data out gets what is left, and then the end. Runs close_hook.
+  // get_data() still returns what is left, and then the end. Runs close_hook.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
@@ -72,14 +72,15 @@ class MemorySendStream final : public SendStream {
   // Threads: the run's own only.
   void aclose() override;
 
-  // Takes out what has been sent, at most `max` bytes. Waits until there is something; empty: the
-  // stream is closed. Throws UsageError for a `max` of 0, BusyResourceError if another task waits.
+  // Takes out sent data, at most `max` bytes. Waits until there is some; an empty string means that
+  // the stream is closed. Throws UsageError for a `max` of 0; BusyResourceError if another task
+  // waits.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect.
   // Threads: the run's own only.
   std::string get_data(std::size_t max = kNoLimit);
-  // The same, with WouldBlock in place of waiting.
+  // The same, but throws WouldBlock instead of waiting.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
@@ -96,8 +97,8 @@ class MemorySendStream final : public SendStream {
   std::shared_ptr<detail::MemorySendState> state_;
 };
 
-// Gives out what was put in. A resource that can be moved while nobody uses it; the destructor
-// closes, without the hook. (Trio: testing.MemoryReceiveStream.)
+// Returns what was put in. A resource; it can be moved while nobody uses it. The destructor closes
+// it without running the hook. (Trio: testing.MemoryReceiveStream.)
 class MemoryReceiveStream final : public ReceiveStream {
  public:
   using Hook = std::function<void()>;
@@ -128,13 +129,13 @@ class MemoryReceiveStream final : public ReceiveStream {
   // Threads: the run's own only.
   void aclose() override;
 
-  // Adds to what can be received. Throws ClosedResourceError after close() and after put_eof().
+  // Adds data to receive. Throws ClosedResourceError after close() and after put_eof().
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   void put_data(std::string_view data);
-  // Ends it. Idempotent.
+  // Puts in the end. Idempotent.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
@@ -150,8 +151,8 @@ class MemoryReceiveStream final : public ReceiveStream {
   std::shared_ptr<detail::MemoryReceiveState> state_;
 };
 
-// Moves what was sent, at most `max` bytes, or the end of it, from one to the other. False if there
-// was nothing to move. Throws BrokenResourceError if the receiving stream is closed.
+// Moves sent data, at most `max` bytes, or the end, from one stream to the other. Returns false if
+// there was nothing to move. Throws BrokenResourceError if the receiving stream is closed.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
@@ -159,7 +160,7 @@ class MemoryReceiveStream final : public ReceiveStream {
 bool memory_stream_pump(MemorySendStream& from, MemoryReceiveStream& to,
                         std::size_t max = kNoLimit);
 
-// Two that are connected: send_all_hook and close_hook of the first pump into the second. Assign
+// Two connected streams: send_all_hook and close_hook of the first pump into the second. Assign
 // other hooks to make trouble.
 //
 // Blocks: no.

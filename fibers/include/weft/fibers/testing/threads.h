@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// For tests of code that uses to_thread: what wait_all_tasks_blocked is to tasks. (Trio:
-// testing.active_thread_count, testing.wait_all_threads_completed.)
+// For tests of code that uses to_thread: the counterpart of wait_all_tasks_blocked for threads.
+// (Trio: testing.active_thread_count, testing.wait_all_threads_completed.)
 //
 //   nursery.start_soon([&] { cache.refresh_in_thread(); });
 //   checkpoint();
@@ -14,7 +14,7 @@
 
 namespace weft::fibers::testing {
 
-// How many threads tasks of this run wait for. Abandoned ones do not count. Throws UsageError
+// How many threads the tasks of this run wait for, without abandoned ones. Throws UsageError
 // outside a run.
 std::size_t active_thread_count();
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Waiting until everybody else waits.
+// Waiting until all other tasks wait.
 
 #pragma once
 
@@ -9,11 +9,11 @@
 
 namespace weft::fibers::testing {
 
-// Suspends until every other task of the run has been waiting for `cushion` of real time: nobody is
-// ready and nothing arrives. With a cushion, an FdWatch that stays ready counts as something that
-// arrives, for ever; without one, only what makes a task ready does. Of several who wait for this,
-// those with the smallest cushion go first, together. Takes precedence over a clock that jumps.
-// (Trio: testing.wait_all_tasks_blocked.)
+// Suspends until every other task of the run has been waiting for `cushion` of real time: no task
+// is ready and nothing arrives. With a cushion, an FdWatch that stays ready counts as something
+// that keeps arriving; without one, only what makes a task ready counts. If several tasks wait for
+// this, those with the smallest cushion go first, together. It takes precedence over a clock that
+// jumps. (Trio: testing.wait_all_tasks_blocked.)
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: at once.

@@ -12,7 +12,7 @@
 namespace weft::fibers {
 
 Duration seconds(double count) {
-  WEFT_REQUIRE(!std::isnan(count), "seconds(NaN) is no duration");
+  WEFT_REQUIRE(!std::isnan(count), "seconds(NaN) is not a duration");
   const double nanoseconds = count * 1e9;
   // The first double beyond what fits; the maximum itself is not representable.
   constexpr double kLimit = 9223372036854775808.0;

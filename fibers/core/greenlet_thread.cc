@@ -233,7 +233,7 @@ Greenlet::~Greenlet() {
 }
 
 GreenletBlock& Greenlet::block() const {
-  WEFT_REQUIRE(block_ != nullptr, "this Greenlet refers to none; the main greenlet has no parent");
+  WEFT_REQUIRE(block_ != nullptr, "this Greenlet is empty; the main greenlet has no parent");
   return *block_;
 }
 

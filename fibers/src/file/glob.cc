@@ -78,10 +78,10 @@ class Search {
 Parts split(const std::string& pattern) {
   const fs::path path(pattern);
   if (pattern.empty() || path.is_absolute()) {
-    throw UsageError("'" + pattern + "' is no pattern for glob(): it has to be relative");
+    throw UsageError("'" + pattern + "' is not a pattern for glob(): it must be relative");
   }
   if (pattern.find('\0') != std::string::npos) {
-    throw UsageError("a pattern for glob() must not have a zero byte in it");
+    throw UsageError("a pattern for glob() must not contain a zero byte");
   }
   Parts parts;
   for (const fs::path& part : path) {

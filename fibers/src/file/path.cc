@@ -19,7 +19,7 @@ namespace {
 fs::path normal(const fs::path& path) {
   // For the system the path would end there, and so be another one.
   if (path.native().find('\0') != std::string::npos) {
-    throw UsageError("a path must not have a zero byte in it");
+    throw UsageError("a path must not contain a zero byte");
   }
   fs::path result = path.root_path();
   for (const fs::path& part : path.relative_path()) {
@@ -53,7 +53,7 @@ Path::Path(const fs::path& path) : path_(normal(path)) {}
 
 std::string Path::as_uri() const {
   if (!is_absolute()) {
-    throw UsageError("'" + string() + "' is relative, and has no URI; take absolute() first");
+    throw UsageError("'" + string() + "' is relative and has no URI; use absolute() first");
   }
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string uri = "file://";
@@ -96,9 +96,9 @@ std::string Path::suffix() const {
 }
 
 Path Path::with_name(const std::string& name) const {
-  if (this->name().empty()) throw UsageError("'" + string() + "' has no name to change");
+  if (this->name().empty()) throw UsageError("'" + string() + "' has no last part to replace");
   if (name.empty() || name == "." || name.find('/') != std::string::npos) {
-    throw UsageError("'" + name + "' is no name of a file");
+    throw UsageError("'" + name + "' is not a file name");
   }
   return path_.parent_path() / name;
 }
@@ -109,7 +109,7 @@ Path Path::with_stem(const std::string& stem) const {
 
 Path Path::with_suffix(const std::string& suffix) const {
   if (!suffix.empty() && (suffix.front() != '.' || suffix.size() == 1)) {
-    throw UsageError("'" + suffix + "' is no suffix; it begins with a dot");
+    throw UsageError("'" + suffix + "' is not a suffix; a suffix begins with a dot");
   }
   return with_name(stem() + suffix);
 }

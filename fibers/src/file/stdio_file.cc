@@ -28,7 +28,8 @@ std::string stdio_mode(const std::string& mode) {
   const std::string kind = wanted.substr(0, 1);
   const std::string rest = wanted.substr(kind.size());
   if (kind.find_first_of("rwax") == std::string::npos || (!rest.empty() && rest != "+")) {
-    throw UsageError("'" + mode + "' is no mode to open a file in: r, w, a or x, perhaps with a +");
+    throw UsageError("'" + mode +
+                     "' is not a mode for open_file(): use r, w, a or x, perhaps with a +");
   }
   return (kind == "x" ? "w" + rest + "x" : wanted) + "e";
 }
@@ -50,7 +51,7 @@ void throw_file_error(int error, const char* what, const std::string& name) {
 StdioFile StdioFile::open(const std::string& path, const std::string& mode) {
   const std::string wanted = stdio_mode(mode);
   if (path.find('\0') != std::string::npos) {
-    throw UsageError("a path must not have a zero byte in it");
+    throw UsageError("a path must not contain a zero byte");
   }
   std::string name = path;  // Before there is a file to lose.
   std::FILE* file = sys::uninterrupted([&] { return sys::fopen(path.c_str(), wanted.c_str()); });

@@ -69,7 +69,7 @@ class Utf8Thread {
 // A zero byte would end the text for the system, and it would look up something else.
 void need_text(const std::string& text, const char* what) {
   if (text.find('\0') == std::string::npos) return;
-  throw UsageError(std::string(what) + " must not have a zero byte in it");
+  throw UsageError(std::string(what) + " must not contain a zero byte");
 }
 
 // What the system said, carried from one thread to another.

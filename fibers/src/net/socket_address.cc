@@ -66,7 +66,7 @@ SocketAddress SocketAddress::from_path(const std::string& path) {
   address.sun_family = AF_UNIX;
   const bool is_abstract = !path.empty() && path.front() == '\0';
   if (path.empty() || (!is_abstract && path.find('\0') != std::string::npos)) {
-    throw UsageError("the path of a Unix socket must not be empty, nor have a zero byte in it");
+    throw UsageError("the path of a Unix socket must not be empty or contain a zero byte");
   }
   // A path ends with a zero byte, an abstract name with its length.
   const std::size_t room = sizeof address.sun_path - (is_abstract ? 0 : 1);

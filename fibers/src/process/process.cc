@@ -39,7 +39,7 @@ int as_returncode(const siginfo_t& info) {
 // A zero byte would end the text for the system, and the child would get another one.
 void need_text(const std::string& text, const char* what) {
   if (text.find('\0') == std::string::npos) return;
-  throw UsageError(std::string(what) + " must not have a zero byte in it");
+  throw UsageError(std::string(what) + " must not contain a zero byte");
 }
 
 void check_environment(const std::map<std::string, std::string>& env) {
@@ -55,10 +55,10 @@ void check_environment(const std::map<std::string, std::string>& env) {
 void check_options(const std::vector<std::string>& command, const ProcessOptions& options) {
   if (command.empty()) throw UsageError("a process needs a command; its first word is the program");
   if (options.shell && command.size() != 1) {
-    throw UsageError("with `shell` the command is one text: join its words, and quote them");
+    throw UsageError("with `shell` the command is one string: join its words and quote them");
   }
   if (options.stdin == kStdout || options.stdout == kStdout) {
-    throw UsageError("kStdout is for stderr alone");
+    throw UsageError("kStdout can be used for stderr only");
   }
   for (const std::string& word : command) need_text(word, "a word of a command");
   need_text(options.executable, "the program's name");

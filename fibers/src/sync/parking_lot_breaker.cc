@@ -63,7 +63,7 @@ void add_parking_lot_breaker(Task& task, ParkingLot& lot) {
 void remove_parking_lot_breaker(Task& task, ParkingLot& lot) {
   if (!detail::LotBreaker::remove(task, lot)) {
     throw UsageError(
-        "remove_parking_lot_breaker: this task is no breaker of this lot; call it once for each "
+        "remove_parking_lot_breaker: this task is not a breaker of this lot; call it once for each "
         "add_parking_lot_breaker");
   }
 }

@@ -25,7 +25,7 @@ void check_arguments(const Stream* transport, const SSLContext& context,
                            " .server_side = true?");
   }
   if (options.server_hostname.find('\0') != std::string::npos) {
-    throw UsageError("a server_hostname must not have a zero byte in it");
+    throw UsageError("a server_hostname must not contain a zero byte");
   }
   if (context.check_hostname() && options.server_hostname.empty()) {
     throw UsageError(

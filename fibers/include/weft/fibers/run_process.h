@@ -30,22 +30,23 @@
 
 namespace weft::fibers {
 
-// How a run_process() that is cancelled ends its child. It may wait, shielded, and is itself
-// cancelled as soon as the child has ended. By default: SIGTERM; SIGKILL, and a warning in the log,
-// if that has not helped after 5 seconds. If the system does not allow that either, another
-// warning; the child is waited for in any case.
+// How a run_process() that is cancelled ends its child. It runs shielded and may wait; it is itself
+// cancelled as soon as the child has ended. The default sends SIGTERM; if the child is still there
+// after 5 seconds, it sends SIGKILL and logs a warning. If the system does not allow that either,
+// it logs another warning. run_process() waits for the child in any case.
 using DeliverCancel = std::function<void(Process&)>;
 void deliver_cancel(Process& process);
 
 struct RunProcessOptions {
-  // What the child reads, or where its input leads. A child that does not read it all is no error.
+  // What the child reads, or where its input comes from. It is no error if the child does not read
+  // it all.
   std::variant<std::string, Stdio> stdin = std::string();
   Stdio stdout = kInherit;
   Stdio stderr = kInherit;
-  // Collect what it writes, without limit.
+  // Collect what the child writes, without limit.
   bool capture_stdout = false;
   bool capture_stderr = false;
-  // Another exit status than 0 is a CalledProcessError.
+  // An exit status other than 0 is a CalledProcessError.
   bool check = true;
   DeliverCancel deliver_cancel = &fibers::deliver_cancel;
   // As in ProcessOptions.
@@ -73,7 +74,7 @@ class CalledProcessError : public std::runtime_error {
   explicit CalledProcessError(CompletedProcess process);
   const std::vector<std::string>& cmd() const { return process_->args; }
   int returncode() const { return process_->returncode; }
-  // What had been captured.
+  // What was captured.
   const std::optional<std::string>& stdout() const { return process_->stdout; }
   const std::optional<std::string>& stderr() const { return process_->stderr; }
 

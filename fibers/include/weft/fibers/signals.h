@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Signals of the operating system, as things to wait for.
+// Waiting for signals of the operating system.
 //
 //   open_signal_receiver({SIGHUP, SIGTERM}, [&](SignalReceiver& signals) {
 //     for (const int signal : signals) {              // for ever
@@ -44,20 +44,20 @@ class SignalReceiver {
   SignalReceiver& operator=(const SignalReceiver&) = delete;
   ~SignalReceiver();
 
-  // The number of the signal that came first of those that have not been received. However often
-  // one came meanwhile, it is received once. Throws BusyResourceError while another task waits.
+  // Waits for a signal and returns its number; of several, the one that came first. A signal that
+  // has come several times is received once. Throws BusyResourceError while another task waits.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: no signal is lost.
   // Threads: the run's own only.
   int receive();
-  // The same, in the form that loops take; never nothing.
+  // The same, in the form that loops take. It never returns nothing.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: no signal is lost.
   // Threads: the run's own only.
   std::optional<int> next() { return receive(); }
-  // How many different signals have come and not been received.
+  // How many different signals have come and have not been received.
   std::size_t pending() const;
 
   // `for (int signal : receiver)`: each step is a receive(), and there is always another.
@@ -73,12 +73,12 @@ class SignalReceiver {
   bool receiving_ = false;
 };
 
-// Runs `body(receiver)`; as long as it runs, the process's `signals` go to the receiver instead of
-// where they went before. At the end what was there is put back, and signals that came and were not
-// received are raised again, for that to deal with them. Receivers may be nested, also for the
-// same signal: the last opened gets it. Returns what the body returns. Throws UsageError for no
-// signal at all, for one that cannot be received (SIGKILL, SIGSTOP or no signal), and on threads
-// other than the main one. (Trio: open_signal_receiver.)
+// Runs `body(receiver)`. Meanwhile the process's `signals` go to the receiver instead of where they
+// went before. At the end the old handlers are restored, and signals that came but were not
+// received are raised again for them. Receivers may be nested, even for the same signal: the last
+// one opened gets it. Returns what the body returns. Throws UsageError for an empty list, for what
+// cannot be received (SIGKILL, SIGSTOP, or a number that is not a signal), and on threads other
+// than the main one. (Trio: open_signal_receiver.)
 //
 // Blocks: only if the body does.
 // Cancel: the body's affair.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Names to addresses and back, without blocking the thread. (Trio: socket.getaddrinfo,
+// Converts names to addresses and back, without blocking the thread. (Trio: socket.getaddrinfo,
 // socket.getnameinfo, socket.getprotobyname.)
 
 #pragma once
@@ -15,7 +15,7 @@
 
 namespace weft::fibers::socket {
 
-// What is wanted: 0 is "any". The flags are AI_...
+// What to look for. 0 means any. The flags are AI_...
 struct AddressHints {
   int family = 0;
   int type = 0;
@@ -31,10 +31,10 @@ struct AddressInfo {
 };
 
 // The addresses of `host` and `service` (a port or the name of one), in the order in which they
-// should be tried. Either may be empty. Numeric ones are converted on the spot; names go to the
-// custom resolver, or to a thread. A host that is not ASCII is UTF-8, and converted by the system's
-// IDNA rules. Throws std::system_error that names the host, of resolver_category() for the
-// resolver's own codes; UsageError for a zero byte in either.
+// should be tried. Either may be empty. Numeric ones are converted at once. Names go to the custom
+// resolver, or to a worker thread. A host that is not ASCII must be UTF-8; the system's IDNA rules
+// convert it. Throws std::system_error that names the host, with resolver_category() for the
+// resolver's own codes; UsageError if either contains a zero byte.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: at once; a look-up that is under way is abandoned.
@@ -42,15 +42,15 @@ struct AddressInfo {
 std::vector<AddressInfo> getaddrinfo(const std::string& host, const std::string& service,
                                      const AddressHints& hints = {});
 
-// The host and service of an address. `flags` are NI_...; with NI_NUMERICHOST and NI_NUMERICSERV
-// no thread is needed. A custom resolver is always asked.
+// The host and service of an address. `flags` are NI_...; NI_NUMERICHOST together with
+// NI_NUMERICSERV needs no thread. A custom resolver is always asked.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: at once; a look-up that is under way is abandoned.
 // Threads: the run's own only.
 std::pair<std::string, std::string> getnameinfo(const SocketAddress& address, int flags = 0);
 
-// The number of a protocol, "tcp" say. Throws std::system_error for an unknown one.
+// The number of a protocol, such as "tcp". Throws std::system_error for an unknown one.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: at once; a look-up that is under way is abandoned.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Replacing where addresses and sockets come from, for one run: for tests, and for programs whose
+// Replaces where addresses and sockets come from, for one run. For tests, and for programs whose
 // names or network are not the system's.
 
 #pragma once
@@ -23,7 +23,7 @@ class HostnameResolver {
   HostnameResolver& operator=(const HostnameResolver&) = delete;
   virtual ~HostnameResolver() = default;
 
-  // As the functions of the same names. The host is never a numeric address.
+  // Work as the functions of the same names. The host is never a numeric address.
   //
   // Blocks: it may.
   // Cancel: it should give up at once.
@@ -34,8 +34,9 @@ class HostnameResolver {
                                                           int flags) = 0;
 };
 
-// (Trio: abc.SocketFactory. There it may return any object; here sockets are the system's, but it
-// chooses which: one end of a pair, one that was opened in another network namespace, none.)
+// (Trio: abc.SocketFactory. There it may return any object. Here sockets are always the system's,
+// but the factory chooses which one: an end of a pair, one that was opened in another network
+// namespace, or none.)
 class SocketFactory {
  public:
   SocketFactory() = default;
@@ -43,9 +44,9 @@ class SocketFactory {
   SocketFactory& operator=(const SocketFactory&) = delete;
   virtual ~SocketFactory() = default;
 
-  // Instead of socket::socket(), also for TCP connections and listeners. Throws std::system_error;
-  // EAFNOSUPPORT: this machine has no such addresses, try others. A descriptor of one's own is
-  // `SocketType(OwnedFd(fd))`.
+  // Called instead of socket::socket(), also for TCP connections and listeners. Throws
+  // std::system_error; EAFNOSUPPORT means that this machine has no such addresses, and that others
+  // should be tried. To return a descriptor of your own, use `SocketType(OwnedFd(fd))`.
   //
   // Blocks: it must not.
   // Cancel: not a checkpoint.
@@ -53,8 +54,8 @@ class SocketFactory {
   virtual SocketType socket(int family, int type, int proto) = 0;
 };
 
-// For this run, from now on; null: the system's again. Return what was there before. The caller
-// keeps them alive. Throw UsageError outside a run.
+// Apply to this run, from now on; null restores the system's. They return the previous one. The
+// caller keeps the objects alive. They throw UsageError outside a run.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.

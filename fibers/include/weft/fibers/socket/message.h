@@ -15,8 +15,8 @@
 
 namespace weft::fibers::socket {
 
-// A value: the level and type of cmsg(3), and the bytes of it. Descriptors in an SCM_RIGHTS message
-// that was received are close-on-exec and belong to whoever received them.
+// A value: the level, type and bytes of a cmsg(3). Descriptors in a received SCM_RIGHTS message are
+// close-on-exec and belong to the receiver.
 struct ControlMessage {
   int level = 0;
   int type = 0;
@@ -25,16 +25,16 @@ struct ControlMessage {
 
 // What sendmsg() is to send. Refers to the bytes.
 struct OutgoingMessage {
-  std::vector<std::string_view> buffers;  // Sent one after the other, as one.
+  std::vector<std::string_view> buffers;  // Sent one after the other, as one message.
   std::vector<ControlMessage> ancillary = {};
   int flags = 0;
-  SocketAddress address = {};  // Empty: to whom the socket is connected.
+  SocketAddress address = {};  // Empty: the socket's peer.
 };
 
 // What recvmsg() has received.
 struct IncomingMessage {
   std::string data;      // Empty after recvmsg_into().
-  std::size_t size = 0;  // How much of the buffers was filled.
+  std::size_t size = 0;  // How many bytes of the buffers were filled.
   std::vector<ControlMessage> ancillary;
   int flags = 0;  // MSG_TRUNC: the datagram was longer; MSG_CTRUNC: the control data was.
   SocketAddress address;

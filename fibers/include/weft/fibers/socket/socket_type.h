@@ -28,21 +28,22 @@
 
 namespace weft::fibers::socket {
 
-// Errors are std::system_error; a socket that is closed, before or during a wait, is
-// ClosedResourceError, and a second task that waits in the same direction BusyResourceError. Sends
-// raise no SIGPIPE. A resource that can be moved while nobody uses it; the destructor closes.
+// Errors are std::system_error. A call on a closed socket, or on one that is closed while the call
+// waits, throws ClosedResourceError. A second task that waits in the same direction gets
+// BusyResourceError. Sends raise no SIGPIPE. A resource; it can be moved while nobody uses it. The
+// destructor closes it.
 class SocketType {
  public:
-  // Takes a non-blocking socket of any kind. Throws std::system_error if it is none.
+  // Takes over a non-blocking socket of any kind. Throws std::system_error if it is not a socket.
   explicit SocketType(OwnedFd fd);
 
-  // What the system says of it: AF_..., SOCK_..., IPPROTO_...
+  // As the system knows it: AF_..., SOCK_..., IPPROTO_...
   int family() const { return family_; }
   int type() const { return type_; }
   int proto() const { return proto_; }
 
-  // Binds to an address of this machine. The second resolves a name or numeric address in the
-  // socket's own family; empty: all addresses.
+  // Binds to an address of this machine. The second form resolves a name or numeric address in the
+  // socket's own family. An empty host means all addresses.
   //
   // Blocks: by address no; by name yes, always a checkpoint.
   // Cancel: before any effect.
@@ -55,16 +56,17 @@ class SocketType {
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   void listen(int backlog = 65535);
-  // The next connection, and where it comes from.
+  // Waits for the next connection. Returns it with the peer's address.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: no connection is lost.
   // Threads: the run's own only.
   std::pair<SocketType, SocketAddress> accept();
-  // Connects; errors name the address. The second resolves as bind() does; empty: this machine.
+  // Connects. Errors name the address. The second form resolves as bind() does. An empty host means
+  // this machine.
   //
   // Blocks: yes, always a checkpoint.
-  // Cancel: closes the socket: what the peer knows of it is unknown.
+  // Cancel: closes the socket, because the peer may or may not have seen it.
   // Threads: the run's own only.
   void connect(const SocketAddress& address);
   void connect(const std::string& host, std::uint16_t port);
@@ -88,8 +90,8 @@ class SocketType {
   IncomingMessage recvmsg_into(std::span<const std::span<std::byte>> buffers,
                                std::size_t ancillary_size = 0, int flags = 0);
 
-  // Sends as much as fits and returns how much that was: a stream may take a part. Datagrams go
-  // whole or not at all.
+  // Sends as much as fits, and returns the number of bytes: a stream may take only a part.
+  // Datagrams are sent whole or not at all.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: nothing has been sent.
@@ -133,19 +135,19 @@ class SocketType {
   bool is_open() const { return fd_.is_open(); }
   // -1 when closed.
   int fileno() const { return fd_.get(); }
-  // Gives the descriptor away: it stays open and non-blocking, this counts as closed.
+  // Gives the descriptor away. It stays open and non-blocking; this socket counts as closed.
   int detach() noexcept { return fd_.release(); }
   // The same, for a stream to take over.
   OwnedFd take_fd() noexcept { return std::move(fd_); }
   // Another descriptor of the same socket, close-on-exec.
   SocketType dup() const;
 
-  // Options that are an int; or any other, as the bytes of it, of which at most `size` are read.
+  // Socket options: as an int, or as bytes, of which at most `size` are read.
   int getsockopt(int level, int option) const;
   std::string getsockopt(int level, int option, std::size_t size) const;
   void setsockopt(int level, int option, int value);
   void setsockopt(int level, int option, std::string_view value);
-  // Whether children that are started without care get it; at first never.
+  // Whether child processes inherit it. At first they do not.
   bool get_inheritable() const;
   void set_inheritable(bool inheritable);
   SocketAddress getsockname() const;
@@ -167,20 +169,21 @@ class SocketType {
   bool did_shut_wr_ = false;
 };
 
-// A new socket: close-on-exec, non-blocking; from the custom SocketFactory if there is one.
+// Makes a socket, close-on-exec and non-blocking; by the custom SocketFactory if there is one.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
 SocketType socket(int family, int type, int proto = 0);
-// Two that are connected with each other; without arguments, Unix streams.
+// Makes two connected sockets. Without arguments they are Unix streams.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: the run's own only.
 std::pair<SocketType, SocketType> socketpair(int family, int type, int proto = 0);
 std::pair<SocketType, SocketType> socketpair();
-// A duplicate of somebody else's descriptor. The two share the socket, and that it is non-blocking.
+// Makes a socket from a duplicate of somebody else's descriptor. Both refer to the same socket, so
+// the other one becomes non-blocking too.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.

@@ -1,21 +1,21 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Does a stream keep the promises of its base classes (stream.h)? For every stream that somebody
-// writes, with or without GoogleTest:
+// Checks that a stream keeps the promises of its base classes (stream.h). For every stream that you
+// write, with or without GoogleTest:
 //
 //   FIBER_TEST(MyStreamTest, IsAStream) {
 //     check_two_way_stream([] { return my_stream_pair(); },           // connected
 //                          [] { return my_clogged_stream_pair(); });  // first has no room
 //   }
 //
-// A maker returns a pair of streams, or of unique_ptrs to streams; it is called anew for each rule,
-// and may wait. What is sent into the first has to come out of the second. From the clogged maker
-// send_all() and wait_send_all_might_not_block() have to wait until the second one receives;
-// without it those rules are left out. The first rule that is broken comes as an AssertionError
-// (see checkpoints.h) that names it and says what happened. A stream under which nothing ever goes
-// on is told by the run's DeadlockError where the clock jumps, as in a FIBER_TEST, and after 30
-// seconds elsewhere; both inside the AssertionError. (Trio: testing.check_one_way_stream,
+// A maker returns a pair of streams, or of unique_ptrs to streams. It is called again for each
+// rule, and may wait. What is sent into the first stream has to come out of the second. On streams
+// of the clogged maker, send_all() and wait_send_all_might_not_block() have to wait until the
+// second stream receives; without that maker those rules are left out. The first broken rule is
+// thrown as an AssertionError (see checkpoints.h) that names the rule and says what happened. If a
+// stream gets stuck, the AssertionError holds the run's DeadlockError where the clock jumps, as in
+// a FIBER_TEST; elsewhere it comes after 30 seconds. (Trio: testing.check_one_way_stream,
 // check_two_way_stream, check_half_closeable_stream.)
 
 #pragma once
@@ -64,7 +64,7 @@ StreamMaker<First, Second> stream_maker(Maker&& maker) {
 }
 }  // namespace detail
 
-// For a SendStream and a ReceiveStream.
+// Checks a SendStream and a ReceiveStream.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: the streams are closed.
@@ -77,7 +77,7 @@ void check_one_way_stream(Maker&& maker, CloggedMaker&& clogged_maker = nullptr)
       stream_maker<SendStream, ReceiveStream>(std::forward<CloggedMaker>(clogged_maker)));
 }
 
-// For two Streams: all rules of check_one_way_stream in both directions, and some of its own. The
+// Checks two Streams: all rules of check_one_way_stream in both directions, and some more. The
 // clogged maker's streams have to be clogged in both directions.
 //
 // Blocks: yes, always a checkpoint.
@@ -90,7 +90,7 @@ void check_two_way_stream(Maker&& maker, CloggedMaker&& clogged_maker = nullptr)
                         stream_maker<Stream, Stream>(std::forward<CloggedMaker>(clogged_maker)));
 }
 
-// For two HalfCloseableStreams: all rules of check_two_way_stream, and those of send_eof().
+// Checks two HalfCloseableStreams: all rules of check_two_way_stream, and those of send_eof().
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: the streams are closed.

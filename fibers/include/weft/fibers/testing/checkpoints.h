@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Checking that a function is a checkpoint, or that it never waits. Nothing in a call shows which
-// it is, so a test has to. (Trio: testing.assert_checkpoints, assert_no_checkpoints.)
+// Checks that a function is a checkpoint, or that it never waits. A call does not show which it is,
+// so a test has to. (Trio: testing.assert_checkpoints, assert_no_checkpoints.)
 
 #pragma once
 
@@ -14,13 +14,13 @@
 
 namespace weft::fibers::testing {
 
-// What the functions below throw: it fails the test whose body it leaves.
+// Thrown by the functions below. It fails the test whose body it leaves.
 class AssertionError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
 // Calls `fn`, and throws AssertionError unless it passed both a schedule point and a cancel point.
-// If `fn` throws, that goes on and nothing is asked.
+// If `fn` throws, that error comes out and nothing is checked.
 //
 // Blocks: only if `fn` does.
 // Cancel: as in `fn`.
@@ -36,8 +36,8 @@ void assert_checkpoints(F&& fn) {
   }
 }
 
-// Calls `fn`, and throws AssertionError if it passed a schedule point or a cancel point, also in
-// place of what `fn` threw.
+// Calls `fn`, and throws AssertionError if it passed a schedule point or a cancel point, even if
+// `fn` threw something else.
 //
 // Blocks: only if `fn` does.
 // Cancel: as in `fn`.

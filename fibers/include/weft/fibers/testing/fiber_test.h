@@ -10,10 +10,10 @@
 //   }
 //
 // The body is the main task of a run of its own, whose clock jumps to the next deadline as soon as
-// every task waits: sleeping an hour takes no time, and a body that can never go on fails with the
-// task tree. Afterwards no task, no stack and no descriptor may be left over.
+// every task waits. Sleeping for an hour takes no time, and a body that can never go on fails with
+// the task tree. Afterwards no task, stack or descriptor may be left over.
 //
-// A program of tests that call run() themselves has them all looked after by a listener:
+// If tests call run() themselves, a listener can check each of them:
 //
 //   testing::UnitTest::GetInstance()->listeners().Append(new LeftOverListener);
 
@@ -62,8 +62,8 @@ void run_fiber_test(Body&& body, RunOptions options = {.in_order = true}) {
   EXPECT_TRUE(left.empty()) << left;
 }
 
-// explore() as EXPLORE_TEST does it: what GoogleTest notes counts as a failure, and the exploration
-// has to reach its end.
+// explore() as EXPLORE_TEST calls it: a failed expectation of GoogleTest counts as a failure, and
+// the exploration has to be complete.
 //
 // Blocks: the thread, until all schedules have been run.
 // Cancel: does not apply.
@@ -89,7 +89,7 @@ ExploreResult explore_test(Body&& body, ExploreOptions options = {}) {
   return result;
 }
 
-// What is behind FIBER_TEST: run_fiber_test(), and then whatever else the environment asks for. See
+// The body of FIBER_TEST: run_fiber_test(), and then whatever else the environment asks for. See
 // shuffle_fiber_test.h and sweep_fiber_test.h.
 //
 // Blocks: the thread, until all runs are over.
@@ -107,14 +107,15 @@ inline void fiber_test(void (*body)()) {
   if (fault_sweep_wanted()) fault_sweep_fiber_test(body);
 }
 
-// Why the present test may leave something over; empty: it may not.
+// Why the current test may leave something over. Empty: it may not.
 inline std::string& may_leave_over() {
   static std::string why;
   return why;
 }
 
-// Fails each test that leaves something over: a task, a stack, a descriptor. What the first use of
-// a library opens for good is no fault of the test that happens to come first: use it before.
+// Fails each test that leaves a task, a stack or a descriptor over. If the first use of a library
+// opens something for good, use the library once before the tests, or the first test will be
+// blamed.
 class LeftOverListener final : public ::testing::EmptyTestEventListener {
   // NOLINTBEGIN(readability-identifier-naming): GoogleTest's.
   void OnTestStart(const ::testing::TestInfo& /*test*/) override {
@@ -133,7 +134,7 @@ class LeftOverListener final : public ::testing::EmptyTestEventListener {
 
 }  // namespace weft::fibers::testing
 
-// A body that is run in every schedule there is. It may use `exploration`; see explore.h.
+// A body that runs in every possible schedule. It may use `exploration`; see explore.h.
 #define EXPLORE_TEST(Suite, Claim)                                                        \
   static void weft_explore_test_##Suite##_##Claim(::weft::fibers::testing::Exploration&); \
   TEST(Suite, Claim) {                                                                    \
@@ -142,7 +143,7 @@ class LeftOverListener final : public ::testing::EmptyTestEventListener {
   static void weft_explore_test_##Suite##_##Claim(                                        \
       [[maybe_unused]] ::weft::fibers::testing::Exploration& exploration)
 
-// In a test which is about something that stays: LeftOverListener does not look after it.
+// For a test about something that stays: LeftOverListener does not check it.
 #define WEFT_LEAVES_OVER(why) ::weft::fibers::testing::may_leave_over() = (why)
 
 #define FIBER_TEST(Suite, Claim)                                             \

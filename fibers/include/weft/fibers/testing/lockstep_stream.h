@@ -29,7 +29,8 @@ class LockstepSendStream final : public SendStream {
   LockstepSendStream& operator=(LockstepSendStream&& other) noexcept;
   ~LockstepSendStream() override { close(); }
 
-  // Blocks: yes, until all has been received. Cancel: data that has not been received yet is lost.
+  // Blocks: yes, until all has been received.
+  // Cancel: data that has not been received yet is lost.
   // Threads: the run's own only.
   void send_all(std::span<const std::byte> data) override;
   using SendStream::send_all;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// A clock for tests, whose time passes only when told to.
+// A clock for tests. Its time passes only when the test says so.
 //
 //   MockClock clock(0.0, Duration::zero());        // jumps whenever everybody waits
 //   run([] { sleep(24h); }, {.clock = &clock});    // takes no time
@@ -14,19 +14,20 @@
 
 namespace weft::fibers::testing {
 
-// A resource. Belongs to the run that it is given to; everything may be changed while that goes on.
+// A resource. It belongs to the run that it is given to. Everything may be changed during that run.
 class MockClock final : public Clock {
  public:
-  // `rate`: seconds of this clock a real second, usually 0. `autojump_threshold`: how long, in real
-  // time, everybody has to wait before the clock jumps to the next deadline; Duration::max() for
-  // never. Throws UsageError if one of them is negative, also below.
+  // `rate`: seconds of this clock for each real second, usually 0. `autojump_threshold`: how long,
+  // in real time, all tasks have to wait before the clock jumps to the next deadline;
+  // Duration::max() for never. Throws UsageError if one of them is negative; so do the setters.
   explicit MockClock(double rate = 0.0, Duration autojump_threshold = Duration::max());
 
   double rate() const { return rate_; }
   void set_rate(double rate);
   void set_autojump_threshold(Duration threshold);
 
-  // Lets `length` pass at once. Deadlines that this reaches take effect when the caller next waits.
+  // Makes `length` pass at once. Deadlines that this reaches take effect when the caller next
+  // waits.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.

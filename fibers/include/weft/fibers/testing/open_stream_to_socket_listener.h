@@ -14,7 +14,7 @@
 namespace weft::fibers::testing {
 
 // Connects to the address at which `listener` listens, TCP or Unix; to this machine if it listens
-// on all of them. Throws std::system_error, ClosedResourceError if the listener is closed. (Trio:
+// on all addresses. Throws std::system_error; ClosedResourceError if the listener is closed. (Trio:
 // testing.open_stream_to_socket_listener.)
 //
 // Blocks: yes, always a checkpoint.

@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What is in an exception group, as a test expects it: in any order, each expectation paired with
-// one exception, and a text that says what did not fit.
+// What a test expects in an exception group, in any order. Each expectation is paired with one
+// exception, and the message says what did not fit.
 //
 //   EXPECT_THAT(thrown_by([] { open_nursery(...); }),
 //               RaisesGroup(type<ParseError>(), matcher<IoError>({.match = "no such file"})));
 //
-// (trio.testing: RaisesGroup, Matcher. Pairs are looked for exhaustively, so that no order of the
-// expectations is worse than another.)
+// (trio.testing: RaisesGroup, Matcher. All pairings are tried, so the order of the expectations
+// does not matter.)
 
 #pragma once
 
@@ -31,7 +31,7 @@ namespace weft::fibers::testing {
 class Expected {
  public:
   virtual ~Expected() = default;
-  // What is wrong with `error`; nothing if it is as expected.
+  // What is wrong with `error`, or nothing if it is as expected.
   virtual std::optional<std::string> mismatch(const std::exception_ptr& error) const = 0;
   // As a program would write it.
   virtual std::string str() const = 0;
@@ -93,11 +93,11 @@ inline ExpectedPtr matcher(MatcherOptions options) {
 }
 
 struct RaisesGroupOptions {
-  // Exceptions in groups inside the group count as if they were in it, as with `except*`. Not
-  // together with an expected RaisesGroup.
+  // Exceptions in nested groups count as if they were in the group itself, as with `except*`.
+  // Cannot be combined with an expected RaisesGroup.
   bool flatten_subgroups = false;
-  // A lone exception will do. Only with one expectation that is no RaisesGroup, and without `match`
-  // and `check`, which are about the group.
+  // A lone exception also matches. Only with one expectation that is not a RaisesGroup, and without
+  // `match` and `check`, which are about the group.
   bool allow_unwrapped = false;
   // A regular expression to be found in the group's message and notes.
   std::string match = {};
@@ -141,7 +141,7 @@ class RaisesGroup final : public Expected {
   RaisesGroupOptions options_;
 };
 
-// What `fn` throws; null if it returns.
+// The exception that `fn` throws, or null if it returns.
 //
 // Blocks: only if `fn` does.
 // Cancel: takes what `fn` throws, also a Cancelled.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Forcing what several tasks do into one order.
+// Forces what several tasks do into one order.
 //
 //   Sequencer sequencer;
 //   nursery.start_soon([&] { sequencer.seq(0, [&] { a(); });  sequencer.seq(2, [&] { c(); }); });

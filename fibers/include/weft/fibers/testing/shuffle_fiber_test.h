@@ -2,10 +2,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // FIBER_TEST (fiber_test.h) in other orders than the usual one. With WEFT_SCHEDULES=100 in the
-// environment a body that has passed is run in a hundred random schedules more, and what it expects
-// counts in each. WEFT_SCHEDULES=100,7 takes a hundred others; each number after the comma stands
-// for a hundred of its own. A failure names one token, and WEFT_REPLAY=token runs that schedule
-// alone.
+// environment, a body that has passed runs again in a hundred random schedules, and its
+// expectations count in each. WEFT_SCHEDULES=100,7 takes a hundred others: the number after the
+// comma is a seed. A failure names one token, and WEFT_REPLAY=token runs only that schedule.
 
 #pragma once
 
@@ -27,13 +26,13 @@
 
 namespace weft::fibers::testing {
 
-// How many schedules, and which.
+// How many schedules, and which ones.
 struct WantedSchedules {
   std::uint64_t count = 0;
   std::uint64_t seed = 0;
 };
 
-// Of a text such as "100" or "100,7". Throws UsageError if it is neither.
+// Parses a text such as "100" or "100,7". Throws UsageError for any other.
 inline WantedSchedules parse_wanted_schedules(std::string_view text) {
   WantedSchedules wanted;
   const char* const end = text.data() + text.size();
@@ -48,14 +47,14 @@ inline WantedSchedules parse_wanted_schedules(std::string_view text) {
   return wanted;
 }
 
-// What the environment asks for; nothing: the usual order alone.
+// What the environment asks for. Nothing: only the usual order.
 inline std::optional<WantedSchedules> wanted_schedules() {
   const char* const text = std::getenv("WEFT_SCHEDULES");
   if (text == nullptr) return std::nullopt;
   return parse_wanted_schedules(text);
 }
 
-// Whether a body is being run in a random schedule.
+// Whether a body is running in a random schedule.
 inline bool& shuffling() {
   static bool shuffling = false;
   return shuffling;
@@ -105,7 +104,7 @@ inline void shuffle_fiber_test(void (*body)(), const WantedSchedules& wanted = {
 
 }  // namespace weft::fibers::testing
 
-// At the beginning of a FIBER_TEST which is about one order and holds in no other: it is not
-// shuffled.
+// Use it at the beginning of a FIBER_TEST that is about one order and cannot pass in another. The
+// test is then not shuffled.
 #define WEFT_NOT_SHUFFLED(why) \
   if (::weft::fibers::testing::shuffling()) return

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What FIBER_TEST (fiber_test.h) does beyond running its body once: with WEFT_CANCEL_SWEEP in the
-// environment the body is cancelled at each of its checkpoints, with WEFT_FAULT_SWEEP each of its
-// system calls and allocations fails.
+// What FIBER_TEST (fiber_test.h) does besides running its body once. With WEFT_CANCEL_SWEEP in the
+// environment the body is cancelled at each of its checkpoints; with WEFT_FAULT_SWEEP each of its
+// system calls and allocations fails once.
 
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace weft::fibers::testing {
 
-// Whether the environment asks for it; the token of one cancellation or fault does, too.
+// Whether the environment asks for it. The token of one cancellation or fault does so too.
 inline bool cancel_sweep_wanted() {
   return std::getenv("WEFT_CANCEL_SWEEP") != nullptr || std::getenv("WEFT_CANCEL") != nullptr;
 }
@@ -28,7 +28,7 @@ inline bool fault_sweep_wanted() {
   return std::getenv("WEFT_FAULT_SWEEP") != nullptr || std::getenv("WEFT_FAULT") != nullptr;
 }
 
-// Whether a body is being run to be cancelled somewhere, or to let something fail.
+// Whether a body is running to be cancelled somewhere, or to have something fail.
 inline bool& cancel_sweeping() {
   static bool sweeping = false;
   return sweeping;
@@ -75,9 +75,9 @@ inline void add_to_total(const FaultSweepResult& swept) {
   total.runs += swept.runs;
 }
 
-// Calls `sweep`, which runs a test's body again and again, with `flag` set: whatever the body
-// expects does not count then, for one that is cut short does not do what it should. Not after a
-// failure. What `sweep` throws is one.
+// Calls `sweep`, which runs a test's body again and again, with `flag` set. Expectations do not
+// count then, because a body that is cut short cannot do what it should. Does nothing after a
+// failure. What `sweep` throws is a failure.
 template <class Sweep>
 void sweep_fiber_test(bool& flag, const Sweep& sweep) {
   if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
@@ -113,8 +113,8 @@ inline void cancel_sweep_fiber_test(void (*body)()) {
   ::testing::Test::RecordProperty("swept_checkpoints", std::to_string(swept.checkpoints));
 }
 
-// fault_sweep() of a test's body: what it throws does not count either; tasks, descriptors, memory
-// and deadlocks do. Notes the number of faults, and adds it to fault_sweep_total().
+// fault_sweep() of a test's body. What the body throws does not count either; tasks, descriptors,
+// memory and deadlocks do. Notes the number of faults, and adds it to fault_sweep_total().
 //
 // Blocks: the thread, until all runs are over.
 // Cancel: does not apply.
@@ -130,12 +130,12 @@ inline void fault_sweep_fiber_test(void (*body)()) {
 
 }  // namespace weft::fibers::testing
 
-// At the beginning of a FIBER_TEST whose body cannot be cut short anywhere and still end, because
-// of what it is about: it is not swept.
+// Use it at the beginning of a FIBER_TEST whose body cannot end properly if it is cancelled
+// somewhere, because of what it tests. The test is then not swept.
 #define WEFT_NOT_SWEPT(why) \
   if (::weft::fibers::testing::cancel_sweeping()) return
 
-// At the beginning of a FIBER_TEST whose body cannot go on, or cannot end, when something in it
-// fails: nothing is let fail.
+// Use it at the beginning of a FIBER_TEST whose body cannot go on, or cannot end, if something in
+// it fails. Nothing is made to fail then.
 #define WEFT_NOT_FAULT_SWEPT(why) \
   if (::weft::fibers::testing::fault_sweeping()) return

@@ -58,7 +58,8 @@ int main(int argc, char** argv) {
       trio::open_nursery([&](trio::Nursery& clients) {
         for (std::string& answer : answers) clients.start_soon([&] { answer = talk(port); });
       });
-      for (std::size_t i = 0; i < 3; ++i) std::cout << "client " << i << ": " << answers.at(i) << '\n';
+      for (std::size_t i = 0; i < 3; ++i)
+        std::cout << "client " << i << ": " << answers.at(i) << '\n';
       server.cancel_scope().cancel();
     });
   });

@@ -13,6 +13,7 @@ namespace weft::fibers::detail {
 namespace {
 
 constinit thread_local TaskLocals** thread_locals = nullptr;
+constinit thread_local TaskLocals** callback_locals = nullptr;
 
 // Outside a run the thread's main greenlet has those of a call of to_thread, if it is in one.
 bool in_call_of_thread() {
@@ -20,12 +21,18 @@ bool in_call_of_thread() {
          (tls_greenlets == nullptr || tls_greenlets->current()->is_main());
 }
 
+bool in_callback_with_locals() {
+  return callback_locals != nullptr && tls_scheduler->running() == nullptr;
+}
+
 TaskLocals*& own_locals() {
+  if (tls_scheduler != nullptr && in_callback_with_locals()) return *callback_locals;
   if (tls_scheduler != nullptr) return tls_scheduler->running_task().locals;
   return in_call_of_thread() ? *thread_locals : greenlet_locals();
 }
 
 const TaskLocals* look_at_own_locals() {
+  if (tls_scheduler != nullptr && in_callback_with_locals()) return *callback_locals;
   if (tls_scheduler != nullptr) return tls_scheduler->running_task().locals;
   return in_call_of_thread() ? *thread_locals : greenlet_locals_if_any();
 }
@@ -41,6 +48,10 @@ TaskLocals* share_locals(TaskLocals* locals) noexcept {
   return locals;
 }
 
+TaskLocals** set_callback_locals(TaskLocals** place) noexcept {
+  return std::exchange(callback_locals, place);
+}
+
 void release_locals(TaskLocals* locals) noexcept {
   while (locals != nullptr && --locals->uses == 0) {
     TaskLocals* next = locals->next;
@@ -54,7 +65,8 @@ TaskLocals* share_own_locals() {
 }
 
 TaskLocals* detach_own_locals() {
-  const bool anybody_here = tls_scheduler == nullptr || tls_scheduler->running() != nullptr;
+  const bool anybody_here =
+      tls_scheduler == nullptr || tls_scheduler->running() != nullptr || callback_locals != nullptr;
   TaskLocals* copies = nullptr;
   TaskLocals** end = &copies;
   const TaskLocals* l = anybody_here ? look_at_own_locals() : nullptr;

@@ -52,6 +52,7 @@ inline int pidfd_send_signal(int pidfd, int number) {
 
 // --- Descriptors ---
 inline constexpr Call<&::open> open{"open"};
+inline constexpr Call<&::fstat> fstat{"fstat"};
 inline constexpr Call<&::close> close{"close"};
 inline constexpr Call<&::read> read{"read"};
 inline constexpr Call<&::write> write{"write"};

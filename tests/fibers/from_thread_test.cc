@@ -178,6 +178,24 @@ FIBER_TEST(FromThreadTest, WithATokenAnyThreadMayCall) {
   });
 }
 
+// They are the thread's, which may have some only in a greenlet of its own.
+FIBER_TEST(FromThreadTest, WithATokenACallHasTheContextVariablesOfItsThread) {
+  static ContextVar<std::string> who("who");
+  in_foreign_thread([&](const Token& token) {
+    who.set("the thread");
+    EXPECT_EQ(from_thread::run_sync(
+                  [] {
+                    const std::string before = who.get_or("nobody");
+                    who.set("the call");
+                    return before + ", " + who.get_or("nobody");
+                  },
+                  {.token = token}),
+              "the thread, the call");
+    EXPECT_EQ(who.get_or("nobody"), "the thread");
+  });
+  EXPECT_EQ(who.get_or("nobody"), "nobody");
+}
+
 // trio: test_threads.py::test_trio_from_thread_token
 FIBER_TEST(FromThreadTest, WithATokenTheHostIsPassedBy) {
   Task* const me = &current_task();

@@ -145,5 +145,25 @@ TEST(RunProcessWithoutSignalsTest, ChildThatCannotBeEndedIsWaitedFor) {
   });
 }
 
+// The one idle thread waits for the first child: for the second there is none.
+TEST(ProcessWithoutPidfdTest, WaitsAlsoWhereNoThreadCanBeStarted) {
+  test::in_own_process([] {
+    refuse_or_leave(SYS_pidfd_open, ENOSYS);
+    run([] {
+      const auto first = open_process({"cat"}, {.stdin = kPipe});
+      const auto second = open_process({"cat; exit 4"}, {.stdin = kPipe, .shell = true});
+      refuse_or_leave(SYS_clone3, EAGAIN);
+      open_nursery([&](Nursery& nursery) {
+        nursery.start_soon([&] { EXPECT_EQ(first->wait(), 0); });
+        wait_all_tasks_blocked();
+        nursery.start_soon([&] { EXPECT_EQ(second->wait(), 4); });
+        wait_all_tasks_blocked();
+        second->stdin->close();
+        first->stdin->close();
+      });
+    });
+  });
+}
+
 }  // namespace
 }  // namespace weft::fibers

@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <map>
 #include <string>
@@ -22,6 +24,7 @@
 #include "weft/fibers/io.h"
 #include "weft/fibers/lock.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/timeouts.h"
 #include "weft/fibers/to_thread.h"
 
 namespace weft::fibers {
@@ -64,6 +67,44 @@ void check_options(const std::vector<std::string>& command, const ProcessOptions
   need_text(options.executable, "the program's name");
   need_text(options.cwd, "the directory's name");
   if (options.env) check_environment(*options.env);
+}
+
+}  // namespace
+
+namespace {
+
+// Does not reap: the number of the process stays its own until Process::poll() has looked.
+void wait_in_thread(int pid) {
+  CapacityLimiter own(1);  // Not one of the run's: children may outnumber those.
+  to_thread::run_sync(
+      [pid] {
+        siginfo_t info{};
+        while (sys::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 &&
+               errno == EINTR) {
+        }
+      },
+      {.thread_name = "waitid", .abandon_on_cancel = true, .limiter = &own});
+}
+
+// Where no thread is to be had: looks again and again, ever less often.
+void wait_by_looking(int pid) {
+  constexpr Duration kLongest = std::chrono::milliseconds(100);
+  for (Duration pause = std::chrono::milliseconds(1);; pause = std::min(2 * pause, kLongest)) {
+    siginfo_t info{};
+    const int result =
+        sys::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT | WNOHANG);
+    if (result == 0 ? info.si_pid != 0 : errno != EINTR) return;
+    sleep(pause);
+  }
+}
+
+void wait_without_pidfd(int pid) {
+  try {
+    return wait_in_thread(pid);
+  } catch (const std::system_error&) {
+    // There was no thread to be had.
+  }
+  wait_by_looking(pid);
 }
 
 }  // namespace
@@ -132,22 +173,13 @@ int Process::wait() {
   return *returncode_;
 }
 
-// One thread for all that wait, whoever of them stops waiting meanwhile. It does not reap: the
-// number of the process stays its own until poll() has looked.
+// One thread for all that wait, whoever of them stops waiting meanwhile.
 void Process::wait_for_thread() {
   if (waiting_->ended == nullptr) {
     waiting_->ended = std::make_shared<Event>();
     spawn_system_task(
         [ended = waiting_->ended, pid = pid_] {
-          CapacityLimiter own(1);  // Not one of the run's: children may outnumber those.
-          to_thread::run_sync(
-              [pid] {
-                siginfo_t info{};
-                while (sys::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 &&
-                       errno == EINTR) {
-                }
-              },
-              {.thread_name = "waitid", .abandon_on_cancel = true, .limiter = &own});
+          wait_without_pidfd(pid);
           ended->set();
         },
         {.name = "wait for a process"});

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -131,6 +132,46 @@ std::vector<std::string> as_lines(const std::map<std::string, std::string>& env)
   return lines;
 }
 
+// Whether reading and writing `fd` blocks. Of a file the flag means nothing.
+bool blocks(int fd) {
+  struct stat about {};
+  const int flags = sys::fcntl(fd, F_GETFL);
+  return flags < 0 || (flags & O_NONBLOCK) == 0 || (flags & O_PATH) != 0 ||
+         (sys::fstat(fd, &about) == 0 && S_ISREG(about.st_mode));
+}
+
+// Opens once more what `fd` is open for, so that it blocks. Whether it does is a property of what
+// the kernel calls the open file description, which a copy would share with a stream of ours. -1
+// and an errno where that is not possible: ENXIO for a socket.
+PlainFd open_again(int fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  const int access = sys::fcntl(fd, F_GETFL) & O_ACCMODE;
+  const int again =
+      sys::uninterrupted([&] { return sys::open(path.c_str(), access | O_CLOEXEC | O_NOCTTY); });
+  if (again < 0 || again >= kFirstOther) return PlainFd(again);
+  const PlainFd low(again);
+  return PlainFd(sys::fcntl(again, F_DUPFD_CLOEXEC, kFirstOther));
+}
+
+// A descriptor that a child gets without being asked what for: blocking if that can be had.
+PlainFd blocking_if_possible(int fd) {
+  return blocks(fd) ? PlainFd() : open_again(fd);
+}
+
+// A descriptor of the caller's for a stream of a child.
+PlainFd for_child(int fd) {
+  const std::string what = "fd " + std::to_string(fd) + " for a child";
+  PlainFd copy = need_fd(sys::fcntl(fd, F_DUPFD_CLOEXEC, kFirstOther), what);
+  if (blocks(copy.get())) return copy;
+  PlainFd again = open_again(copy.get());
+  if (again.get() < 0 && errno == ENXIO) {
+    throw UsageError("fd " + std::to_string(fd) +
+                     " is a socket that does not block, which no program expects of its streams; "
+                     "give the child a pipe, or clear O_NONBLOCK");
+  }
+  return need_fd(again.take(), what);
+}
+
 // Makes what the child's streams lead to.
 class ChildStreams {
  public:
@@ -139,6 +180,7 @@ class ChildStreams {
     const auto i = static_cast<std::size_t>(target);
     switch (stdio.kind()) {
       case Stdio::Kind::kInherit:
+        made_[i] = blocking_if_possible(target);
         return;
       case Stdio::Kind::kPipe:
         made_[i] = add_pipe(target, spawned.ours[i]);
@@ -149,8 +191,7 @@ class ChildStreams {
                     "open /dev/null");
         break;
       case Stdio::Kind::kFd:
-        made_[i] = need_fd(sys::fcntl(stdio.fd(), F_DUPFD_CLOEXEC, kFirstOther),
-                           "fd " + std::to_string(stdio.fd()) + " for a child");
+        made_[i] = for_child(stdio.fd());
         break;
       case Stdio::Kind::kStdout:
         to_stdout_ = true;
@@ -226,6 +267,7 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
   if (options.shell) words.insert(words.begin(), {"/bin/sh", "-c"});
   const std::string program = options.executable.empty() ? words.front() : options.executable;
 
+  std::vector<PlainFd> passed;
   ChildStreams streams;
   streams.add(STDIN_FILENO, options.stdin, spawned);
   streams.add(STDOUT_FILENO, options.stdout, spawned);
@@ -237,7 +279,9 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
     if (sys::fcntl(fd, F_GETFD) < 0) {
       throw_system_error(errno, "fd " + std::to_string(fd) + " for a child");
     }
-    actions.dup2(fd, fd);
+    PlainFd again = blocking_if_possible(fd);
+    actions.dup2(again.get() >= 0 ? again.get() : fd, fd);
+    passed.push_back(std::move(again));
   }
   actions.close_all_but(options.pass_fds);
   if (!options.cwd.empty()) actions.chdir(options.cwd);

@@ -96,6 +96,7 @@ constexpr auto kRows = std::to_array<Row>({
     {.name = "pidfd_open", .errors = {EMFILE, ENFILE, ENOMEM, ENOSYS}},
     {.name = "stat", .errors = {EACCES, ENOMEM}},
     {.name = "lstat", .errors = {EACCES, ENOMEM}},
+    {.name = "fstat", .errors = {ENOMEM}},
     {.name = "mkdir", .errors = {EACCES, ENOSPC}},
     {.name = "rmdir", .errors = {EACCES, EIO}},
     {.name = "unlink", .errors = {EACCES, EIO}},

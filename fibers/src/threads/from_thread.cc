@@ -76,7 +76,10 @@ std::exception_ptr Call::make_in_context() {
 }
 
 std::exception_ptr Call::make() {
+  fibers::detail::TaskLocals** const before = fibers::detail::set_callback_locals(&context_);
   std::exception_ptr error = run();
+  fibers::detail::set_callback_locals(before);
+  fibers::detail::release_locals(std::exchange(context_, nullptr));
   done_.release();
   return error;
 }

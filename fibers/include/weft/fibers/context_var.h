@@ -33,6 +33,8 @@ TaskLocals* detach_own_locals();
 // Where the values of this thread are as long as it is in no run; null: there is no such place.
 // Returns the one before.
 TaskLocals** set_thread_locals(TaskLocals** place) noexcept;
+// The same for a callback of the scheduler, in which no task runs.
+TaskLocals** set_callback_locals(TaskLocals** place) noexcept;
 const void* find_local(const void* key);
 void set_local(const void* key, std::shared_ptr<void> value);
 }  // namespace detail
@@ -48,7 +50,7 @@ class ContextVar {
   const char* name() const { return name_; }
   // The running task's value, or nothing; outside a run that of the call of to_thread or of the
   // greenlet, of which each thread has at least one. Throws UsageError in callbacks of the
-  // scheduler, as the others do.
+  // scheduler, as the others do, except in a call of from_thread::run_sync, which has its thread's.
   std::optional<T> get() const {
     const T* value = find();
     return value == nullptr ? std::nullopt : std::optional<T>(*value);

@@ -51,7 +51,8 @@ class Call {
   virtual ~Call();
 
   bool may_wait() const { return may_wait_; }
-  // Makes it and lets the thread go on. Returns what was thrown, or null.
+  // Makes it, in a callback of the scheduler and with the thread's context variables, and lets the
+  // thread go on. Returns what was thrown, or null.
   std::exception_ptr make();
   // The same, by a task, which lends itself to the thread's context variables.
   std::exception_ptr make_in_context();

@@ -33,7 +33,9 @@ class Stdio {
   enum class Kind { kInherit, kPipe, kDevNull, kStdout, kFd };
 
   explicit constexpr Stdio(Kind kind) : kind_(kind) {}
-  // To a descriptor. The caller still owns it.
+  // Leads to a descriptor of the caller, who goes on owning it. The child's blocks, also while a
+  // stream here uses the same pipe or terminal without blocking. A socket that does not block is a
+  // UsageError.
   static constexpr Stdio fd(int fd) {
     Stdio result(Kind::kFd);
     result.fd_ = fd;

@@ -13,6 +13,9 @@
 //     run_process({"cat"}, {.stdin = kPipe, .stdout = kPipe}, status);
 //   });
 //
+// A cancellation ends the child too. A program that is ended by SIGTERM leaves its children
+// running: let it handle SIGTERM by a cancellation, as examples/reload.cc does.
+//
 // (Trio: run_process.)
 
 #pragma once

@@ -48,7 +48,8 @@ CURL* HandlePool::take() {
   CURL* easy = curl_easy_init();
   if (easy == nullptr) throw std::bad_alloc();
   absl::Cleanup on_error = [easy] { curl_easy_cleanup(easy); };
-  prepare(easy);
+  set_option(easy, CURLOPT_SHARE, share_);
+  Transfer::prepare(easy);
   std::move(on_error).Cancel();
   return easy;
 }
@@ -59,7 +60,7 @@ void HandlePool::give_back(CURL* easy, HandleState state) noexcept {
       if (state == HandleState::kConfigured) forget_configuration(easy);
       if (state != HandleState::kPlain) {
         curl_easy_reset(easy);
-        prepare(easy);
+        Transfer::prepare(easy);
       }
       // It lay on the stack of the task.
       curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, nullptr);
@@ -76,15 +77,11 @@ void HandlePool::close() noexcept {
   for (CURL* easy : std::exchange(idle_, {})) curl_easy_cleanup(easy);
 }
 
-void HandlePool::prepare(CURL* easy) const {
-  set_option(easy, CURLOPT_SHARE, share_);
-  Transfer::prepare(easy);
-}
-
 // What a reset leaves in place. An option that this libcurl was built without cannot be in use.
 void HandlePool::forget_configuration(CURL* easy) const noexcept {
   curl_easy_setopt(easy, CURLOPT_COOKIELIST, "FLUSH");  // Into the jar, if there is one.
   curl_easy_setopt(easy, CURLOPT_COOKIEFILE, nullptr);  // Forgets them and switches cookies off.
+  // For good: libcurl loses the TLS sessions of a handle that gets another share.
   curl_easy_setopt(easy, CURLOPT_SHARE, nullptr);
   curl_easy_setopt(easy, CURLOPT_HSTS, nullptr);
   curl_easy_setopt(easy, CURLOPT_HSTS_CTRL, 0L);

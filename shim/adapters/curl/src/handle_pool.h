@@ -35,7 +35,6 @@ class HandlePool {
   void close() noexcept;
 
  private:
-  void prepare(CURL* easy) const;
   void forget_configuration(CURL* easy) const noexcept;
 
   CURLSH* share_;  // TLS sessions. libcurl itself shares connections and name look-ups.

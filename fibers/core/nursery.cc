@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "fibers/core/captures.h"
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/park.h"
 #include "fibers/core/scheduler.h"
@@ -197,6 +198,10 @@ void Nursery::end_start() noexcept {
   NurseryAccess::wake_parent(*this);
 }
 
+void Nursery::let_close() noexcept {
+  NurseryAccess::wake_parent(*this);
+}
+
 namespace detail {
 
 Spawning begin_spawn(Nursery& nursery, const ClosureType& type, const TaskOptions& options,
@@ -211,8 +216,9 @@ void abandon_spawn(const Spawning& spawning) noexcept {
   spawning.task->scheduler->discard_task(spawning.task);
 }
 
-TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery) {
+TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery, const ClosureType& type) {
   TaskBlock& task = *spawning.task;
+  if (!task.unchecked_captures) check_captures(task, nursery, type);
   NurseryAccess::adopt(nursery, task);
   if (task.scheduler->instruments() != nullptr) [[unlikely]]
     task.scheduler->tell_task(kTaskSpawned, &Instrument::task_spawned, task);
@@ -223,6 +229,8 @@ TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery) {
 StartHandshake::StartHandshake(Nursery& target, std::source_location site)
     : target_(target), hidden_(site) {
   target_.begin_start();
+  // What the function refers to has to outlive the target, where its task will move to.
+  NurseryAccess::body_frame(hidden_) = captures_bound(target_);
 }
 
 StartHandshake::~StartHandshake() {

@@ -49,7 +49,10 @@ struct NurseryAccess {
     return task.eventual_parent != nullptr ? task.eventual_parent : task.parent;
   }
   static Nursery*& next(Nursery& nursery) { return nursery.next_of_parent_; }
+  static detail::TaskBlock* opener(const Nursery& nursery) { return nursery.parent_; }
   static detail::TaskBlock* first_child(const Nursery& nursery) { return nursery.first_child_; }
+  static const void*& body_frame(Nursery& nursery) { return nursery.body_frame_; }
+  static const void* body_frame(const Nursery& nursery) { return nursery.body_frame_; }
   static std::source_location site(const Nursery& nursery) { return nursery.site_; }
 };
 

@@ -69,6 +69,7 @@ Scheduler::Scheduler(const RunOptions& options)
     clock_offset_ = random_clock_offset();
   }
   if (source_ != nullptr) stacks_.put_in_order();
+  checks_captures = options.check_captures;
   describe_own_stack(own_);
 }
 

@@ -221,6 +221,7 @@ class Scheduler {
 
   // Its host may act at any time: nothing is ever a deadlock.
   bool is_guest = false;
+  bool checks_captures = false;  // See RunOptions::check_captures.
 
   // On the main thread: Ctrl-C asks this run while it is not suspended.
   bool handles_interrupt = false;

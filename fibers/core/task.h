@@ -49,6 +49,7 @@ class TaskBlock final : public Task {
   // Something unusual has to happen before the next suspension: a park hook, a NoSuspend, a
   // ScheduleSource. One flag, so that the usual case tests one byte.
   bool watched = false;
+  bool unchecked_captures = false;  // Whoever starts it vouches for them. See captures.h.
   // How many Cancelled it has been thrown that no scope of its has swallowed. More than a few: it
   // catches them and goes on.
   std::uint32_t unheeded = 0;

@@ -50,8 +50,8 @@ Greenlet suspended_run(bool& over) {
   Greenlet greenlet([&over] {
     const Greenlet outside = getcurrent().parent();
     run([&] {
+      Event event;
       open_nursery([&](Nursery& nursery) {
-        Event event;
         nursery.start_soon([&] { event.wait(); }, {.name = "forgotten"});
         wait_all_tasks_blocked();
         outside.switch_to();

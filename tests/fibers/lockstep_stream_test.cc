@@ -27,8 +27,8 @@ FIBER_TEST(LockstepStreamTest, PassesTheConformanceKit) {
 
 FIBER_TEST(LockstepStreamTest, SendingTakesAsLongAsReceivingAll) {
   auto [send, receive] = lockstep_stream_one_way_pair();
+  bool sent = false;
   open_nursery([&, &send = send, &receive = receive](Nursery& nursery) {
-    bool sent = false;
     nursery.start_soon([&] {
       send.send_all("abc");
       sent = true;

@@ -39,10 +39,12 @@ constexpr auto kAbort = [](const RaiseCancel&) { return Abort::kSucceeded; };
 template <class F>
 Task& parked(Nursery& nursery, F wait) {
   Task* task = nullptr;
-  nursery.start_soon([&task, wait] {
-    task = &current_task();
-    wait();
-  });
+  nursery.start_soon(
+      [&task, wait] {
+        task = &current_task();
+        wait();
+      },
+      {.unchecked_captures = true});
   wait_all_tasks_blocked();
   return *task;
 }

@@ -193,8 +193,8 @@ FIBER_TEST(MemoryStreamOneWayPairTest, HooksConnectTheTwo) {
   // Without its hook the sender only keeps the data.
   send.send_all_hook = nullptr;
   send.send_all("456");
+  bool received = false;
   open_nursery([&, &send = send, &receive = receive](Nursery& nursery) {
-    bool received = false;
     nursery.start_soon([&] {
       EXPECT_EQ(receive.receive_some(10), "456");
       received = true;

@@ -379,10 +379,10 @@ FIBER_TEST(NurseryTest, ClosuresMayBeLargeAndStronglyAligned) {
 }
 
 FIBER_TEST(NurseryTest, ShowsItsTasks) {
-  open_nursery([](Nursery& nursery) {
+  std::vector<Task*> seen(2);
+  open_nursery([&seen](Nursery& nursery) {
     EXPECT_EQ(&nursery.parent_task(), &current_task());
     EXPECT_TRUE(nursery.child_tasks().empty());
-    std::vector<Task*> seen(2);
     nursery.start_soon([&] {
       seen[0] = &current_task();
       EXPECT_EQ(current_task().parent_nursery(), &nursery);

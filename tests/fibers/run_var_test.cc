@@ -75,8 +75,8 @@ FIBER_TEST(RunVarTest, ResetGoesBackToWhatWasBefore) {
 // trio: test_local.py::test_runvar_sync
 FIBER_TEST(RunVarTest, AllTasksAndCallbacksOfTheRunShareIt) {
   RunVar<std::string> var("var");
+  RunVarToken<std::string> token = var.set("cod");
   open_nursery([&](Nursery& nursery) {
-    RunVarToken<std::string> token = var.set("cod");
     nursery.start_soon([&] { var.set("plaice"); });
     wait_all_tasks_blocked();
     EXPECT_EQ(var.get(), "plaice");

@@ -39,8 +39,8 @@ FIBER_TEST(SemaphoreTest, CountsDownAndUp) {
 // trio: test_sync.py::test_Semaphore
 FIBER_TEST(SemaphoreTest, ReleaseWithWaitersKeepsTheValueAtZero) {
   Semaphore semaphore(0);
+  bool got = false;
   open_nursery([&](Nursery& nursery) {
-    bool got = false;
     nursery.start_soon([&] {
       semaphore.acquire();
       got = true;

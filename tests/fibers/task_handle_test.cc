@@ -50,8 +50,8 @@ FIBER_TEST(TaskHandleTest, AHandleOutlivesItsNurseryAndItsTask) {
 }
 
 FIBER_TEST(TaskHandleTest, ATaskWithoutAResultHasAnEnd) {
-  open_nursery([](Nursery& nursery) {
-    bool ran = false;
+  bool ran = false;
+  open_nursery([&ran](Nursery& nursery) {
     const TaskHandle<void> handle = create_task(nursery, [&] { ran = true; });
     handle.get();
     EXPECT_TRUE(ran);

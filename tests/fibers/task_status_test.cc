@@ -31,9 +31,9 @@ using testing::wait_all_tasks_blocked;
 
 // trio: test_run.py::test_nursery_start
 FIBER_TEST(TaskStatusTest, StartReturnsTheValueAndTheTaskGoesOn) {
-  open_nursery([](Nursery& nursery) {
+  bool ended = false;
+  open_nursery([&ended](Nursery& nursery) {
     const Instant start = current_time();
-    bool ended = false;
     const int value = nursery.start<int>([&](TaskStatus<int>& status) {
       sleep(seconds(1));
       status.started(5);
@@ -167,8 +167,8 @@ FIBER_TEST(TaskStatusTest, CancellingTheCallerAfterStartedLeavesTheTaskAlone) {
 // started() is a no-op under a cancelled caller.
 FIBER_TEST(TaskStatusTest, StartedUnderACancelledCallerMovesNothing) {
   bool moved = false;
+  CancelScope scope;
   open_nursery([&](Nursery& nursery) {
-    CancelScope scope;
     scope.run([&] {
       nursery.start([&](TaskStatus<void>& status) {
         scope.cancel();
@@ -188,8 +188,8 @@ FIBER_TEST(TaskStatusTest, StartedUnderACancelledCallerMovesNothing) {
 // trio: test_run.py::test_nursery_start
 // Its later errors still come out of start().
 FIBER_TEST(TaskStatusTest, AnErrorAfterSuchAStartedComesOutOfStart) {
-  open_nursery([](Nursery& nursery) {
-    CancelScope scope;
+  CancelScope scope;
+  open_nursery([&scope](Nursery& nursery) {
     try {
       scope.run([&] {
         nursery.start([&](TaskStatus<void>& status) {
@@ -318,8 +318,8 @@ FIBER_TEST(TaskStatusTest, TheEventualParentIsKnownWhileTheStartIsPending) {
 
 // trio: test_run.py::test_internal_error_old_nursery_multiple_tasks
 FIBER_TEST(TaskStatusTest, StartingOthersInTheNurseryThatStartKeepsToItselfIsAnError) {
-  open_nursery([](Nursery& nursery) {
-    const auto fail = [] { throw std::runtime_error("smuggled"); };
+  const auto fail = [] { throw std::runtime_error("smuggled"); };
+  open_nursery([&fail](Nursery& nursery) {
     try {
       nursery.start([&](TaskStatus<void>&) {
         Nursery& hidden = *current_task().parent_nursery();

@@ -9,8 +9,23 @@
 //   });                                   // both have ended here, whatever happened
 //
 // open_nursery returns when the body and all tasks have ended. The first error cancels all the
-// others; every error arrives, in one ExceptionGroup, also when there is only one. Capturing by
-// reference is safe: the frame outlives the tasks. (Trio: open_nursery, Nursery.)
+// others; every error arrives, in one ExceptionGroup, also when there is only one. (Trio:
+// open_nursery, Nursery.)
+//
+// What a task may capture by reference: what is declared outside of open_nursery, which waits for
+// the tasks. What the body declares is gone when the body ends, before the tasks do:
+//
+//   open_nursery([&](Nursery& nursery) {                  std::string s = "...";
+//     std::string s = "...";          // wrong            open_nursery([&](Nursery& nursery) {
+//     nursery.start_soon([&] { use(s); });                  nursery.start_soon([&] { use(s); });
+//   });                                                   });                         // right
+//
+// So does a task that starts others in a nursery which it has not opened itself: it may end before
+// them. Move such values into the closure. In a run with RunOptions::check_captures start_soon and
+// start throw UsageError if a word of the
+// closure points into a part of the running stack that may go first. The check does not see what
+// the closure refers to through the heap. TaskOptions::unchecked_captures leaves it out for one
+// task.
 
 #pragma once
 
@@ -48,11 +63,16 @@ struct ClosureType {
   std::size_t size;
   std::size_t align;
   void (*run_and_destroy)(void* closure);
+  void (*destroy)(void* closure);  // Null if there is nothing to do.
+  std::size_t user_size;           // Of the part that the caller has written, which comes first.
+  bool has_gaps;                   // Padding may hold what lay there before.
 };
 Spawning begin_spawn(Nursery& nursery, const ClosureType& type, const TaskOptions& options,
                      std::source_location site);
 void abandon_spawn(const Spawning& spawning) noexcept;
-TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery);
+// Throws UsageError, and has then destroyed the closure and abandoned the task, if the closure
+// refers to what may go before the task.
+TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery, const ClosureType& type);
 
 template <class F>
 void run_and_destroy_closure(void* closure) {
@@ -63,24 +83,74 @@ void run_and_destroy_closure(void* closure) {
   static_cast<void>(std::invoke(*owned.f));
 }
 template <class F>
-inline constexpr ClosureType kClosureType{sizeof(F), alignof(F), &run_and_destroy_closure<F>};
-
-// The closure is built on the new task's own stack: a spawn allocates nothing else.
+void destroy_closure(void* closure) {
+  static_cast<F*>(closure)->~F();
+}
 template <class F>
-TaskBlock* spawn(Nursery& nursery, F&& fn, const TaskOptions& options, std::source_location site) {
-  using Fn = std::decay_t<F>;
-  const Spawning spawning = begin_spawn(nursery, kClosureType<Fn>, options, site);
-  if constexpr (std::is_nothrow_constructible_v<Fn, F>) {
+constexpr auto destroyer_of() -> void (*)(void*) {
+  if constexpr (std::is_trivially_destructible_v<F>)
+    return nullptr;
+  else
+    return &destroy_closure<F>;
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+inline constexpr bool kCanClearPadding = true;
+#else
+inline constexpr bool kCanClearPadding = false;
+#endif
+// A copy of such a closure is a copy of all its bytes, also of those that nobody has written.
+template <class F>
+inline constexpr bool kHasGaps = !kCanClearPadding && std::is_trivially_copyable_v<F>;
+
+template <class F>
+inline constexpr ClosureType kClosureType{
+    sizeof(F), alignof(F), &run_and_destroy_closure<F>, destroyer_of<F>(), sizeof(F), kHasGaps<F>};
+
+template <class F>
+void clear_padding([[maybe_unused]] void* closure) {
+#if defined(__GNUC__) && !defined(__clang__)
+  if constexpr (std::is_trivially_copyable_v<F>) __builtin_clear_padding(static_cast<F*>(closure));
+#endif
+}
+
+// Keeps a nursery open while code of the user's runs in the middle of a spawn.
+class HoldOpen {
+ public:
+  explicit HoldOpen(Nursery& nursery) noexcept;
+  HoldOpen(const HoldOpen&) = delete;
+  HoldOpen& operator=(const HoldOpen&) = delete;
+  ~HoldOpen();
+
+ private:
+  Nursery& nursery_;
+};
+
+// The closure is built on the new task's own stack: a spawn allocates nothing else. Its constructor
+// may wait, and the body of the nursery end meanwhile.
+template <class Fn, class F>
+TaskBlock* spawn(Nursery& nursery, const ClosureType& type, F&& fn, const TaskOptions& options,
+                 std::source_location site) {
+  const Spawning spawning = begin_spawn(nursery, type, options, site);
+  if constexpr (std::is_trivially_copyable_v<Fn> && std::is_same_v<Fn, std::decay_t<F>>) {
     ::new (spawning.closure) Fn(std::forward<F>(fn));
+    clear_padding<Fn>(spawning.closure);
+    return commit_spawn(spawning, nursery, type);
   } else {
+    const HoldOpen open(nursery);
     try {
       ::new (spawning.closure) Fn(std::forward<F>(fn));
     } catch (...) {
       abandon_spawn(spawning);
       throw;
     }
+    return commit_spawn(spawning, nursery, type);
   }
-  return commit_spawn(spawning, nursery);
+}
+template <class F>
+TaskBlock* spawn(Nursery& nursery, F&& fn, const TaskOptions& options, std::source_location site) {
+  using Fn = std::decay_t<F>;
+  return spawn<Fn>(nursery, kClosureType<Fn>, std::forward<F>(fn), options, site);
 }
 }  // namespace detail
 
@@ -125,12 +195,17 @@ class Nursery final {
   void add_error(std::exception_ptr error) noexcept;
   // Waits for all tasks, closes, and throws what has to be thrown.
   void close();
+  // The stack of the opening task ends here, downwards, for those who start tasks: what lies below
+  // may go first. `local` is a variable of the frame that this is the address of.
+  void set_body_frame(const void* frame, const void* local);
 
  private:
   friend struct NurseryAccess;
   friend class detail::StartHandshake;
+  friend class detail::HoldOpen;
   void begin_start();
   void end_start() noexcept;
+  void let_close() noexcept;
   std::exception_ptr collect_errors();
 
   CancelScope scope_;
@@ -138,6 +213,7 @@ class Nursery final {
   Nursery* next_of_parent_ = nullptr;  // The next older nursery of the same task.
   detail::TaskBlock* first_child_ = nullptr;
   std::vector<std::exception_ptr> errors_;
+  const void* body_frame_ = nullptr;  // See set_body_frame().
   std::source_location site_;
   std::uint32_t pending_starts_ = 0;
   bool parent_waiting_ = false;  // In close().
@@ -145,6 +221,15 @@ class Nursery final {
   bool errors_lost_ = false;  // There was no memory for them.
   bool closed_ = false;
 };
+
+namespace detail {
+inline HoldOpen::HoldOpen(Nursery& nursery) noexcept : nursery_(nursery) {
+  ++nursery_.pending_starts_;
+}
+inline HoldOpen::~HoldOpen() {
+  if (--nursery_.pending_starts_ == 0 && nursery_.parent_waiting_) nursery_.let_close();
+}
+}  // namespace detail
 
 // Runs `body(nursery)` and waits for every task of it; returns what the body returned. If the
 // nursery's own scope cut a body with a result short there is none to return: UsageError; let such

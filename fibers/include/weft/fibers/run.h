@@ -42,6 +42,9 @@ struct RunOptions {
   std::optional<std::uint64_t> schedule_seed = std::nullopt;
   // Decides each step's task instead; see schedule_source.h. The caller keeps it alive.
   ScheduleSource* schedule_source = nullptr;
+  // Refuse a task whose closure refers to what may be gone before the task ends; see "What a task
+  // may capture" in nursery.h. Costs about 1.5 ns for each task.
+  bool check_captures = false;
   // On the main thread, while SIGINT is at its default: Ctrl-C raises KeyboardInterrupt in the main
   // task.
   bool handle_interrupt = true;

@@ -25,6 +25,9 @@ struct TaskOptions {
   std::string_view name = {};
   // Bytes of stack, rounded up to a size class; 0: the run's default (RunOptions::stack_size).
   std::size_t stack_size = 0;
+  // The caller vouches that what the closure refers to outlives the task, although it lies on a
+  // stack that may go first. See "What a task may capture" in nursery.h.
+  bool unchecked_captures = false;
 };
 
 enum class TaskState : std::uint8_t { kReady, kRunning, kWaiting, kDone };

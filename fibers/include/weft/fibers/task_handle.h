@@ -103,6 +103,7 @@ struct CreateTaskOptions {
   // nothing. For tasks whose failure is somebody's business for certain: of a handle that nobody
   // asks, it is lost.
   bool keep_error = false;
+  bool unchecked_captures = false;
 };
 
 // A value; copies are handles of the same task. Used by the run's own thread.
@@ -192,7 +193,10 @@ auto create_task(Nursery& nursery, F&& fn, const CreateTaskOptions& options = {}
           }
         });
       },
-      {.name = options.name, .stack_size = options.stack_size}, site);
+      {.name = options.name,
+       .stack_size = options.stack_size,
+       .unchecked_captures = options.unchecked_captures},
+      site);
   return TaskHandle<T>(std::move(state));
 }
 

@@ -79,14 +79,41 @@ class TaskStatus {
   bool done_ = false;
 };
 
+namespace detail {
+// What Nursery::start runs: the user's function comes first, so that it can be told apart.
+template <class F, class T>
+struct StartBody {
+  F fn;
+  TaskStatus<T> status;
+  void operator()() { std::invoke(fn, status); }
+};
+template <class F, class T>
+inline constexpr ClosureType kStartBodyType = [] {
+  ClosureType type = kClosureType<StartBody<F, T>>;
+  type.user_size = sizeof(F);
+  type.has_gaps = kHasGaps<F>;
+  return type;
+}();
+
+// A frame of its own between the nursery and the body. What the body and those that it calls
+// declare lies below it, and what outlives the nursery above, whatever the compiler has inlined.
+template <class F>
+[[gnu::noinline]] auto call_body(F&& body, Nursery& nursery) -> std::invoke_result_t<F, Nursery&> {
+  const char local = 0;
+  nursery.set_body_frame(__builtin_frame_address(0), &local);
+  return std::invoke(std::forward<F>(body), nursery);
+}
+}  // namespace detail
+
 template <class T, class F>
 T Nursery::start(F&& fn, const TaskOptions& options, std::source_location site) {
   detail::StartValue<T> value;
   detail::StartHandshake handshake(*this, site);
-  auto child = [fn = std::forward<F>(fn), status = TaskStatus<T>(&handshake, &value)]() mutable {
-    std::invoke(fn, status);
-  };
-  handshake.adopt(detail::spawn(handshake.hidden(), std::move(child), options, site));
+  using Body = detail::StartBody<std::decay_t<F>, T>;
+  Body child{std::forward<F>(fn), TaskStatus<T>(&handshake, &value)};
+  handshake.adopt(detail::spawn<Body>(handshake.hidden(),
+                                      detail::kStartBodyType<std::decay_t<F>, T>, std::move(child),
+                                      options, site));
   handshake.wait();
   if constexpr (!std::is_void_v<T>) return std::move(*value.value);
 }
@@ -97,7 +124,7 @@ auto open_nursery(F&& body, std::source_location site) -> std::invoke_result_t<F
   Nursery nursery(site);
   if constexpr (std::is_void_v<R>) {
     try {
-      std::invoke(std::forward<F>(body), nursery);
+      detail::call_body(std::forward<F>(body), nursery);
     } catch (...) {
       nursery.add_error(std::current_exception());
     }
@@ -105,7 +132,7 @@ auto open_nursery(F&& body, std::source_location site) -> std::invoke_result_t<F
   } else {
     std::optional<R> result;
     try {
-      result.emplace(std::invoke(std::forward<F>(body), nursery));
+      result.emplace(detail::call_body(std::forward<F>(body), nursery));
     } catch (...) {
       nursery.add_error(std::current_exception());
     }

@@ -209,7 +209,7 @@ void begin_trio_call(LoopBlock& block, CallRef<Call>& call, fibers::Context& con
   StartGate gate;
   RunTrioCall<Call> task{std::move(call), &gate, &block};
   try {
-    context.run([&] { tasks->start_soon(std::move(task), {}, site); });
+    context.run([&] { tasks->start_soon(std::move(task), {.unchecked_captures = true}, site); });
   } catch (...) {
     // Nothing has been moved: the only thing that fails is to make a task.
     return task.call->call.fail(std::current_exception());

@@ -91,6 +91,31 @@ FIBER_TEST(ConditionTest, CancelledWaitTakesTheLockAgainFirst) {
   EXPECT_FALSE(condition.lock().locked());
 }
 
+FIBER_TEST(ConditionTest, ANotifiedTaskThatIsCancelledPassesTheNotificationOn) {
+  Condition condition;
+  CancelScope leaves;
+  int items = 0;
+  int taken = 0;
+  const auto take = [&] {
+    const LockGuard guard(condition.lock());
+    while (items == 0) condition.wait();
+    --items;
+    ++taken;
+  };
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { leaves.run(take); });
+    wait_all_tasks_blocked();
+    nursery.start_soon(take);
+    wait_all_tasks_blocked();
+    const LockGuard guard(condition.lock());
+    ++items;
+    condition.notify();
+    leaves.cancel();
+  });
+  EXPECT_TRUE(leaves.cancelled_caught());
+  EXPECT_EQ(taken, 1);
+}
+
 FIBER_TEST(ConditionTest, IsAcquiredAsItsLock) {
   Lock lock;
   Condition condition(lock);

@@ -8,6 +8,12 @@
 
 namespace weft::fibers {
 
+namespace {
+struct ConditionWaiter : detail::Waiter {
+  bool notified = false;
+};
+}  // namespace
+
 void Condition::need_lock() const {
   if (!lock_->held_by_me()) {
     throw UsageError(
@@ -16,17 +22,21 @@ void Condition::need_lock() const {
   }
 }
 
+// A task that is cancelled between the notification and the lock may have been told of the only
+// item there is: the notification goes to the next task that waits. (Trio loses it; asyncio passes
+// it on too.)
 void Condition::wait() {
   need_lock();
   Lock& lock = *lock_;
   lock.release();
-  detail::Waiter waiter;
+  ConditionWaiter waiter;
   try {
-    // Who was notified stands in the lock's queue by then: waking it hands the lock over.
+    // A notified task stands in the lock's queue by then: waking it hands the lock over.
     detail::wait_in(waiting_, waiter, {.what = "Condition.wait", .on = this});
   } catch (...) {
     CancelScope shielded({.shield = true});
     shielded.run([&] { lock.acquire(); });
+    if (waiter.notified) notify(1);
     throw;
   }
 }
@@ -34,7 +44,8 @@ void Condition::wait() {
 void Condition::notify(std::size_t count) {
   need_lock();
   for (; count > 0 && !waiting_.empty(); --count) {
-    detail::Waiter& first = *waiting_.pop_front();
+    auto& first = static_cast<ConditionWaiter&>(*waiting_.pop_front());
+    first.notified = true;
     lock_->waiting_.push_back(first);
     detail::rename_wait(first, {.what = "Lock.acquire", .on = lock_});
   }

@@ -45,7 +45,8 @@ class Condition final {
   // this task holds the lock.
   //
   // Blocks: yes, always a checkpoint.
-  // Cancel: takes the lock again first, which may wait in spite of the cancellation.
+  // Cancel: takes the lock again first, which may wait in spite of the cancellation. A task that
+  // had been notified by then passes the notification on to the next that waits: none is lost.
   // Threads: the run's own only.
   void wait();
 

@@ -87,8 +87,8 @@ TEST(ProcessPipesTest, APassedDescriptorBlocksToo) {
   run([] {
     auto [send, receive] = open_pipe();
     const std::string number = std::to_string(send.fileno());
-    const auto writer = open_process({"head -c 1000000 /dev/zero >&" + number},
-                                     {.shell = true, .pass_fds = {send.fileno()}});
+    const auto writer = open_process({"bash", "-c", "head -c 1000000 /dev/zero >&" + number},
+                                     {.pass_fds = {send.fileno()}});
     send.close();
     EXPECT_EQ(read_all(receive).size(), 1'000'000U);
     EXPECT_EQ(writer->wait(), 0);

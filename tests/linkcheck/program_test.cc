@@ -97,6 +97,9 @@ void check_with_few_descriptors(const std::string& arguments) {
       continue;
     }
     ++given_up;
+    // With what this test's own parent has left open, 4 may be too few for the dynamic linker:
+    // these are its words, and its status.
+    if (limit == 4 && ended.output.find("loading shared libraries") != std::string::npos) continue;
     EXPECT_EQ(ended.status, kExitBroken) << limit << '\n' << ended.output;
     EXPECT_THAT(ended.output,
                 HasSubstr("linkcheck: out of file descriptors: this process may open " +

@@ -16,7 +16,7 @@
 #include <utility>
 
 // The module that this code is part of: what is registered for it is called before it is unloaded.
-extern "C" [[gnu::visibility("hidden")]] void* __dso_handle;
+[[gnu::visibility("hidden")]] extern void* weft_dso_handle __asm__("__dso_handle");
 
 namespace weft::fibers::sys {
 
@@ -26,7 +26,7 @@ class NeverDestroyed {
  public:
   NeverDestroyed() : object_() {}
   template <class Make>
-  explicit NeverDestroyed(Make&& make) : object_(make()) {}
+  explicit NeverDestroyed(Make make) : object_(make()) {}
   NeverDestroyed(const NeverDestroyed&) = delete;
   NeverDestroyed& operator=(const NeverDestroyed&) = delete;
   ~NeverDestroyed() {}  // NOLINT: a defaulted one would be deleted.
@@ -41,7 +41,7 @@ class NeverDestroyed {
 };
 
 template <class Make>
-NeverDestroyed(Make&& make) -> NeverDestroyed<std::invoke_result_t<Make&>>;
+NeverDestroyed(Make make) -> NeverDestroyed<std::invoke_result_t<Make&>>;
 
 // One T a thread.
 template <class T>
@@ -59,7 +59,7 @@ class ThreadObject {
  private:
   [[gnu::cold, gnu::noinline]] static void make() {
     T* const object = ::new (static_cast<void*>(storage_)) T();
-    if (abi::__cxa_thread_atexit(&destroy, nullptr, &__dso_handle) != 0) {
+    if (abi::__cxa_thread_atexit(&destroy, nullptr, &weft_dso_handle) != 0) {
       std::destroy_at(object);
       throw std::bad_alloc();
     }

@@ -56,7 +56,7 @@ struct Free {
   use(dwarf_tag) use(dwarf_diename) use(dwarf_attr) use(dwarf_attr_integrate) \
   use(dwarf_formstring) use(dwarf_formudata) use(dwarf_getsrcfiles) use(dwarf_filesrc)
 // clang-format on
-#define WEFT_TYPE(name) using name##_t = decltype(&name);
+#define WEFT_TYPE(name) using name##_t = decltype(&name);  // NOLINT(bugprone-macro-parentheses)
 WEFT_LIBDW_FUNCTIONS(WEFT_TYPE)
 #undef WEFT_TYPE
 

@@ -67,7 +67,7 @@ std::string line_of(const detail::CodePlace& place, const std::string& offset) {
 }  // namespace
 
 std::string describe_address(const void* address) {
-  const std::string name = symbol_at(call_before(address));
+  std::string name = symbol_at(call_before(address));
   if (!name.empty()) return name;
   std::array<char, 32> text;
   std::snprintf(text.data(), text.size(), "%p", address);

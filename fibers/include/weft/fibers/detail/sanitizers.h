@@ -53,7 +53,7 @@ namespace weft::fibers::detail {
 #else
 [[gnu::used]]
 #endif
-#endif
+#endif  // NOLINTNEXTLINE(readability-identifier-naming)
 inline const char* const built_alike[] = {&WEFT_BUILT_FOR_ADDRESS, &WEFT_BUILT_FOR_THREAD};
 
 }  // namespace weft::fibers::detail

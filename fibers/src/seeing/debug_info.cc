@@ -71,9 +71,9 @@ struct Libdw {
     void* const library = sys::dlopen("libdw.so.1", RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) return false;
     bool complete = true;
-#define WEFT_LOAD(name)                                       \
-  name = reinterpret_cast<name##_t>(::dlsym(library, #name)); \
-  complete = complete && name != nullptr;
+#define WEFT_LOAD(name)                                         \
+  (name) = reinterpret_cast<name##_t>(::dlsym(library, #name)); \
+  complete = complete && (name) != nullptr;
     WEFT_LIBDW_FUNCTIONS(WEFT_LOAD)
 #undef WEFT_LOAD
 #undef WEFT_LIBDW_FUNCTIONS

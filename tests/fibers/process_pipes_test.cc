@@ -40,7 +40,7 @@ std::string run_pipeline(const std::vector<std::vector<std::string>>& commands) 
                                .stdout = Stdio::fd(send.fileno())}));
     before.emplace(std::move(receive));
   }
-  const std::string out = read_all(*before);
+  std::string out = read_all(*before);
   for (const auto& process : processes) EXPECT_EQ(process->wait(), 0) << process->to_string();
   return out;
 }

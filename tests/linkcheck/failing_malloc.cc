@@ -9,13 +9,12 @@
 #include <cstddef>
 #include <cstdlib>
 
-// NOLINTBEGIN(readability-identifier-naming): glibc's names.
+// glibc's own.
 extern "C" {
-void* __libc_malloc(std::size_t size);
-void* __libc_calloc(std::size_t count, std::size_t size);
-void* __libc_realloc(void* memory, std::size_t size);
+void* libc_malloc(std::size_t size) __asm__("__libc_malloc");
+void* libc_calloc(std::size_t count, std::size_t size) __asm__("__libc_calloc");
+void* libc_realloc(void* memory, std::size_t size) __asm__("__libc_realloc");
 }
-// NOLINTEND(readability-identifier-naming)
 
 namespace {
 
@@ -33,11 +32,11 @@ bool fails() {
 
 #define WEFT_EXPORT extern "C" __attribute__((visibility("default")))
 WEFT_EXPORT void* malloc(std::size_t size) {
-  return fails() ? nullptr : __libc_malloc(size);
+  return fails() ? nullptr : libc_malloc(size);
 }
 WEFT_EXPORT void* calloc(std::size_t count, std::size_t size) {
-  return fails() ? nullptr : __libc_calloc(count, size);
+  return fails() ? nullptr : libc_calloc(count, size);
 }
 WEFT_EXPORT void* realloc(void* memory, std::size_t size) {
-  return fails() ? nullptr : __libc_realloc(memory, size);
+  return fails() ? nullptr : libc_realloc(memory, size);
 }

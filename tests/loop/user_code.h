@@ -35,6 +35,7 @@ class Restless {
  public:
   Restless(UserCode& code, int value) : code_(code), value_(value) { enter("construct"); }
   Restless(const Restless& other) : code_(other.code_), value_(other.value_) { enter("copy"); }
+  // NOLINTNEXTLINE(performance-noexcept-move-constructor): it may throw.
   Restless(Restless&& other) : code_(other.code_), value_(other.value_) { enter("move"); }
   Restless& operator=(const Restless&) = delete;
   ~Restless() {

@@ -158,7 +158,8 @@ class DebugInfo {
     if (unit == nullptr) return {};
     Dwfl_Module* const module = dw_.dwfl_addrmodule(dwfl_, address);
     Dwarf_Die* const function = function_of(module, unit, address - bias);
-    if (function == nullptr) return {};
+    // clang's -g1 describes only functions that others are inlined into. The lines it has of all.
+    if (function == nullptr) return {line_at(unit, address - bias)};
     return walk(unit, *function, address - bias);
   }
 
@@ -249,11 +250,7 @@ class DebugInfo {
       if (dw_.dwarf_tag(&scope) == DW_TAG_inlined_subroutine) chain.push_back(scope);
     }
     std::vector<CodePlace> places;
-    CodePlace at;
-    if (Dwarf_Line* const line = dw_.dwarf_getsrc_die(unit, address)) {
-      at.file = last_part(dw_.dwarf_linesrc(line, nullptr, nullptr));
-      dw_.dwarf_lineno(line, &at.line);
-    }
+    CodePlace at = line_at(unit, address);
     for (std::size_t i = chain.size(); i-- > 0;) {
       at.function = name_of(&chain[i]);
       at.inlined = i > 0;
@@ -261,6 +258,16 @@ class DebugInfo {
       if (at.inlined) at = called_from(unit, &chain[i]);
     }
     return places;
+  }
+
+  // Without the function's name.
+  CodePlace line_at(Dwarf_Die* unit, Dwarf_Addr address) {
+    CodePlace at;
+    if (Dwarf_Line* const line = dw_.dwarf_getsrc_die(unit, address)) {
+      at.file = last_part(dw_.dwarf_linesrc(line, nullptr, nullptr));
+      dw_.dwarf_lineno(line, &at.line);
+    }
+    return at;
   }
 
   // Replaces a scope by the block or inlined function in it that has this address.

@@ -11,8 +11,8 @@
 namespace weft::fibers::detail {
 
 struct CodePlace {
-  std::string function;
-  std::string file;  // Its last part. Empty: not known.
+  std::string function;  // Empty: not known.
+  std::string file;      // Its last part. Empty: not known.
   int line = 0;
   bool inlined = false;  // Into the place that follows.
 };

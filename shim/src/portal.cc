@@ -64,9 +64,9 @@ void PortalCore::await(const std::function<CancelResult()>& cancel) {
 
 fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise,
                                 const std::function<CancelResult()>& cancel) {
+  raise_.emplace(raise);
   if (settling_) return fibers::Abort::kFailed;  // The outcome is being stored.
   state_ = PortalState::kCancelling;
-  raise_.emplace(raise);
   // The library may call inside cancel: what to do about the task is decided afterwards.
   fibers::Task* const task = std::exchange(task_, nullptr);
   CancelResult result = CancelResult::kAbandoned;
@@ -123,8 +123,21 @@ void PortalCore::settle_with_error(std::exception_ptr error) {
   settle();
 }
 
+void PortalCore::settle_with_raised(const std::exception_ptr& error) {
+  const CancelledParts parts = split_cancelled(error);
+  if (parts.rest != nullptr) {
+    settle_with_error(parts.rest);
+  } else {
+    settle_cancelled(nullptr);
+  }
+  if (parts.cancelled != nullptr) std::rethrow_exception(parts.cancelled);
+}
+
 void PortalCore::acknowledge_cancel(std::exception_ptr otherwise) {
-  if (!accept()) return;
+  if (accept()) settle_cancelled(std::move(otherwise));
+}
+
+void PortalCore::settle_cancelled(std::exception_ptr otherwise) {
   if (raise_) {
     cancel_acknowledged_ = true;
     settle();

@@ -28,6 +28,7 @@ using fibers::CancelScope;
 using fibers::Nursery;
 using fibers::open_nursery;
 using fibers::sleep;
+using fibers::sleep_forever;
 using testing::Restless;
 using testing::UserCode;
 
@@ -100,6 +101,50 @@ FIBER_TEST(UserCodeTest, AValueThatCannotBeStoredIsAnError) {
   EXPECT_TRUE(holds<std::out_of_range>(error));
   code.hook = nullptr;
   EXPECT_EQ(code.alive, 0);
+}
+
+// The wait ends also then: nobody else would end it.
+FIBER_TEST(UserCodeTest, ATaskThatIsCancelledWhileItStoresTheValueCancelsTheWait) {
+  for (const bool waiter_too : {false, true}) {
+    UserCode code;
+    int moves = 0;
+    code.hook = [&](const std::string& where) {
+      if (where == "move" && ++moves == 2) sleep_forever();
+    };
+    CancelScope storing;
+    CancelScope waiting;
+    bool stored = false;
+    std::exception_ptr error;
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        sleep(1s);
+        if (waiter_too) waiting.cancel();
+        storing.cancel();
+      });
+      waiting.run([&] {
+        error = error_of([&] {
+          wait_for_callback<Restless>(
+              [&](Completion<Restless> done) {
+                nursery.start_soon([&, done = std::move(done)] {
+                  storing.run([&] {
+                    done.complete(fibers::Outcome<Restless>::value(Restless(code, 7)));
+                    stored = true;
+                  });
+                });
+              },
+              [] { return CancelResult::kAbandoned; });
+        });
+        if (waiter_too) std::rethrow_exception(error);
+      });
+    });
+    EXPECT_FALSE(stored);
+    EXPECT_TRUE(storing.cancelled_caught());
+    EXPECT_EQ(waiting.cancelled_caught(), waiter_too);
+    EXPECT_EQ(holds<fibers::Cancelled>(error), waiter_too);
+    EXPECT_EQ(holds<loop::CancelledError>(error), !waiter_too);
+    code.hook = nullptr;
+    EXPECT_EQ(code.alive, 0);
+  }
 }
 
 FIBER_TEST(UserCodeTest, ASecondCallInsideTheFirstIsExtra) {
@@ -202,11 +247,11 @@ FIBER_TEST(UserCodeTest, WhatCancelThrowsAfterTheLibraryHasCalledIsNotLost) {
 FIBER_TEST(UserCodeTest, AnotherThreadMaySayThatItWasCancelled) {
   CancelScope scope({.relative_deadline = fibers::Duration(1s)});
   std::optional<Completion<int>> kept;
-  std::thread library;
+  std::jthread library;
   scope.run([&] {
     wait_for_callback<int>([&](Completion<int> done) { kept = std::move(done); },
                            [&] {
-                             library = std::thread([&] { kept->cancelled_threadsafe(); });
+                             library = std::jthread([&] { kept->cancelled_threadsafe(); });
                              return CancelResult::kWillComplete;
                            });
   });

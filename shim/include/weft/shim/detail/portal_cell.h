@@ -59,6 +59,8 @@ class PortalCore {
   void settle();
   // Ends the wait without an outcome.
   void settle_with_error(std::exception_ptr error);
+  // With what storing the outcome has thrown. Throws the Cancelled in it on: it is the caller's.
+  void settle_with_raised(const std::exception_ptr& error);
   void acknowledge_cancel(std::exception_ptr otherwise);
   void end_with_raised(const std::exception_ptr& error);
   void add_holder() { holders_.fetch_add(1, std::memory_order_relaxed); }
@@ -79,6 +81,7 @@ class PortalCore {
  private:
   fibers::Abort abort(const fibers::RaiseCancel& raise,
                       const std::function<CancelResult()>& cancel);
+  void settle_cancelled(std::exception_ptr otherwise);
   void check_thread() const;
   // The library lost its last copy.
   void dropped();
@@ -91,7 +94,7 @@ class PortalCore {
   fibers::Task* task_ = nullptr;              // Set while the task waits.
   const void* thread_;                        // Identifies the run's thread.
   std::exception_ptr error_;                  // Instead of an outcome.
-  std::optional<fibers::RaiseCancel> raise_;  // Set from kCancelling on.
+  std::optional<fibers::RaiseCancel> raise_;  // Set once the task is cancelled.
   const fibers::Token token_;
   std::atomic<std::uint32_t> holders_{1};  // Completions, and pointers that stand for one.
   std::atomic<std::uint32_t> sides_{2};    // The task; the holders as a whole.
@@ -100,12 +103,13 @@ class PortalCore {
 template <class R>
 class PortalCell final : public PortalCore {
  public:
-  // What the value's constructor throws is what the wait ends with.
-  void settle_with(fibers::Outcome<R> outcome) {
+  // What the value's constructor throws is what the wait ends with. By reference: nothing of the
+  // value's may throw outside of the try block.
+  void settle_with(fibers::Outcome<R>&& outcome) {
     try {
       outcome_.emplace(std::move(outcome));
     } catch (...) {
-      return settle_with_error(std::current_exception());
+      return settle_with_raised(std::current_exception());
     }
     settle();
   }

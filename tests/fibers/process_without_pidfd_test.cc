@@ -121,7 +121,8 @@ TEST(ProcessWithoutPidfdTest, SignalDoesNotEndTheWait) {
 // trio: test_subprocess.py::test_warn_on_failed_cancel_terminate
 TEST(RunProcessWithoutSignalsTest, ChildThatCannotBeEndedIsWaitedFor) {
   test::in_own_process([] {
-    refuse_or_leave(SYS_pidfd_send_signal, EPERM, 1, SIGTERM);
+    for (const unsigned call : {SYS_pidfd_send_signal, SYS_kill})
+      refuse_or_leave(call, EPERM, 1, SIGTERM);
     run_fiber_test([] {
       const test::CapturedLog log;
       std::shared_ptr<Process> process;

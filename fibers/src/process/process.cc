@@ -138,10 +138,15 @@ Process::~Process() {
 std::optional<int> Process::poll() {
   if (returncode_) return returncode_;
   siginfo_t info{};
-  const idtype_t by = pidfd_ < 0 ? P_PID : P_PIDFD;
-  const auto id = static_cast<id_t>(pidfd_ < 0 ? pid_ : pidfd_);
+  idtype_t by = pidfd_ < 0 ? P_PID : P_PIDFD;
+  auto id = static_cast<id_t>(pidfd_ < 0 ? pid_ : pidfd_);
   while (sys::waitid(by, id, &info, WEXITED | WNOHANG) != 0) {
     if (errno == EINTR) continue;
+    if (errno == EINVAL && by == P_PIDFD) {  // Linux 5.3 has pidfds, and cannot reap by them yet.
+      by = P_PID;
+      id = static_cast<id_t>(pid_);
+      continue;
+    }
     // Somebody else has reaped it, and with that the status is gone.
     if (errno != ECHILD) throw std::system_error(errno, std::generic_category(), "waitid");
     returncode_ = 0;
@@ -190,7 +195,8 @@ void Process::wait_for_thread() {
 void Process::send_signal(int signal) {
   if (poll()) return;
   // As long as nobody has reaped it, its number cannot be another's.
-  const int result = pidfd_ < 0 ? sys::kill(pid_, signal) : sys::pidfd_send_signal(pidfd_, signal);
+  int result = pidfd_ < 0 ? -1 : sys::pidfd_send_signal(pidfd_, signal);
+  if (result != 0 && (pidfd_ < 0 || errno == ENOSYS)) result = sys::kill(pid_, signal);
   if (result != 0 && errno != ESRCH) {
     throw std::system_error(errno, std::generic_category(),
                             "signal " + std::to_string(signal) + " to " + to_string());

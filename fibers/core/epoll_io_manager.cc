@@ -23,9 +23,8 @@ namespace weft::fibers::detail {
 
 namespace {
 
-// Beyond those of descriptors.
-constexpr std::uint64_t kWakeupKey = ~std::uint64_t{0};
-constexpr std::uint64_t kAlarmKey = kWakeupKey - 1;
+// Beyond those of descriptors, as the wake-up's is.
+constexpr std::uint64_t kAlarmKey = Wakeup::kKey - 1;
 constexpr std::array<std::uint32_t, 2> kEvents{EPOLLIN | EPOLLRDHUP, EPOLLOUT};
 // An error or a hang-up concerns both directions: the next call will say what it is.
 constexpr std::array<std::uint32_t, 2> kWakes{EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP,
@@ -33,6 +32,7 @@ constexpr std::array<std::uint32_t, 2> kWakes{EPOLLIN | EPOLLRDHUP | EPOLLPRI | 
 // After these a read has something to say that no further event announces: the end, an error, or
 // what lies behind TCP's urgent data, before which a read stops short.
 constexpr std::uint32_t kEnds = EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP;
+constexpr std::uint32_t kOwned = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 constexpr std::array<const char*, 2> kWaitNames{"readable fd", "writable fd"};
 
 std::size_t index_of(FdDirection direction) {
@@ -44,32 +44,32 @@ std::size_t index_of(FdDirection direction) {
                           std::string(what) + " fd " + std::to_string(fd));
 }
 
+std::uint64_t key_of(const FdEntry& entry) {
+  return std::uint64_t{entry.generation} << 32 | static_cast<std::uint32_t>(entry.fd);
+}
+
 }  // namespace
 
-IoManager::IoManager(int wakeup_fd) : epoll_fd_(sys::epoll_create1(EPOLL_CLOEXEC)) {
-  if (epoll_fd_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLET;
-  event.data.u64 = kWakeupKey;
-  if (sys::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wakeup_fd, &event) == 0) return;
-  const int error = errno;
-  sys::close(epoll_fd_);
-  throw_errno(error, "epoll_ctl", wakeup_fd);
+IoManager::IoManager(Wakeup& wakeup) : wakeup_(wakeup) {
+  if (set_.control(EPOLL_CTL_ADD, wakeup.fd(), EPOLLIN | EPOLLET, Wakeup::kKey) != 0)
+    throw_errno(errno, "epoll_ctl", wakeup.fd());
+  wakeup_.attach(set_.fd());
 }
 
 // Watches and OwnedFds may outlive the run: they are no longer armed.
 void IoManager::close() noexcept {
-  if (epoll_fd_ < 0) return;
+  if (!set_.is_open()) return;
   for (auto& entry : entries_) {
     if (entry == nullptr) continue;
     entry->manager = nullptr;
     for (FdWatch* watch : entry->watch) {
       if (watch != nullptr) FdWatchAccess::forget(*watch);
     }
-    if (entry->owned) static_cast<void>(entry.release());  // drop() deletes it.
+    if (entry->owned) static_cast<void>(entry.release());  // release() deletes it.
   }
   entries_.clear();
-  sys::close(std::exchange(epoll_fd_, -1));
+  wakeup_.attach(-1);
+  set_.close();
 }
 
 std::size_t IoManager::poll(Duration timeout) {
@@ -78,26 +78,21 @@ std::size_t IoManager::poll(Duration timeout) {
   return deliver(found);
 }
 
-void IoManager::look(Duration timeout, FoundEvents& found) const noexcept {
-  const auto room = static_cast<int>(found.events.size());
-  if (timeout <= Duration::zero()) {
-    found.count = sys::epoll_wait(epoll_fd_, found.events.data(), room, 0);
-  } else {
-    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(timeout);
-    const timespec wait{whole.count(), (timeout - whole).count()};
-    found.count = sys::epoll_pwait2(epoll_fd_, found.events.data(), room,
-                                    timeout == Duration::max() ? nullptr : &wait, nullptr);
-  }
+void IoManager::look(Duration timeout, FoundEvents& found) noexcept {
+  found.count = set_.wait(found.events.data(), static_cast<int>(found.events.size()), timeout);
   found.error = found.count < 0 ? errno : 0;
 }
 
+// Fetching the entries and tasks of later events ahead gained nothing that could be measured.
 std::size_t IoManager::deliver(const FoundEvents& found) {
   if (found.count < 0) {
     // After a signal somebody may have left something in a queue.
     if (found.error == EINTR) return 1;
     throw std::system_error(found.error, std::generic_category(), "epoll_wait");
   }
+  ++deliveries_;
   int alarms = 0;
+  bool spins = false;
   for (int i = 0; i < found.count; ++i) {
     const epoll_event& event = found.events[static_cast<std::size_t>(i)];
     if (event.data.u64 >= kAlarmKey) {
@@ -105,17 +100,61 @@ std::size_t IoManager::deliver(const FoundEvents& found) {
       continue;
     }
     FdEntry& entry = *entries_[static_cast<std::uint32_t>(event.data.u64)];
-    if (entry.generation == event.data.u64 >> 32) deliver(entry, event.events);
+    if (entry.generation == event.data.u64 >> 32) {
+      deliver(entry, event.events);
+    } else if (keeps_coming(entry)) {
+      spins = true;
+    }
   }
+  if (spins) leave_stale_registrations();
   return static_cast<std::size_t>(found.count - alarms);
 }
 
+// Counts an event of an older generation. Some are harmless: the event may have been found before
+// that generation was given up, or be the only one of a registration for one event. If more come,
+// there is a registration that nobody can delete any more, and the run would spin.
+[[gnu::cold]] bool IoManager::keeps_coming(FdEntry& entry) const {
+  constexpr std::uint32_t kHarmless = 2;
+  return deliveries_ - entry.retired >= 2 && ++entry.stale > kHarmless;
+}
+
+// If the system refuses, the old set stays, and the next stale event comes here again.
+[[gnu::cold]] void IoManager::leave_stale_registrations() noexcept {
+  try {
+    EpollSet fresh;
+    if (fresh.control(EPOLL_CTL_ADD, wakeup_.fd(), EPOLLIN | EPOLLET, Wakeup::kKey) != 0) return;
+    if (alarm_fd_ >= 0 &&
+        fresh.control(EPOLL_CTL_ADD, alarm_fd_, EPOLLIN | EPOLLET, kAlarmKey) != 0) {
+      return;
+    }
+    for (const auto& entry : entries_) {
+      if (entry != nullptr && !register_in(fresh, *entry)) return;
+    }
+    if (!set_.swap_with(fresh)) return;
+    wakeup_.attach(set_.fd());
+    for (const auto& entry : entries_) {
+      if (entry == nullptr) continue;
+      entry->stale = 0;
+      if (!entry->owned && entry->armed == 0) entry->registered = false;
+    }
+  } catch (const std::system_error&) {
+  }
+}
+
+// False if the system refuses. That a number is not, or no longer, what is registered is no
+// refusal: the old set knows the difference, and what it does not have is left behind.
+bool IoManager::register_in(EpollSet& set, const FdEntry& entry) noexcept {
+  const std::uint32_t events = entry.owned ? kOwned : entry.armed;
+  if (!entry.registered || events == 0) return true;
+  if (set_.control(EPOLL_CTL_MOD, entry.fd, events, key_of(entry)) != 0)
+    return errno == ENOENT || errno == EBADF;
+  return set.control(EPOLL_CTL_ADD, entry.fd, events, key_of(entry)) == 0;
+}
+
 void IoManager::add_alarm(int fd) {
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLET;
-  event.data.u64 = kAlarmKey;
-  if (sys::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0)
+  if (set_.control(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, kAlarmKey) != 0)
     throw_errno(errno, "epoll_ctl", fd);
+  alarm_fd_ = fd;
 }
 
 IoStatistics IoManager::statistics() const {
@@ -135,6 +174,13 @@ void IoManager::deliver(FdEntry& entry, std::uint32_t events) {
   if (one_shot) entry.armed = 0;
   if ((events & kWakes[0]) != 0) entry.drained = false;
   if ((events & kEnds) != 0) entry.ended = true;
+  if (entry.either != nullptr) {
+    *std::exchange(entry.either, nullptr) = {(events & kWakes[0]) != 0, (events & kWakes[1]) != 0};
+    entry.waiting[1] = nullptr;
+    --watched_;
+    wake(entry, 0);
+    return;  // Nobody else waits, and epoll has disarmed the descriptor.
+  }
   bool woken = false;
   for (std::size_t d = 0; d < 2; ++d) {
     if ((events & kWakes[d]) == 0) continue;
@@ -149,13 +195,22 @@ void IoManager::deliver(FdEntry& entry, std::uint32_t events) {
   if (one_shot ? others_wait : woken) update_quietly(entry);
 }
 
-// For places that cannot throw. If the descriptor is gone, its waiters are told so.
+// For places that cannot throw. If the descriptor is gone, its waiters are told so; what a copy of
+// it still reports is for nobody.
 void IoManager::update_quietly(FdEntry& entry) noexcept {
   try {
     update(entry);
   } catch (const std::system_error&) {
+    retire(entry);
     close_waiters(entry);
   }
+}
+
+void IoManager::retire(FdEntry& entry) {
+  ++entry.generation;
+  entry.retired = deliveries_;
+  entry.registered = false;
+  entry.armed = 0;
 }
 
 void IoManager::wake(FdEntry& entry, std::size_t direction) {
@@ -181,13 +236,10 @@ FdEntry& IoManager::entry_for(int fd) {
 }
 
 void IoManager::control(FdEntry& entry, int operation, std::uint32_t events) {
-  epoll_event event{};
-  event.events = events;
-  event.data.u64 = std::uint64_t{entry.generation} << 32 | static_cast<std::uint32_t>(entry.fd);
-  if (sys::epoll_ctl(epoll_fd_, operation, entry.fd, &event) == 0) return;
+  if (set_.control(operation, entry.fd, events, key_of(entry)) == 0) return;
   const int error = errno;
   if (operation == EPOLL_CTL_MOD && error == ENOENT) {  // Closed and reopened behind our back.
-    ++entry.generation;
+    retire(entry);
     control(entry, EPOLL_CTL_ADD, events);
   } else if (operation == EPOLL_CTL_ADD && error == EEXIST) {
     control(entry, EPOLL_CTL_MOD, events);
@@ -203,16 +255,13 @@ void IoManager::update(FdEntry& entry) {
   }
   if (wanted == 0) {
     if (entry.registered && entry.armed != 0) {
-      ++entry.generation;
       control(entry, EPOLL_CTL_DEL, 0);
-      entry.registered = false;
+      retire(entry);
     }
-    entry.armed = 0;
     return;
   }
   if (entry.watch[0] == nullptr && entry.watch[1] == nullptr) wanted |= EPOLLONESHOT;
-  if (!entry.registered) ++entry.generation;
-  entry.armed = 0;
+  if (!entry.registered) retire(entry);
   control(entry, entry.registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, wanted);
   entry.registered = true;
   entry.armed = wanted;
@@ -231,13 +280,17 @@ void IoManager::park(FdEntry& entry, FdDirection direction) {
       {kWaitNames[d], entry.fd, &entry});
 }
 
+void IoManager::require_free(const FdEntry& entry, std::size_t direction) const {
+  if (entry.waiting[direction] != nullptr || entry.watch[direction] != nullptr || entry.owned) {
+    throw BusyResourceError("another task or watch is already waiting for this direction of fd " +
+                            std::to_string(entry.fd));
+  }
+}
+
 void IoManager::wait(int fd, FdDirection direction) {
   FdEntry& entry = entry_for(fd);
   const std::size_t d = index_of(direction);
-  if (entry.waiting[d] != nullptr || entry.watch[d] != nullptr || entry.owned) {
-    throw BusyResourceError("another task or watch is already waiting for this direction of fd " +
-                            std::to_string(fd));
-  }
+  require_free(entry, d);
   entry.waiting[d] = &block_of(current_task());
   try {
     update(entry);
@@ -249,14 +302,38 @@ void IoManager::wait(int fd, FdDirection direction) {
   park(entry, direction);
 }
 
+FdReadiness IoManager::wait_either(int fd) {
+  FdEntry& entry = entry_for(fd);
+  for (std::size_t d = 0; d < 2; ++d) require_free(entry, d);
+  FdReadiness found;
+  entry.waiting[0] = entry.waiting[1] = &block_of(current_task());
+  entry.either = &found;
+  const auto stop = [&entry] {
+    entry.waiting[0] = entry.waiting[1] = nullptr;
+    entry.either = nullptr;
+  };
+  try {
+    update(entry);
+  } catch (...) {
+    stop();
+    throw;
+  }
+  watched_ += 2;
+  wait_task_rescheduled(
+      [this, &entry, &stop](const RaiseCancel&) {
+        stop();
+        watched_ -= 2;
+        update_quietly(entry);
+        return Abort::kSucceeded;
+      },
+      {"readable or writable fd", entry.fd, &entry});
+  return found;
+}
+
 void IoManager::add_watch(int fd, FdDirection direction, FdWatch* watch) {
   FdEntry& entry = entry_for(fd);
   const std::size_t d = index_of(direction);
-  if (entry.waiting[d] != nullptr || (entry.watch[d] != nullptr && entry.watch[d] != watch) ||
-      entry.owned) {
-    throw BusyResourceError("another task or watch is already waiting for this direction of fd " +
-                            std::to_string(fd));
-  }
+  require_free(entry, d);
   entry.watch[d] = watch;
   try {
     update(entry);
@@ -275,6 +352,10 @@ void IoManager::remove_watch(int fd, FdDirection direction) noexcept {
 }
 
 void IoManager::close_waiters(FdEntry& entry) {
+  if (std::exchange(entry.either, nullptr) != nullptr) {
+    entry.waiting[1] = nullptr;
+    --watched_;
+  }
   for (TaskBlock*& waiting : entry.waiting) {
     if (waiting == nullptr) continue;
     --watched_;
@@ -293,8 +374,8 @@ void IoManager::notify_closing(int fd) {
 FdEntry* IoManager::adopt(int fd) {
   FdEntry& entry = entry_for(fd);
   WEFT_REQUIRE(!entry.owned, "this descriptor already belongs to an OwnedFd");
-  ++entry.generation;
-  control(entry, EPOLL_CTL_ADD, EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  retire(entry);
+  control(entry, EPOLL_CTL_ADD, kOwned);
   entry.owned = true;
   entry.registered = true;
   entry.drained = false;
@@ -316,21 +397,16 @@ void IoManager::wait_owned(FdEntry& entry, FdDirection direction) {
   park(entry, direction);
 }
 
-void IoManager::drop(FdEntry& entry) {
+void IoManager::release(FdEntry& entry) {
   if (entry.manager == nullptr) {  // Nobody waits, and the number may be somebody else's by now.
     delete &entry;
     return;
   }
-  entry.manager->close_waiters(entry);
-  ++entry.generation;
+  IoManager& manager = *entry.manager;
+  manager.close_waiters(entry);
+  manager.control(entry, EPOLL_CTL_DEL, 0);
+  manager.retire(entry);
   entry.owned = false;
-  entry.registered = false;
-  entry.armed = 0;
-}
-
-void IoManager::release(FdEntry& entry) {
-  if (entry.manager != nullptr) entry.manager->control(entry, EPOLL_CTL_DEL, 0);
-  drop(entry);
 }
 
 }  // namespace weft::fibers::detail

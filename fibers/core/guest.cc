@@ -190,7 +190,7 @@ void Guest::begin() {
   life->scheduler().is_guest = true;
   if (polls()) {
     alarm_.emplace(life->scheduler().io());
-    pollable_fd_ = sys::fcntl(life->scheduler().io().epoll_fd(), F_DUPFD_CLOEXEC, 0);
+    pollable_fd_ = sys::fcntl(life->scheduler().io().fd_for_host(), F_DUPFD_CLOEXEC, 0);
     if (pollable_fd_ < 0) throw std::system_error(errno, std::generic_category(), "fcntl");
   }
   life->begin();

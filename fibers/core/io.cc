@@ -23,6 +23,9 @@ void wait_readable(int fd) {
 void wait_writable(int fd) {
   detail::scheduler_of_task().io().wait(fd, FdDirection::kWrite);
 }
+FdReadiness wait_readable_or_writable(int fd) {
+  return detail::scheduler_of_task().io().wait_either(fd);
+}
 void notify_closing(int fd) {
   detail::current_scheduler().io().notify_closing(fd);
 }
@@ -81,7 +84,7 @@ bool OwnedFd::is_drained() const noexcept {
 
 void OwnedFd::close() noexcept {
   if (!is_open()) return;
-  IoManager::drop(*std::exchange(entry_, nullptr));
+  IoManager::release(*std::exchange(entry_, nullptr));
   sys::close(std::exchange(fd_, -1));
 }
 

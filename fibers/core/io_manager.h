@@ -1,7 +1,13 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Who waits for which descriptor. One epoll instance a run.
+// Who waits for which descriptor. One epoll set a run.
+//
+// The system keeps a registration until the last copy of the descriptor is closed, and lets nobody
+// delete it once the number that it was made with is gone. So the owner of a descriptor may close
+// it, while a copy (a dup, a child's) keeps the registration, and epoll goes on reporting it. Each
+// registration carries a generation, by which such events are recognised and dropped; if they keep
+// coming, the manager moves everything else into a new epoll set.
 
 #pragma once
 
@@ -10,8 +16,11 @@
 #include <memory>
 #include <vector>
 
+#include "fibers/core/epoll_set.h"
 #include "fibers/core/task.h"
+#include "fibers/core/wakeup.h"
 #include "weft/fibers/fd_watch.h"
+#include "weft/fibers/io.h"
 #include "weft/fibers/run.h"
 
 namespace weft::fibers {
@@ -34,18 +43,24 @@ struct FdEntry {
   // Told to epoll with each registration. An event that carries an older one was meant for a
   // descriptor that is gone, even if its number is back.
   std::uint32_t generation = 0;
+  // When the generation before was given up: in which deliver(), by its number.
+  std::uint32_t retired = 0;
+  // Events of older generations that came later than that, since the epoll set was made.
+  std::uint32_t stale = 0;
   std::uint32_t armed = 0;  // The events epoll has been told and not yet fired once for.
   bool registered = false;  // As far as we know: the owner may have closed it behind our back.
   bool owned = false;       // By an OwnedFd: edge-triggered, both directions, for good.
   bool drained = false;     // Owned: nothing to read since the last event, as its user knows.
   bool ended = false;       // Owned: a read may stop short of the end, of an error, of urgent data.
   TaskBlock* waiting[2] = {nullptr, nullptr};  // By FdDirection.
+  FdReadiness* either = nullptr;  // One task is waiting for both, and is to be told here.
   FdWatch* watch[2] = {nullptr, nullptr};
 };
 
 class IoManager {
  public:
-  explicit IoManager(int wakeup_fd);
+  // Throws std::system_error.
+  explicit IoManager(Wakeup& wakeup);
   IoManager(const IoManager&) = delete;
   IoManager& operator=(const IoManager&) = delete;
   ~IoManager() { close(); }
@@ -57,10 +72,10 @@ class IoManager {
   std::size_t poll(Duration timeout);
   // The two halves of poll(), for a guest. The first only asks the system: any thread may do it
   // while the run does not look itself. found_events.h has what lies between them.
-  void look(Duration timeout, FoundEvents& found) const noexcept;
+  void look(Duration timeout, FoundEvents& found) noexcept;
   std::size_t deliver(const FoundEvents& found);
-  // Readable as long as look() would find something.
-  int epoll_fd() const { return epoll_fd_; }
+  // For a host to wait for: readable while look() would find something. Throws std::system_error.
+  int fd_for_host() { return set_.for_host(); }
   // A descriptor that only makes that one readable: it is not counted as an event.
   void add_alarm(int fd);
   // Whether anybody waits for a descriptor.
@@ -71,6 +86,7 @@ class IoManager {
 
   // Foreign descriptors. The running task waits.
   void wait(int fd, FdDirection direction);
+  FdReadiness wait_either(int fd);
   void add_watch(int fd, FdDirection direction, FdWatch* watch);
   void remove_watch(int fd, FdDirection direction) noexcept;
   void notify_closing(int fd);
@@ -78,23 +94,30 @@ class IoManager {
   // Owned descriptors, which may be those of another run, or of one that is over.
   FdEntry* adopt(int fd);
   void wait_owned(FdEntry& entry, FdDirection direction);
-  // Wakes its waiters with ClosedResourceError and forgets it; before close().
-  static void drop(FdEntry& entry);
-  // The same for a descriptor that stays open.
+  // Wakes its waiters with ClosedResourceError and forgets it; before close(). Deletes the
+  // registration, which a copy of the descriptor would keep alive.
   static void release(FdEntry& entry);
 
  private:
   FdEntry& entry_for(int fd);
+  void require_free(const FdEntry& entry, std::size_t direction) const;
   void park(FdEntry& entry, FdDirection direction);
   // Tells epoll what `entry` is waited for now. Throws std::system_error.
   void update(FdEntry& entry);
   void update_quietly(FdEntry& entry) noexcept;
   void control(FdEntry& entry, int operation, std::uint32_t events);
+  void retire(FdEntry& entry);
   void deliver(FdEntry& entry, std::uint32_t events);
+  bool keeps_coming(FdEntry& entry) const;
+  void leave_stale_registrations() noexcept;
+  bool register_in(EpollSet& set, const FdEntry& entry) noexcept;
   void wake(FdEntry& entry, std::size_t direction);
   void close_waiters(FdEntry& entry);
 
-  int epoll_fd_;
+  Wakeup& wakeup_;
+  EpollSet set_;
+  int alarm_fd_ = -1;
+  std::uint32_t deliveries_ = 0;
   std::size_t watched_ = 0;
   std::vector<std::unique_ptr<FdEntry>> entries_;  // By number.
 };

@@ -62,7 +62,7 @@ Scheduler::Scheduler(const RunOptions& options)
       stacks_(thread_stack_pool()),
       stack_size_(options.stack_size),
       entries_(std::make_shared<EntryQueue>()),
-      io_(entries_->wakeup().fd()) {
+      io_(entries_->wakeup()) {
   if (clock_ != nullptr) {
     clock_->start_clock();
   } else {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <functional>
@@ -16,6 +17,7 @@
 
 #include "fibers/core/check.h"
 #include "fibers/core/context.h"
+#include "fibers/core/valgrind.h"
 #include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 
@@ -38,21 +40,16 @@ std::byte*& link_of(std::byte* top) {
   return *reinterpret_cast<std::byte**>(top - sizeof(std::byte*));
 }
 
-void move_first(std::byte*& from, std::byte*& to) {
-  std::byte* const top = from;
-  from = link_of(top);
-  link_of(top) = to;
-  to = top;
-}
-
 // Makes [at, at + size) trap. A guard marker costs no mapping; a protected page costs two, of which
-// the system allows some 65,000. Kernels without markers say EINVAL, as do locked mappings.
+// the system allows some 65,000. Kernels before 6.13 have no markers and say EINVAL, as they do of
+// locked mappings; sandboxes say ENOSYS or EPERM.
 void install_guard(std::byte* at, std::size_t size) {
-  static bool markers_work = true;
-  if (markers_work) {
+  // Atomic, because every thread has a pool. Relaxed: who has not heard yet finds out by himself.
+  static constinit std::atomic<bool> markers_work{true};
+  if (markers_work.load(std::memory_order_relaxed)) {
     if (sys::madvise(at, size, MADV_GUARD_INSTALL) == 0) return;
-    if (errno != EINVAL) throw std::bad_alloc();
-    markers_work = false;
+    if (errno != EINVAL && errno != ENOSYS && errno != EPERM) throw std::bad_alloc();
+    markers_work.store(false, std::memory_order_relaxed);
   }
   if (sys::mprotect(at, size, PROT_NONE) != 0) throw std::bad_alloc();
 }
@@ -121,10 +118,11 @@ Stack StackPool::take(std::size_t size) {
   SizeClass& c =
       !classes_.empty() && classes_.front().size == size ? classes_.front() : class_for(size);
   if (c.free == nullptr) [[unlikely]] {
-    if (c.trimmed == nullptr) return carve(c);
-    move_first(c.trimmed, c.free);
-    --c.trimmed_count;
-    ++c.free_count;
+    if (c.trimmed.empty()) return carve(c);
+    link_of(c.trimmed.back()) = nullptr;
+    c.free = c.trimmed.back();
+    c.trimmed.pop_back();
+    c.free_count = 1;
   }
   std::byte* top = c.free;
   c.free = link_of(top);
@@ -171,6 +169,7 @@ Stack StackPool::carve(SizeClass& c) {
   if (c.fresh == c.fresh_end) grow(c);
   install_guard(c.fresh, guard_size(c.size));
   const Stack stack{c.fresh, c.size};
+  tell_valgrind_of_stack(stack.bottom, stack.top());
   forget_frames(stack);
   c.fresh += c.size;
   ++c.in_use;
@@ -179,6 +178,7 @@ Stack StackPool::carve(SizeClass& c) {
 
 void StackPool::grow(SizeClass& c) {
   arenas_.reserve(arenas_.size() + 1);
+  c.trimmed.reserve(c.stacks + c.next_arena);
   const std::size_t bytes = c.next_arena * c.size;
   // NORESERVE: only touched pages count. Without it the system refuses what it could never back.
   void* memory = sys::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -187,6 +187,7 @@ void StackPool::grow(SizeClass& c) {
   // Huge pages would make each stack resident as a whole.
   sys::madvise(memory, bytes, MADV_NOHUGEPAGE);
   arenas_.push_back({static_cast<std::byte*>(memory), bytes});
+  c.stacks += c.next_arena;
   c.fresh = static_cast<std::byte*>(memory);
   c.fresh_end = c.fresh + bytes;
   c.next_arena = std::min(c.next_arena * 2, std::max<std::size_t>(1, kLargestArenaBytes / c.size));
@@ -198,16 +199,15 @@ bool StackPool::worth_trimming(std::size_t keep) const noexcept {
 }
 
 // From the near end, although those were used last: the way to the far end may lead over a million
-// stacks, each of them a page that is in no cache.
+// stacks, each of them a page that is in no cache. If the system refuses, the memory stays.
 void StackPool::trim(std::size_t keep, std::size_t most) noexcept {
   for (SizeClass& c : classes_) {
     for (; c.free_count > keep && most > 0; --most) {
-      // All but the top page, which holds the link.
-      sys::madvise(c.free - c.size + guard_size(c.size), c.size - guard_size(c.size) - kPageSize,
-                   MADV_DONTNEED);
-      move_first(c.free, c.trimmed);
+      std::byte* const top = c.free;
+      c.free = link_of(top);
       --c.free_count;
-      ++c.trimmed_count;
+      c.trimmed.push_back(top);  // There is room: grow() has seen to that.
+      sys::madvise(top - c.size + guard_size(c.size), c.size - guard_size(c.size), MADV_DONTNEED);
     }
   }
 }
@@ -216,7 +216,7 @@ StackStatistics StackPool::statistics() const {
   StackStatistics s;
   for (const SizeClass& c : classes_) {
     s.in_use += c.in_use;
-    s.pooled += c.free_count + c.trimmed_count;
+    s.pooled += c.free_count + c.trimmed.size();
   }
   s.mappings = arenas_.size();
   for (const Arena& arena : arenas_) s.bytes_reserved += arena.size;

@@ -55,8 +55,9 @@ class StackPool {
     std::size_t size = 0;
     std::byte* free = nullptr;  // Tops, linked.
     std::size_t free_count = 0;
-    std::byte* trimmed = nullptr;  // The same, of those without memory: taken when `free` is empty.
-    std::size_t trimmed_count = 0;
+    // Tops of those without memory, which therefore hold no links. Taken when `free` is empty.
+    std::vector<std::byte*> trimmed;
+    std::size_t stacks = 0;  // In all arenas.
     std::size_t in_use = 0;
     std::byte* fresh = nullptr;  // Never used: [fresh, fresh_end) of the newest arena.
     std::byte* fresh_end = nullptr;

@@ -59,6 +59,7 @@ inline constexpr Call<&::write> write{"write"};
 inline constexpr Call<&::fcntl> fcntl{"fcntl"};
 inline constexpr Call<&::pipe2> pipe2{"pipe2"};
 inline constexpr Call<&::poll> poll{"poll"};
+inline constexpr Call<&::ppoll> ppoll{"ppoll"};
 inline constexpr Call<&::isatty> isatty{"isatty"};
 inline constexpr Call<&::eventfd> eventfd{"eventfd"};
 inline constexpr Call<&::epoll_create1> epoll_create1{"epoll_create1"};

@@ -331,9 +331,90 @@ FIBER_TEST(IoTest, AMegabyteEachWayArrives) {
   EXPECT_EQ(received, 2 * kTotal);
 }
 
+FIBER_TEST(IoTest, EitherDirectionEndsTheWaitAndIsNamed) {
+  SocketPair pair;
+  FdReadiness found = wait_readable_or_writable(pair[0]);
+  EXPECT_FALSE(found.readable);
+  EXPECT_TRUE(found.writable);
+  pair.write(1);
+  found = wait_readable_or_writable(pair[0]);
+  EXPECT_TRUE(found.readable);
+  EXPECT_TRUE(found.writable);
+  pair.read(0);
+  pair.fill(0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { found = wait_readable_or_writable(pair[0]); });
+    wait_all_tasks_blocked();
+    EXPECT_EQ(current_statistics().fds_watched, 2U);
+    pair.write(1);
+  });
+  EXPECT_TRUE(found.readable);
+  EXPECT_FALSE(found.writable);
+  EXPECT_EQ(current_statistics().fds_watched, 0U);
+  pair.read(0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { found = wait_readable_or_writable(pair[0]); });
+    wait_all_tasks_blocked();
+    pair.drain(1);
+  });
+  EXPECT_FALSE(found.readable);
+  EXPECT_TRUE(found.writable);
+}
+
+FIBER_TEST(IoTest, AHangUpEndsAWaitForEitherDirection) {
+  SocketPair pair;
+  pair.close(1);
+  const FdReadiness found = wait_readable_or_writable(pair[0]);
+  EXPECT_TRUE(found.readable);
+  EXPECT_TRUE(found.writable);
+}
+
+FIBER_TEST(IoTest, AWaitForEitherDirectionIsCancelledAndLeavesNothing) {
+  SocketPair pair;
+  pair.fill(0);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(move_on_after(seconds(1), [&] { wait_readable_or_writable(pair[0]); }));
+    EXPECT_EQ(current_statistics().fds_watched, 0U);
+  }
+  testing::assert_checkpoints([&] { wait_readable_or_writable(pair[1]); });
+}
+
+FIBER_TEST(IoTest, AWaitForEitherDirectionTakesBoth) {
+  SocketPair pair;
+  pair.fill(0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { wait_readable_or_writable(pair[0]); });
+    wait_all_tasks_blocked();
+    EXPECT_THROW(wait_readable(pair[0]), BusyResourceError);
+    EXPECT_THROW(wait_writable(pair[0]), BusyResourceError);
+    EXPECT_THROW(wait_readable_or_writable(pair[0]), BusyResourceError);
+    nursery.cancel_scope().cancel();
+  });
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { wait_readable(pair[0]); });
+    wait_all_tasks_blocked();
+    EXPECT_THROW(wait_readable_or_writable(pair[0]), BusyResourceError);
+    nursery.cancel_scope().cancel();
+  });
+}
+
+FIBER_TEST(IoTest, NotifyClosingEndsAWaitForEitherDirection) {
+  SocketPair pair;
+  pair.fill(0);
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon(
+        [&] { EXPECT_THROW(wait_readable_or_writable(pair[0]), ClosedResourceError); });
+    wait_all_tasks_blocked();
+    notify_closing(pair[0]);
+    pair.close(0);
+  });
+  EXPECT_EQ(current_statistics().fds_watched, 0U);
+}
+
 TEST(IoTest, WaitingOutsideATaskIsRefused) {
   EXPECT_THROW(wait_readable(0), UsageError);
   EXPECT_THROW(wait_writable(1), UsageError);
+  EXPECT_THROW(wait_readable_or_writable(1), UsageError);
   EXPECT_THROW(notify_closing(0), UsageError);
 }
 

@@ -4,6 +4,7 @@
 #include "fibers/core/stack.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -159,6 +160,37 @@ TEST(StackPoolTest, WhatIsTrimmedIsNotWorthTrimmingAgain) {
   for (Stack& stack : stacks) stack = pool.take(kSize);
   for (const Stack& stack : stacks) pool.give_back(stack);
   EXPECT_TRUE(pool.worth_trimming(2)) << "they have been used since";
+}
+
+// A page that is resident, as mincore() sees it.
+std::size_t resident_pages(const Stack& stack) {
+  std::byte* const low = stack.bottom + guard_size(stack.size);
+  std::vector<unsigned char> pages(static_cast<std::size_t>(stack.top() - low) / kPageSize);
+  EXPECT_EQ(::mincore(low, pages.size() * kPageSize, pages.data()), 0);
+  return static_cast<std::size_t>(
+      std::count_if(pages.begin(), pages.end(), [](unsigned char page) { return page & 1; }));
+}
+
+TEST(StackPoolTest, TrimmingLeavesNoPageOfAStack) {
+  StackPool pool;
+  std::vector<Stack> stacks;
+  for (int i = 0; i < 5; ++i) {
+    stacks.push_back(pool.take(kSize));
+    *low_end(stacks.back()) = std::byte{1};
+    *(stacks.back().top() - 1) = std::byte{1};
+  }
+  for (const Stack& stack : stacks) pool.give_back(stack);
+  pool.trim(0);
+  for (const Stack& stack : stacks) EXPECT_EQ(resident_pages(stack), 0U);
+  std::vector<std::byte*> before;
+  std::vector<std::byte*> after;
+  for (const Stack& stack : stacks) {
+    before.push_back(stack.bottom);
+    after.push_back(pool.take(kSize).bottom);
+  }
+  std::sort(before.begin(), before.end());
+  std::sort(after.begin(), after.end());
+  EXPECT_EQ(after, before) << "each is there still, once";
 }
 
 TEST(StackPoolDeathTest, TheGuardFaults) {

@@ -66,11 +66,12 @@ constexpr auto kRows = std::to_array<Row>({
     {.name = "fcntl", .errors = {EMFILE}, .detail = F_DUPFD_CLOEXEC},
     {.name = "pipe2", .errors = {EMFILE, ENFILE}},
     {.name = "poll", .errors = {EINTR, ENOMEM}},
+    {.name = "ppoll", .errors = {EINTR}},
     {.name = "eventfd", .errors = {EMFILE, ENFILE, ENOMEM}},
     {.name = "epoll_create1", .errors = {EMFILE, ENFILE, ENOMEM}},
     {.name = "epoll_ctl", .errors = {ENOMEM, ENOSPC}, .detail = EPOLL_CTL_ADD},
     {.name = "epoll_wait", .errors = {EINTR}},
-    {.name = "epoll_pwait2", .errors = {EINTR}},
+    {.name = "epoll_pwait2", .errors = {EINTR, ENOSYS}},
     {.name = "timerfd_create", .errors = {EMFILE, ENFILE, ENOMEM}},
     {.name = "mmap", .errors = {ENOMEM}},
     {.name = "mprotect", .errors = {ENOMEM}},
@@ -82,7 +83,7 @@ constexpr auto kRows = std::to_array<Row>({
     {.name = "sem_timedwait", .errors = {EINTR}},
     {.name = "tgkill", .errors = {EAGAIN}},
     {.name = "kill", .errors = {EPERM}},
-    {.name = "pidfd_send_signal", .errors = {EPERM}},
+    {.name = "pidfd_send_signal", .errors = {EPERM, ENOSYS}},
     {.name = "pthread_getattr_np", .errors = {}},  // For the sanitizers, which rely on it.
     {.name = "thread", .errors = {EAGAIN}},
     {.name = "posix_spawnp", .errors = {EAGAIN, ENOMEM, EMFILE}},
@@ -188,7 +189,8 @@ std::vector<Fault> faults_of(const sys::Asked& asked) {
 }
 
 bool is_invisible(const Fault& fault) {
-  return fault.error == 0 || fault.error == EINTR;
+  // ENOSYS: every call that an old kernel lacks has a substitute.
+  return fault.error == 0 || fault.error == EINTR || fault.error == ENOSYS;
 }
 
 std::string name_of(const sys::Asked& asked, const Fault& fault) {

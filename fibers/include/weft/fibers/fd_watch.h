@@ -15,8 +15,12 @@ enum class FdDirection : std::uint8_t { kRead, kWrite };
 // Level-triggered: `on_ready` is called at every poll as long as the descriptor is ready. It runs
 // on the scheduler's own stack, outside any task: it must not wait or throw, and should only mark
 // what is to be done. A resource: lives where it is, watches while armed; both directions of one
-// descriptor may be watched, each by one. Closing the descriptor ends the readiness, but not the
-// watch: disarm first.
+// descriptor may be watched, each by one.
+//
+// Disarm before you close the descriptor. The close ends the readiness but not the watch, and it
+// does not even end the readiness while a copy of the descriptor lives (a dup, a child's): the
+// watch goes on being called. A watch that is disarmed afterwards is no longer called, but the run
+// has to build a new epoll set to be rid of the copy.
 class FdWatch {
  public:
   FdWatch() = default;

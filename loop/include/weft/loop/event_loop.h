@@ -162,8 +162,8 @@ class EventLoop {
 
   // Calls `fn` each iteration in which `fd` is ready (level-triggered), until removed. Replaces the
   // one before, whose handle is then cancelled(). Takes effect at once. A callback that blocks is
-  // not entered again until it has returned. If a library closed the descriptor and the number came
-  // back, call this again. Errors as fibers::FdWatch::arm.
+  // not entered again until it has returned. Remove it before you close `fd`: a copy (a dup, a
+  // child's) keeps the calls coming. Add it anew if the number came back. Errors as FdWatch::arm.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.

@@ -268,9 +268,7 @@ std::optional<bool> CancelScope::is_relative() const {
   return is_relative_;
 }
 
-Instant current_effective_deadline() {
-  const TaskBlock& task = *detail::scheduler_of_task().running();
-  if (task.cancel_status->effectively_cancelled) return kLongAgo;
+Instant detail::earliest_deadline(const TaskBlock& task) {
   Instant earliest = kForever;
   for (CancelStatus* s = task.cancel_status; s->parent != nullptr; s = s->parent) {
     const Instant deadline = ScopeAccess::armed_deadline(ScopeAccess::of(*s));
@@ -278,6 +276,11 @@ Instant current_effective_deadline() {
     if (!s->sees_parent()) break;
   }
   return earliest;
+}
+
+Instant current_effective_deadline() {
+  const TaskBlock& task = *detail::scheduler_of_task().running();
+  return task.cancel_status->effectively_cancelled ? kLongAgo : detail::earliest_deadline(task);
 }
 
 }  // namespace weft::fibers

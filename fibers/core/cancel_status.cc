@@ -122,7 +122,7 @@ bool cancellation_due(const TaskBlock& task, unsigned uncaught) {
 
 bool cancellation_held_back(const TaskBlock& task, unsigned uncaught) {
   if (cancellation_due(task, uncaught)) return false;
-  // Also by a scope that was entered while unwinding, such as that of a sleep.
+  // Also by a scope that was entered while unwinding, such as that of a timeout.
   for (const CancelStatus* s = task.cancel_status; s != nullptr; s = s->parent) {
     if (s->effectively_cancelled) return true;
     if (s->shield) break;

@@ -74,6 +74,10 @@ bool cancellation_held_back(const TaskBlock& task, unsigned uncaught);
 // abort function that throws ends the process: nobody could tell what state its wait is in.
 void attempt_delivery(TaskBlock& task) noexcept;
 
+// The earliest deadline of the scopes over `task`, up to the first shield; kForever if there is
+// none.
+Instant earliest_deadline(const TaskBlock& task);
+
 // Notes, in the scope that has to catch it, that a Cancelled is being thrown to `task`.
 void note_delivery(TaskBlock& task);
 

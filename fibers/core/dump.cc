@@ -1,11 +1,13 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/core/sleep.h"
 #include "weft/fibers/backtrace.h"
 #include "weft/fibers/inspect.h"
 
@@ -13,7 +15,6 @@ namespace weft::fibers {
 
 namespace {
 
-using detail::CancelStatus;
 using detail::Scheduler;
 using detail::TaskBlock;
 
@@ -111,11 +112,8 @@ class TreeWriter {
 
   std::string deadline(const TaskBlock& task) const {
     if (task.cancel_status->effectively_cancelled) return ", cancelled";
-    Instant earliest = kForever;
-    for (CancelStatus* s = task.cancel_status; s->parent != nullptr; s = s->parent) {
-      earliest = std::min(earliest, ScopeAccess::armed_deadline(ScopeAccess::of(*s)));
-      if (!s->sees_parent()) break;
-    }
+    const Instant earliest =
+        std::min(detail::earliest_deadline(task), detail::Sleeper::end_of_wait(task));
     return earliest == kForever
                ? ""
                : ", deadline in " + seconds_text(time_between(scheduler_.now(), earliest));

@@ -57,6 +57,7 @@ class HeldBackWarning : private detail::DeadlineNode {
     scheduler.deadlines().arm(*this, later(scheduler.now(), kPatience));
   }
   void warn() {
+    if (task_.state != TaskState::kWaiting) return;  // The wait has just ended.
     if (detail::cancellation_held_back(task_, task_.uncaught(*task_.scheduler))) {
       log(LogLevel::kWarning, "task '" + std::string(task_.name()) +
                                   "' has been cancelled, but has waited for '" +

@@ -16,6 +16,7 @@
 
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/core/sleep.h"
 #include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/inspect.h"
 
@@ -138,11 +139,7 @@ class WaitGraph {
   }
 
   static bool has_deadline(const TaskBlock& task) {
-    for (CancelStatus* s = task.cancel_status; s->parent != nullptr; s = s->parent) {
-      if (ScopeAccess::armed_deadline(ScopeAccess::of(*s)) != kForever) return true;
-      if (!s->sees_parent()) break;
-    }
-    return false;
+    return earliest_deadline(task) != kForever || Sleeper::end_of_wait(task) != kForever;
   }
 
   // From each stuck task one that keeps it so: these paths end in the cycles.

@@ -86,6 +86,79 @@ FIBER_TEST(TimeoutsTest, LoopOfTinySleepsCanBeCancelled) {
   }));
 }
 
+// Cancelled in the same look at the clock: a sleep that has ended returns, one that has not raises.
+FIBER_TEST(TimeoutsTest, OfASleepAndAScopeThatEndAtOnceTheOlderEndsFirst) {
+  const Instant end = current_time() + 1s;
+  bool finished = false;
+  EXPECT_FALSE(move_on_at(end, [&] {
+    sleep_until(end);
+    finished = true;
+  }));
+  EXPECT_FALSE(finished);
+  CancelScope scope;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      EXPECT_TRUE(scope.run([&] {
+        sleep_until(end + 1s);
+        finished = true;
+      }));
+    });
+    wait_all_tasks_blocked();
+    scope.set_deadline(end + 1s);
+  });
+  EXPECT_TRUE(finished);
+  EXPECT_TRUE(scope.cancel_called());
+}
+
+FIBER_TEST(TimeoutsTest, ACancelledSleeperLeavesNoTimerBehind) {
+  open_nursery([](Nursery& nursery) {
+    nursery.start_soon([] { sleep(1h); });
+    wait_all_tasks_blocked();
+    EXPECT_EQ(current_statistics().deadlines, 1);
+    nursery.cancel_scope().cancel();
+    EXPECT_EQ(current_statistics().deadlines, 0);
+  });
+}
+
+// Before it runs, its time comes: it is ready already.
+FIBER_TEST(TimeoutsTest, ASleeperWokenByHandIsNotWokenAgainByItsTimer) {
+  const Instant start = current_time();
+  Task* sleeper = nullptr;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      sleep_until(start + 1s);
+      reschedule(*sleeper);
+    });
+    wait_all_tasks_blocked();
+    nursery.start_soon([&] {
+      sleeper = &current_task();
+      sleep_until(start + 1s + 1ns);
+      EXPECT_LE(current_time(), start + 1s + 1ns);
+      EXPECT_EQ(current_statistics().deadlines, 0);
+      sleep(1s);
+      EXPECT_GE(current_time(), start + 2s);
+    });
+  });
+}
+
+FIBER_TEST(TimeoutsTest, ASleepInADestructorIsNotCancelledFromOutside) {
+  struct Sleeper {
+    ~Sleeper() {
+      sleep(4s);
+      slept = true;
+    }
+    bool& slept;
+  };
+  const Instant start = current_time();
+  bool slept = false;
+  EXPECT_FALSE(move_on_after(1s, [&] {
+    const Sleeper sleeper{slept};
+    sleep_forever();
+  }));
+  EXPECT_TRUE(slept);
+  EXPECT_EQ(current_time() - start, 5s);
+}
+
 // trio: test_timeouts.py::test_cannot_wake_sleep_forever
 FIBER_TEST(TimeoutsTest, SleepForeverIsNotWokenByHand) {
   Task* sleeper = nullptr;

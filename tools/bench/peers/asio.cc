@@ -67,6 +67,30 @@ void yield(Meter& meter) {
       kTasks);
 }
 
+awaitable<void> sleep_for_ever(std::uint64_t* rounds_left) {
+  asio::steady_timer timer(context());
+  for (;;) {
+    if (rounds_left != nullptr && (*rounds_left)-- == 0) context().stop();
+    timer.expires_after(std::chrono::nanoseconds(1));
+    co_await timer.async_wait(use_awaitable);
+  }
+}
+
+template <std::size_t kTasks>
+void sleep(Meter& meter) {
+  static std::uint64_t rounds_left = 0;
+  for (std::size_t i = 0; i < kTasks; ++i) {
+    asio::co_spawn(context(), sleep_for_ever(i == 0 ? &rounds_left : nullptr), asio::detached);
+  }
+  meter.run(
+      [](std::uint64_t rounds) {
+        rounds_left = rounds;
+        context().restart();
+        context().run();
+      },
+      kTasks);
+}
+
 awaitable<void> nothing() {
   co_return;
 }
@@ -283,6 +307,7 @@ int main(int argc, char** argv) {
                              {{"yield/2", &yield<2>},
                               {"yield/100", &yield<100>},
                               {"yield/10000", &yield<10'000>},
+                              {"sleep/100", &sleep<100>},
                               {"spawn_join", &spawn_join},
                               {"spawn_join/100", &spawn_join_100},
                               {"channel_rendezvous", &channel_rendezvous},

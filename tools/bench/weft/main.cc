@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
        {"greenlet_switch", &bench::greenlet_switch},
        {"scope_deadline/1", &bench::scope_deadline_1},
        {"scope_deadline/1000000", &bench::scope_deadline_1000000},
+       {"sleep/100", &bench::sleep_100},
        {"call_soon", &bench::call_soon_100},
        {"call_soon/1", &bench::call_soon_1},
        {"await_future", &bench::await_future},

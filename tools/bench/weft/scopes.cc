@@ -3,6 +3,7 @@
 //
 // Works about cancel scopes: to have a deadline among many, to be cancelled by the thousand.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -43,6 +44,12 @@ void scope_deadline(std::size_t others, Meter& meter) {
       {.stack_size = 64 * 1024});
 }
 
+constexpr std::uint64_t kForEver = ~std::uint64_t{0};
+
+[[gnu::noinline]] void sleep_until_stopped(const bool& stop, std::uint64_t rounds) {
+  for (; rounds > 0 && !stop; --rounds) fibers::sleep(std::chrono::nanoseconds(1));
+}
+
 }  // namespace
 
 void scope_deadline_1(Meter& meter) {
@@ -50,6 +57,21 @@ void scope_deadline_1(Meter& meter) {
 }
 void scope_deadline_1000000(Meter& meter) {
   scope_deadline(1'000'000, meter);
+}
+
+// Each sleeps for the shortest time there is, so that all are due when the run looks next.
+void sleep_100(Meter& meter) {
+  constexpr std::size_t kTasks = 100;
+  fibers::run([&] {
+    bool stop = false;
+    fibers::open_nursery([&](Nursery& nursery) {
+      for (std::size_t i = 1; i < kTasks; ++i) {
+        nursery.start_soon([&stop] { sleep_until_stopped(stop, kForEver); });
+      }
+      meter.run([&stop](std::uint64_t rounds) { sleep_until_stopped(stop, rounds); }, kTasks);
+      stop = true;
+    });
+  });
 }
 
 // From cancel() until the nursery has taken in every task.

@@ -24,6 +24,7 @@ void greenlet_switch(Meter& meter);
 // scopes.cc
 void scope_deadline_1(Meter& meter);
 void scope_deadline_1000000(Meter& meter);
+void sleep_100(Meter& meter);
 void cancel_parked(Meter& meter);
 
 // callbacks.cc

@@ -3,6 +3,7 @@
 
 #include "weft/fibers/testing/fault_sweep.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -94,7 +95,7 @@ TEST(FaultSweepTest, RefusesATokenOfAnotherBody) {
 TEST(FaultSweepTest, ADescriptorLeftBehindIsAFailure) {
   WEFT_LEAVES_OVER("a descriptor, on purpose");
   const std::string text = verdict([] {
-    const int copy = ::dup(0);
+    const int copy = ::open("/dev/null", O_RDONLY);
     auto [send, receive] = open_pipe();
     ::close(copy);
   });

@@ -2,7 +2,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "tools/linkcheck/urls.h"
 
+#include <curl/curl.h>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
 
 namespace linkcheck {
 namespace {
@@ -75,6 +80,44 @@ TEST(UrlResolverTest, WithoutABaseOnlyAbsoluteUrlsResolve) {
   EXPECT_EQ(parse_url("https://example.org").url, "https://example.org/");
   EXPECT_EQ(parse_url("example.org").kind, UrlKind::kMalformed);
   EXPECT_EQ(parse_url("").kind, UrlKind::kMalformed);
+}
+
+// libcurl's allocations, of which one fails: the `fail_in`-th from now.
+int fail_in = 0;
+bool fails() {
+  return fail_in > 0 && --fail_in == 0;
+}
+void* failing_malloc(std::size_t size) {
+  return fails() ? nullptr : std::malloc(size);
+}
+void* failing_realloc(void* old, std::size_t size) {
+  return fails() ? nullptr : std::realloc(old, size);
+}
+char* failing_strdup(const char* text) {
+  return fails() ? nullptr : ::strdup(text);
+}
+void* failing_calloc(std::size_t count, std::size_t size) {
+  return fails() ? nullptr : std::calloc(count, size);
+}
+
+TEST(UrlResolverTest, ALackOfMemorySaysNothingAboutTheUrl) {
+  ASSERT_EQ(curl_global_init_mem(CURL_GLOBAL_NOTHING, &failing_malloc, &std::free, &failing_realloc,
+                                 &failing_strdup, &failing_calloc),
+            CURLE_OK);
+  const UrlResolver resolver("http://example.org/a/b.html");
+  int lacks = 0;
+  int at = 0;
+  do {
+    fail_in = ++at;
+    try {
+      EXPECT_EQ(resolver.resolve("/page/1.html#part-0").url, "http://example.org/page/1.html")
+          << at;
+    } catch (const std::bad_alloc&) {
+      ++lacks;
+    }
+  } while (fail_in == 0);
+  fail_in = 0;
+  EXPECT_GT(lacks, 5);
 }
 
 TEST(UrlsTest, PartsOfAUrl) {

@@ -204,7 +204,13 @@ Resolved UrlResolver::resolve(std::string_view reference) const {
   if (scheme.empty() && !state_->base) return malformed(whole, "not an absolute URL");
   const UrlHandle url = new_url(state_->base ? curl_url_dup(state_->base.get()) : curl_url());
   if (!target.empty()) {
-    const CURLUcode code = parse_into(url, target);
+    CURLUcode code = parse_into(url, target);
+    if (code != CURLUE_OK && state_->base) {
+      // libcurl reads the base in here, and takes a lack of memory for that for a missing base:
+      // "Bad scheme". So the base is read where the lack is seen, then the URL is looked at again.
+      part_of(url.get(), CURLUPART_URL);
+      code = parse_into(url, target);
+    }
     if (code != CURLUE_OK) return malformed(whole, problem_text(code));
   }
   Resolved result;

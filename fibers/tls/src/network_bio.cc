@@ -67,9 +67,14 @@ void NetworkBio::feed(std::string data) {
 
 std::string NetworkBio::take_input() {
   std::string rest = input_.substr(read_);
-  input_ = {};
-  read_ = 0;
+  free_input();
   return rest;
+}
+
+// Not by assigning: a string that an empty one is assigned to keeps its memory.
+void NetworkBio::free_input() {
+  std::string().swap(input_);
+  read_ = 0;
 }
 
 std::string NetworkBio::take_output() {
@@ -86,10 +91,7 @@ int NetworkBio::read(char* buffer, int size) {
   if (count == 0) return eof_ ? 0 : -1;
   input_.copy(buffer, count, read_);
   read_ += count;
-  if (pending_input() == 0) {
-    input_ = {};
-    read_ = 0;
-  }
+  if (pending_input() == 0) free_input();
   return static_cast<int>(count);
 }
 

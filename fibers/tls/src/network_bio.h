@@ -40,6 +40,7 @@ class NetworkBio {
 
  private:
   friend struct NetworkBioMethod;
+  void free_input();
   int read(char* buffer, int size);
   int write(const char* data, int size) noexcept;
 

@@ -237,7 +237,7 @@ void CancelScope::set_deadline(Instant deadline) {
   if (status_.entered_by == nullptr || deadline == kForever) return;
   arm();
   Scheduler& scheduler = *status_.entered_by->scheduler;
-  if (deadline <= scheduler.now()) scheduler.poll_at_next_suspension();
+  if (deadline <= scheduler.now()) scheduler.turns().poll_at_next_suspension();
   scheduler.call_host_if_at_leisure();
 }
 

@@ -133,7 +133,7 @@ bool cancellation_held_back(const TaskBlock& task, unsigned uncaught) {
 void attempt_delivery(TaskBlock& task) noexcept {
   if (task.abort == nullptr) return;
   Scheduler& scheduler = *task.scheduler;
-  std::shared_ptr<const CancelReason> reason = scheduler.take_interrupt(task);
+  std::shared_ptr<const CancelReason> reason = scheduler.interrupt().take(task);
   if (reason == nullptr) {
     if (!cancellation_due(task, task.uncaught(scheduler))) return;
     reason = task.cancel_status->reason;
@@ -145,7 +145,7 @@ void attempt_delivery(TaskBlock& task) noexcept {
   const Abort answer = abort(task.abort_context, RaiseCancelAccess::make(reason));
   task.aborting = nullptr;
   if (answer == Abort::kFailed) {
-    return scheduler.give_interrupt_back(std::move(reason));
+    return scheduler.interrupt().give_back(std::move(reason));
   }
   task.wake = Wake::kCancelled;
   task.cancel_reason = std::move(reason);

@@ -74,7 +74,7 @@ const void* captures_bound(const Nursery& nursery) {
   if (running != nullptr) return running;
   // A call from outside, on the stack of run(): what its caller has declared lies above the
   // scheduler. That of a guest lies elsewhere.
-  return opener->scheduler->is_guest ? nullptr : opener->scheduler;
+  return opener->scheduler->host().exists ? nullptr : opener->scheduler;
 }
 
 // The lower end is an address inside this function, which the compiler must not put elsewhere.

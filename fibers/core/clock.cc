@@ -4,9 +4,11 @@
 #include "weft/fibers/clock.h"
 
 #include <cmath>
+#include <ctime>
+#include <random>
 
 #include "fibers/core/check.h"
-#include "fibers/core/machine_clock.h"
+#include "fibers/core/run_time.h"
 #include "fibers/core/scheduler.h"
 
 namespace weft::fibers {
@@ -21,14 +23,42 @@ Duration seconds(double count) {
   return Duration{static_cast<Duration::rep>(nanoseconds)};
 }
 
-namespace detail {
-
-Instant MachineClock::current_time() {
-  return scheduler_.now();
+Instant current_time() {
+  return detail::current_scheduler().now();
 }
 
-Duration MachineClock::deadline_to_sleep_time(Instant deadline) {
-  return time_between(scheduler_.now(), deadline);
+Clock& current_clock() {
+  return detail::current_scheduler().time().clock();
+}
+
+Instant RunClock::now() {
+  return current_time();
+}
+
+namespace detail {
+
+namespace {
+
+// Nobody should come to rely on where the clock starts. (Trio does the same.)
+Duration random_clock_offset() {
+  std::random_device random;
+  return std::chrono::microseconds(10'000'000'000 + random() % 190'000'000'000);
+}
+
+}  // namespace
+
+RunTime::RunTime(Clock* given) : given_(given) {
+  if (given_ != nullptr) {
+    given_->start_clock();
+  } else {
+    offset_ = random_clock_offset();
+  }
+}
+
+Instant RunTime::machine_now() {
+  timespec t;
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return Instant{std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)};
 }
 
 }  // namespace detail

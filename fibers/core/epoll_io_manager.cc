@@ -72,17 +72,6 @@ void IoManager::close() noexcept {
   set_.close();
 }
 
-std::size_t IoManager::poll(Duration timeout) {
-  FoundEvents found;
-  look(timeout, found);
-  return deliver(found);
-}
-
-void IoManager::look(Duration timeout, FoundEvents& found) noexcept {
-  found.count = set_.wait(found.events.data(), static_cast<int>(found.events.size()), timeout);
-  found.error = found.count < 0 ? errno : 0;
-}
-
 // Fetching the entries and tasks of later events ahead gained nothing that could be measured.
 std::size_t IoManager::deliver(const FoundEvents& found) {
   if (found.count < 0) {

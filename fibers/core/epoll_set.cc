@@ -19,6 +19,8 @@ namespace weft::fibers::detail {
 
 namespace {
 
+constexpr int kRoom = FoundEvents{}.events.size();
+
 timespec as_timespec(Duration timeout) {
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(timeout);
   return {whole.count(), (timeout - whole).count()};
@@ -48,24 +50,29 @@ int EpollSet::control(int operation, int fd, std::uint32_t events, std::uint64_t
   return sys::epoll_ctl(fd_, operation, fd, &told_);
 }
 
-int EpollSet::wait(epoll_event* events, int room, Duration timeout) noexcept {
-  if (timeout <= Duration::zero()) return sys::epoll_wait(fd_, events, room, 0);
-  if (timeout == Duration::max()) return sys::epoll_wait(fd_, events, room, -1);
+void EpollSet::wait(Duration timeout, FoundEvents& found) noexcept {
+  found.count = timeout <= Duration::zero()  ? sys::epoll_wait(fd_, found.events.data(), kRoom, 0)
+                : timeout == Duration::max() ? sys::epoll_wait(fd_, found.events.data(), kRoom, -1)
+                                             : wait_for_some(timeout, found);
+  found.error = found.count < 0 ? errno : 0;
+}
+
+int EpollSet::wait_for_some(Duration timeout, FoundEvents& found) noexcept {
   if (has_pwait2_) {
     const timespec wait = as_timespec(timeout);
-    const int found = sys::epoll_pwait2(fd_, events, room, &wait, nullptr);
-    if (found >= 0 || !is_missing(errno)) return found;
+    const int count = sys::epoll_pwait2(fd_, found.events.data(), kRoom, &wait, nullptr);
+    if (count >= 0 || !is_missing(errno)) return count;
     has_pwait2_ = false;
   }
-  return wait_until_readable(events, room, timeout);
+  return wait_until_readable(timeout, found);
 }
 
 // Linux before 5.11: epoll_wait() counts in milliseconds. ppoll() is exact, for one more call.
-int EpollSet::wait_until_readable(epoll_event* events, int room, Duration timeout) noexcept {
+int EpollSet::wait_until_readable(Duration timeout, FoundEvents& found) noexcept {
   const timespec wait = as_timespec(timeout);
   pollfd set{.fd = fd_, .events = POLLIN, .revents = 0};
   const int ready = sys::ppoll(&set, 1, &wait, nullptr);
-  return ready <= 0 ? ready : sys::epoll_wait(fd_, events, room, 0);
+  return ready <= 0 ? ready : sys::epoll_wait(fd_, found.events.data(), kRoom, 0);
 }
 
 int EpollSet::for_host() {

@@ -9,7 +9,8 @@
 
 #include <cstdint>
 
-#include "weft/fibers/run.h"
+#include "fibers/core/found_events.h"
+#include "weft/fibers/clock.h"
 
 namespace weft::fibers::detail {
 
@@ -26,9 +27,9 @@ class EpollSet {
 
   // What epoll_ctl() returns, with errno.
   int control(int operation, int fd, std::uint32_t events, std::uint64_t key) noexcept;
-  // What epoll_wait() returns, with errno. The timeout is exact to the nanosecond on every kernel;
-  // Duration::max() waits for ever. Any thread, one at a time.
-  int wait(epoll_event* events, int room, Duration timeout) noexcept;
+  // Waits for events. The timeout is exact to the nanosecond on every kernel; Duration::max() waits
+  // for ever, zero not at all. Any thread, one at a time.
+  void wait(Duration timeout, FoundEvents& found) noexcept;
 
   // A descriptor for a host to wait for: readable while wait() would find something. It stays the
   // same through swap_with(). Made by the first call, which may throw std::system_error.
@@ -38,7 +39,8 @@ class EpollSet {
   bool swap_with(EpollSet& other) noexcept;
 
  private:
-  int wait_until_readable(epoll_event* events, int room, Duration timeout) noexcept;
+  int wait_for_some(Duration timeout, FoundEvents& found) noexcept;
+  int wait_until_readable(Duration timeout, FoundEvents& found) noexcept;
   bool put_into_host_set(int fd) noexcept;
 
   int fd_;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What one look at the world has found, between IoManager::look and IoManager::deliver. Meanwhile
+// What one look at the world has found, between EpollSet::wait and IoManager::deliver. Meanwhile
 // descriptors may be closed, and waits given up: what has become stale is not delivered.
 
 #pragma once

@@ -135,7 +135,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   std::shared_ptr<const RunSyncSoon> threadsafe_;
   std::unique_ptr<RunLife> life_;  // Null before the run, and when it is over.
   // Between ticks: what the run waits for; nothing if tasks are ready and it need not look first.
-  std::optional<Scheduler::Wait> wait_;
+  std::optional<Poller::Wait> wait_;
   FoundEvents found_;      // For the next tick. The helper thread's while that waits.
   bool tick_due_ = false;  // A GuestTick is on its way.
   bool ticking_ = false;
@@ -180,14 +180,14 @@ Guest::Ticking::Ticking(Guest& guest) : guest_(guest) {
   WEFT_REQUIRE(!guest.ticking_,
                "a tick of a guest run was called inside a tick; only the host's loop may call it");
   guest.ticking_ = true;
-  guest.scheduler().set_host_at_leisure(false);
+  guest.scheduler().host().at_leisure = false;
 }
 
 void Guest::begin() {
   refuse_second_run();
   install_overflow_handler();
   auto life = std::make_unique<RunLife>(setup_.main, setup_.options);
-  life->scheduler().is_guest = true;
+  life->scheduler().host().exists = true;
   if (polls()) {
     alarm_.emplace(life->scheduler().io());
     pollable_fd_ = sys::fcntl(life->scheduler().io().fd_for_host(), F_DUPFD_CLOEXEC, 0);
@@ -209,7 +209,7 @@ void Guest::tick_called() {
   tick_due_ = in_thread_ = false;
   std::exception_ptr failure = capture([this] {
                                  turn(wait_ ? scheduler().io().deliver(found_) : 0);
-                                 if (wait_) scheduler().io().look(Duration::zero(), found_);
+                                 if (wait_) scheduler().io().set().wait(Duration::zero(), found_);
                                }).error();
   if (failure != nullptr || scheduler().over()) return finish(failure);
   if (at_once() || found_.count != 0) return tick_soon();
@@ -230,10 +230,10 @@ bool Guest::tick_polled() {
 
 // One batch, and what is to be waited for then.
 void Guest::turn(std::size_t events) {
-  if (wait_) scheduler().after_wait(*wait_, events);
+  if (wait_) scheduler().poller().after_wait(*wait_, events);
   scheduler().run_ready_tasks();
   wait_.reset();
-  if (!scheduler().over()) wait_ = scheduler().before_wait();
+  if (!scheduler().over()) wait_ = scheduler().poller().before_wait();
 }
 
 // False if it was not yet time for a turn: the alarm was set for something earlier that is no more,
@@ -241,11 +241,11 @@ void Guest::turn(std::size_t events) {
 bool Guest::turn_polled() {
   std::size_t events = 0;
   if (wait_) {
-    scheduler().io().look(Duration::zero(), found_);
+    scheduler().io().set().wait(Duration::zero(), found_);
     events = scheduler().io().deliver(found_);
     if (events == 0 && !at_once() && machine_now() < wait_ends_) {
       alarm_->ring_by(wait_ends_);
-      scheduler().set_host_at_leisure(true);
+      scheduler().host().at_leisure = true;
       return false;
     }
   }
@@ -267,13 +267,13 @@ void Guest::wait_for_poll() {
   if (at_once()) return tick_soon();
   wait_ends_ = machine_later(wait_->timeout);
   alarm_->ring_by(wait_ends_);
-  scheduler().set_host_at_leisure(true);
+  scheduler().host().at_leisure = true;
 }
 
 // The thread looks, and touches nothing else of the run.
 void Guest::wait_in_thread() {
   const auto look = [io = &scheduler().io(), found = &found_, timeout = wait_->timeout] {
-    io->look(timeout, *found);
+    io->set().wait(timeout, *found);
   };
   auto deliver = [self = shared_from_this()](const Outcome<void>&) mutable {
     if (self->abandoned_) return self.reset();
@@ -281,7 +281,7 @@ void Guest::wait_in_thread() {
     const auto soon = self->threadsafe_;
     (*soon)(GuestTick(std::move(self)));
   };
-  scheduler().set_host_at_leisure(true);
+  scheduler().host().at_leisure = true;
   in_thread_ = true;
   start_thread_soon(look, std::move(deliver), "weft guest");
 }

@@ -7,7 +7,8 @@
 #include <string>
 #include <utility>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/check.h"
+#include "fibers/core/task.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 
@@ -71,102 +72,5 @@ void Instruments::call(Hook hook, void (Instrument::*method)(Task&), TaskBlock& 
   if (want(hook)) call_each(hook, [&](Instrument& i) { (i.*method)(task); });
 }
 
-// --- What the scheduler does for them. ---
-
-namespace {
-
-// While a hook runs as if in `task`, on whatever stack: a wait there is refused.
-class InTask {
- public:
-  InTask(TaskBlock*& running, TaskBlock& task)
-      : running_(running),
-        before_(std::exchange(running, &task)),
-        task_(task),
-        no_suspend_(std::exchange(task.no_suspend, "a hook of an instrument")) {
-    task.update_watched();
-  }
-  InTask(const InTask&) = delete;
-  InTask& operator=(const InTask&) = delete;
-  ~InTask() {
-    task_.no_suspend = no_suspend_;
-    task_.update_watched();
-    running_ = before_;
-  }
-
- private:
-  TaskBlock*& running_;
-  TaskBlock* before_;
-  TaskBlock& task_;
-  const char* no_suspend_;
-};
-
-}  // namespace
-
-void Scheduler::add_instrument(InstrumentRef instrument) {
-  if (instruments_ == nullptr) instruments_ = std::make_unique<Instruments>();
-  const bool stepped = steps();
-  instruments_->add(std::move(instrument));
-  if (stepped || !steps()) return;
-  // From here on each step is told, beginning with the end of the present one.
-  announced_ = ready_.size();
-  stepping_ = running_;
-  budget_ = 0;
-}
-
-void Scheduler::remove_instrument(const Instrument& instrument) {
-  WEFT_REQUIRE(instruments_ != nullptr && instruments_->remove(instrument),
-               "remove_instrument() of an instrument that is not in this run; it may have been "
-               "removed for throwing");
-}
-
-void Scheduler::tell_task(Hook hook, void (Instrument::*method)(Task&), TaskBlock& task) {
-  if (!instruments_->want(hook)) return;
-  // On a task's own stack, and on the scheduler's, where nothing can wait anyway.
-  if (running_ != nullptr) {
-    const InTask guard(running_, *running_);
-    instruments_->call(hook, method, task);
-  } else {
-    instruments_->call(hook, method, task);
-  }
-}
-
-void Scheduler::tell_scheduled() {
-  while (announced_ < ready_.size()) {
-    tell_task(kTaskScheduled, &Instrument::task_scheduled, *ready_.at(announced_++));
-  }
-}
-
-void Scheduler::begin_step(TaskBlock& task) {
-  --announced_;
-  stepping_ = &task;
-  const InTask as_task(running_, task);
-  instruments_->call(kBeforeTaskStep, &Instrument::before_task_step, task);
-}
-
-void Scheduler::end_step() {
-  tell_scheduled();
-  TaskBlock* const task = std::exchange(stepping_, nullptr);
-  if (task == nullptr) return;
-  const InTask as_task(running_, *task);
-  instruments_->call(kAfterTaskStep, &Instrument::after_task_step, *task);
-}
-
-// On the stack of the task, which is about to be destroyed.
-void Scheduler::tell_exit(TaskBlock& task) {
-  if (steps()) tell_scheduled();
-  tell_task(kTaskExited, &Instrument::task_exited, task);
-  tell_task(kAfterTaskStep, &Instrument::after_task_step, task);
-  stepping_ = nullptr;
-}
-
 }  // namespace detail
-
-void add_instrument(InstrumentRef instrument) {
-  detail::current_scheduler().add_instrument(std::move(instrument));
-}
-
-void remove_instrument(const Instrument& instrument) {
-  detail::current_scheduler().remove_instrument(instrument);
-}
-
 }  // namespace weft::fibers

@@ -67,14 +67,13 @@ class IoManager {
   // Lets go of all descriptors. Nobody may wait for one any more.
   void close() noexcept;
 
-  // Waits for events until `timeout` is over (Duration::max(): for ever; zero: does not wait) and
-  // delivers them. Returns how many there were, the wake-up included.
-  std::size_t poll(Duration timeout);
-  // The two halves of poll(), for a guest. The first only asks the system: any thread may do it
-  // while the run does not look itself. found_events.h has what lies between them.
-  void look(Duration timeout, FoundEvents& found) noexcept;
+  // What to wait on for events. A guest's helper thread may do it while the run does not.
+  EpollSet& set() { return set_; }
+  // Wakes who waits for what has been found. Returns how many events there were, the wake-up
+  // included. found_events.h says what may lie between the two.
   std::size_t deliver(const FoundEvents& found);
-  // For a host to wait for: readable while look() would find something. Throws std::system_error.
+  // For a host to wait for: readable while set().wait() would find something. Throws
+  // std::system_error.
   int fd_for_host() { return set_.for_host(); }
   // A descriptor that only makes that one readable: it is not counted as an event.
   void add_alarm(int fd);

@@ -9,7 +9,6 @@
 #include "fibers/core/task_locals.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/no_suspend.h"
-#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 
 namespace weft::fibers {
 
@@ -27,7 +26,7 @@ namespace {
 
 // After a checkpoint of a task that is cancelled, or while some interrupt is pending.
 [[gnu::cold, gnu::noinline]] void throw_if_due(Scheduler& scheduler, TaskBlock& task) {
-  if (auto interrupt = scheduler.take_interrupt(task))
+  if (auto interrupt = scheduler.interrupt().take(task))
     throw_cancellation(task, std::move(interrupt));
   if (detail::cancellation_due(task, task.uncaught(scheduler))) {
     throw_cancellation(task, task.cancel_status->reason);
@@ -189,7 +188,7 @@ void checkpoint_if_cancelled() {
     scheduler.before_effect(me);
   if (!detail::may_be_cancelled(scheduler, me)) [[likely]]
     return;
-  if (!scheduler.interrupt_pending(me) && !detail::cancellation_due(me, me.uncaught(scheduler))) {
+  if (!scheduler.interrupt().is_due(me) && !detail::cancellation_due(me, me.uncaught(scheduler))) {
     return;
   }
   cancel_shielded_checkpoint();
@@ -246,21 +245,5 @@ NoSuspend::~NoSuspend() {
   me.no_suspend = before_;
   me.update_watched();
 }
-
-namespace testing {
-
-void wait_all_tasks_blocked(Duration cushion) {
-  Scheduler& scheduler = detail::scheduler_of_task();
-  detail::IdleWaiter waiter{cushion, scheduler.running(), nullptr};
-  scheduler.add_idle_waiter(waiter);
-  wait_task_rescheduled(
-      [&](const RaiseCancel&) {
-        scheduler.remove_idle_waiter(waiter);
-        return Abort::kSucceeded;
-      },
-      {"wait_all_tasks_blocked"});
-}
-
-}  // namespace testing
 
 }  // namespace weft::fibers

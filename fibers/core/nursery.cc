@@ -220,8 +220,7 @@ TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery, const Closur
   TaskBlock& task = *spawning.task;
   if (!task.unchecked_captures) check_captures(task, nursery, type);
   NurseryAccess::adopt(nursery, task);
-  if (task.scheduler->instruments() != nullptr) [[unlikely]]
-    task.scheduler->tell_task(kTaskSpawned, &Instrument::task_spawned, task);
+  task.scheduler->watchers().task_spawned(task);
   task.scheduler->make_ready(task);
   return &task;
 }

@@ -13,7 +13,7 @@
 namespace weft::fibers::detail {
 
 inline bool may_be_cancelled(const Scheduler& scheduler, const TaskBlock& task) {
-  return task.cancel_status->effectively_cancelled || scheduler.interrupt_pending(task);
+  return task.cancel_status->effectively_cancelled || scheduler.interrupt().is_due(task);
 }
 
 // The wait ended otherwise than with a value.

@@ -63,7 +63,7 @@ void RunLife::keep_for_ever(std::unique_ptr<RunLife> life) noexcept {
 void RunLife::begin() {
   tls_scheduler = &scheduler_;
   try {
-    for (const InstrumentRef& instrument : instruments_) scheduler_.add_instrument(instrument);
+    for (const InstrumentRef& instrument : instruments_) scheduler_.watchers().add(instrument);
     tell(kBeforeRun, &Instrument::before_run);
     start_root_task();
   } catch (...) {
@@ -74,7 +74,7 @@ void RunLife::begin() {
 }
 
 void RunLife::end() {
-  scheduler_.finish_entries();
+  scheduler_.poller().finish_entries();
   tell(kAfterRun, &Instrument::after_run);
   end_interrupts();
 }
@@ -83,7 +83,7 @@ void RunLife::end() {
 void RunLife::end_interrupts() {
   tls_scheduler = nullptr;
   interrupts_.reset();
-  scheduler_.accept_last_interrupt();
+  scheduler_.interrupt().accept_request();
 }
 
 // An interrupt that no wait of main has met is never dropped for the error that main ended with: a
@@ -92,7 +92,7 @@ void RunLife::end_interrupts() {
 void RunLife::rethrow() {
   std::exception_ptr error = std::move(main_error_);
   if (scheduler_.crash_error != nullptr) error = as_crash(scheduler_.crash_error);
-  if (auto interrupt = scheduler_.take_interrupt()) {
+  if (auto interrupt = scheduler_.interrupt().take()) {
     if (error == nullptr) std::rethrow_exception(interrupt->interrupt);
     if (!has_interrupt_inside(error)) {
       error = make_exception_group("interrupted while the run was ending with an error",
@@ -103,7 +103,7 @@ void RunLife::rethrow() {
 }
 
 void RunLife::tell(Hook hook, void (Instrument::*method)()) {
-  if (auto* instruments = scheduler_.instruments()) instruments->call(hook, method);
+  if (auto* instruments = scheduler_.watchers().instruments()) instruments->call(hook, method);
 }
 
 void RunLife::start_root_task() {
@@ -134,7 +134,7 @@ void RunLife::run_root() {
 
 void RunLife::start_main(Nursery& nursery) {
   nursery.start_soon([this] { run_main(); }, {.name = "main"});
-  scheduler_.main_task = NurseryAccess::first_child(nursery);
+  scheduler_.interrupt().main_task = NurseryAccess::first_child(nursery);
 }
 
 void RunLife::run_main() {
@@ -144,7 +144,7 @@ void RunLife::run_main() {
     main_error_ = std::current_exception();
   }
   // An interrupt that comes from here on comes out of run().
-  scheduler_.main_task = nullptr;
+  scheduler_.interrupt().main_task = nullptr;
 }
 
 void run_erased(const std::function<void()>& main, const RunOptions& options) {
@@ -159,7 +159,7 @@ void run_erased(const std::function<void()>& main, const RunOptions& options) {
 
 void refuse_second_run() {
   if (tls_scheduler == nullptr) return;
-  WEFT_REQUIRE(!tls_scheduler->is_guest,
+  WEFT_REQUIRE(!tls_scheduler->host().exists,
                "this thread has a guest run that is not over, and can have one run at a time; "
                "wait for its done_callback, or use another thread");
   WEFT_REQUIRE(false,
@@ -172,39 +172,13 @@ void Scheduler::start_root(TaskBlock& task) {
   root_task = &task;
   root_status_.entered_by = &task;
   link_task(task, root_status_);
-  if (instruments_ != nullptr) tell_task(kTaskSpawned, &Instrument::task_spawned, task);
+  watchers_.task_spawned(task);
   make_ready(task);
-}
-
-// What was accepted runs, and what those calls submit. What these submit in turn is refused, or a
-// call that submits itself again would keep the run for ever.
-void Scheduler::finish_entries() {
-  run_entries();
-  entries_->close();
-  run_last_entries();
-  // Threads that are about to be rid of their tokens: the run's descriptors end with the last.
-  static_cast<void>(tokens());
 }
 
 }  // namespace detail
 
-RunStatistics current_statistics() {
-  return detail::current_scheduler().statistics();
-}
-StackStatistics stack_statistics() {
-  return detail::thread_stack_pool().statistics();
-}
 void trim_stacks() {
   detail::thread_stack_pool().trim(0);
 }
-Instant current_time() {
-  return detail::current_scheduler().now();
-}
-Clock& current_clock() {
-  return detail::current_scheduler().clock();
-}
-Instant RunClock::now() {
-  return current_time();
-}
-
 }  // namespace weft::fibers

@@ -1,20 +1,21 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// One run's scheduler: who runs next, and when the world is looked at.
+// One run's scheduler: how tasks hand over to each other, and the parts that a run consists of.
 //
-// Tasks hand over to each other directly: a task that suspends jumps straight into the next ready
-// one. The scheduler has a context of its own, the stack of the thread that called run(), which is
-// entered when nobody is ready or the budget of hand-overs is used up. There the run polls: calls
-// from outside, I/O, deadlines.
+// A task that suspends jumps straight into the next ready one. The scheduler has a context of its
+// own, the stack of the thread that called run(), which is entered when nobody is ready or the
+// budget of hand-overs is used up. There the run polls: calls from outside, I/O, deadlines.
+//
+// What else a run does has a class of its own, in a file of its name: how many tasks run between
+// two polls (Turns), the polls (Poller), the time (RunTime), Ctrl-C (PendingInterrupt), what
+// instruments are told (Watchers), the host of a guest (Host).
 
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <source_location>
 #include <utility>
 #include <vector>
@@ -22,16 +23,17 @@
 #include "fibers/core/cancel_status.h"
 #include "fibers/core/check.h"
 #include "fibers/core/deadlines.h"
-#include "fibers/core/entry_queue.h"
-#include "fibers/core/idle_waiter.h"
-#include "fibers/core/instruments.h"
-#include "fibers/core/io_manager.h"
+#include "fibers/core/host.h"
 #include "fibers/core/living_runs.h"
-#include "fibers/core/machine_clock.h"
+#include "fibers/core/pending_interrupt.h"
+#include "fibers/core/poller.h"
 #include "fibers/core/ready_queue.h"
+#include "fibers/core/run_time.h"
 #include "fibers/core/run_values.h"
 #include "fibers/core/swallowed_cancelled.h"
 #include "fibers/core/task.h"
+#include "fibers/core/turns.h"
+#include "fibers/core/watchers.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/schedule_source.h"
 
@@ -46,27 +48,12 @@ class Scheduler {
 
   // Puts the first task in place.
   void start_root(TaskBlock& task);
-  // Runs until no task is left.
+  // Polls and runs a batch, until no task is left. A guest's host does the same in steps: guest.cc.
   void loop();
-  // What loop() consists of, for a guest, whose host turns it: guest.cc.
-  enum class IdleFor : std::uint8_t { kNothing, kIdleWaiters, kAutojump };
-  struct Wait {
-    Duration timeout;
-    IdleFor primed;
-  };
   bool over() const { return living_ == 0; }
-  // Runs calls from outside. For how long to look for I/O then; nothing if it is not yet time to
-  // look while tasks are ready.
-  std::optional<Wait> before_wait();
-  // `events` have been delivered.
-  void after_wait(const Wait& wait, std::size_t events);
   // Runs a batch, if there is one: after so many hand-overs between tasks it is over.
-  void run_ready_tasks() {
-    run_ready_tasks(every_tick_ ? static_cast<std::int32_t>(ready_.size()) - 1 : next_budget_);
-  }
+  void run_ready_tasks() { run_ready_tasks(turns_.next_budget(ready_)); }
   void run_ready_tasks(std::int32_t hand_overs);
-  // Runs the last calls from outside, and accepts no more.
-  void finish_entries();
 
   // --- The hot path. ---
 
@@ -85,7 +72,7 @@ class Scheduler {
   void make_ready(TaskBlock& task) {
     task.state = TaskState::kReady;
     requeue(task);
-    if (host_at_leisure_) [[unlikely]]
+    if (host_.at_leisure) [[unlikely]]
       call_host();
   }
   // The same for the running task: it is no host.
@@ -99,7 +86,7 @@ class Scheduler {
   // Gives the thread away; returns when somebody has made the running task ready and its turn has
   // come. Inline: see park.h.
   [[gnu::always_inline]] void suspend(TaskBlock& me) {
-    if (budget_-- > 0 && !ready_.empty()) {
+    if (turns_.spend() && !ready_.empty()) {
       TaskBlock* next = ready_.pop();
       if (next == &me) return;
       switch_to_task(me.context, *next);
@@ -114,28 +101,13 @@ class Scheduler {
   // The same where it does not suspend, but stands before an effect after which something does.
   void before_effect(TaskBlock& me);
 
-  // Something has become due that nobody may run past: the task that suspends next does not hand
-  // over before the world has been looked at, however short ago that was last.
-  void poll_at_next_suspension() {
-    budget_ = 0;
-    poll_at_once_ = true;
-  }
-
-  // --- Tasks. ---
+  // --- Tasks: task.cc. ---
 
   TaskBlock* create_task(const ClosureType& type, const TaskOptions& options,
                          std::source_location site);
   // A task that has never run.
   void discard_task(TaskBlock* task) noexcept;
   [[noreturn]] void finish(TaskBlock& me);
-
-  // --- Instruments: instruments.cc. ---
-
-  // Nearly always null.
-  Instruments* instruments() const { return instruments_.get(); }
-  void add_instrument(InstrumentRef instrument);
-  void remove_instrument(const Instrument& instrument);
-  void tell_task(Hook hook, void (Instrument::*method)(Task&), TaskBlock& task);
 
   // --- Who chooses what runs next: schedule_source.cc. ---
 
@@ -144,65 +116,41 @@ class Scheduler {
   Task& ready_task(std::size_t index) { return *ready_.at(static_cast<std::uint32_t>(index)); }
   std::uint64_t state_hash(std::size_t choosable);
 
-  // --- Time. ---
+  // --- The parts. ---
 
-  Instant now() {
-    return clock_ != nullptr ? clock_->current_time() : monotonic_now() + clock_offset_;
-  }
+  Instant now() { return time_.now(); }
+  RunTime& time() { return time_; }
+  ReadyQueue& ready() { return ready_; }
+  Turns& turns() { return turns_; }
   Deadlines& deadlines() { return deadlines_; }
-  Clock& clock() { return clock_ != nullptr ? *clock_ : machine_clock_; }
+  PendingInterrupt& interrupt() { return interrupt_; }
+  const PendingInterrupt& interrupt() const { return interrupt_; }
+  Poller& poller() { return poller_; }
+  IoManager& io() { return poller_.io(); }
+  const std::shared_ptr<EntryQueue>& entries() const { return poller_.entries(); }
+  Host& host() { return host_; }
+  Watchers& watchers() { return watchers_; }
+  StackPool& stacks() { return stacks_; }
 
-  // --- Interrupts of the main task: Ctrl-C, a deadlock. ---
-
-  // Held back, as a cancellation is, while the task unwinds: a destructor must not throw.
-  bool interrupt_pending(const TaskBlock& task) const {
-    return interrupt_ != nullptr && &task == main_task && !interrupt_->interrupt_taken &&
-           task.uncaught(*this) == 0;
-  }
-  // If one is pending for `task`: takes it.
-  std::shared_ptr<const CancelReason> take_interrupt(const TaskBlock& task) {
-    return interrupt_pending(task) ? std::exchange(interrupt_, nullptr) : nullptr;
-  }
-  std::shared_ptr<const CancelReason> take_interrupt() {
-    auto interrupt = std::exchange(interrupt_, nullptr);
-    return interrupt != nullptr && !interrupt->interrupt_taken ? interrupt : nullptr;
-  }
-  // A wait could not be aborted. If `reason` is an interrupt that nobody has kept, it stays
-  // pending.
-  void give_interrupt_back(std::shared_ptr<const CancelReason> reason) {
-    if (reason->interrupt != nullptr && !reason->interrupt_taken) interrupt_ = std::move(reason);
-  }
   // Any thread, and the signal handler.
   void request_interrupt() noexcept;
-  // After the last task: what has been requested meanwhile is for take_interrupt().
-  void accept_last_interrupt() { deliver_interrupt(); }
-
-  // --- Guests. ---
-
-  // Set while a guest's host has the thread and no tick is on its way: what the host does to the
-  // run must bring one.
-  void set_host_at_leisure(bool at_leisure) { host_at_leisure_ = at_leisure; }
-  void call_host_if_at_leisure() {
-    if (host_at_leisure_) call_host();
-  }
+  // Asks the host of a guest for a tick.
   void call_host() noexcept;
-
-  IoManager& io() { return io_; }
-  const std::shared_ptr<EntryQueue>& entries() const { return entries_; }
-  CancelStatus& root_status() { return root_status_; }
-  RunStatistics statistics();
-  // How many of its tokens others hold: who has one may still call.
-  std::size_t tokens() const;
-  // Parents before their children. Allocates: for reports.
-  std::vector<TaskBlock*> all_tasks() const;
-  void add_idle_waiter(IdleWaiter& waiter);
-  void remove_idle_waiter(IdleWaiter& waiter);
+  void call_host_if_at_leisure() {
+    if (host_.at_leisure) call_host();
+  }
   // A call from outside, or a system task, threw.
   void crash(std::exception_ptr error);
-  // Nobody will turn it any more, although it has tasks. Their scopes are taken out of it.
+  // The host has abandoned the run while tasks remain. Their scopes are taken out of it.
   void give_up();
   // After give_up(): lets go of everything that the system lends. Any thread.
-  void let_go() noexcept;
+  void let_go() noexcept { poller_.let_go(); }
+
+  // --- For reports: statistics.cc. ---
+
+  RunStatistics statistics();
+  // Parents before their children. Allocates.
+  std::vector<TaskBlock*> all_tasks() const;
 
   // --- Who has caught a Cancelled and gone on: swallowed_cancelled.cc. ---
 
@@ -212,15 +160,12 @@ class Scheduler {
 
   // --- Set by the run, once. ---
   TaskBlock* root_task = nullptr;
-  TaskBlock* main_task = nullptr;
   Nursery* system_nursery = nullptr;
   std::exception_ptr crash_error;  // The first one.
 
   // What RunVars hold.
   RunValues run_values;
 
-  // Its host may act at any time: nothing is ever a deadlock.
-  bool is_guest = false;
   bool checks_captures = false;  // See RunOptions::check_captures.
 
   // On the main thread: Ctrl-C asks this run while it is not suspended.
@@ -230,7 +175,6 @@ class Scheduler {
   std::size_t armed_warnings = 0;
 
  private:
-  static Instant monotonic_now();
   // Left to itself, the compiler inlines it or not by the size of everything else.
   [[gnu::always_inline]] void switch_to_task(Context& from, TaskBlock& next) {
     running_ = &next;
@@ -238,49 +182,24 @@ class Scheduler {
   }
   TaskBlock* pick_after_end();
 
-  void poll();
-  std::size_t wait_for_io(Duration timeout);
   [[gnu::cold]] void poll_failed();
-  bool poll_is_due();
-  void run_entries();
-  void run_last_entries();
-  Wait plan_wait();
-  void idle(IdleFor primed);
-  void wake_idle_waiters();
-  void report_deadlock();
-  void deliver_interrupt();
   void run_stepping(std::uint32_t tasks);
   TaskBlock& take_chosen(std::uint32_t tasks);
 
-  bool toss();
-
-  bool steps() const { return instruments_ != nullptr && instruments_->want(kStepHooks); }
-  void begin_step(TaskBlock& task);
-  void end_step();
-  void tell_scheduled();
-  void tell_exit(TaskBlock& task);
-
   // First what every switch touches.
   TaskBlock* running_ = nullptr;
-  ReadyQueue ready_;
-  std::int32_t budget_ = 0;  // Hand-overs left before the next poll.
-  bool host_at_leisure_ = false;
   ExceptionState* const exceptions_;
+  ReadyQueue ready_;
+  Host host_;
+  Turns turns_;
   Context own_;
 
   static constexpr int kFailedPolls = 100;
   int failed_polls_ = 0;  // In a row.
 
-  Clock* const clock_;  // Null: the machine's.
-  Duration clock_offset_{0};
-  Instant last_poll_{};  // Not kLongAgo: from there to now is more than a Duration holds.
+  RunTime time_;
   std::unique_ptr<ScheduleSource> seeded_;
   ScheduleSource* const source_;
-  const bool every_tick_;      // Poll after each batch: with a test's clock or a source.
-  std::uint64_t coin_;         // Never 0, unless batches run in order.
-  bool poll_at_once_ = false;  // See poll_at_next_suspension().
-  bool fresh_ = true;          // Whoever is ready has become so since the last batch.
-  std::int32_t next_budget_ = 1;
 
   StackPool& stacks_;
   const std::size_t stack_size_;
@@ -290,19 +209,11 @@ class Scheduler {
 
   std::size_t living_ = 0;
   std::size_t peak_ = 0;
-  std::uint64_t ticks_ = 0;
   CancelStatus root_status_;
   Deadlines deadlines_;
-  IdleWaiter* idle_waiters_ = nullptr;
-  std::shared_ptr<EntryQueue> entries_;
-  IoManager io_;
-  std::unique_ptr<Instruments> instruments_;
-  TaskBlock* stepping_ = nullptr;  // Whose step an instrument has been told of, or is to be.
-  std::uint32_t announced_ = 0;    // How many of the ready tasks have been told to instruments.
-  std::shared_ptr<const CancelReason> interrupt_;
-  std::atomic<bool> interrupt_requested_{false};
-  int previous_deadlocks_ = 0;
-  MachineClock machine_clock_{*this};
+  PendingInterrupt interrupt_;
+  Poller poller_{*this};
+  Watchers watchers_{running_, ready_, turns_};
   SwallowedCancelled swallowed_;
   RunLink link_{*this};  // Last: it looks at the rest when it goes.
 };

@@ -48,7 +48,7 @@ void end_with_error(TaskBlock& task, std::exception_ptr error) {
 }  // namespace
 
 inline TaskBlock* Scheduler::pick_after_end() {
-  running_ = budget_-- > 0 && !ready_.empty() ? ready_.pop() : nullptr;
+  running_ = turns_.spend() && !ready_.empty() ? ready_.pop() : nullptr;
   return running_;
 }
 
@@ -61,8 +61,7 @@ inline TaskBlock* Scheduler::pick_after_end() {
   } else {
     unlink_task(me);
   }
-  if (instruments_ != nullptr) [[unlikely]]
-    tell_exit(me);
+  watchers_.task_exits(me);
   --living_;
   const Stack stack = me.stack;
 #ifdef WEFT_TSAN

@@ -1,0 +1,153 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "fibers/core/poller.h"
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "fibers/core/deadlock.h"
+#include "fibers/core/scheduler.h"
+
+namespace weft::fibers::detail {
+
+namespace {
+
+// The longest single sleep.
+constexpr Duration kLongestSleep = std::chrono::hours(24);
+// Idle for so long, the run gives memory back, a few stacks at a time.
+constexpr Duration kTrimAfter = std::chrono::milliseconds(50);
+constexpr std::size_t kKeepStacks = 256;
+constexpr std::size_t kTrimAtOnce = 1024;  // Takes about a millisecond.
+
+}  // namespace
+
+Poller::Poller(Scheduler& run)
+    : run_(run), entries_(std::make_shared<EntryQueue>()), io_(entries_->wakeup()) {}
+
+std::optional<Poller::Wait> Poller::before_wait() {
+  ++ticks_;
+  run_entries();
+  if (!run_.ready().empty() && !run_.turns().poll_is_due(run_.time())) return std::nullopt;
+  const Wait wait = plan_wait();
+  if (Instruments* instruments = run_.watchers().instruments()) [[unlikely]]
+    instruments->call(kBeforeIoWait, &Instrument::before_io_wait, wait.timeout);
+  return wait;
+}
+
+std::size_t Poller::look(Duration timeout) {
+  FoundEvents found;
+  if (timeout <= Duration::zero()) {
+    io_.set().wait(timeout, found);
+    return io_.deliver(found);
+  }
+  wakeup().about_to_wait();
+  const bool called = entries_->anything_new() || run_.interrupt().requested();
+  io_.set().wait(called ? Duration::zero() : timeout, found);
+  wakeup().awake();
+  return io_.deliver(found) + (called ? 1 : 0);
+}
+
+void Poller::after_wait(const Wait& wait, std::size_t events) {
+  if (Instruments* instruments = run_.watchers().instruments()) [[unlikely]]
+    instruments->call(kAfterIoWait, &Instrument::after_io_wait, wait.timeout);
+  run_entries();
+  run_.interrupt().accept_request();
+  run_.deadlines().expire(run_.now());
+  // An FdWatch by which nobody has become ready is no reason to put off what waits for idleness.
+  const bool at_once = wait.primed != IdleFor::kNothing && wait.timeout == Duration::zero();
+  if ((events == 0 || at_once) && run_.ready().empty()) idle(wait.primed);
+}
+
+// A guest's wake-up is taken in also when there is nothing to run: it may come late, for a call
+// that has been run already, and as long as it stands later ones do not wake anybody.
+void Poller::run_entries() {
+  if (run_.host().exists) [[unlikely]]
+    wakeup().clear();
+  if (!entries_->empty()) run_last_entries();
+}
+
+void Poller::run_last_entries() {
+  entries_->drain([this](std::exception_ptr error) { run_.crash(std::move(error)); });
+}
+
+// What was accepted runs, and what those calls submit. What these submit in turn is refused, or a
+// call that submits itself again would keep the run for ever.
+void Poller::finish_entries() {
+  run_entries();
+  entries_->close();
+  run_last_entries();
+  // Threads that are about to be rid of their tokens: the run's descriptors end with the last.
+  static_cast<void>(tokens());
+}
+
+// Threads that are about to be rid of theirs have a few instructions left.
+std::size_t Poller::tokens() const {
+  while (entries_->leaving()->load(std::memory_order_acquire) > 0) std::this_thread::yield();
+  return static_cast<std::size_t>(entries_.use_count()) - 1;
+}
+
+Duration Poller::until_next_deadline() {
+  const Instant next = run_.deadlines().lower_bound();
+  if (next == kForever) return Duration::max();
+  RunTime& time = run_.time();
+  const Duration left = !time.is_the_machines() ? time.clock().deadline_to_sleep_time(next)
+                        : next == kLongAgo      ? Duration::zero()
+                                                : next - time.now();
+  return std::clamp(left, Duration::zero(), kLongestSleep);
+}
+
+Poller::Wait Poller::plan_wait() {
+  if (!run_.ready().empty() || run_.interrupt().requested()) {
+    return {Duration::zero(), IdleFor::kNothing};
+  }
+  const Duration timeout = until_next_deadline();
+  if (!idle_waiters_.empty()) {
+    const Duration cushion = idle_waiters_.cushion();
+    return cushion <= timeout ? Wait{cushion, IdleFor::kIdleWaiters}
+                              : Wait{timeout, IdleFor::kNothing};
+  }
+  RunTime& time = run_.time();
+  if (time.is_the_machines()) {
+    return {timeout > kTrimAfter && is_worth_trimming() ? kTrimAfter : timeout, IdleFor::kNothing};
+  }
+  const bool only_host = run_.host().exists && run_.deadlines().size() == run_.armed_warnings;
+  if (time.clock().autojump_threshold() < timeout && !only_host) {
+    return {time.clock().autojump_threshold(), IdleFor::kAutojump};
+  }
+  return {timeout, IdleFor::kNothing};
+}
+
+// Nothing has happened while the run waited.
+void Poller::idle(IdleFor primed) {
+  switch (primed) {
+    case IdleFor::kIdleWaiters:
+      return idle_waiters_.wake_first();
+    case IdleFor::kAutojump:
+      return autojump();
+    case IdleFor::kNothing:
+      StackPool& stacks = run_.stacks();
+      stacks.trim(stacks.statistics().in_use + kKeepStacks, kTrimAtOnce);
+  }
+}
+
+void Poller::autojump() {
+  Deadlines& deadlines = run_.deadlines();
+  if (deadlines.size() <= run_.armed_warnings) return report_deadlock(run_);
+  run_.time().clock().autojump(deadlines.earliest());
+  deadlines.expire(run_.now());
+}
+
+bool Poller::is_worth_trimming() const {
+  const StackPool& stacks = run_.stacks();
+  return stacks.worth_trimming(stacks.statistics().in_use + kKeepStacks);
+}
+
+void Poller::let_go() noexcept {
+  io_.close();
+  entries_.reset();
+}
+
+}  // namespace weft::fibers::detail

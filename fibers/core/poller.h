@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// How a run looks at the world: calls from outside, descriptors, deadlines; how long it waits for
+// them; and what it does if nothing happens.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "fibers/core/entry_queue.h"
+#include "fibers/core/idle_waiters.h"
+#include "fibers/core/io_manager.h"
+#include "weft/fibers/clock.h"
+
+namespace weft::fibers::detail {
+
+class Scheduler;
+
+class Poller {
+ public:
+  explicit Poller(Scheduler& run);
+
+  // --- A poll, in these steps. Between the first two a guest returns to its host. ---
+  enum class IdleFor : std::uint8_t { kNothing, kIdleWaiters, kAutojump };
+  struct Wait {
+    Duration timeout;
+    IdleFor primed;  // What is to be done if nothing happens meanwhile.
+  };
+  // Runs calls from outside. Returns how long to look for I/O then; nothing if tasks are ready and
+  // no poll is due.
+  std::optional<Wait> before_wait();
+  // Waits for I/O, and delivers it. Returns how many events there were; a call from outside counts.
+  std::size_t look(Duration timeout);
+  // `events` have been delivered: fires deadlines, or does what the wait was primed for.
+  void after_wait(const Wait& wait, std::size_t events);
+
+  // --- Calls from outside. ---
+  const std::shared_ptr<EntryQueue>& entries() const { return entries_; }
+  Wakeup& wakeup() { return entries_->wakeup(); }
+  void run_entries();
+  // Runs the last ones, and accepts no more.
+  void finish_entries();
+  // How many of the run's tokens others hold: who has one may still call.
+  std::size_t tokens() const;
+
+  IoManager& io() { return io_; }
+  IdleWaiters& idle_waiters() { return idle_waiters_; }
+  std::uint64_t ticks() const { return ticks_; }
+  // Lets go of everything that the system lends. Any thread.
+  void let_go() noexcept;
+
+ private:
+  void run_last_entries();
+  Wait plan_wait();
+  Duration until_next_deadline();
+  void idle(IdleFor primed);
+  void autojump();
+  bool is_worth_trimming() const;
+
+  Scheduler& run_;
+  std::uint64_t ticks_ = 0;
+  IdleWaiters idle_waiters_;
+  std::shared_ptr<EntryQueue> entries_;
+  IoManager io_;
+};
+
+}  // namespace weft::fibers::detail

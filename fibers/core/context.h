@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "weft/fibers/detail/sanitizers.h"
@@ -30,6 +31,8 @@ namespace weft::fibers::detail {
 struct ExceptionState {
   void* caught = nullptr;
   unsigned uncaught = 0;
+
+  bool empty() const { return (reinterpret_cast<std::uintptr_t>(caught) | uncaught) == 0; }
 };
 
 // This thread's exception state. Constant for the thread, so a scheduler looks it up once.
@@ -37,8 +40,8 @@ ExceptionState* thread_exception_state() noexcept;
 
 // A point at which somebody has been suspended.
 struct Context {
-  void* point = nullptr;  // Its stack pointer, below what the switch has saved.
-  ExceptionState exceptions;
+  void* point = nullptr;      // Its stack pointer, below what the switch has saved.
+  ExceptionState exceptions;  // Empty while it runs.
 #if defined(WEFT_ASAN) || defined(WEFT_TSAN)
   const void* stack_bottom = nullptr;
   std::size_t stack_size = 0;
@@ -115,11 +118,19 @@ inline void arrived([[maybe_unused]] Context& here) {
 #endif
 }
 
+// Nearly always neither side handles or throws anything, and nothing has to be written.
+[[gnu::always_inline]] inline void swap_exceptions(Context& from, Context& to,
+                                                   ExceptionState& present) {
+  if (!present.empty() || !to.exceptions.empty()) [[unlikely]] {
+    from.exceptions = present;
+    present = std::exchange(to.exceptions, {});
+  }
+}
+
 // Leaves `from` and goes on in `to`; returns when somebody switches back.
 [[gnu::always_inline]] inline void switch_context(Context& from, Context& to,
                                                   ExceptionState& exceptions) {
-  from.exceptions = exceptions;
-  exceptions = to.exceptions;
+  swap_exceptions(from, to, exceptions);
 #ifdef WEFT_ASAN
   __sanitizer_start_switch_fiber(&from.asan_fake_stack, to.stack_bottom, to.stack_size);
 #endif
@@ -133,7 +144,7 @@ inline void arrived([[maybe_unused]] Context& here) {
 // The last switch of a context that has ended.
 [[noreturn, gnu::always_inline]] inline void leave_context(Context& grave, Context& to,
                                                            ExceptionState& exceptions) {
-  exceptions = to.exceptions;
+  swap_exceptions(grave, to, exceptions);
 #ifdef WEFT_ASAN
   // A null fake stack tells ASan to free it: nobody comes back here.
   __sanitizer_start_switch_fiber(nullptr, to.stack_bottom, to.stack_size);

@@ -67,8 +67,7 @@ constexpr std::uint32_t kTopColours = 32;
                                       GreenletBlock& target) {
   leave(thread, origin, target);
   Context& from = origin.context;
-  from.exceptions = *thread.exceptions;
-  *thread.exceptions = target.context.exceptions;
+  swap_exceptions(from, target.context, *thread.exceptions);
 #ifdef WEFT_ASAN
   __sanitizer_start_switch_fiber(&from.asan_fake_stack, target.context.stack_bottom,
                                  target.context.stack_size);

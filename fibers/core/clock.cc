@@ -4,7 +4,6 @@
 #include "weft/fibers/clock.h"
 
 #include <cmath>
-#include <ctime>
 #include <random>
 
 #include "fibers/core/check.h"
@@ -53,12 +52,6 @@ RunTime::RunTime(Clock* given) : given_(given) {
   } else {
     offset_ = random_clock_offset();
   }
-}
-
-Instant RunTime::machine_now() {
-  timespec t;
-  ::clock_gettime(CLOCK_MONOTONIC, &t);
-  return Instant{std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)};
 }
 
 }  // namespace detail

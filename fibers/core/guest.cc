@@ -29,15 +29,15 @@ namespace detail {
 namespace {
 
 // The machine's time, by which alarms go; the run's clock may be another.
-using MachineTime = std::chrono::steady_clock::time_point;
+using SteadyTime = std::chrono::steady_clock::time_point;
 
-MachineTime machine_now() {
+SteadyTime machine_now() {
   return std::chrono::steady_clock::now();
 }
 
-MachineTime machine_later(Duration length) {
-  const MachineTime now = machine_now();
-  return length < MachineTime::max() - now ? now + length : MachineTime::max();
+SteadyTime machine_later(Duration length) {
+  const SteadyTime now = machine_now();
+  return length < SteadyTime::max() - now ? now + length : SteadyTime::max();
 }
 
 }  // namespace
@@ -60,8 +60,8 @@ class GuestAlarm {
   GuestAlarm& operator=(const GuestAlarm&) = delete;
   ~GuestAlarm() { sys::close(fd_); }
 
-  void ring_by(MachineTime when) {
-    if (rings_at_ <= when && (rings_at_ > machine_now() || when == MachineTime::max())) return;
+  void ring_by(SteadyTime when) {
+    if (rings_at_ <= when && (rings_at_ > machine_now() || when == SteadyTime::max())) return;
     const Duration since_boot = when.time_since_epoch();
     const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
     const itimerspec at{{}, {whole.count(), (since_boot - whole).count()}};
@@ -71,7 +71,7 @@ class GuestAlarm {
 
  private:
   int fd_;
-  MachineTime rings_at_ = MachineTime::max();
+  SteadyTime rings_at_ = SteadyTime::max();
 };
 
 // A run and how its host turns it. Kept by whoever will make the next tick: the host's queue, the
@@ -144,7 +144,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
 
   // --- Of hosts that poll. ---
   std::optional<GuestAlarm> alarm_;
-  MachineTime wait_ends_{};
+  SteadyTime wait_ends_{};
   int pollable_fd_ = -1;  // Our own, so that it outlives the run.
 };
 

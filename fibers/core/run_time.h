@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "fibers/core/machine_time.h"
 #include "weft/fibers/clock.h"
 
 namespace weft::fibers::detail {
@@ -15,12 +16,11 @@ class RunTime final : private Clock {
   // Starts `given`. Null: the machine's, from a random point on.
   explicit RunTime(Clock* given);
 
-  Instant now() { return given_ != nullptr ? given_->current_time() : machine_now() + offset_; }
+  Instant now() { return given_ != nullptr ? given_->current_time() : machine_.now() + offset_; }
   bool is_the_machines() const { return given_ == nullptr; }
   Clock& clock() { return given_ != nullptr ? *given_ : *this; }
 
  private:
-  static Instant machine_now();
   Instant current_time() override { return now(); }
   Duration deadline_to_sleep_time(Instant deadline) override {
     return time_between(now(), deadline);
@@ -28,6 +28,7 @@ class RunTime final : private Clock {
 
   Clock* const given_;
   Duration offset_{0};
+  MachineTime machine_;
 };
 
 }  // namespace weft::fibers::detail

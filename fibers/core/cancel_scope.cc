@@ -26,20 +26,10 @@ std::shared_ptr<const CancelReason> deadline_reason() {
   return unowned(*reason);
 }
 
-// A cancellation takes effect even if there is no memory for its reason.
-std::shared_ptr<const CancelReason> explicit_reason(std::string reason) noexcept {
-  static const sys::NeverDestroyed nameless([] { return CancelReason{.source = "explicit"}; });
-  try {
-    auto cause = std::make_shared<CancelReason>();
-    cause->source = "explicit";
-    cause->reason = std::move(reason);
-    if (Scheduler* scheduler = detail::tls_scheduler) {
-      if (const TaskBlock* task = scheduler->running()) cause->source_task = task->name();
-    }
-    return cause;
-  } catch (const std::bad_alloc&) {
-    return unowned(*nameless);
-  }
+std::shared_ptr<const CancelReason> explicit_reason(std::string_view words) noexcept {
+  static const sys::NeverDestroyed bare([] { return CancelReason{.source = "explicit"}; });
+  const Scheduler* const scheduler = detail::tls_scheduler;
+  return detail::with_words(*bare, words, scheduler != nullptr ? scheduler->running() : nullptr);
 }
 
 bool is_cancelled(const std::exception_ptr& error) {
@@ -116,7 +106,6 @@ void CancelScope::enter() {
   detail::link_first_task(task, status_);
   status_.effectively_cancelled =
       status_.cancel_called || (status_.sees_parent() && outer.effectively_cancelled);
-  if (status_.effectively_cancelled && status_.reason == nullptr) status_.reason = outer.reason;
   if (timer_.when != kForever) arm();
 }
 
@@ -191,10 +180,10 @@ bool swallow_current(CancelScope& scope,
 
 }  // namespace detail
 
-void CancelScope::cancel(std::string reason) {
+void CancelScope::cancel(std::string_view reason) {
   if (status_.cancel_called) return;
   require_own_thread(status_);
-  std::shared_ptr<const CancelReason> cause = explicit_reason(std::move(reason));
+  std::shared_ptr<const CancelReason> cause = explicit_reason(reason);
   if (timer_.bucket >= 0) status_.entered_by->scheduler->deadlines().disarm(timer_);
   detail::mark_cancelled(status_, std::move(cause));
 }

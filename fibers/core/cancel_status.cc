@@ -3,10 +3,26 @@
 
 #include "fibers/core/cancel_status.h"
 
+#include <new>
+
 #include "fibers/core/check.h"
 #include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
+
+std::shared_ptr<const CancelReason> with_words(const CancelReason& bare, std::string_view words,
+                                               const TaskBlock* by) noexcept {
+  if (words.empty() && by == nullptr) return unowned(bare);
+  try {
+    auto reason = std::make_shared<CancelReason>();
+    reason->source = bare.source;
+    reason->reason = words;
+    if (by != nullptr) reason->source_task = by->name();
+    return reason;
+  } catch (const std::bad_alloc&) {
+    return unowned(bare);
+  }
+}
 
 void link_status(CancelStatus& status, CancelStatus* parent) {
   status.parent = parent;
@@ -62,7 +78,6 @@ bool refresh(CancelStatus& status) {
   if (cancelled == status.effectively_cancelled) return false;
   status.effectively_cancelled = cancelled;
   if (!cancelled) return true;
-  if (status.reason == nullptr) status.reason = status.parent->reason;
   // An abort function may reschedule a task, but not run it: the list stays as it is.
   for (TaskBlock* task = status.first_task; task != nullptr; task = task->next_in_status) {
     attempt_delivery(*task);
@@ -92,7 +107,7 @@ void recalculate(CancelStatus& root) {
 void mark_cancelled(CancelStatus& status, std::shared_ptr<const CancelReason> reason) {
   if (status.cancel_called) return;
   status.cancel_called = true;
-  if (status.reason == nullptr) status.reason = std::move(reason);
+  status.reason = std::move(reason);
   if (status.entered_by != nullptr) recalculate(status);
 }
 
@@ -136,7 +151,7 @@ void attempt_delivery(TaskBlock& task) noexcept {
   std::shared_ptr<const CancelReason> reason = scheduler.interrupt().take(task);
   if (reason == nullptr) {
     if (!cancellation_due(task, task.uncaught(scheduler))) return;
-    reason = task.cancel_status->reason;
+    reason = catching_status(task).reason;
   }
   // At most once a wait, so it is taken off first.
   const AbortThunk abort = std::exchange(task.abort, nullptr);
@@ -153,13 +168,17 @@ void attempt_delivery(TaskBlock& task) noexcept {
 }
 
 // The outermost cancelled scope that sees no cancelled one above it is the one that swallows.
-void note_delivery(TaskBlock& task) {
+CancelStatus& catching_status(const TaskBlock& task) {
   CancelStatus* status = task.cancel_status;
   while (status->parent != nullptr && status->sees_parent() &&
          status->parent->effectively_cancelled) {
     status = status->parent;
   }
-  status->delivered = true;
+  return *status;
+}
+
+void note_delivery(TaskBlock& task) {
+  catching_status(task).delivered = true;
   task.scheduler->swallowed().thrown_to(task);
 }
 

@@ -35,6 +35,13 @@ inline std::shared_ptr<const CancelReason> unowned(const CancelReason& reason) {
   return {std::shared_ptr<const CancelReason>(), &reason};
 }
 
+namespace detail {
+// A reason like `bare`, which lives for ever, with words and the task to blame, who may be null.
+// Without memory for them it is `bare` itself: to cancel never fails.
+std::shared_ptr<const CancelReason> with_words(const CancelReason& bare, std::string_view words,
+                                               const TaskBlock* by) noexcept;
+}  // namespace detail
+
 // How abort functions get their RaiseCancel.
 struct RaiseCancelAccess {
   static RaiseCancel make(std::shared_ptr<const CancelReason> reason) {
@@ -78,6 +85,8 @@ void attempt_delivery(TaskBlock& task) noexcept;
 // none.
 Instant earliest_deadline(const TaskBlock& task);
 
+// The scope that will swallow a Cancelled thrown to `task` now. Its reason is the Cancelled's.
+CancelStatus& catching_status(const TaskBlock& task);
 // Notes, in the scope that has to catch it, that a Cancelled is being thrown to `task`.
 void note_delivery(TaskBlock& task);
 

@@ -29,7 +29,7 @@ namespace {
   if (auto interrupt = scheduler.interrupt().take(task))
     throw_cancellation(task, std::move(interrupt));
   if (detail::cancellation_due(task, task.uncaught(scheduler))) {
-    throw_cancellation(task, task.cancel_status->reason);
+    throw_cancellation(task, detail::catching_status(task).reason);
   }
 }
 

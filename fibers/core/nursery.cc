@@ -38,18 +38,10 @@ void unlink_child(TaskBlock*& first, TaskBlock& child) {
   }
 }
 
-// Why a nursery is cancelled. Who is to blame is left out if there is no memory for the name.
+// Why a nursery is cancelled.
 std::shared_ptr<const CancelReason> failed_in(const TaskBlock* task) noexcept {
   static const sys::NeverDestroyed nameless([] { return CancelReason{.source = "nursery"}; });
-  if (task == nullptr) return unowned(*nameless);
-  try {
-    auto cause = std::make_shared<CancelReason>();
-    cause->source = "nursery";
-    cause->source_task = task->name();
-    return cause;
-  } catch (const std::bad_alloc&) {
-    return unowned(*nameless);
-  }
+  return detail::with_words(*nameless, {}, task);
 }
 
 }  // namespace
@@ -149,10 +141,10 @@ void NurseryAccess::move_child(Nursery& from, Nursery& to, TaskBlock& child) {
 // What has interrupted the wait for the children: the nursery keeps it, and says who is to blame.
 void NurseryAccess::interrupted(Nursery& nursery, std::exception_ptr error) {
   if (holds<KeyboardInterrupt>(error)) {
-    auto cause = std::make_shared<CancelReason>();
-    cause->source = "KeyboardInterrupt";
-    cause->source_task = nursery.parent_->name();
-    detail::mark_cancelled(ScopeAccess::status(nursery.scope_), std::move(cause));
+    static const sys::NeverDestroyed nameless(
+        [] { return CancelReason{.source = "KeyboardInterrupt"}; });
+    detail::mark_cancelled(ScopeAccess::status(nursery.scope_),
+                           detail::with_words(*nameless, {}, nursery.parent_));
   }
   nursery.add_error(std::move(error));
 }

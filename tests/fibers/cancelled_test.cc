@@ -190,6 +190,48 @@ FIBER_TEST(CancelledTest, AScopeEnteredAfterwardsInheritsTheReasonToo) {
   EXPECT_TRUE(outer.cancelled_caught());
 }
 
+// The Cancelled names the cause of the scope that catches it.
+FIBER_TEST(CancelledTest, AnInnerScopeUnderAShieldHasAReasonOfItsOwn) {
+  CancelScope outer;
+  int seen = 0;
+  outer.run([&] {
+    outer.cancel("from outside");
+    CancelScope inner;
+    inner.run([&] {
+      // Inherits the cancellation, and loses it again.
+      EXPECT_THROW(checkpoint(), Cancelled);
+      inner.set_shield(true);
+      checkpoint();
+      inner.cancel("its own");
+      look_and_pass_on([&](const Cancelled& c) {
+        ++seen;
+        EXPECT_EQ(c.reason(), "its own");
+      });
+    });
+    EXPECT_TRUE(inner.cancelled_caught());
+    look_and_pass_on([&](const Cancelled& c) {
+      ++seen;
+      EXPECT_EQ(c.reason(), "from outside");
+    });
+  });
+  EXPECT_EQ(seen, 2);
+}
+
+FIBER_TEST(CancelledTest, AnOuterScopesReasonTakesOver) {
+  CancelScope outer;
+  CancelScope inner;
+  outer.run([&] {
+    inner.run([&] {
+      inner.cancel("inner");
+      EXPECT_THROW(checkpoint(), Cancelled);
+      outer.cancel("outer");
+      look_and_pass_on([](const Cancelled& c) { EXPECT_EQ(c.reason(), "outer"); });
+    });
+  });
+  EXPECT_FALSE(inner.cancelled_caught());
+  EXPECT_TRUE(outer.cancelled_caught());
+}
+
 FIBER_TEST(CancelledTest, PassesHandlersOfStdException) {
   CancelScope scope;
   EXPECT_FALSE(scope.run([&] {

@@ -17,7 +17,7 @@
 
 #include <functional>
 #include <optional>
-#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -59,12 +59,13 @@ class CancelScope final {
   auto run(F&& body) -> ScopeResult<std::invoke_result_t<F>>;
 
   // Cancels everything inside, at once: waiting tasks are made ready with a Cancelled, others get
-  // it at their next wait. The first call's reason stays.
+  // it at their next wait. The first call's reason stays. Never fails: without memory for the
+  // reason it cancels without one.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only; elsewhere use Token::run_sync_soon.
-  void cancel(std::string reason = {});
+  void cancel(std::string_view reason = {});
 
   // The absolute deadline; kForever if there is none. Setting one takes effect at once, but takes
   // nothing back. Throws UsageError for a relative scope that has not been entered.

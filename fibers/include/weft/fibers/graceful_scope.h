@@ -23,7 +23,7 @@
 #pragma once
 
 #include <functional>
-#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -99,7 +99,7 @@ class GracefulScope {
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only; elsewhere use Token::run_sync_soon.
-  void cancel(std::string reason = {}) { scope_.cancel(std::move(reason)); }
+  void cancel(std::string_view reason = {}) { scope_.cancel(reason); }
 
   bool stop_called() const { return stop_called_; }
   bool cancel_called() { return scope_.cancel_called(); }

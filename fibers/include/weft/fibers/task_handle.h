@@ -63,7 +63,7 @@ class HandleCore {
 
   bool done() const { return ended_.is_set(); }
   void wait() { ended_.wait(); }
-  void cancel(std::string reason) { scope_.cancel(std::move(reason)); }
+  void cancel(std::string_view reason) { scope_.cancel(reason); }
   std::exception_ptr error() const { return error_; }
   // Returns only if there is a result.
   void require_result(bool has_value) const;
@@ -163,7 +163,7 @@ class TaskHandle {
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
-  void cancel(std::string reason = {}) const { state_->cancel(std::move(reason)); }
+  void cancel(std::string_view reason = {}) const { state_->cancel(reason); }
 
  private:
   std::shared_ptr<detail::HandleState<T>> state_;

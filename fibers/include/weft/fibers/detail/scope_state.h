@@ -48,7 +48,7 @@ struct CancelStatus {
   bool unwind_shield = false;  // Entered while unwinding: hides the scopes outside until it ends.
   bool effectively_cancelled = false;
   bool delivered = false;  // A Cancelled that this scope has to catch has been thrown.
-  std::shared_ptr<const CancelReason> reason;  // The first cause, own or inherited.
+  std::shared_ptr<const CancelReason> reason;  // The first cause of cancel_called.
 
   bool sees_parent() const { return !shield && !unwind_shield; }
 };

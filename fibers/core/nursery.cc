@@ -52,9 +52,9 @@ Nursery::Nursery(std::source_location site) : site_(site) {
   next_of_parent_ = std::exchange(parent_->innermost_nursery, this);
 }
 
-// Closed, unless starting its only task has failed.
+// close() has run, unless starting the only task of a Nursery::start has failed.
 Nursery::~Nursery() {
-  if (!closed_) parent_->innermost_nursery = next_of_parent_;
+  if (parent_->innermost_nursery == this) parent_->innermost_nursery = next_of_parent_;
   if (parent_->tree_values != nullptr) [[unlikely]]
     parent_->tree_values->forget(*this);
 }
@@ -110,11 +110,11 @@ void NurseryAccess::child_ended(Nursery& nursery, TaskBlock& child) {
   wake_parent(nursery);
 }
 
+// From here on the nursery refuses tasks, although its parent has not run yet.
 void NurseryAccess::wake_parent(Nursery& nursery) {
-  if (!nursery.parent_waiting_ || nursery.first_child_ != nullptr || nursery.pending_starts_ > 0) {
-    return;
-  }
+  if (!nursery.parent_waiting_ || nursery.has_work()) return;
   nursery.parent_waiting_ = false;
+  nursery.closed_ = true;
   nursery.parent_->scheduler->wake(*nursery.parent_);
 }
 
@@ -122,7 +122,8 @@ void NurseryAccess::require_open(const Nursery& nursery) {
   WEFT_REQUIRE(
       nursery.parent_->scheduler == detail::tls_scheduler,
       "a task can be started only from the thread of its nursery; use Token::run_sync_soon");
-  WEFT_REQUIRE(!nursery.closed_, "the nursery is closed to new arrivals: its block has ended");
+  WEFT_REQUIRE(!nursery.closed_,
+               "the nursery is closed to new arrivals: its body and all of its tasks have ended");
 }
 
 void NurseryAccess::adopt(Nursery& nursery, TaskBlock& child) {
@@ -152,8 +153,9 @@ void NurseryAccess::interrupted(Nursery& nursery, std::exception_ptr error) {
 // The wait for the children is no cancel point: a Cancelled has reached them too, through the
 // scope, and is left to them. An interrupt has come to this task only, and is kept.
 void Nursery::close() {
-  if (first_child_ == nullptr && pending_starts_ == 0) cancel_shielded_checkpoint();
-  while (first_child_ != nullptr || pending_starts_ > 0) {
+  closed_ = !has_work();
+  if (closed_) cancel_shielded_checkpoint();
+  while (!closed_) {
     parent_waiting_ = true;
     detail::park(*parent_->scheduler,
                  [](void* self, const RaiseCancel& raise) {
@@ -164,7 +166,6 @@ void Nursery::close() {
                  },
                  this, {detail::kNurseryWait, -1, this});
   }
-  closed_ = true;
   parent_->innermost_nursery = next_of_parent_;
   if (errors_.empty() && !errors_lost_) {
     scope_.leave();

@@ -264,6 +264,22 @@ void LoopBlock::cancel_all() {
   wait_for_callbacks();
 }
 
+// T closes when its last task ends. A task that ends may have asked for another one, which a
+// callback starts: until that has run T stays open.
+void LoopBlock::hold_tasks_open() {
+  if (phase_ < Phase::kCancel || tasks_ == nullptr) return;
+  try {
+    tasks_->start_soon(
+        [this] {
+          fibers::CancelScope shield({.shield = true});
+          shield.run([this] { let_start(); });
+        },
+        {.name = "open_loop waits for a task to begin"});
+  } catch (const fibers::UsageError&) {
+    tasks_ = nullptr;  // It is closed already.
+  }
+}
+
 // T stays open until no callback blocks.
 void LoopBlock::wait_for_callbacks() {
   bool ended = false;

@@ -75,6 +75,8 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   loop::detail::LoopCore& core() const { return *core_; }
   // T; null before it opens and from kCloseTasks on, when no task can be started any more.
   fibers::Nursery* tasks() const { return tasks_; }
+  // Somebody asks for a task: see there.
+  void hold_tasks_open();
   Phase phase() const { return phase_; }
 
   // Lets an error that belongs to nobody end the block.

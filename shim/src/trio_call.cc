@@ -110,6 +110,7 @@ LoopBlock& block_for_tasks() {
         "this "
         "part in weft::open_loop");
   }
+  block->hold_tasks_open();
   return *block;
 }
 

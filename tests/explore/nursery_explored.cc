@@ -8,6 +8,7 @@
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/catch.h"
+#include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/lowlevel.h"
@@ -143,6 +144,33 @@ EXPLORE_TEST(NurseryExplored, AnErrorComesThroughACancellation) {
     outside.start_soon([&] { scope.cancel(); });
   });
   EXPECT_EQ(caught, thrown);
+}
+
+// A nursery is closed as soon as its body and its last task have ended, before its parent runs.
+// explores: open_nursery
+EXPLORE_TEST(NurseryExplored, RefusesArrivalsWhenItsLastTaskHasEnded) {
+  Nursery* closing = nullptr;
+  bool body_ended = false;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      open_nursery([&](Nursery& inner) {
+        closing = &inner;
+        inner.start_soon([] { checkpoint(); });
+        body_ended = true;
+      });
+      closing = nullptr;
+    });
+    nursery.start_soon([&] {
+      for (int i = 0; i < 4; ++i, checkpoint()) {
+        if (closing == nullptr || !body_ended) continue;
+        if (closing->child_tasks().empty()) {
+          EXPECT_THROW(closing->start_soon([] {}), UsageError);
+        } else if (i == 2) {
+          closing->start_soon([] {});
+        }
+      }
+    });
+  });
 }
 
 }  // namespace

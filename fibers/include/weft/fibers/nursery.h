@@ -207,6 +207,7 @@ class Nursery final {
   void end_start() noexcept;
   void let_close() noexcept;
   std::exception_ptr collect_errors();
+  bool has_work() const { return first_child_ != nullptr || pending_starts_ > 0; }
 
   CancelScope scope_;
   detail::TaskBlock* parent_ = nullptr;
@@ -219,7 +220,7 @@ class Nursery final {
   bool parent_waiting_ = false;  // In close().
   bool cancelled_inside_ = false;
   bool errors_lost_ = false;  // There was no memory for them.
-  bool closed_ = false;
+  bool closed_ = false;       // Refuses new tasks: the body and all tasks have ended.
 };
 
 namespace detail {

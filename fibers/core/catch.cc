@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "weft/fibers/lone_error.h"
 #include "weft/fibers/throw_backtrace.h"
 
 namespace weft::fibers::detail {
@@ -40,10 +41,12 @@ class Dispatch {
   // Null: everything has been handled.
   std::exception_ptr outcome() {
     std::exception_ptr left = what_is_left();
+    if (left != error_) left = bare_cancelled(std::move(left));
     if (raised_.empty()) return left;
     if (left != nullptr) raised_.push_back(left);
     if (raised_.size() == 1) return raised_.front();
-    return make_exception_group("errors from handlers of catch_", std::move(raised_));
+    return bare_cancelled(
+        make_exception_group("errors from handlers of catch_", std::move(raised_)));
   }
 
  private:
@@ -103,6 +106,7 @@ void dispatch_to_handlers(const std::exception_ptr& error,
 
 void throw_rest(const std::exception_ptr& error, const ExceptionPredicate& dropped) {
   std::exception_ptr rest = split(error, dropped).second;
+  if (rest != error) rest = bare_cancelled(std::move(rest));
   if (rest != nullptr) std::rethrow_exception(std::move(rest));
 }
 

@@ -25,11 +25,9 @@ std::vector<std::exception_ptr> errors_in(const std::exception_ptr& error, bool 
       errors.push_back(next);
       continue;
     }
-    try {
-      std::rethrow_exception(next);
-    } catch (const BaseExceptionGroup& group) {
-      todo.insert(todo.end(), group.exceptions().rbegin(), group.exceptions().rend());
-    } catch (...) {
+    if (const auto* group = exception_cast<BaseExceptionGroup>(next)) {
+      todo.insert(todo.end(), group->exceptions().rbegin(), group->exceptions().rend());
+    } else {
       errors.push_back(next);
     }
     open = nested;
@@ -49,6 +47,12 @@ std::exception_ptr lone_error(const std::exception_ptr& error, const LoneErrorOp
   std::erase_if(errors, [](const std::exception_ptr& e) { return holds<Cancelled>(e); });
   if (errors.empty()) return first;
   return errors.size() == 1 ? errors.front() : error;
+}
+
+std::exception_ptr detail::bare_cancelled(std::exception_ptr error) {
+  if (!holds<BaseExceptionGroup>(error)) return error;
+  std::vector<std::exception_ptr> errors = errors_in(error, true);
+  return std::all_of(errors.begin(), errors.end(), &holds<Cancelled>) ? errors.front() : error;
 }
 
 }  // namespace weft::fibers

@@ -90,7 +90,8 @@ void Nursery::add_error(std::exception_ptr error) noexcept {
 std::exception_ptr Nursery::collect_errors() {
   try {
     if (errors_lost_) errors_.push_back(std::make_exception_ptr(std::bad_alloc()));
-    return make_exception_group("exceptions from a nursery", std::move(errors_));
+    return detail::bare_cancelled(
+        make_exception_group("exceptions from a nursery", std::move(errors_)));
   } catch (const std::bad_alloc&) {
     return std::current_exception();
   }
@@ -172,9 +173,9 @@ void Nursery::close() {
     return;
   }
   const bool only_cancelled = cancelled_inside_ && errors_.size() == 1 && !errors_lost_;
-  if (only_cancelled && scope_.absorbs()) {
-    scope_.leave_with_cancelled();
-    return;
+  if (only_cancelled && holds<Cancelled>(errors_.front())) {
+    if (scope_.leave_with_cancelled()) return;
+    std::rethrow_exception(std::move(errors_.front()));
   }
   if (std::exception_ptr rest = scope_.leave_with(collect_errors())) {
     std::rethrow_exception(std::move(rest));

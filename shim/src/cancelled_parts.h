@@ -11,6 +11,7 @@
 
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/lone_error.h"
 
 namespace weft::shim::detail {
 
@@ -27,7 +28,7 @@ inline CancelledParts split_cancelled(const std::exception_ptr& error) {
     return {error, nullptr};
   } catch (const fibers::BaseExceptionGroup& group) {
     auto [cancelled, rest] = group.split(&fibers::holds<fibers::Cancelled>);
-    return {std::move(cancelled), std::move(rest)};
+    return {fibers::detail::bare_cancelled(std::move(cancelled)), std::move(rest)};
   } catch (...) {
     return {nullptr, error};
   }

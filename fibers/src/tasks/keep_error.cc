@@ -8,6 +8,7 @@
 
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/lone_error.h"
 
 namespace weft::fibers::detail {
 
@@ -26,7 +27,7 @@ void keep_current_error(std::exception_ptr& kept) {
   } catch (...) {
     kept = std::current_exception();
   }
-  if (cancelled != nullptr) std::rethrow_exception(std::move(cancelled));
+  if (cancelled != nullptr) std::rethrow_exception(bare_cancelled(std::move(cancelled)));
 }
 
 }  // namespace weft::fibers::detail

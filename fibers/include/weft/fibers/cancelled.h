@@ -16,8 +16,24 @@ class RaiseCancel;
 struct CancelReason;
 
 // Raised by a wait inside a cancelled scope, and only by the runtime. Let it pass: the scope that
-// was cancelled catches it. Cancellation is level-triggered: who swallows a Cancelled gets another
-// at the next wait, and a warning naming the task when the scope closes. (Trio: trio.Cancelled.)
+// was cancelled catches it. Cancellation is level-triggered: a task that swallows a Cancelled gets
+// another at its next wait, and a warning that names the task when the scope closes. (Trio:
+// trio.Cancelled.)
+//
+// In a cancelled scope every call that may suspend throws Cancelled first, whatever else is wrong:
+// see checkpoint_if_cancelled(). A nursery that ends in nothing but Cancelled throws one bare
+// Cancelled, not a group, so that a catch clause finds it.
+//
+// Clean up in destructors where you can. Where the clean-up has to wait, give it a shield and a
+// deadline, and throw on:
+//
+//   try {
+//     open_nursery([&](Nursery& nursery) { serve(nursery, connection); });
+//   } catch (const Cancelled&) {  // `catch (...)` for errors as well, or a group that holds both
+//     CancelScope last_words({.relative_deadline = std::chrono::seconds(1), .shield = true});
+//     last_words.run([&] { connection.send_all(goodbye); });
+//     throw;
+//   }
 class Cancelled {
  public:
   // "deadline", "explicit", "nursery", "KeyboardInterrupt", "shutdown" or "unknown".

@@ -64,7 +64,8 @@ void throw_rest(const std::exception_ptr& error, const ExceptionPredicate& dropp
 //
 // - what no handler matched: the original exception object if none did, else the rest of the group;
 // - what a handler throws: alone if it is all there is, else in a group with the rest;
-// - what handlers only pass on (`throw;`) stays in its place among what was not matched.
+// - what handlers only pass on (`throw;`) stays in its place among what was not matched;
+// - one bare Cancelled, if nothing but Cancelled is left of a group.
 //
 // Blocks: only if the body or a handler does.
 // Cancel: does not catch Cancelled unless a handler asks for it.

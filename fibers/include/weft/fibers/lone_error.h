@@ -27,4 +27,10 @@ struct LoneErrorOptions {
 std::exception_ptr lone_error(const std::exception_ptr& error,
                               const LoneErrorOptions& options = {});
 
+namespace detail {
+// The first Cancelled of a group of nothing but Cancelled; anything else as it is. Without this
+// `catch (const Cancelled&)` around a nursery would never run: C++ has no `except*`.
+std::exception_ptr bare_cancelled(std::exception_ptr error);
+}  // namespace detail
+
 }  // namespace weft::fibers

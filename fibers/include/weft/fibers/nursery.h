@@ -9,8 +9,8 @@
 //   });                                   // both have ended here, whatever happened
 //
 // open_nursery returns when the body and all tasks have ended. The first error cancels all the
-// others; every error arrives, in one ExceptionGroup, also when there is only one. (Trio:
-// open_nursery, Nursery.)
+// others; every error arrives, in one ExceptionGroup, also when there is only one. A nursery that
+// ends in nothing but Cancelled throws one bare Cancelled. (Trio: open_nursery, Nursery.)
 //
 // What a task may capture by reference: what is declared outside of open_nursery, which waits for
 // the tasks. What the body declares is gone when the body ends, before the tasks do:

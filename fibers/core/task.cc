@@ -90,8 +90,12 @@ void task_entry() {
     if (me.unheeded != 0) [[unlikely]]
       scheduler.note_swallower(me);
   } catch (const Cancelled&) {
+    me.run_exits();
     NurseryAccess::child_cancelled(*me.parent);
   } catch (...) {
+    // First what the task leaves behind, such as a lock: its siblings in the nursery that wait for
+    // that are to hear of it, and not of the cancellation that follows.
+    me.run_exits();
     end_with_error(me, std::current_exception());
   }
   scheduler.finish(me);

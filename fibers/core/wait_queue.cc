@@ -42,10 +42,19 @@ void fail_all(WaitQueue& queue, const std::exception_ptr& error) {
   while (Waiter* first = queue.pop_front()) reschedule(*first->task, error);
 }
 
+std::exception_ptr broken_resource(std::initializer_list<std::string_view> words) noexcept {
+  try {
+    std::string text;
+    for (const std::string_view word : words) text += word;
+    return std::make_exception_ptr(BrokenResourceError(text));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 void fail_all_destroyed(WaitQueue& queue, const char* what) noexcept {
   if (queue.empty()) return;
-  fail_all(queue, std::make_exception_ptr(BrokenResourceError(
-                      std::string("the ") + what + " was destroyed while tasks waited for it")));
+  fail_all(queue, broken_resource({"the ", what, " was destroyed while tasks waited for it"}));
 }
 
 }  // namespace weft::fibers::detail

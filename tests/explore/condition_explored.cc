@@ -74,6 +74,36 @@ EXPLORE_TEST(ConditionExplored, ACancelledWaitHoldsTheLock) {
   EXPECT_FALSE(condition.lock().locked());
 }
 
+// One item and one notification for two tasks. The one that may be cancelled puts back what it has
+// taken; the other always gets the item.
+// explores: Condition
+EXPLORE_TEST(ConditionExplored, ACancelledTaskPassesItsNotificationOn) {
+  exploration.prune();
+  Condition condition;
+  CancelScope leaves;
+  int items = 0;
+  const auto put = [&] {
+    const Guard guard(condition.lock());
+    ++items;
+    condition.notify();
+  };
+  const auto take = [&] {
+    const Guard guard(condition.lock());
+    while (items == 0) condition.wait();
+    --items;
+  };
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      if (leaves.run(take)) put();
+    });
+    nursery.start_soon(take);
+    nursery.start_soon(put);
+    nursery.start_soon([&] { leaves.cancel(); });
+  });
+  EXPECT_EQ(items, 0);
+  EXPECT_FALSE(condition.lock().locked());
+}
+
 // explores: Condition.notify_all
 EXPLORE_TEST(ConditionExplored, NotifyAllReachesEveryone) {
   exploration.prune();

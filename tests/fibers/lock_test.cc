@@ -9,11 +9,16 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/capacity_limiter.h"
+#include "weft/fibers/condition.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/memory_channel.h"
 #include "weft/fibers/no_suspend.h"
 #include "weft/fibers/nursery.h"
@@ -123,6 +128,82 @@ FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoWait) {
 }
 
 // trio: test_sync.py::test_lock_handover
+// The owner's error also cancels the nursery, but those who wait for its lock hear of the lock.
+FIBER_TEST(LockTest, AnOwnerThatFailsBreaksItForItsSiblingsToo) {
+  Lock lock;
+  int broken = 0;
+  const auto fail = [&] {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        lock.acquire();
+        wait_all_tasks_blocked();
+        throw std::runtime_error("forgot the lock");
+      });
+      for (int i = 0; i < 2; ++i) {
+        nursery.start_soon([&] {
+          while (!lock.locked()) checkpoint();
+          try {
+            lock.acquire();
+          } catch (const BrokenResourceError&) {
+            ++broken;
+          }
+        });
+      }
+    });
+  };
+  EXPECT_THROW(fail(), ExceptionGroup);
+  EXPECT_EQ(broken, 2);
+}
+
+FIBER_TEST(LockTest, AnOwnerThatIsCancelledBreaksItForItsSiblingsToo) {
+  Lock lock;
+  CancelScope scope;
+  bool broken = false;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      lock.acquire();
+      scope.run([] { sleep_forever(); });
+      nursery.cancel_scope().cancel();
+      checkpoint();
+    });
+    nursery.start_soon([&] {
+      while (!lock.locked()) checkpoint();
+      try {
+        CancelScope shield({.shield = true});
+        shield.run([&] { lock.acquire(); });
+      } catch (const BrokenResourceError&) {
+        broken = true;
+      }
+    });
+    wait_all_tasks_blocked();
+    scope.cancel();
+  });
+  EXPECT_TRUE(broken);
+}
+
+FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoWaitForItsConditions) {
+  Lock lock;
+  Condition condition(lock);
+  Condition other(lock);
+  int broken = 0;
+  const auto wait_for = [&](Condition& which) {
+    lock.acquire();
+    try {
+      which.wait();
+    } catch (const BrokenResourceError&) {
+      ++broken;
+    }
+  };
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { wait_for(condition); });
+    nursery.start_soon([&] { wait_for(other); });
+    wait_all_tasks_blocked();
+    nursery.start_soon([&] { lock.acquire(); });
+  });
+  EXPECT_EQ(broken, 2);
+}
+
+// trio: test_sync.py::test_lock_handed_off_abandoned_lock
 FIBER_TEST(LockTest, WhoGotItByHandOverIsWatchedInTurn) {
   Lock lock;
   lock.acquire_nowait();

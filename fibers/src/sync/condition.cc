@@ -3,30 +3,46 @@
 
 #include "weft/fibers/condition.h"
 
+#include <utility>
+
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
 
 namespace weft::fibers {
 
 namespace {
+
 struct ConditionWaiter : detail::Waiter {
   bool notified = false;
 };
+
+[[noreturn, gnu::cold]] void throw_lock_not_held() {
+  throw UsageError(
+      "this task must hold the lock of the Condition; take it with "
+      "LockGuard guard(condition.lock())");
+}
+
 }  // namespace
 
-void Condition::need_lock() const {
-  if (!lock_->held_by_me()) {
-    throw UsageError(
-        "this task must hold the lock of the Condition; take it with "
-        "LockGuard guard(condition.lock())");
-  }
+Condition::Condition(Lock* lock)
+    : lock_(lock), next_of_lock_(std::exchange(lock->conditions_, this)) {}
+
+Condition::~Condition() {
+  Condition** at = &lock_->conditions_;
+  while (*at != this) at = &(*at)->next_of_lock_;
+  *at = next_of_lock_;
+  detail::fail_all_destroyed(waiting_, "Condition");
 }
 
 // A task that is cancelled between the notification and the lock may have been told of the only
 // item there is: the notification goes to the next task that waits. (Trio loses it; asyncio passes
 // it on too.)
 void Condition::wait() {
-  need_lock();
+  if (!lock_->held_by_me()) {
+    checkpoint_if_cancelled();
+    throw_lock_not_held();
+  }
   Lock& lock = *lock_;
   lock.release();
   ConditionWaiter waiter;
@@ -42,7 +58,7 @@ void Condition::wait() {
 }
 
 void Condition::notify(std::size_t count) {
-  need_lock();
+  if (!lock_->held_by_me()) throw_lock_not_held();
   for (; count > 0 && !waiting_.empty(); --count) {
     auto& first = static_cast<ConditionWaiter&>(*waiting_.pop_front());
     first.notified = true;

@@ -3,8 +3,7 @@
 
 #include "weft/fibers/lock.h"
 
-#include <string>
-
+#include "weft/fibers/condition.h"
 #include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
 
@@ -15,12 +14,10 @@ static const detail::HoldersRule kLockHolders(
       holders.push_back(static_cast<const Lock*>(lock)->statistics().owner);
     });
 
-void Lock::refuse_second_acquire() const {
-  if (held_by_me()) {
-    throw UsageError(
-        "this task holds the Lock already; a Lock cannot be taken twice, so split the "
-        "function into one that locks and one that expects the lock");
-  }
+[[noreturn, gnu::cold]] static void refuse_second_acquire() {
+  throw UsageError(
+      "this task holds the Lock already; a Lock cannot be taken twice, so split the "
+      "function into one that locks and one that expects the lock");
 }
 
 // Away from the fast path, which then needs no room for it on the stack.
@@ -41,14 +38,17 @@ void Lock::acquire() {
     take();
     return cancel_shielded_checkpoint();
   }
-  refuse_second_acquire();
+  if (held_by_me()) [[unlikely]] {
+    checkpoint_if_cancelled();
+    refuse_second_acquire();
+  }
   detail::Waiter waiter;
   detail::wait_in(waiting_, waiter, {.what = "Lock.acquire", .on = this});
 }
 
 void Lock::acquire_nowait() {
   if (owner_ != nullptr) {
-    refuse_second_acquire();
+    if (held_by_me()) refuse_second_acquire();
     throw WouldBlock();
   }
   take();
@@ -70,10 +70,13 @@ void Lock::release() {
 void Lock::owner_ended(TaskExit& lock, Task& owner) noexcept {
   auto& self = static_cast<Lock&>(lock);
   self.owner_ = nullptr;
-  self.broken_ = std::make_exception_ptr(
-      BrokenResourceError("the owner of the Lock ended without releasing it: task '" +
-                          std::string(owner.name()) + "'; use LockGuard, which cannot forget"));
+  self.broken_ =
+      detail::broken_resource({"the owner of the Lock ended without releasing it: task '",
+                               owner.name(), "'; use LockGuard, which cannot forget"});
   detail::fail_all(self.waiting_, self.broken_);
+  for (Condition* c = self.conditions_; c != nullptr; c = c->next_of_lock_) {
+    detail::fail_all(c->waiting_, self.broken_);
+  }
 }
 
 }  // namespace weft::fibers

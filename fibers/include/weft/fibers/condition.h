@@ -27,22 +27,26 @@ struct ConditionStatistics {
 class Condition final {
  public:
   // With a lock of its own. When such a one is destroyed nobody may wait: wait() locks it again.
-  Condition() : lock_(&own_lock_) {}
+  Condition() : Condition(&own_lock_) {}
   // With one shared with others, which has to outlive it.
-  explicit Condition(Lock& lock) : lock_(&lock) {}
+  explicit Condition(Lock& lock) : Condition(&lock) {}
   Condition(const Condition&) = delete;
   Condition& operator=(const Condition&) = delete;
-  ~Condition() { detail::fail_all_destroyed(waiting_, "Condition"); }
+  ~Condition();
 
   Lock& lock() { return *lock_; }
-  // The lock's own, for who has only the condition at hand: see lock.h.
+  // The lock's own, for code that has only the condition at hand.
+  //
+  // Blocks: acquire() yes, always a checkpoint; the others no.
+  // Cancel: before any effect.
+  // Threads: the run's own only.
   void acquire() { lock_->acquire(); }
   void acquire_nowait() { lock_->acquire_nowait(); }
   void release() { lock_->release(); }
   bool locked() const { return lock_->locked(); }
 
   // Gives the lock away, waits to be notified, and takes the lock again. Throws UsageError unless
-  // this task holds the lock.
+  // this task holds the lock, BrokenResourceError if the lock's owner ends meanwhile.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: takes the lock again first, which may wait in spite of the cancellation. A task that
@@ -51,7 +55,8 @@ class Condition final {
   void wait();
 
   // Moves the `count` tasks that have waited longest to the queue of the lock: they go on one by
-  // one once the caller has released it. Throws UsageError unless this task holds the lock.
+  // one once the caller has released it. A notified task that is cancelled before it has the lock
+  // passes the notification on. Throws UsageError unless this task holds the lock.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
@@ -64,10 +69,12 @@ class Condition final {
   }
 
  private:
-  void need_lock() const;
+  friend class Lock;
+  explicit Condition(Lock* lock);
 
   Lock own_lock_;
   Lock* lock_;
+  Condition* next_of_lock_;  // Another one with the same lock.
   detail::WaitQueue waiting_;
 };
 

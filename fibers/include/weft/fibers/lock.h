@@ -21,6 +21,8 @@
 
 namespace weft::fibers {
 
+class Condition;
+
 struct LockStatistics {
   bool locked = false;
   Task* owner = nullptr;  // Null if not locked, or if the owner has ended.
@@ -29,8 +31,9 @@ struct LockStatistics {
 
 // Knows its owner, and is fair: release() hands it straight to the task that has waited longest, so
 // that nobody can push in. A task that ends without releasing its lock breaks it: all who wait for
-// it, now or later, get BrokenResourceError. LockGuard cannot forget. A resource: neither copied
-// nor moved. (Trio: Lock.)
+// it, or for a Condition that uses it, now or later, get BrokenResourceError; its siblings hear of
+// that before they hear that the nursery is cancelled. LockGuard cannot forget. A resource: neither
+// copied nor moved. (Trio: Lock.)
 class Lock : private detail::TaskExit {
  public:
   Lock() : TaskExit(&owner_ended) {}
@@ -68,7 +71,6 @@ class Lock : private detail::TaskExit {
  private:
   friend class Condition;
   bool held_by_me() const { return owner_ == &current_task(); }
-  void refuse_second_acquire() const;
   [[noreturn, gnu::cold, gnu::noinline]] void throw_broken() const;
   void take();
   static void owner_ended(TaskExit& lock, Task& owner) noexcept;
@@ -76,6 +78,7 @@ class Lock : private detail::TaskExit {
   Task* owner_ = nullptr;
   std::exception_ptr broken_;
   detail::WaitQueue waiting_;
+  Condition* conditions_ = nullptr;  // Those that use this lock: a list.
 };
 
 // Holds a lock, semaphore or limiter for as long as it lives. Its end never waits.

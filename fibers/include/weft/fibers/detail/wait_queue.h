@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
+#include <string_view>
 
 #include "weft/fibers/lowlevel.h"
 
@@ -81,6 +83,9 @@ Task* wake_first(WaitQueue& queue);
 void rename_wait(const Waiter& waiter, const WaitingFor& waiting_for);
 // Lets all go with `error`: for what is destroyed or broken while tasks wait for it.
 void fail_all(WaitQueue& queue, const std::exception_ptr& error);
+// A BrokenResourceError that says so, or std::bad_alloc without memory for the words: for ends that
+// must not fail.
+std::exception_ptr broken_resource(std::initializer_list<std::string_view> words) noexcept;
 // For destructors: whoever still waits for `what` gets a BrokenResourceError that says so.
 void fail_all_destroyed(WaitQueue& queue, const char* what) noexcept;
 

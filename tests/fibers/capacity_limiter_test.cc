@@ -3,8 +3,10 @@
 
 #include "weft/fibers/capacity_limiter.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <vector>
 
 #include "weft/fibers/errors.h"
@@ -123,6 +125,25 @@ FIBER_TEST(CapacityLimiterTest, CancelledBorrowerIsForgotten) {
   EXPECT_EQ(limiter.borrowed_tokens(), 0U);
   // Not counted as waiting any more: it may come again.
   limiter.acquire();
+  limiter.release();
+}
+
+// Stacks are used again, and with them the addresses of tasks.
+FIBER_TEST(CapacityLimiterTest, ATaskIsNotTakenForAnEarlierOneAtTheSameAddress) {
+  constexpr std::size_t kTasks = 100;
+  CapacityLimiter limiter(CapacityLimiter::kUnlimited);
+  for (std::size_t i = 0; i < kTasks; ++i) {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        EXPECT_THROW(limiter.release(), UsageError) << "a token that it never had";
+        limiter.acquire();  // And ends with it.
+      });
+    });
+  }
+  EXPECT_EQ(limiter.borrowed_tokens(), kTasks);
+  EXPECT_EQ(limiter.statistics().borrowers, std::vector<const void*>(kTasks, nullptr));
+  limiter.acquire();
+  EXPECT_THAT(limiter.statistics().borrowers, ::testing::Contains(&current_task()));
   limiter.release();
 }
 

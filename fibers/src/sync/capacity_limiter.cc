@@ -11,6 +11,7 @@
 
 namespace weft::fibers {
 
+using detail::Borrower;
 using detail::LimiterState;
 using detail::TokenState;
 
@@ -23,10 +24,10 @@ const detail::HoldersRule kLimiterHolders(
     });
 
 struct LimiterWaiter : detail::Waiter {
-  const void* borrower = nullptr;
+  const Borrower* borrower = nullptr;
 };
 
-void refuse_second_token(const LimiterState& limiter, const void* borrower) {
+void refuse_second_token(const LimiterState& limiter, const Borrower& borrower) {
   if (limiter.borrowers.contains(borrower)) {
     throw UsageError(
         "this borrower has a token of the CapacityLimiter already, or waits for one; "
@@ -34,25 +35,29 @@ void refuse_second_token(const LimiterState& limiter, const void* borrower) {
   }
 }
 
-void add_borrower(LimiterState& limiter, const void* borrower, TokenState state) {
-  if (limiter.spare.empty()) {
-    limiter.borrowers.emplace(borrower, state);
-    return;
-  }
+detail::Loan& new_loan(LimiterState& limiter, const Borrower& borrower) {
+  if (limiter.spare.empty()) return limiter.borrowers.try_emplace(borrower).first->second;
   limiter.spare.key() = borrower;
-  limiter.spare.mapped() = state;
-  limiter.borrowers.insert(std::move(limiter.spare));
+  return limiter.borrowers.insert(std::move(limiter.spare)).position->second;
 }
 
-void borrow(LimiterState& limiter, const void* borrower) {
-  add_borrower(limiter, borrower, TokenState::kBorrowed);
+// `task` is null for a thing.
+void add_borrower(LimiterState& limiter, const Borrower& borrower, Task* task, TokenState state) {
+  detail::Loan& loan = new_loan(limiter, borrower);
+  loan.state = state;
+  loan.shown = task != nullptr ? task : borrower.thing;
+  if (task != nullptr) detail::link_exit(loan, *task);
+}
+
+void borrow(LimiterState& limiter, const Borrower& borrower, Task* task) {
+  add_borrower(limiter, borrower, task, TokenState::kBorrowed);
   ++limiter.borrowed;
 }
 
 void wake_while_room(LimiterState& limiter) {
   while (limiter.has_room() && !limiter.waiting.empty()) {
-    const void* const next = static_cast<LimiterWaiter*>(limiter.waiting.front())->borrower;
-    limiter.borrowers.find(next)->second = TokenState::kBorrowed;
+    const Borrower& next = *static_cast<LimiterWaiter*>(limiter.waiting.front())->borrower;
+    limiter.borrowers.find(next)->second.state = TokenState::kBorrowed;
     ++limiter.borrowed;
     detail::wake_first(limiter.waiting);
   }
@@ -62,11 +67,11 @@ bool may_borrow(const LimiterState& limiter) {
   return limiter.has_room() && limiter.waiting.empty();
 }
 
-void wait_for_token(LimiterState& limiter, const void* borrower, const void* on) {
+void wait_for_token(LimiterState& limiter, const Borrower& borrower, Task* task, const void* on) {
   LimiterWaiter waiter;
   waiter.task = &current_task();
-  waiter.borrower = borrower;
-  add_borrower(limiter, borrower, TokenState::kWaiting);
+  waiter.borrower = &borrower;
+  add_borrower(limiter, borrower, task, TokenState::kWaiting);
   limiter.waiting.push_back(waiter);
   wait_task_rescheduled(
       [&](const RaiseCancel&) {
@@ -75,6 +80,30 @@ void wait_for_token(LimiterState& limiter, const void* borrower, const void* on)
         return Abort::kSucceeded;
       },
       {.what = "CapacityLimiter.acquire", .on = on});
+}
+
+void acquire_for(LimiterState& limiter, const Borrower& borrower, Task* task, const void* on) {
+  checkpoint_if_cancelled();
+  refuse_second_token(limiter, borrower);
+  if (!may_borrow(limiter)) return wait_for_token(limiter, borrower, task, on);
+  borrow(limiter, borrower, task);
+  cancel_shielded_checkpoint();
+}
+
+void acquire_for_nowait(LimiterState& limiter, const Borrower& borrower, Task* task) {
+  refuse_second_token(limiter, borrower);
+  if (!may_borrow(limiter)) throw WouldBlock();
+  borrow(limiter, borrower, task);
+}
+
+void release_for(LimiterState& limiter, const Borrower& borrower) {
+  const auto found = limiter.borrowers.find(borrower);
+  if (found == limiter.borrowers.end() || found->second.state != TokenState::kBorrowed) {
+    throw UsageError(
+        "a token was given back to a CapacityLimiter by a borrower that has none; let "
+        "the borrower that acquired it release it");
+  }
+  detail::release_token(limiter, borrower);
 }
 
 }  // namespace
@@ -104,27 +133,24 @@ void CapacityLimiter::set_total_tokens(std::size_t total_tokens) {
 }
 
 void CapacityLimiter::acquire_on_behalf_of(const void* borrower) {
-  checkpoint_if_cancelled();
-  refuse_second_token(*state_, borrower);
-  if (!may_borrow(*state_)) return wait_for_token(*state_, borrower, this);
-  borrow(*state_, borrower);
-  cancel_shielded_checkpoint();
+  acquire_for(*state_, {.thing = borrower}, nullptr, this);
+}
+void CapacityLimiter::acquire_on_behalf_of(Task* borrower) {
+  acquire_for(*state_, Borrower::of(*borrower), borrower, this);
 }
 
 void CapacityLimiter::acquire_on_behalf_of_nowait(const void* borrower) {
-  refuse_second_token(*state_, borrower);
-  if (!may_borrow(*state_)) throw WouldBlock();
-  borrow(*state_, borrower);
+  acquire_for_nowait(*state_, {.thing = borrower}, nullptr);
+}
+void CapacityLimiter::acquire_on_behalf_of_nowait(Task* borrower) {
+  acquire_for_nowait(*state_, Borrower::of(*borrower), borrower);
 }
 
 void CapacityLimiter::release_on_behalf_of(const void* borrower) {
-  const auto found = state_->borrowers.find(borrower);
-  if (found == state_->borrowers.end() || found->second != TokenState::kBorrowed) {
-    throw UsageError(
-        "a token was given back to a CapacityLimiter by a borrower that has none; let "
-        "the borrower that acquired it release it");
-  }
-  detail::release_token(*state_, borrower);
+  release_for(*state_, {.thing = borrower});
+}
+void CapacityLimiter::release_on_behalf_of(Task* borrower) {
+  release_for(*state_, Borrower::of(*borrower));
 }
 
 CapacityLimiterStatistics CapacityLimiter::statistics() const {
@@ -132,16 +158,17 @@ CapacityLimiterStatistics CapacityLimiter::statistics() const {
                                    .total_tokens = state_->total,
                                    .borrowers = {},
                                    .tasks_waiting = state_->waiting.size()};
-  for (const auto& [borrower, state] : state_->borrowers) {
-    if (state == TokenState::kBorrowed) result.borrowers.push_back(borrower);
+  for (const auto& [borrower, loan] : state_->borrowers) {
+    if (loan.state == TokenState::kBorrowed) result.borrowers.push_back(loan.shown);
   }
   return result;
 }
 
 namespace detail {
-bool release_token(LimiterState& limiter, const void* borrower) {
+bool release_token(LimiterState& limiter, const Borrower& borrower) {
   auto gone = limiter.borrowers.extract(borrower);
   if (gone.empty()) return false;
+  gone.mapped().unlink();
   limiter.spare = std::move(gone);
   --limiter.borrowed;
   wake_while_room(limiter);

@@ -62,7 +62,7 @@ class ActiveThread {
 
 // Back on the run's thread.
 void finish(ThreadHost& host) {
-  host.token_lost = !fibers::detail::release_token(*host.limiter, &host);
+  host.token_lost = !fibers::detail::release_token(*host.limiter, {.thing = &host});
   if (host.task != nullptr) reschedule(*host.task);
 }
 
@@ -147,7 +147,7 @@ void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options
   try {
     fibers::detail::start_thread(std::make_unique<JobWork>(host), options.thread_name);
   } catch (...) {
-    fibers::detail::release_token(*host->limiter, host.get());
+    fibers::detail::release_token(*host->limiter, {.thing = host.get()});
     throw;
   }
   const ActiveThread counted(threads);

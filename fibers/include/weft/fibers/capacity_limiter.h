@@ -24,19 +24,20 @@ namespace weft::fibers {
 
 namespace detail {
 struct LimiterState;
-// False if `borrower` has no token.
-bool release_token(LimiterState& limiter, const void* borrower);
 struct LimiterAccess;
 }  // namespace detail
 
 struct CapacityLimiterStatistics {
   std::size_t borrowed_tokens = 0;
   std::size_t total_tokens = 0;
-  std::vector<const void*> borrowers;  // Tasks, or what was given to acquire_on_behalf_of.
+  // Tasks, or what was given to acquire_on_behalf_of; null for a task that has ended with a token.
+  std::vector<const void*> borrowers;
   std::size_t tasks_waiting = 0;
 };
 
-// Fair. A resource: neither copied nor moved. A borrower is a task or the address of anything.
+// Fair. A resource: neither copied nor moved. A borrower is a task or the address of anything. A
+// task is known by its id(), which is never another's: one that ends without giving its token back
+// keeps it, and no later task is taken for it.
 class CapacityLimiter final {
  public:
   static constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
@@ -65,6 +66,8 @@ class CapacityLimiter final {
   // Cancel: before any effect; no token is borrowed.
   // Threads: the run's own only.
   void acquire_on_behalf_of(const void* borrower);
+  void acquire_on_behalf_of(Task* borrower);
+  void acquire_on_behalf_of(const Task* borrower) = delete;  // Not by its address.
 
   // The same without waiting: throws WouldBlock if no token is free or others wait for one.
   //
@@ -73,6 +76,8 @@ class CapacityLimiter final {
   // Threads: the run's own only.
   void acquire_nowait() { acquire_on_behalf_of_nowait(&current_task()); }
   void acquire_on_behalf_of_nowait(const void* borrower);
+  void acquire_on_behalf_of_nowait(Task* borrower);
+  void acquire_on_behalf_of_nowait(const Task* borrower) = delete;
 
   // Gives the token back. Throws UsageError if this task, or `borrower`, has none.
   //
@@ -81,6 +86,8 @@ class CapacityLimiter final {
   // Threads: the run's own only.
   void release() { release_on_behalf_of(&current_task()); }
   void release_on_behalf_of(const void* borrower);
+  void release_on_behalf_of(Task* borrower);
+  void release_on_behalf_of(const Task* borrower) = delete;
 
   CapacityLimiterStatistics statistics() const;
 

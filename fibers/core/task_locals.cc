@@ -3,6 +3,7 @@
 
 #include "fibers/core/task_locals.h"
 
+#include <atomic>
 #include <utility>
 
 #include "fibers/core/greenlet_block.h"
@@ -71,7 +72,7 @@ TaskLocals* detach_own_locals() {
   TaskLocals** end = &copies;
   const TaskLocals* l = anybody_here ? look_at_own_locals() : nullptr;
   for (; l != nullptr; l = l->next) {
-    *end = new TaskLocals{l->key, l->value, nullptr, 1};
+    *end = new TaskLocals{l->var, l->value, nullptr, 1};
     end = &(*end)->next;
   }
   return copies;
@@ -88,21 +89,30 @@ WithoutContext::~WithoutContext() {
   if (kept_ != nullptr) exchange_locals(kept_);
 }
 
-const void* find_local(const void* key) {
+std::uint64_t VariableId::make() {
+  static std::atomic<std::uint64_t> last{0};
+  std::uint64_t id = get();
+  if (id != 0) return id;
+  const std::uint64_t next = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  // Another thread may set the variable for the first time, too.
+  return id_.compare_exchange_strong(id, next, std::memory_order_relaxed) ? next : id;
+}
+
+const void* find_local(std::uint64_t var) {
   for (const TaskLocals* l = look_at_own_locals(); l != nullptr; l = l->next) {
-    if (l->key == key) return l->value.get();
+    if (l->var == var) return l->value.get();
   }
   return nullptr;
 }
 
 // Copies what lies in front of the old value, shares what lies behind.
-void set_in_list(TaskLocals*& locals, const void* key, std::shared_ptr<void> value) {
+void set_in_list(TaskLocals*& locals, std::uint64_t var, std::shared_ptr<void> value) {
   TaskLocals* const old = locals;
-  auto* first = new TaskLocals{key, std::move(value), nullptr, 1};
+  auto* first = new TaskLocals{var, std::move(value), nullptr, 1};
   TaskLocals** end = &first->next;
   TaskLocals* at = old;
-  for (; at != nullptr && at->key != key; at = at->next) {
-    *end = new TaskLocals{at->key, at->value, nullptr, 1};
+  for (; at != nullptr && at->var != var; at = at->next) {
+    *end = new TaskLocals{at->var, at->value, nullptr, 1};
     end = &(*end)->next;
   }
   *end = share_locals(at != nullptr ? at->next : nullptr);
@@ -110,8 +120,8 @@ void set_in_list(TaskLocals*& locals, const void* key, std::shared_ptr<void> val
   release_locals(old);
 }
 
-void set_local(const void* key, std::shared_ptr<void> value) {
-  set_in_list(own_locals(), key, std::move(value));
+void set_local(std::uint64_t var, std::shared_ptr<void> value) {
+  set_in_list(own_locals(), var, std::move(value));
 }
 
 }  // namespace weft::fibers::detail

@@ -14,13 +14,13 @@
 namespace weft::fibers::detail {
 
 struct TaskLocals {
-  const void* key;
+  std::uint64_t var;
   std::shared_ptr<void> value;
   TaskLocals* next;
   std::uint32_t uses;
 };
 
-// Gives `key` that value in the list, whose other users see no change.
-void set_in_list(TaskLocals*& locals, const void* key, std::shared_ptr<void> value);
+// Gives `var` that value in the list, whose other users see no change.
+void set_in_list(TaskLocals*& locals, std::uint64_t var, std::shared_ptr<void> value);
 
 }  // namespace weft::fibers::detail

@@ -27,9 +27,9 @@ void TreeValues::forget(const Nursery& nursery) noexcept {
 
 namespace {
 
-const std::shared_ptr<void>* find_in(const TaskLocals* values, const void* var) {
+const std::shared_ptr<void>* find_in(const TaskLocals* values, std::uint64_t var) {
   for (; values != nullptr; values = values->next) {
-    if (values->key == var) return &values->value;
+    if (values->var == var) return &values->value;
   }
   return nullptr;
 }
@@ -44,7 +44,7 @@ const TaskLocals* values_for(const TaskBlock& task, const Nursery& nursery) {
 }
 
 // From a nursery upwards. A null value stands for "none"; null if nobody has set anything.
-const std::shared_ptr<void>* inherited(const Nursery* nursery, const void* var) {
+const std::shared_ptr<void>* inherited(const Nursery* nursery, std::uint64_t var) {
   while (nursery != nullptr) {
     const TaskBlock& parent = block_of(nursery->parent_task());
     if (const auto* value = find_in(values_for(parent, *nursery), var)) return value;
@@ -53,7 +53,7 @@ const std::shared_ptr<void>* inherited(const Nursery* nursery, const void* var) 
   return nullptr;
 }
 
-const std::shared_ptr<void>* value_of(const TaskBlock& task, const void* var) {
+const std::shared_ptr<void>* value_of(const TaskBlock& task, std::uint64_t var) {
   if (task.tree_values != nullptr) {
     if (const auto* value = find_in(task.tree_values->own, var)) return value;
   }
@@ -66,19 +66,19 @@ const void* address_in(const std::shared_ptr<void>* value) {
 
 }  // namespace
 
-const void* find_tree_value(const void* var) {
+const void* find_tree_value(std::uint64_t var) {
   return address_in(value_of(*scheduler_of_task().running(), var));
 }
 
-const void* find_tree_value(const void* var, const Task& task) {
+const void* find_tree_value(std::uint64_t var, const Task& task) {
   return address_in(value_of(block_of(task), var));
 }
 
-const void* find_tree_value(const void* var, const Nursery& nursery) {
+const void* find_tree_value(std::uint64_t var, const Nursery& nursery) {
   return address_in(inherited(&nursery, var));
 }
 
-std::shared_ptr<void> set_tree_value(const void* var, std::shared_ptr<void> value) {
+std::shared_ptr<void> set_tree_value(std::uint64_t var, std::shared_ptr<void> value) {
   TaskBlock& me = *scheduler_of_task().running();
   const auto* found = value_of(me, var);
   std::shared_ptr<void> before = found != nullptr ? *found : nullptr;

@@ -3,6 +3,7 @@
 
 #include "loop/src/runner.h"
 
+#include <cstdint>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -16,7 +17,8 @@ namespace weft::loop::detail {
 
 namespace {
 
-using RunnerMap = std::unordered_map<const fibers::Task*, Runner*>;
+// By the task's number: its address may be another's, once a run has been given up.
+using RunnerMap = std::unordered_map<std::uint64_t, Runner*>;
 
 // This thread's runners by their tasks.
 RunnerMap& runners() {
@@ -54,7 +56,7 @@ Runner* Runner::current() {
 
 Runner* Runner::of(const fibers::Task& task) {
   const RunnerMap& map = runners();
-  const auto found = map.find(&task);
+  const auto found = map.find(task.id());
   return found == map.end() ? nullptr : found->second;
 }
 
@@ -67,11 +69,11 @@ Runner::Runner(LoopCore& core)
       }},
       core_(core),
       task_(fibers::current_task()) {
-  runners().emplace(&task_, this);
+  runners().emplace(task_.id(), this);
 }
 
 Runner::~Runner() {
-  runners().erase(&task_);
+  runners().erase(task_.id());
 }
 
 void Runner::live() {

@@ -6,7 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -190,6 +194,20 @@ FIBER_TEST(ContextTest, ACallOfTheSchedulerHasNone) {
     EXPECT_THROW(copy_context(), UsageError);
   });
   while (!called) checkpoint();
+}
+
+FIBER_TEST(ContextVarTest, OneAtTheAddressOfAnotherHasNoValue) {
+  using Text = ContextVar<std::string>;
+  using Number = ContextVar<int>;
+  alignas(Text) alignas(Number) std::array<std::byte, std::max(sizeof(Text), sizeof(Number))> place;
+  auto* const text = new (place.data()) Text("text");
+  text->set("a text, and no number");
+  std::destroy_at(text);
+  auto* const number = new (place.data()) Number("number");
+  EXPECT_EQ(number->find(), nullptr);
+  number->set(3);
+  EXPECT_EQ(*number->find(), 3);
+  std::destroy_at(number);
 }
 
 }  // namespace

@@ -6,7 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "weft/fibers/context_var.h"
@@ -173,6 +177,20 @@ FIBER_TEST(TreeVarTest, ValuesGoWithTheLastThatSeesThem) {
     var.set(nullptr);
   });
   EXPECT_EQ(value.use_count(), 1);
+}
+
+FIBER_TEST(TreeVarTest, OneAtTheAddressOfAnotherHasNoValue) {
+  using Text = TreeVar<std::string>;
+  using Number = TreeVar<int>;
+  alignas(Text) alignas(Number) std::array<std::byte, std::max(sizeof(Text), sizeof(Number))> place;
+  auto* const text = new (place.data()) Text("text");
+  text->set("a text, and no number");
+  std::destroy_at(text);
+  auto* const number = new (place.data()) Number("number");
+  EXPECT_EQ(number->find(), nullptr);
+  number->set(3);
+  EXPECT_EQ(*number->find(), 3);
+  std::destroy_at(number);
 }
 
 TEST(TreeVarTest, NeedsATask) {

@@ -11,11 +11,13 @@
 
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "weft/fibers/detail/variable_id.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
@@ -35,11 +37,11 @@ TaskLocals* detach_own_locals();
 TaskLocals** set_thread_locals(TaskLocals** place) noexcept;
 // The same for a callback of the scheduler, in which no task runs.
 TaskLocals** set_callback_locals(TaskLocals** place) noexcept;
-const void* find_local(const void* key);
-void set_local(const void* key, std::shared_ptr<void> value);
+const void* find_local(std::uint64_t var);
+void set_local(std::uint64_t var, std::shared_ptr<void> value);
 }  // namespace detail
 
-// A resource, usually of static lifetime: its address is the key.
+// A resource, usually of static lifetime.
 template <class T>
 class ContextVar {
  public:
@@ -56,12 +58,13 @@ class ContextVar {
     return value == nullptr ? std::nullopt : std::optional<T>(*value);
   }
   // The same without a copy, or null. Good until this task sets the variable, or ends.
-  const T* find() const { return static_cast<const T*>(detail::find_local(this)); }
+  const T* find() const { return static_cast<const T*>(detail::find_local(id_.get())); }
   T get_or(T otherwise) const { return get().value_or(std::move(otherwise)); }
-  void set(T value) { detail::set_local(this, std::make_shared<T>(std::move(value))); }
+  void set(T value) { detail::set_local(id_.make(), std::make_shared<T>(std::move(value))); }
 
  private:
   const char* name_;
+  detail::VariableId id_;
 };
 
 // The values that a task had at some moment, to be used by another one or later. A value: copies go

@@ -24,6 +24,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/detail/variable_id.h"
 #include "weft/fibers/run_var.h"  // LookupError
 
 namespace weft::fibers {
@@ -33,11 +34,11 @@ class Nursery;
 
 namespace detail {
 // Null if there is none. The first two throw UsageError outside a task.
-const void* find_tree_value(const void* var);
+const void* find_tree_value(std::uint64_t var);
 // Returns the one before. Null takes the value away.
-std::shared_ptr<void> set_tree_value(const void* var, std::shared_ptr<void> value);
-const void* find_tree_value(const void* var, const Task& task);
-const void* find_tree_value(const void* var, const Nursery& nursery);
+std::shared_ptr<void> set_tree_value(std::uint64_t var, std::shared_ptr<void> value);
+const void* find_tree_value(std::uint64_t var, const Task& task);
+const void* find_tree_value(std::uint64_t var, const Nursery& nursery);
 std::uint64_t tree_task();
 void require_tree_token(bool ours, bool used, std::uint64_t task);
 }  // namespace detail
@@ -51,16 +52,16 @@ template <class T>
 class TreeVarToken {
  private:
   friend class TreeVar<T>;
-  TreeVarToken(const void* var, std::shared_ptr<void> before)
+  TreeVarToken(std::uint64_t var, std::shared_ptr<void> before)
       : var_(var), before_(std::move(before)), task_(detail::tree_task()) {}
 
-  const void* var_;
+  std::uint64_t var_;
   std::shared_ptr<void> before_;
   std::uint64_t task_;
   bool used_ = false;
 };
 
-// A resource, usually of static lifetime: its address is the key. All but get_in throw UsageError
+// A resource, usually of static lifetime. All but get_in throw UsageError
 // outside a task.
 template <class T>
 class TreeVar {
@@ -75,7 +76,7 @@ class TreeVar {
 
   // The value of this task without a copy, or null; not the default. Good until this task sets the
   // variable, or ends.
-  const T* find() const { return static_cast<const T*>(detail::find_tree_value(this)); }
+  const T* find() const { return static_cast<const T*>(detail::find_tree_value(id_.get())); }
   // A copy of it, or of the default. Throws LookupError if there is neither.
   //
   // Blocks: no.
@@ -102,13 +103,14 @@ class TreeVar {
   // For this task from now on, and for the nurseries that it opens from now on. What goes on in
   // those that are open keeps the value from before, and so does what is started there later.
   TreeVarToken<T> set(T value) {
-    return {this, detail::set_tree_value(this, std::make_shared<T>(std::move(value)))};
+    const std::uint64_t id = id_.make();
+    return {id, detail::set_tree_value(id, std::make_shared<T>(std::move(value)))};
   }
   // Puts back what was there before the set() that returned `token`. Throws UsageError for the
   // token of another variable or task, and for one that has been used.
   void reset(TreeVarToken<T>& token) {
-    detail::require_tree_token(token.var_ == this, token.used_, token.task_);
-    detail::set_tree_value(this, token.before_);
+    detail::require_tree_token(token.var_ == id_.get(), token.used_, token.task_);
+    detail::set_tree_value(token.var_, token.before_);
     token.used_ = true;
   }
   // Runs `body` with that value, and puts back the one before.
@@ -119,17 +121,16 @@ class TreeVar {
   template <class F>
   auto being(T value, F&& body) -> std::invoke_result_t<F> {
     struct Restore {
-      TreeVar& var;
       TreeVarToken<T> token;
-      ~Restore() { detail::set_tree_value(&var, std::move(token.before_)); }
-    } const restore{*this, set(std::move(value))};
+      ~Restore() { detail::set_tree_value(token.var_, std::move(token.before_)); }
+    } restore{set(std::move(value))};
     return std::invoke(std::forward<F>(body));
   }
 
  private:
   template <class Where>
   const T* value_in(const Where& where) const {
-    return static_cast<const T*>(detail::find_tree_value(this, where));
+    return static_cast<const T*>(detail::find_tree_value(id_.get(), where));
   }
   T or_default(const T* value) const {
     if (value != nullptr) return *value;
@@ -140,6 +141,7 @@ class TreeVar {
 
   std::string name_;
   std::optional<T> default_;
+  detail::VariableId id_;
 };
 
 }  // namespace weft::fibers

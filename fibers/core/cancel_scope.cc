@@ -169,6 +169,10 @@ std::exception_ptr CancelScope::leave_with(std::exception_ptr error) {
 
 namespace detail {
 
+void throw_cut_short() {
+  throw UsageError("the body was cut short and has no value; ask finished() before value()");
+}
+
 bool swallow_current(CancelScope& scope,
                      std::exception_ptr (CancelScope::*leave)(std::exception_ptr)) {
   const std::exception_ptr current = std::current_exception();

@@ -54,7 +54,9 @@ int main() {
     for (const int b : {7, 8}) {
       const auto product = weft::fibers::move_on_after(200ms, [b] { return multiply(6, b); });
       std::cout << "6 * " << b
-                << (product ? " = " + std::to_string(*product) : ": no answer in time") << '\n';
+                << (product.finished() ? " = " + std::to_string(product.value())
+                                       : std::string(": no answer in time"))
+                << '\n';
     }
   });
   lib_close();

@@ -66,18 +66,19 @@ TEST(CancelScopeTest, CannotBeEnteredOutsideATask) {
 
 FIBER_TEST(CancelScopeTest, ReturnsTheBodysValueOrNothing) {
   CancelScope finished;
-  EXPECT_EQ(finished.run([] { return std::string("done"); }), std::optional<std::string>("done"));
+  EXPECT_EQ(finished.run([] { return std::string("done"); }).value(), "done");
   CancelScope cut_short;
-  const std::optional<int> nothing = cut_short.run([&]() -> int {
+  const ScopeResult<int> nothing = cut_short.run([&]() -> int {
     cut_short.cancel();
     checkpoint();
     return 1;
   });
-  EXPECT_EQ(nothing, std::nullopt);
+  EXPECT_FALSE(nothing.finished());
+  EXPECT_THROW(nothing.value(), UsageError);
   CancelScope moved;
   auto pointer = moved.run([] { return std::make_unique<int>(5); });
-  ASSERT_TRUE(pointer);
-  EXPECT_EQ(**pointer, 5);
+  ASSERT_TRUE(pointer.finished());
+  EXPECT_EQ(*pointer.value(), 5);
 }
 
 FIBER_TEST(CancelScopeTest, ErrorsOfTheBodyPassUnchanged) {

@@ -102,7 +102,7 @@ FIBER_TEST(GracefulScopeTest, AnIdleWaitIsEndedAtOnce) {
   open_nursery([&](Nursery& nursery) {
     stop_after_a_second(nursery, scope);
     scope.run([&] {
-      EXPECT_EQ(until_stopping([] { return 5; }), 5);
+      EXPECT_EQ(until_stopping([] { return 5; }).value(), 5);
       EXPECT_FALSE(until_stopping([] { sleep_forever(); }));
       // From now on at the first wait.
       EXPECT_FALSE(until_stopping([] { checkpoint(); }));
@@ -197,7 +197,7 @@ FIBER_TEST(GracefulScopeTest, CancelDoesNotWait) {
 FIBER_TEST(GracefulScopeTest, WithoutOneNobodyIsAskedToStop) {
   EXPECT_FALSE(is_stopping());
   EXPECT_FALSE(move_on_after(seconds(1), [] { wait_stopping(); }));
-  EXPECT_EQ(until_stopping([] { return 1; }), 1);
+  EXPECT_EQ(until_stopping([] { return 1; }).value(), 1);
 }
 
 FIBER_TEST(GracefulScopeTest, WaitingForItCanBeCancelled) {

@@ -215,7 +215,7 @@ FIBER_TEST(TaskStatusTest, ATaskThatNeedsNoWaitStartsUnderACancelledCaller) {
       scope.cancel();
       return nursery.start<int>([](TaskStatus<int>& status) { status.started(7); });
     });
-    EXPECT_EQ(value, std::optional<int>(7));
+    EXPECT_EQ(value.value(), 7);
     EXPECT_FALSE(scope.cancelled_caught());
   });
 }

@@ -106,7 +106,7 @@ FIBER_TEST(RunAioFutureTest, AValueInSpiteOfTheCancellationIsReturned) {
     });
     CancelScope scope({.relative_deadline = fibers::Duration(1s)});
     const auto value = scope.run([&] { return run_aio_future(future); });
-    EXPECT_EQ(value, 9);
+    EXPECT_EQ(value.value(), 9);
     EXPECT_TRUE(scope.cancel_called());
     EXPECT_FALSE(scope.cancelled_caught());
   });
@@ -282,7 +282,7 @@ FIBER_TEST(AioAsTrioTest, ACallableMaySwallowItsCancelledError) {
         return 9;
       })();
     });
-    EXPECT_EQ(value, 9);
+    EXPECT_EQ(value.value(), 9);
     EXPECT_TRUE(scope.cancel_called());
     EXPECT_FALSE(scope.cancelled_caught());
   });

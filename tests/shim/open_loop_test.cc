@@ -120,7 +120,7 @@ FIBER_TEST(OpenLoopTest, AValueCutShortIsAUsageErrorWhereTheCancellationEnds) {
       return 1;
     });
   });
-  EXPECT_FALSE(value.has_value());
+  EXPECT_FALSE(value.finished());
   EXPECT_TRUE(scope.cancelled_caught());
 }
 

@@ -23,6 +23,7 @@
 
 #include "weft/fibers/clock.h"
 #include "weft/fibers/detail/scope_state.h"
+#include "weft/fibers/scope_result.h"
 
 namespace weft::fibers {
 
@@ -33,11 +34,6 @@ struct CancelScopeOptions {
   // Hide cancellation from outside.
   bool shield = false;
 };
-
-// What running a body in a scope gives: for a void body whether it finished, else its value if it
-// finished.
-template <class R>
-using ScopeResult = std::conditional_t<std::is_void_v<R>, bool, std::optional<std::decay_t<R>>>;
 
 // A resource: neither copied nor moved. Good for one run() only. May be cancelled, shielded or
 // given another deadline before, during and after, from any task of the run.
@@ -119,22 +115,18 @@ bool swallow_current(CancelScope& scope,
 template <class F>
 auto CancelScope::run(F&& body) -> ScopeResult<std::invoke_result_t<F>> {
   using R = std::invoke_result_t<F>;
-  ScopeResult<R> result{};
+  ScopeResult<R> result;
   enter();
   try {
     if constexpr (std::is_void_v<R>) {
       std::invoke(std::forward<F>(body));
-      result = true;
+      result.finish();
     } else {
-      result.emplace(std::invoke(std::forward<F>(body)));
+      result.finish(std::invoke(std::forward<F>(body)));
     }
   } catch (...) {
     detail::swallow_current(*this, &CancelScope::leave_with);
-    if constexpr (std::is_void_v<R>) {
-      return false;
-    } else {
-      return std::nullopt;
-    }
+    return ScopeResult<R>();
   }
   leave();
   return result;

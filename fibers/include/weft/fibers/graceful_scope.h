@@ -10,9 +10,9 @@
 //
 //   void serve() {
 //     for (;;) {
-//       std::optional<Request> request = until_stopping([&] { return next_request(); });
-//       if (!request) return;                       // asked to stop, while it was idle
-//       answer(*request);                           // may take the grace period
+//       auto request = until_stopping([&] { return next_request(); });
+//       if (!request.finished()) return;            // asked to stop, while it was idle
+//       answer(request.value());                    // may take the grace period
 //     }
 //   }
 //

@@ -49,7 +49,7 @@ Duration checked_timeout(Duration length);
 template <class R>
 R value_or_too_slow(ScopeResult<R> result, const CancelScope& scope) {
   if (scope.cancelled_caught()) throw TooSlowError();
-  if constexpr (!std::is_void_v<R>) return std::move(*result);
+  if constexpr (!std::is_void_v<R>) return std::move(result).value();
 }
 }  // namespace detail
 
@@ -58,8 +58,8 @@ struct TimeoutOptions {
   bool shield = false;
 };
 
-// Runs `body`, for `length` at most. A void body: whether it finished; else its value if it did.
-// The body of a scope that ends without being cut short has finished, also late.
+// Runs `body`, for `length` at most, and returns a ScopeResult: finished(), value(). A body that
+// ends without being cut short has finished, also late.
 //
 // Blocks: only if the body does.
 // Cancel: the body gets Cancelled at its waits when the time is up.

@@ -12,7 +12,9 @@
 
 #include "weft/fibers/errors.h"
 #include "weft/fibers/socket.h"
+#include "weft/fibers/testing/checkpoints.h"
 #include "weft/fibers/testing/fiber_test.h"
+#include "weft/fibers/testing/memory_stream.h"
 
 namespace weft::fibers {
 namespace {
@@ -119,6 +121,23 @@ FIBER_TEST(StapledStreamTest, TakesStreamsOfAnyKindByTheirBaseClass) {
   EXPECT_EQ(b.receive_some(), "x");
   stapled.aclose();
   EXPECT_FALSE(a.is_open());
+}
+
+template <class Stream>
+concept Closes = requires(Stream& stream) {
+  stream.close();
+};
+
+static_assert(Closes<StapledStream<SocketStream, SocketStream>>);
+static_assert(Closes<StapledStream<SocketStream&, testing::MemoryReceiveStream>>);
+static_assert(!Closes<StapledStream<RecordSend, SocketStream>>);
+
+FIBER_TEST(StapledStreamTest, ClosesBothWithoutWaiting) {
+  StapledStream stream{testing::MemorySendStream(), testing::MemoryReceiveStream()};
+  testing::assert_no_checkpoints([&] { stream.close(); });
+  stream.close();
+  EXPECT_THROW(stream.send_all("x"), ClosedResourceError);
+  EXPECT_THROW(stream.receive_some(), ClosedResourceError);
 }
 
 }  // namespace

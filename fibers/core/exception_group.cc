@@ -40,25 +40,25 @@ BaseExceptionGroup::BaseExceptionGroup(std::string message,
   for (const auto& e : exceptions) {
     if (e == nullptr) throw UsageError("an exception group cannot hold a null exception_ptr");
   }
-  state_ = std::make_shared<State>();
+  state_ = std::shared_ptr<State>(new State, &State::drop);
   state_->message = std::move(message);
   state_->exceptions = std::move(exceptions);
 }
 
 // Groups nested thousands deep would otherwise be destroyed by as many nested destructors. The
-// outermost one takes the others' exceptions over and drops them one after the other: those that
-// nobody else holds come here in turn, and find that somebody is already at it.
-BaseExceptionGroup::State::~State() {
-  static thread_local std::vector<std::exception_ptr>* in_progress = nullptr;
+// outermost call destroys them one after the other: those inside, whose last pointer goes with
+// that, come here in turn, find that somebody is at it, and queue up.
+void BaseExceptionGroup::State::drop(State* state) noexcept {
+  static thread_local State** in_progress = nullptr;
   if (in_progress != nullptr) {
-    for (auto& inner : exceptions) in_progress->push_back(std::move(inner));
+    state->next_dropped = std::exchange(*in_progress, state);
     return;
   }
-  std::vector<std::exception_ptr> todo = std::move(exceptions);
+  State* todo = state;
   in_progress = &todo;
-  while (!todo.empty()) {
-    const std::exception_ptr dropped = std::move(todo.back());
-    todo.pop_back();
+  while (todo != nullptr) {
+    State* const first = std::exchange(todo, todo->next_dropped);
+    delete first;
   }
   in_progress = nullptr;
 }

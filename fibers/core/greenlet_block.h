@@ -11,7 +11,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "fibers/core/context.h"
 #include "fibers/core/stack.h"
@@ -38,8 +37,11 @@ struct GreenletLink {
   std::atomic<GreenletBlock*> current{nullptr};
   std::atomic<bool> any_dropped{false};
   std::mutex mutex;
-  bool exited = false;                  // Guarded by the mutex.
-  std::vector<GreenletBlock*> dropped;  // Guarded: the last references, to be dropped here.
+  bool exited = false;  // Guarded by the mutex.
+  // Guarded: a list of those of which the last reference is to be dropped here, in order. Adding
+  // needs no memory, for a destructor does it.
+  GreenletBlock* dropped = nullptr;
+  GreenletBlock** dropped_end = &dropped;
 };
 
 enum class GreenletState : std::uint8_t { kPending, kStarted, kDead };
@@ -62,6 +64,7 @@ struct GreenletBlock {
   bool keeps_parent = false;
   GreenletBlock* parent = nullptr;
   GreenletBlock* next = nullptr;
+  GreenletBlock* next_dropped = nullptr;  // In its link's list.
   GreenletBlock* previous = nullptr;
 
   Stack stack;

@@ -4,6 +4,7 @@
 // The life of greenlets and of the references to them; the end of a thread that has some.
 
 #include <cstdio>
+#include <utility>
 
 #include "fibers/core/check.h"
 #include "fibers/core/greenlet_block.h"
@@ -18,6 +19,19 @@ namespace detail {
 constinit thread_local GreenletThread* tls_greenlets = nullptr;
 
 namespace {
+
+GreenletBlock* take_list(GreenletLink& link) {
+  link.dropped_end = &link.dropped;
+  return std::exchange(link.dropped, nullptr);
+}
+
+void release_list(GreenletBlock* first) {
+  while (first != nullptr) {
+    GreenletBlock* const block = std::exchange(first, first->next_dropped);
+    block->next_dropped = nullptr;
+    block->release();
+  }
+}
 
 constinit thread_local bool tls_ended = false;
 
@@ -45,13 +59,13 @@ class ThreadLife {
     tls_greenlets = nullptr;
     tls_ended = true;
     thread_.main->state = GreenletState::kDead;
-    std::vector<GreenletBlock*> dropped;
+    GreenletBlock* dropped = nullptr;
     {
       const std::lock_guard lock(thread_.link->mutex);
       thread_.link->exited = true;
-      dropped.swap(thread_.link->dropped);
+      dropped = take_list(*thread_.link);
     }
-    for (GreenletBlock* block : dropped) block->release();
+    release_list(dropped);
     thread_.main->release();
 #ifdef WEFT_TSAN
     if (thread_.dead_tsan_fiber != nullptr) __tsan_destroy_fiber(thread_.dead_tsan_fiber);
@@ -94,14 +108,16 @@ bool leave_to_owner(GreenletBlock& block) {
   GreenletLink& link = *block.link;
   const std::lock_guard lock(link.mutex);
   if (link.exited) return false;
-  link.dropped.push_back(&block);
+  *std::exchange(link.dropped_end, &block.next_dropped) = &block;
   link.any_dropped.store(true, std::memory_order_release);
   return true;
 }
 
-void report_lost(const std::exception_ptr& error) {
-  log(LogLevel::kError, "a greenlet that was dropped threw " + describe_exception(error) +
-                            "; let the GreenletExit pass that is thrown into it");
+void report_lost(const std::exception_ptr& error) noexcept {
+  log_quietly(LogLevel::kError, [&] {
+    return "a greenlet that was dropped threw " + describe_exception(error) +
+           "; let the GreenletExit pass that is thrown into it";
+  });
 }
 
 }  // namespace
@@ -148,19 +164,20 @@ void kill_greenlet(GreenletThread& thread, GreenletBlock& block) noexcept {
   // It may have stored a reference to itself, and live on.
   if (block.is(GreenletState::kDead) || block.handles.load(std::memory_order_relaxed) > 1) return;
   block.condemned = true;
-  log(LogLevel::kError,
-      "a greenlet that was dropped swallowed its GreenletExit and switched away: "
-      "what is on its stack is never destroyed");
+  log_quietly(LogLevel::kError, [] {
+    return "a greenlet that was dropped swallowed its GreenletExit and switched away: what is on "
+           "its stack is never destroyed";
+  });
 }
 
 void take_dropped(GreenletThread& thread) noexcept {
-  std::vector<GreenletBlock*> dropped;
+  GreenletBlock* dropped = nullptr;
   {
     const std::lock_guard lock(thread.link->mutex);
-    dropped.swap(thread.link->dropped);
+    dropped = take_list(*thread.link);
     thread.link->any_dropped.store(false, std::memory_order_relaxed);
   }
-  for (GreenletBlock* block : dropped) block->release();
+  release_list(dropped);
 }
 
 void GreenletBlock::retain() noexcept {

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "fibers/core/found_events.h"
@@ -308,16 +309,16 @@ void Guest::finish(const std::exception_ptr& failure) {
 
 void Guest::abandon() noexcept {
   if (life_ == nullptr || abandoned_.exchange(true)) return;
-  std::string text =
+  constexpr std::string_view kText =
       "a guest run was abandoned: its host dropped it before it was over. Its tasks are neither "
       "run nor unwound any more; keep the host's loop going until done_callback";
   if (tls_scheduler != &scheduler()) {
     // The run's thread still believes in it, so it has to stay.
-    log(LogLevel::kWarning, text);
+    log_quietly(LogLevel::kWarning, [&] { return kText; });
     static_cast<void>(life_.release());
     return;
   }
-  log(LogLevel::kWarning, text + ":\n" + dump_task_tree());
+  log_quietly(LogLevel::kWarning, [&] { return std::string(kText) + ":\n" + dump_task_tree(); });
   scheduler().give_up();
   tls_scheduler = nullptr;
   if (in_thread_) {

@@ -108,7 +108,7 @@ class LoopCore {
 
   // Runs iterations until `me` has lost the role or the loop has stopped.
   void run(Runner& me);
-  void report_slow(const HandleNode& node, fibers::Duration took) const;
+  void report_slow(const HandleNode& node, fibers::Duration took) const noexcept;
 
   // --- Blocking callbacks: handover.cc. ---
 

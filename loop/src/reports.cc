@@ -105,12 +105,13 @@ void LoopCore::report_callback_error(HandleNode* node, std::exception_ptr error)
   report(callback_context(node, std::move(error)));
 }
 
-void LoopCore::report_slow(const HandleNode& node, fibers::Duration took) const {
+void LoopCore::report_slow(const HandleNode& node, fibers::Duration took) const noexcept {
   if (took < slow_callback_duration) return;
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.3f", std::chrono::duration<double>(took).count());
-  fibers::log(fibers::LogLevel::kWarning, "Executing the callback from " + place(node.site) +
-                                              " took " + text.data() + " seconds");
+  fibers::detail::log_quietly(fibers::LogLevel::kWarning, [&] {
+    return "Executing the callback from " + place(node.site) + " took " + text.data() + " seconds";
+  });
 }
 
 }  // namespace weft::loop::detail

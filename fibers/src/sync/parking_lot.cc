@@ -3,15 +3,17 @@
 
 #include "weft/fibers/parking_lot.h"
 
+#include <new>
+
 #include "fibers/src/sync/lot_breaker.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
 
 namespace {
-BrokenResourceError broken_lot(const std::string& by) {
-  return BrokenResourceError("the parking lot was broken by task '" + by +
-                             "': what its tasks wait for can never come");
+std::exception_ptr broken_lot(std::string_view by) noexcept {
+  return detail::broken_resource(
+      {"the parking lot was broken by task '", by, "': what its tasks wait for can never come"});
 }
 }  // namespace
 
@@ -21,7 +23,10 @@ ParkingLot::~ParkingLot() {
 }
 
 void ParkingLot::park(const WaitingFor& waiting_for) {
-  if (broken()) throw broken_lot(broken_by_.front());
+  if (broken()) {
+    checkpoint_if_cancelled();
+    std::rethrow_exception(broken_lot(broken_by_.empty() ? "" : broken_by_.front()));
+  }
   WaitingFor described = waiting_for;
   if (described.on == nullptr) described.on = this;
   detail::Waiter waiter;
@@ -48,8 +53,17 @@ void ParkingLot::break_lot() {
 
 void ParkingLot::break_lot(const Task& by) {
   broken_by_.emplace_back(by.name());
-  if (!queue_.empty()) {
-    detail::fail_all(queue_, std::make_exception_ptr(broken_lot(broken_by_.front())));
+  broken_ = true;
+  if (!queue_.empty()) detail::fail_all(queue_, broken_lot(broken_by_.front()));
+}
+
+// For a task that ends: without memory for its name the lot is broken all the same.
+void ParkingLot::break_quietly(const Task& by) noexcept {
+  try {
+    break_lot(by);
+  } catch (const std::bad_alloc&) {
+    broken_ = true;
+    detail::fail_all(queue_, broken_lot(by.name()));
   }
 }
 

@@ -50,7 +50,7 @@ bool LotBreaker::remove(const Task& task, ParkingLot& lot) {
 
 void LotBreaker::task_ended(TaskExit& link, Task& task) noexcept {
   auto* breaker = static_cast<LotBreaker*>(&link);
-  breaker->lot_.break_lot(task);
+  breaker->lot_.break_quietly(task);
   delete breaker;
 }
 

@@ -13,8 +13,8 @@ namespace weft::fibers {
 
 // Shared with a call on its way into the run, which may come after the wait was cancelled.
 struct detail::WaitingTask {
-  const Token token = current_token();
-  Task* task = &current_task();  // The run's thread only. Null: does not wait any more.
+  LastCall call{current_token()};  // With room of its own: set() cannot fail.
+  Task* task = &current_task();    // The run's thread only. Null: does not wait any more.
 };
 
 ThreadEvent::ThreadEvent() = default;
@@ -35,13 +35,10 @@ void ThreadEvent::set() {
     changed_.notify_all();
   }
   for (const auto& waiting : tasks) {
-    try {
-      waiting->token.run_sync_soon([waiting] {
-        if (Task* task = std::exchange(waiting->task, nullptr)) reschedule(*task);
-      });
-    } catch (const RunFinishedError&) {
-      // Nobody of that run waits.
-    }
+    // Refused, it was of a run that is over: nobody of that waits.
+    waiting->call.make([waiting] {
+      if (Task* task = std::exchange(waiting->task, nullptr)) reschedule(*task);
+    });
   }
 }
 

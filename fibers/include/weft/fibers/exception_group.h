@@ -120,7 +120,9 @@ class BaseExceptionGroup {
   struct State {
     std::string message;
     std::vector<std::exception_ptr> exceptions;
-    ~State();  // Takes deep nests apart without recursion.
+    State* next_dropped = nullptr;
+    // Takes deep nests apart without recursion, and needs no memory for that.
+    static void drop(State* state) noexcept;
   };
   std::shared_ptr<State> state_;
   std::vector<std::string> notes_;

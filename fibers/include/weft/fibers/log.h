@@ -19,4 +19,16 @@ using LogSink = std::function<void(LogLevel, std::string_view message)>;
 LogSink set_log_sink(LogSink sink);
 void log(LogLevel level, std::string_view message);
 
+namespace detail {
+// For what must not throw. A line is lost if there is no memory for it, or if the sink throws.
+template <class MakeText>
+void log_quietly(LogLevel level, const MakeText& make_text) noexcept {
+  try {
+    log(level, make_text());
+  } catch (...) {
+    static_cast<void>(0);
+  }
+}
+}  // namespace detail
+
 }  // namespace weft::fibers

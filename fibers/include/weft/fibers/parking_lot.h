@@ -78,7 +78,7 @@ class ParkingLot final {
   // Threads: the run's own only.
   void break_lot();
   void break_lot(const Task& by);
-  bool broken() const { return !broken_by_.empty(); }
+  bool broken() const { return broken_; }
   // The names of all tasks that did so, in order: most have ended by now.
   const std::vector<std::string>& broken_by() const { return broken_by_; }
 
@@ -89,7 +89,10 @@ class ParkingLot final {
  private:
   friend class detail::LotBreaker;
 
+  void break_quietly(const Task& by) noexcept;
+
   detail::WaitQueue queue_;
+  bool broken_ = false;
   std::vector<std::string> broken_by_;
   detail::LotBreaker* breakers_ = nullptr;
 };

@@ -276,41 +276,58 @@ void IoManager::require_free(const FdEntry& entry, std::size_t direction) const 
   }
 }
 
-void IoManager::wait(int fd, FdDirection direction) {
-  FdEntry& entry = entry_for(fd);
-  const std::size_t d = index_of(direction);
-  require_free(entry, d);
-  entry.waiting[d] = &block_of(current_task());
+// Cancelled comes before what is wrong with a wait.
+template <class Begin>
+static FdEntry& begin_or_cancelled(Begin&& begin) {
   try {
-    update(entry);
+    return begin();
   } catch (...) {
-    entry.waiting[d] = nullptr;
+    checkpoint_if_cancelled();
     throw;
   }
+}
+
+void IoManager::wait(int fd, FdDirection direction) {
+  const std::size_t d = index_of(direction);
+  FdEntry& entry = begin_or_cancelled([&]() -> FdEntry& {
+    FdEntry& wanted = entry_for(fd);
+    require_free(wanted, d);
+    wanted.waiting[d] = &block_of(current_task());
+    try {
+      update(wanted);
+    } catch (...) {
+      wanted.waiting[d] = nullptr;
+      throw;
+    }
+    return wanted;
+  });
   ++watched_;
   park(entry, direction);
 }
 
 FdReadiness IoManager::wait_either(int fd) {
-  FdEntry& entry = entry_for(fd);
-  for (std::size_t d = 0; d < 2; ++d) require_free(entry, d);
   FdReadiness found;
-  entry.waiting[0] = entry.waiting[1] = &block_of(current_task());
-  entry.either = &found;
-  const auto stop = [&entry] {
+  const auto stop = [](FdEntry& entry) {
     entry.waiting[0] = entry.waiting[1] = nullptr;
     entry.either = nullptr;
   };
-  try {
-    update(entry);
-  } catch (...) {
-    stop();
-    throw;
-  }
+  FdEntry& entry = begin_or_cancelled([&]() -> FdEntry& {
+    FdEntry& wanted = entry_for(fd);
+    for (std::size_t d = 0; d < 2; ++d) require_free(wanted, d);
+    wanted.waiting[0] = wanted.waiting[1] = &block_of(current_task());
+    wanted.either = &found;
+    try {
+      update(wanted);
+    } catch (...) {
+      stop(wanted);
+      throw;
+    }
+    return wanted;
+  });
   watched_ += 2;
   wait_task_rescheduled(
       [this, &entry, &stop](const RaiseCancel&) {
-        stop();
+        stop(entry);
         watched_ -= 2;
         update_quietly(entry);
         return Abort::kSucceeded;
@@ -373,10 +390,12 @@ FdEntry* IoManager::adopt(int fd) {
 }
 
 void IoManager::wait_owned(FdEntry& entry, FdDirection direction) {
+  const std::size_t d = index_of(direction);
+  if (entry.manager != this || entry.waiting[d] != nullptr) [[unlikely]]
+    checkpoint_if_cancelled();
   WEFT_REQUIRE(entry.manager == this,
                "an OwnedFd belongs to the run that made it; in another one, release() the "
                "descriptor and make a new OwnedFd of it");
-  const std::size_t d = index_of(direction);
   if (entry.waiting[d] != nullptr) {
     throw BusyResourceError("another task is already waiting for this direction of fd " +
                             std::to_string(entry.fd));

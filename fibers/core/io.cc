@@ -11,6 +11,7 @@
 #include "fibers/core/scheduler.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/fd_watch.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/owned_fd.h"
 
 namespace weft::fibers {
@@ -64,13 +65,18 @@ OwnedFd& OwnedFd::operator=(OwnedFd&& other) noexcept {
   return *this;
 }
 
+[[noreturn]] static void throw_closed() {
+  checkpoint_if_cancelled();
+  throw ClosedResourceError("the descriptor is closed");
+}
+
 void OwnedFd::wait_readable() {
-  if (!is_open()) throw ClosedResourceError("the descriptor is closed");
+  if (!is_open()) throw_closed();
   detail::scheduler_of_task().io().wait_owned(*entry_, FdDirection::kRead);
 }
 
 void OwnedFd::wait_writable() {
-  if (!is_open()) throw ClosedResourceError("the descriptor is closed");
+  if (!is_open()) throw_closed();
   detail::scheduler_of_task().io().wait_owned(*entry_, FdDirection::kWrite);
 }
 

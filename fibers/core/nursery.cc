@@ -183,6 +183,7 @@ void Nursery::close() {
 }
 
 void Nursery::begin_start() {
+  if (closed_) checkpoint_if_cancelled();
   NurseryAccess::require_open(*this);
   ++pending_starts_;
 }
@@ -259,6 +260,7 @@ void StartHandshake::wait() {
         "several tasks failed in the nursery that Nursery::start() keeps to itself; the task that "
         "it starts must not start others through parent_nursery()"));
   }
+  if (!started_) checkpoint_if_cancelled();
   WEFT_REQUIRE(started_, "the task of Nursery::start ended without calling TaskStatus::started");
 }
 

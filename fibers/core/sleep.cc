@@ -22,6 +22,8 @@ WEFT_RETURNS_AFTER_SWITCH void sleep_until(Instant deadline) {
 }
 
 WEFT_RETURNS_AFTER_SWITCH void sleep(Duration length) {
+  if (length < Duration::zero()) [[unlikely]]
+    checkpoint_if_cancelled();
   if (detail::checked_timeout(length) == Duration::zero()) return checkpoint();
   Scheduler& scheduler = detail::scheduler_of_task();
   const Instant end = later(scheduler.now(), length);

@@ -35,15 +35,13 @@ void LoopCore::lose_facade() {
 // them are blocked.
 void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
   require_own_thread();
+  // A start() that has been cancelled keeps the task, and waits for its end.
+  if (status != nullptr) fibers::checkpoint_if_cancelled();
   if (closed_) throw fibers::UsageError("Event loop is closed; make a new one to run");
   if (mode_ != Mode::kStopped) {
     throw fibers::UsageError("This event loop is already running; wait_stopped() first");
   }
-  if (status != nullptr) {
-    // A start() that has been cancelled keeps the task, and waits for its end.
-    fibers::checkpoint_if_cancelled();
-    status->started();
-  }
+  if (status != nullptr) status->started();
   context_ = fibers::copy_context();
   Drive drive{.task = &fibers::current_task()};
   drive_ = &drive;

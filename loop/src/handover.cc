@@ -88,6 +88,7 @@ void LoopCore::cancel_blocked() {
 }
 
 void LoopCore::wait_blocked() {
+  fibers::checkpoint_if_cancelled();
   if (const Runner* me = Runner::current(); me != nullptr && &me->core() == this) {
     throw fibers::UsageError(
         "a callback cannot wait until no callback is blocked: it would wait for itself; wait in a "

@@ -149,7 +149,7 @@ EXPLORE_TEST(RaceExplored, AnErrorOfAnybodyComesOut) {
 EXPLORE_TEST(RaceExplored, IsWonOrCancelled) {
   CancelScope scope;
   int inside = 0;
-  std::optional<RaceResult<int>> won;
+  ScopeResult<RaceResult<int>> won;
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] {
       won = scope.run([&] {
@@ -163,9 +163,9 @@ EXPLORE_TEST(RaceExplored, IsWonOrCancelled) {
       scope.cancel();
     });
   });
-  EXPECT_NE(won.has_value(), scope.cancelled_caught());
-  if (won) {
-    EXPECT_EQ(won->value, 5);
+  EXPECT_NE(won.finished(), scope.cancelled_caught());
+  if (won.finished()) {
+    EXPECT_EQ(won.value().value, 5);
   }
 }
 

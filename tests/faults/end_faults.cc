@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <exception>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -99,7 +100,21 @@ FAULT_TEST(EndFaults, GroupsInGroupsAreDropped) {
   for (int i = 0; i < 10; ++i) error = make_exception_group("around", {error});
 }
 
+// Unwinds what other threads have dropped, as the next greenlet of the thread does.
+struct UnwindDropped {
+  UnwindDropped() = default;
+  UnwindDropped(const UnwindDropped&) = delete;
+  UnwindDropped& operator=(const UnwindDropped&) = delete;
+  ~UnwindDropped() {
+    try {
+      const Greenlet next;
+    } catch (const std::bad_alloc&) {  // Of no use any more.
+    }
+  }
+};
+
 FAULT_TEST(EndFaults, AGreenletIsDroppedByAnotherThread) {
+  const UnwindDropped at_the_end;
   Greenlet greenlet([] { getcurrent().parent().switch_to(); });
   greenlet.switch_to();
   std::thread([last = std::move(greenlet)] {}).join();

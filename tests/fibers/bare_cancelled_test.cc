@@ -80,12 +80,13 @@ FIBER_TEST(BareCancelledTest, OutOfEverythingWithANurseryInside) {
 }
 
 FIBER_TEST(BareCancelledTest, OutOfARunningProcess) {
-  open_nursery([](Nursery& nursery) {
-    CancelScope scope;
+  CancelScope scope;
+  open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] {
       scope.run([] {
         try {
-          run_process({"sleep", "3600"}, {.capture_stdout = true});
+          run_process({"sleep", "3600"},
+                      {.capture_stdout = true, .deliver_cancel = [](Process& p) { p.kill(); }});
         } catch (const Cancelled&) {
           throw;
         } catch (...) {
@@ -97,6 +98,7 @@ FIBER_TEST(BareCancelledTest, OutOfARunningProcess) {
     wait_all_tasks_blocked();
     scope.cancel();
   });
+  EXPECT_TRUE(scope.cancelled_caught());
 }
 
 FIBER_TEST(BareCancelledTest, OutOfNestedNurseries) {

@@ -127,7 +127,6 @@ FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoWait) {
   EXPECT_EQ(broken, 2);
 }
 
-// trio: test_sync.py::test_lock_handover
 // The owner's error also cancels the nursery, but those who wait for its lock hear of the lock.
 FIBER_TEST(LockTest, AnOwnerThatFailsBreaksItForItsSiblingsToo) {
   Lock lock;
@@ -203,7 +202,7 @@ FIBER_TEST(LockTest, AnOwnerThatEndsBreaksItForThoseWhoWaitForItsConditions) {
   EXPECT_EQ(broken, 2);
 }
 
-// trio: test_sync.py::test_lock_handed_off_abandoned_lock
+// trio: test_sync.py::test_lock_handover
 FIBER_TEST(LockTest, WhoGotItByHandOverIsWatchedInTurn) {
   Lock lock;
   lock.acquire_nowait();

@@ -109,6 +109,7 @@ FIBER_TEST(NurseryTest, ABodyWithAResultThatIsCutShortIsTheCallersMistake) {
 }
 
 // trio: test_run.py::test_nursery_main_block_error_basic
+// trio: test_run.py::test_nursery_explicit_exception
 FIBER_TEST(NurseryTest, AnErrorOfTheBodyComesInAGroup) {
   EXPECT_THAT(errors_of([] { open_nursery([](Nursery&) { throw std::runtime_error("body"); }); }),
               ElementsAre("body"));

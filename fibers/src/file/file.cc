@@ -51,6 +51,7 @@ FileState& File::open_state() const {
 // Calls `in_thread(file)` when it is this task's turn.
 template <class F>
 auto File::call(F&& in_thread) {
+  checkpoint_if_cancelled();
   FileState& state = open_state();
   const Locked locked(state.lock);
   need_open(state.file);

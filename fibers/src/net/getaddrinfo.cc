@@ -145,9 +145,9 @@ const std::error_category& resolver_category() {
 
 std::vector<AddressInfo> getaddrinfo(const std::string& host, const std::string& service,
                                      const AddressHints& hints) {
+  checkpoint();
   need_text(host, "a host's name");
   need_text(service, "a service's name");
-  checkpoint();
   Answer answer{.code = EAI_NONAME};
   if (is_number(service)) {
     AddressHints numeric = hints;
@@ -184,6 +184,7 @@ std::pair<std::string, std::string> getnameinfo(const SocketAddress& address, in
 }
 
 int getprotobyname(const std::string& name) {
+  checkpoint_if_cancelled();
   need_text(name, "a protocol's name");
   const int number = in_thread([name] {
     protoent found{};

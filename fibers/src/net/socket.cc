@@ -121,8 +121,8 @@ std::size_t SocketStream::send_some(std::span<const std::byte> data, bool& waite
 
 void SocketStream::send_all(std::span<const std::byte> data) {
   const ConflictDetector::Use use(sending_);
-  need_sending_side();
   checkpoint_if_cancelled();
+  need_sending_side();
   bool waited = false;
   while (!data.empty()) {
     data = data.subspan(send_some(data, waited));
@@ -137,6 +137,7 @@ void SocketStream::send_all(std::span<const std::byte> data) {
 
 void SocketStream::wait_send_all_might_not_block() {
   const ConflictDetector::Use use(sending_);
+  checkpoint_if_cancelled();
   need_sending_side();
   if (detail::is_ready(fd_.get(), POLLOUT)) return checkpoint();
   fd_.wait_writable();
@@ -144,8 +145,8 @@ void SocketStream::wait_send_all_might_not_block() {
 
 void SocketStream::send_eof() {
   const ConflictDetector::Use use(sending_);
-  if (!fd_.is_open()) throw_closed("stream");
   checkpoint_if_cancelled();
+  if (!fd_.is_open()) throw_closed("stream");
   // A peer that is gone has no need to be told.
   if (sys::shutdown(fd_.get(), SHUT_WR) != 0 && errno != ENOTCONN) throw_broken(errno, "shutdown");
   sent_eof_ = true;
@@ -155,10 +156,10 @@ void SocketStream::send_eof() {
 // One recv() that succeeds, whatever it takes. `take` gets the result before other tasks run.
 template <class Take>
 void SocketStream::receive_into(std::span<std::byte> buffer, Take&& take) {
-  if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
   const ConflictDetector::Use use(receiving_);
-  if (!fd_.is_open()) throw_closed("stream");
   checkpoint_if_cancelled();
+  if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
+  if (!fd_.is_open()) throw_closed("stream");
   bool waited = false;
   for (bool empty = fd_.is_drained();;) {
     if (empty) {
@@ -239,7 +240,6 @@ SocketListener::SocketListener(socket::SocketType&& listening)
     : SocketListener(listening.take_fd()) {}
 
 SocketStream SocketListener::accept() {
-  if (!fd_.is_open()) throw_closed("listener");
   checkpoint_if_cancelled();
   for (bool waited = false;;) {
     if (!fd_.is_open()) throw_closed("listener");

@@ -17,6 +17,7 @@
 
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/socket/getaddrinfo.h"
 
 namespace weft::fibers {
@@ -123,6 +124,7 @@ bool operator==(const SocketAddress& a, const SocketAddress& b) {
 }
 
 std::vector<SocketAddress> resolve(const std::string& host, std::uint16_t port) {
+  checkpoint_if_cancelled();
   if (host.empty()) throw UsageError("resolve() needs a host name or address");
   return resolve_with(host, port, 0);
 }

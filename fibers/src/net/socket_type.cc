@@ -72,10 +72,12 @@ SocketAddress SocketType::resolve(const std::string& host, std::uint16_t port, i
 }
 
 SocketAddress SocketType::resolve_local(const std::string& host, std::uint16_t port) const {
+  checkpoint_if_cancelled();
   need_open(fd_, kWhat);
   return resolve(host, port, AI_PASSIVE);
 }
 SocketAddress SocketType::resolve_remote(const std::string& host, std::uint16_t port) const {
+  checkpoint_if_cancelled();
   need_open(fd_, kWhat);
   return resolve(host, port, 0);
 }
@@ -227,6 +229,7 @@ bool SocketType::is_readable() const {
 }
 
 void SocketType::wait_writable() {
+  checkpoint_if_cancelled();
   need_open(fd_, kWhat);
   if (is_ready(fd_.get(), POLLOUT)) return checkpoint();
   while (!is_ready(fd_.get(), POLLOUT)) {

@@ -86,6 +86,7 @@ bool is_full(const std::error_code& code) {
 
 std::vector<SocketListener> open_tcp_listeners(std::uint16_t port,
                                                const TcpListenOptions& options) {
+  checkpoint_if_cancelled();
   if (options.backlog < 1) throw UsageError("the backlog of a listener must be at least 1");
   const std::vector<SocketAddress> addresses = resolve_for_listening(options.host, port);
   if (addresses.empty()) {

@@ -121,6 +121,7 @@ SocketStream race_connections(std::vector<SocketAddress> targets, Duration delay
 
 SocketStream open_tcp_stream(const std::string& host, std::uint16_t port,
                              const TcpStreamOptions& options) {
+  checkpoint_if_cancelled();
   if (options.happy_eyeballs_delay < Duration::zero()) {
     throw UsageError("happy_eyeballs_delay must not be negative");
   }

@@ -93,6 +93,7 @@ class SocketFile {
 }  // namespace
 
 SocketStream open_unix_socket(const std::string& path) {
+  checkpoint_if_cancelled();
   const SocketAddress address = SocketAddress::from_path(path);
   socket::SocketType opened = socket::socket(AF_UNIX, SOCK_STREAM);
   opened.connect(address);
@@ -101,6 +102,7 @@ SocketStream open_unix_socket(const std::string& path) {
 
 std::vector<SocketListener> open_unix_listeners(const std::string& path,
                                                 const UnixListenOptions& options) {
+  checkpoint_if_cancelled();
   if (options.backlog < 1) throw UsageError("the backlog of a listener must be at least 1");
   const SocketAddress address = SocketAddress::from_path(path);
   socket::SocketType opened = socket::socket(AF_UNIX, SOCK_STREAM);

@@ -162,6 +162,7 @@ std::optional<int> Process::poll() {
 // when their turn comes: the descriptor may have been ready for somebody else's child, once its
 // number was his.
 int Process::wait() {
+  checkpoint_if_cancelled();
   if (poll()) checkpoint();
   while (!poll()) {
     if (pidfd_ < 0) {
@@ -227,6 +228,7 @@ std::string Process::to_string() {
 
 std::unique_ptr<Process> open_process(const std::vector<std::string>& command,
                                       const ProcessOptions& options) {
+  checkpoint_if_cancelled();
   check_options(command, options);
   sigset_t mask;
   sys::pthread_sigmask(SIG_BLOCK, nullptr, &mask);

@@ -144,6 +144,7 @@ void attend_streams(Process& process, const RunProcessOptions& options, Complete
 CompletedProcess run_to_end(const std::vector<std::string>& command,
                             const RunProcessOptions& options,
                             TaskStatus<std::shared_ptr<Process>>* status) {
+  checkpoint_if_cancelled();
   const std::shared_ptr<Process> process =
       open_process(command, process_options(options, status != nullptr));
   CompletedProcess result{.args = command};

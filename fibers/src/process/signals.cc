@@ -209,6 +209,7 @@ std::size_t SignalReceiver::pending() const {
 }
 
 int SignalReceiver::receive() {
+  checkpoint_if_cancelled();
   if (receiving_) {
     throw BusyResourceError(
         "another task is receiving these signals already; let one task receive them and tell the "

@@ -49,8 +49,8 @@ BufferedReceiveStream& BufferedReceiveStream::operator=(BufferedReceiveStream&& 
 }
 
 void BufferedReceiveStream::begin_call() {
-  if (closed_) throw ClosedResourceError("this stream is closed");
   checkpoint();
+  if (closed_) throw ClosedResourceError("this stream is closed");
 }
 
 // Receives more, or says that there is none. Only then does the buffer change: a cancelled wait
@@ -164,6 +164,7 @@ std::optional<std::string> BufferedReceiveStream::receive_line(std::size_t max_b
 }
 
 std::size_t BufferedReceiveStream::receive_some(std::span<std::byte> buffer) {
+  checkpoint_if_cancelled();
   if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
   const ConflictDetector::Use use(receiving_);
   if (closed_) throw ClosedResourceError("this stream is closed");

@@ -90,6 +90,7 @@ FdStream& FdStream::operator=(FdStream&& other) noexcept {
 }
 
 void FdStream::need_access(int refused, const char* what) const {
+  checkpoint_if_cancelled();
   need_open(fd_, kWhat);
   if ((flags_ & O_ACCMODE) == refused) {
     throw UsageError(std::string("this stream's descriptor is not open for ") + what);
@@ -119,9 +120,9 @@ void FdStream::wait_send_all_might_not_block() {
 }
 
 std::size_t FdStream::receive_some(std::span<std::byte> buffer) {
-  if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
   const ConflictDetector::Use use(receiving_);
   need_access(O_WRONLY, "receiving");
+  if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
   const auto n = try_waiting_call(fd_, FdDirection::kRead, kWhat, [&] {
     return sys::read(fd_.get(), buffer.data(), buffer.size());
   });

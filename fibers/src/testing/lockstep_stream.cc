@@ -54,6 +54,7 @@ void LockstepQueue::wait_until(Done&& done, const char* what) {
 }
 
 void LockstepQueue::send_all(std::span<const std::byte> data) {
+  checkpoint_if_cancelled();
   const ConflictDetector::Use use(sending_);
   need_sender();
   if (receiver_closed_) throw BrokenResourceError("the receiving lockstep stream is closed");
@@ -71,6 +72,7 @@ void LockstepQueue::send_all(std::span<const std::byte> data) {
 }
 
 void LockstepQueue::wait_for_receiver() {
+  checkpoint_if_cancelled();
   const ConflictDetector::Use use(sending_);
   need_sender();
   wait_until([&] { return receiver_waits_ || sender_closed_ || receiver_closed_; },
@@ -79,6 +81,7 @@ void LockstepQueue::wait_for_receiver() {
 }
 
 std::size_t LockstepQueue::receive_some(std::span<std::byte> buffer) {
+  checkpoint_if_cancelled();
   if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
   const ConflictDetector::Use use(receiving_);
   need_receiver();
@@ -111,6 +114,7 @@ void LockstepQueue::close_receiver() noexcept {
 
 namespace {
 LockstepQueue& open(const std::shared_ptr<LockstepQueue>& queue) {
+  if (queue == nullptr) checkpoint_if_cancelled();
   if (queue == nullptr) throw ClosedResourceError("this lockstep stream was moved away");
   return *queue;
 }

@@ -102,6 +102,7 @@ MemorySendStream::~MemorySendStream() {
 }
 
 void MemorySendStream::send_all(std::span<const std::byte> data) {
+  checkpoint_if_cancelled();
   const ConflictDetector::Use use(open(state_).sending);
   detail::long_checkpoint();
   state_->outgoing.put(
@@ -110,6 +111,7 @@ void MemorySendStream::send_all(std::span<const std::byte> data) {
 }
 
 void MemorySendStream::wait_send_all_might_not_block() {
+  checkpoint_if_cancelled();
   const ConflictDetector::Use use(open(state_).sending);
   detail::long_checkpoint();
   state_->outgoing.put("");  // Throws if closed.
@@ -128,6 +130,7 @@ void MemorySendStream::aclose() {
 }
 
 std::string MemorySendStream::get_data(std::size_t max) {
+  checkpoint_if_cancelled();
   return open(state_).outgoing.get(max);
 }
 std::string MemorySendStream::get_data_nowait(std::size_t max) {
@@ -151,6 +154,7 @@ MemoryReceiveStream::~MemoryReceiveStream() {
 }
 
 std::size_t MemoryReceiveStream::receive_some(std::span<std::byte> buffer) {
+  checkpoint_if_cancelled();
   if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
   detail::MemoryReceiveState& state = open(state_);
   const ConflictDetector::Use use(state.receiving);

@@ -6,11 +6,13 @@
 #include <string>
 
 #include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
 
 namespace weft::fibers::testing {
 
 void Sequencer::enter(int position) {
   if (!claimed_.insert(position).second) {
+    checkpoint_if_cancelled();
     throw UsageError("position " + std::to_string(position) +
                      " of the Sequencer has been used already; give each its own number");
   }
@@ -24,7 +26,10 @@ void Sequencer::enter(int position) {
       throw;
     }
   }
-  if (broken_) throw UsageError("the sequence is broken: an earlier position was cancelled");
+  if (broken_) {
+    checkpoint_if_cancelled();
+    throw UsageError("the sequence is broken: an earlier position was cancelled");
+  }
 }
 
 void Sequencer::break_all() {

@@ -157,12 +157,14 @@ void SslCore::ensure_handshake() {
 }
 
 void SslCore::do_handshake() {
+  checkpoint_if_cancelled();
   check_state();
   if (shaken_) return checkpoint();
   ensure_handshake();
 }
 
 void SslCore::send_all(std::span<const std::byte> data) {
+  checkpoint_if_cancelled();
   const ConflictDetector::Use use(sending_);
   check_state();
   ensure_handshake();
@@ -178,6 +180,7 @@ void SslCore::send_all(std::span<const std::byte> data) {
 // Another task may be sending while it receives. That is nobody's mistake; to wait for it is right,
 // since a send_all() would have to. It may also begin to as soon as this returns: early is allowed.
 void SslCore::wait_send_all_might_not_block() {
+  checkpoint_if_cancelled();
   const ConflictDetector::Use use(sending_);
   check_state();
   const Holding holding(send_lock_);
@@ -185,6 +188,7 @@ void SslCore::wait_send_all_might_not_block() {
 }
 
 std::size_t SslCore::receive_some(std::span<std::byte> buffer) {
+  checkpoint_if_cancelled();
   if (buffer.empty()) throw UsageError("receive_some() needs room for at least one byte");
   const ConflictDetector::Use use(receiving_);
   if (!ended_without_goodbye() || state_ == State::kClosed) {
@@ -236,6 +240,7 @@ void SslCore::aclose() {
 }
 
 SSLStream::Unwrapped SslCore::unwrap() {
+  checkpoint_if_cancelled();
   const ConflictDetector::Use receive(receiving_);
   const ConflictDetector::Use send(sending_);
   check_state();

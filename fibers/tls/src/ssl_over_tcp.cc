@@ -20,6 +20,7 @@ const SSLContext& default_client_context() {
 
 SSLStream open_ssl_over_tcp_stream(const std::string& host, std::uint16_t port,
                                    const SSLOverTcpOptions& options) {
+  checkpoint_if_cancelled();
   const SSLContext context = options.ssl_context.value_or(default_client_context());
   if (context.is_server()) {
     throw UsageError("open_ssl_over_tcp_stream() needs a context made by SSLContext::client()");

@@ -65,28 +65,34 @@ SSLStream::SSLStream(SSLStream&&) noexcept = default;
 SSLStream& SSLStream::operator=(SSLStream&&) noexcept = default;
 SSLStream::~SSLStream() = default;
 
+// Of a call that may suspend: Cancelled comes first.
+detail::SslCore& SSLStream::core_to_wait() const {
+  if (core_ == nullptr) checkpoint_if_cancelled();
+  return core();
+}
+
 detail::SslCore& SSLStream::core() const {
   if (core_ == nullptr) throw ClosedResourceError("this SSLStream was moved away");
   return *core_;
 }
 
 void SSLStream::do_handshake() {
-  core().do_handshake();
+  core_to_wait().do_handshake();
 }
 void SSLStream::send_all(std::span<const std::byte> data) {
-  core().send_all(data);
+  core_to_wait().send_all(data);
 }
 void SSLStream::wait_send_all_might_not_block() {
-  core().wait_send_all_might_not_block();
+  core_to_wait().wait_send_all_might_not_block();
 }
 std::size_t SSLStream::receive_some(std::span<std::byte> buffer) {
-  return core().receive_some(buffer);
+  return core_to_wait().receive_some(buffer);
 }
 void SSLStream::aclose() {
-  core().aclose();
+  core_to_wait().aclose();
 }
 SSLStream::Unwrapped SSLStream::unwrap() {
-  return core().unwrap();
+  return core_to_wait().unwrap();
 }
 
 Stream& SSLStream::transport_stream() const {

@@ -79,7 +79,8 @@ void scaling_timers(std::size_t timers, Meter& meter) {
           }
           fibers::checkpoint();
           meter.run([&deadlines](std::uint64_t count) {
-            for (; count > 0; --count) keep(fibers::move_on_after(deadlines.next(), [] {}));
+            for (; count > 0; --count)
+              keep(fibers::move_on_after(deadlines.next(), [] {}).finished());
           });
           meter.finish();
         });

@@ -36,7 +36,8 @@ void scope_deadline(std::size_t others, Meter& meter) {
           }
           while (parked < others) fibers::checkpoint();
           meter.run([&deadlines](std::uint64_t count) {
-            for (; count > 0; --count) keep(fibers::move_on_after(deadlines.next(), [] {}));
+            for (; count > 0; --count)
+              keep(fibers::move_on_after(deadlines.next(), [] {}).finished());
           });
           meter.finish();
         });

@@ -27,8 +27,7 @@
 
 namespace weft::fibers {
 
-// What happens when an item is sent while `capacity` items are there that somebody has not
-// received.
+// What happens when an item is sent while `capacity` items wait for some receiver.
 enum class SlowReceivers : std::uint8_t {
   kWait,        // send() waits: the slowest receiver sets the pace of all. Nothing is lost.
   kDropOldest,  // The oldest item goes; who had not received it misses it, and is told how many.
@@ -74,6 +73,7 @@ class BroadcastSendChannel final : public SendChannel<T> {
   // Cancel: before any effect; nobody gets the item.
   // Threads: the run's own only.
   void send(T item) override {
+    detail::cancelled_before_closed(id_ != 0);
     require_open().send(id_, std::make_shared<const T>(std::move(item)));
   }
   // Throws WouldBlock where send() would wait for a slow receiver.
@@ -156,6 +156,7 @@ class BroadcastReceiveChannel final : public ReceiveChannel<T> {
   // Cancel: before any effect; no item is lost.
   // Threads: the run's own only.
   T receive() override {
+    detail::cancelled_before_closed(reader_ != nullptr);
     const detail::SharedItem item = core_->receive(require_open());
     if (item == nullptr) detail::throw_end_of_channel();
     return *static_cast<const T*>(item.get());
@@ -172,6 +173,7 @@ class BroadcastReceiveChannel final : public ReceiveChannel<T> {
   // Cancel: before any effect; no item is lost.
   // Threads: the run's own only.
   std::optional<T> next() override {
+    detail::cancelled_before_closed(reader_ != nullptr);
     const detail::SharedItem item = core_->receive(require_open());
     return item == nullptr ? std::nullopt : std::optional<T>(*static_cast<const T*>(item.get()));
   }

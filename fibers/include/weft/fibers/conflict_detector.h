@@ -13,6 +13,7 @@
 #pragma once
 
 #include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
 
 namespace weft::fibers {
 
@@ -27,9 +28,12 @@ class ConflictDetector {
   // Uses the resource for as long as it lives.
   class [[nodiscard]] Use {
    public:
-    // Throws BusyResourceError if somebody uses it already.
+    // Throws BusyResourceError if somebody uses it already; in a cancelled scope Cancelled.
     explicit Use(ConflictDetector& detector) : detector_(detector) {
-      if (detector.in_use_) throw BusyResourceError(detector.message_);
+      if (detector.in_use_) {
+        if (in_trio_task()) checkpoint_if_cancelled();
+        throw BusyResourceError(detector.message_);
+      }
       detector.in_use_ = true;
     }
     Use(const Use&) = delete;

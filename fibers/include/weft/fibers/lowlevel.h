@@ -126,6 +126,12 @@ void checkpoint();
 // The halves of checkpoint(). The first only raises, and does not suspend a task that is not
 // cancelled.
 //
+// Cancelled first: in a cancelled scope every call that may suspend says Cancelled, whatever else
+// is wrong with it (a closed handle, a lock taken twice, another task in the same call, a bad
+// argument). A call of your own keeps the rule by calling this before anything else. Where every
+// nanosecond counts it is enough to call it before each error: a call that succeeds, or waits,
+// checks by itself.
+//
 // Blocks: only if cancelled.
 // Cancel: at once.
 // Threads: the run's own only.

@@ -113,6 +113,10 @@ class ChannelHandle : public ChannelEnd<T, kSends> {
     if (id_ == 0) throw_channel_closed();
     return *state_;
   }
+  ChannelState<T>& open_state_to_wait() const {
+    cancelled_before_closed(id_ != 0);
+    return open_state();
+  }
   std::uint64_t id() const { return id_; }
 
  private:

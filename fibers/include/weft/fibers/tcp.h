@@ -120,6 +120,7 @@ template <class Listener, class Handler>
 template <class Listener, class Handler>
 void serve_listeners(Handler handler, std::vector<Listener> listeners,
                      Nursery* handler_nursery = nullptr) {
+  checkpoint_if_cancelled();
   if (listeners.empty()) throw UsageError("serve_listeners() needs at least one listener");
   const auto shared = std::make_shared<Handler>(std::move(handler));
   open_nursery([&](Nursery& nursery) {

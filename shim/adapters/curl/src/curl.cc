@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "shim/adapters/curl/src/transfer.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/task.h"
 #include "weft/shim/loop_resource.h"
 #include "weft/shim/open_loop.h"
 
@@ -14,14 +16,16 @@ namespace weft::curl {
 
 namespace {
 
-std::shared_ptr<Multi> current_multi() {
+// For a call that is going to wait: Cancelled comes first.
+std::shared_ptr<Multi> multi_to_wait_for() {
+  if (fibers::in_trio_task()) fibers::checkpoint_if_cancelled();
   return shim::loop_resource<Multi>(shim::require_loop());
 }
 
 }  // namespace
 
 Response request(const std::string& url, const Options& options) {
-  return Transfer(current_multi(), url, options, nullptr).run();
+  return Transfer(multi_to_wait_for(), url, options, nullptr).run();
 }
 
 Response get(const std::string& url, const Options& options) {
@@ -41,11 +45,11 @@ Response post(const std::string& url, std::string body, Options options) {
 
 Response stream(const std::string& url, const Options& options,
                 const std::function<void(std::string_view)>& sink) {
-  return Transfer(current_multi(), url, options, &sink).run();
+  return Transfer(multi_to_wait_for(), url, options, &sink).run();
 }
 
 Response perform(CURL* easy) {
-  const std::shared_ptr<Multi> multi = current_multi();
+  const std::shared_ptr<Multi> multi = multi_to_wait_for();
   Pending pending;
   multi->add(easy, pending);
   const Removal removal(*multi, easy);
@@ -61,7 +65,7 @@ Response perform(CURL* easy) {
 }
 
 void set_multi_options(const MultiOptions& options) {
-  current_multi()->set_options(options);
+  multi_to_wait_for()->set_options(options);
 }
 
 }  // namespace weft::curl

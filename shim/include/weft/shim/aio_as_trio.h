@@ -32,7 +32,7 @@ namespace weft::shim {
 // Threads: the run's own only.
 template <class T>
 T run_aio_future(loop::Future<T> future) {
-  if (future.done()) fibers::checkpoint();
+  if (!future || future.done()) fibers::checkpoint();
   return loop::await(std::move(future));
 }
 

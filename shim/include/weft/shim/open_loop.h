@@ -73,7 +73,7 @@ auto open_loop(F& body, bool strict) {
 // that is cut short has none to return: if the cancellation stops here that is a UsageError; let
 // such a body return void. (trio-asyncio: open_loop.)
 //
-// Blocks: yes, always a checkpoint.
+// Blocks: yes, always a schedule point.
 // Cancel: cancels the body, then shuts down, shielded.
 // Threads: the run's own only.
 template <class F>

@@ -24,6 +24,11 @@ namespace weft::fibers::detail {
 enum class ChannelResult : std::uint8_t { kDone, kOwnHandleClosed, kOtherSideClosed };
 
 [[noreturn]] void throw_channel_closed();
+// For a call that may suspend, of a handle that may be closed: Cancelled comes first.
+inline void cancelled_before_closed(bool open) {
+  if (!open) [[unlikely]]
+    checkpoint_if_cancelled();
+}
 [[noreturn]] void throw_not_sent(ChannelResult result);
 [[noreturn]] void throw_no_receivers();
 [[noreturn]] void throw_end_of_channel();

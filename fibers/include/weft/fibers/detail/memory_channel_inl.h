@@ -14,7 +14,7 @@ namespace weft::fibers {
 // have changed; so it comes first, and everything is looked at after it.
 template <class T>
 [[gnu::always_inline]] inline void MemorySendChannel<T>::send(T item) {
-  if (!this->open_state().send_would_wait()) checkpoint_if_cancelled();
+  if (!this->open_state_to_wait().send_would_wait()) checkpoint_if_cancelled();
   detail::ChannelState<T>& state = this->open_state();
   if (!state.has_receivers()) [[unlikely]]
     detail::throw_no_receivers();
@@ -38,7 +38,7 @@ void MemorySendChannel<T>::send_nowait(T&& item) {
 
 template <class T>
 [[gnu::always_inline]] inline std::optional<T> MemoryReceiveChannel<T>::next() {
-  if (this->open_state().has_item()) checkpoint_if_cancelled();
+  if (this->open_state_to_wait().has_item()) checkpoint_if_cancelled();
   detail::ChannelState<T>& state = this->open_state();
   std::optional<T> item;
   if (state.has_item()) {

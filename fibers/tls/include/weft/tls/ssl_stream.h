@@ -139,6 +139,7 @@ class SSLStream final : public Stream {
 
  private:
   detail::SslCore& core() const;
+  detail::SslCore& core_to_wait() const;
   std::unique_ptr<detail::SslCore> core_;
 };
 

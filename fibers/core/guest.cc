@@ -61,12 +61,16 @@ class GuestAlarm {
   GuestAlarm& operator=(const GuestAlarm&) = delete;
   ~GuestAlarm() { sys::close(fd_); }
 
+  // Throws std::system_error.
   void ring_by(SteadyTime when) {
     if (rings_at_ <= when && (rings_at_ > machine_now() || when == SteadyTime::max())) return;
     const Duration since_boot = when.time_since_epoch();
     const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
     const itimerspec at{{}, {whole.count(), (since_boot - whole).count()}};
-    sys::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr);
+    if (sys::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr) != 0) {
+      throw std::system_error(errno, std::generic_category(),
+                              "timerfd_settime: the host cannot be woken for a deadline");
+    }
     rings_at_ = when;
   }
 

@@ -87,7 +87,7 @@ struct SignalStack {
     stack_t wanted{};
     wanted.ss_sp = memory;
     wanted.ss_size = kSignalStack;
-    sys::sigaltstack(&wanted, nullptr);
+    sys::sigaltstack(&wanted, nullptr);  // Without it an overflow is a SIGSEGV without words.
   }
   SignalStack(const SignalStack&) = delete;
   SignalStack& operator=(const SignalStack&) = delete;

@@ -17,13 +17,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 #include "fibers/core/scheduler.h"
 #include "fibers/sys/call.h"
+#include "tests/fibers/guest_testing.h"
 #include "tests/support/refused_call.h"
+#include "weft/fibers/errors.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/process.h"
 #include "weft/fibers/run.h"
+#include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/fibers/to_thread.h"
 
@@ -109,6 +113,21 @@ TEST(OldKernelTest, StacksHaveGuardsWithoutMarkers) {
       });
     });
   }
+}
+
+TEST(RefusedAlarmTest, AGuestThatCannotWakeItsHostForADeadlineEndsWithAnError) {
+  WEFT_LEAVES_OVER("tasks that nobody can unwind");
+  testing::Hosted hosted(testing::Way::kPolled);
+  Refusing::instance().refuse("timerfd_settime", EPERM);
+  hosted.start([] { sleep(std::chrono::hours(1)); });
+  std::string text = "none";
+  try {
+    hosted.finish();
+  } catch (const InternalError& error) {
+    text = error.what();
+  }
+  Refusing::stop();
+  EXPECT_NE(text.find("timerfd_settime"), std::string::npos) << text;
 }
 
 int wakeup_fd() {

@@ -27,10 +27,9 @@ class PollHost {
 
   // Any thread.
   void post(std::function<void()> fn) {
-    {
-      const std::lock_guard lock(mutex_);
-      posted_.push_back(std::move(fn));
-    }
+    // Until the end: what is posted may be what the host is destroyed after.
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(fn));
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t n = ::write(wakeup_, &one, sizeof one);
   }

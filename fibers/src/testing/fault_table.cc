@@ -73,6 +73,7 @@ constexpr auto kRows = std::to_array<Row>({
     {.name = "epoll_wait", .errors = {EINTR}},
     {.name = "epoll_pwait2", .errors = {EINTR, ENOSYS}},
     {.name = "timerfd_create", .errors = {EMFILE, ENFILE, ENOMEM}},
+    {.name = "timerfd_settime", .errors = {EPERM}},
     {.name = "mmap", .errors = {ENOMEM}},
     {.name = "mprotect", .errors = {ENOMEM}},
     // EINVAL: a kernel that does not know the advice.

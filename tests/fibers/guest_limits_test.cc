@@ -166,10 +166,11 @@ TEST_P(GuestLimitsTest, AnAbandonedRunIsReportedAndTheThreadIsFree) {
   EXPECT_EQ(run([] { return 1; }), 1);
 }
 
-// Until the helper threads of abandoned runs have closed what these had open. The next test would
-// take it for its own.
+// Until the helper thread of an abandoned run has closed what that had open, or the next test would
+// miss it. It takes as long as the machine lets the thread wait.
 void wait_for_descriptors(std::ptrdiff_t count) {
-  while (testing::open_descriptors() != count) std::this_thread::sleep_for(milliseconds(1));
+  for (int i = 0; i < 10'000 && testing::open_descriptors() != count; ++i)
+    std::this_thread::sleep_for(milliseconds(1));
 }
 
 // What such a run's tasks used may outlive it, and be used on.

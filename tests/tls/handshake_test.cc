@@ -77,6 +77,34 @@ FIBER_TEST(HandshakeTest, NamesMayHaveAWildcardAndADotAtTheEnd) {
   expect_contains(refusal(test_client_context(), server, "a.b.example.net"), "hostname mismatch");
 }
 
+FIBER_TEST(HandshakeTest, NamesMayBeInternational) {
+  const SSLContext server =
+      server_with(test_authority().issue("idn", {.dns_names = {"xn--bcher-kva.example"}}));
+  for (const char* name : {"bücher.example", "BÜCHER.example", "bu\u0308cher.example",
+                           "bücher。example", "bücher.example.", "xn--bcher-kva.example"}) {
+    SCOPED_TRACE(name);
+    expect_accepted(test_client_context(), server, name);
+  }
+  const std::string why = refusal(test_client_context(), server, "büche.example");
+  expect_contains(why, "hostname mismatch");
+  expect_contains(why, "'büche.example'");
+  // IDNA 2008: no "ss".
+  const SSLContext sharp =
+      server_with(test_authority().issue("sharp", {.dns_names = {"xn--strae-oqa.example"}}));
+  expect_accepted(test_client_context(), sharp, "straße.example");
+}
+
+FIBER_TEST(HandshakeTest, TheServerIsAskedForTheNameInAscii) {
+  auto [a, b] = testing::memory_stream_pair();
+  SSLStream client(std::move(a), test_client_context(), {.server_hostname = "bücher.example"});
+  EXPECT_EQ(client.server_hostname(), "bücher.example");
+  together([&] { EXPECT_THROW(client.do_handshake(), BrokenResourceError); },
+           [&] {
+             expect_contains(b.receive_some(), "xn--bcher-kva.example");
+             b.aclose();
+           });
+}
+
 FIBER_TEST(HandshakeTest, CertificateHasItsTime) {
   const auto valid = [](int from, int until) {
     return server_with(test_authority().issue(
@@ -242,6 +270,8 @@ FIBER_TEST(SSLStreamArgumentsTest, ContextHasToBeForTheSide) {
   EXPECT_THROW(make(test_client_context(), {.server_side = true}), UsageError);
   EXPECT_THROW(make(test_client_context(), {}), UsageError);
   EXPECT_THROW(make(test_client_context(), {.server_hostname = std::string(300, 'x')}), UsageError);
+  for (const char* bad : {"b\xff.example", "-ü.example", "ü/b.example", "ü\u0378.example"})
+    EXPECT_THROW(make(test_client_context(), {.server_hostname = bad}), UsageError) << bad;
   const std::string cut_short("example.org\0.example.com", 24);
   EXPECT_THROW(make(test_client_context(), {.server_hostname = cut_short}), UsageError);
   EXPECT_THROW(SSLStream(std::unique_ptr<Stream>(), test_server_context(), {.server_side = true}),

@@ -4,10 +4,13 @@
 #include "fibers/tls/src/tls_session.h"
 
 #include <arpa/inet.h>
+#include <idn2.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <array>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -23,8 +26,24 @@ bool is_address(const std::string& host) {
          ::inet_pton(AF_INET6, host.c_str(), ignored.data()) == 1;
 }
 
+// The name as DNS and certificates know it: "xn--bcher-kva.example" for "bücher.example". By the
+// rules of getaddrinfo(), so that both ask for the same host.
+std::string ascii_name(const std::string& host) {
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  if (std::all_of(host.begin(), host.end(), is_ascii)) return host;
+  char* name = nullptr;
+  const int result = ::idn2_to_ascii_8z(host.c_str(), &name, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
+  const std::unique_ptr<char, void (*)(void*)> owner(name, &::idn2_free);
+  if (result == IDN2_MALLOC) throw std::bad_alloc();
+  if (result != IDN2_OK) {
+    throw UsageError("'" + host + "' cannot be a host name: " + ::idn2_strerror(result));
+  }
+  return name;
+}
+
 // What the certificate has to be for, and which one to ask a server for that has several.
-void expect_host(SSL& ssl, std::string host, bool check) {
+void expect_host(SSL& ssl, const std::string& wanted, bool check) {
+  std::string host = ascii_name(wanted);
   if (is_address(host)) {
     X509_VERIFY_PARAM* param = SSL_get0_param(&ssl);
     if (check && X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) != 1) throw std::bad_alloc();
@@ -35,7 +54,7 @@ void expect_host(SSL& ssl, std::string host, bool check) {
   if (host.empty()) return;
   // SSL_set_tlsext_host_name(), without its cast.
   if (SSL_ctrl(&ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host.data()) != 1) {
-    throw UsageError("'" + host + "' cannot be a host name");
+    throw UsageError("'" + wanted + "' cannot be a host name");
   }
   SSL_set_hostflags(&ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   if (check && SSL_set1_host(&ssl, host.c_str()) != 1) throw std::bad_alloc();

@@ -34,7 +34,9 @@ class SslCore;
 
 struct SSLStreamOptions {
   // Whom a client expects: what to ask the server for, and what its certificate has to be for. A
-  // name or an IP address. Needed unless the context does not check it.
+  // name or an IP address. Needed unless the context does not check it. A name that is not ASCII
+  // must be UTF-8; IDNA 2008 converts it, as in getaddrinfo(). (Python: IDNA 2003.) UsageError if
+  // it cannot be a host name.
   std::string server_hostname = {};
   bool server_side = false;
   // As HTTPS does it: close without a goodbye, and take the peer's end without one for an end. Only
@@ -120,6 +122,7 @@ class SSLStream final : public Stream {
   }
   const SSLContext& context() const;
   bool server_side() const;
+  // As it was given.
   const std::string& server_hostname() const;
 
   // These throw NeedHandshakeError before the handshake.

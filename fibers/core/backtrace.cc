@@ -46,43 +46,8 @@ _Unwind_Reason_Code take_frame(_Unwind_Context* context, void* argument) {
 
 #if defined(__x86_64__) && !defined(WEFT_FCONTEXT)
 
-// Calls `function(argument)` on the stack of a parked context, below all that is in use there, as
-// if the place where it was parked had called it: the unwinder finds that place's frame above this
-// one. What the switch has pushed (see jump) is, from `point` upwards: the address to go on at,
-// rbx, rbp, and the red zone; the frame that was parked begins above. From the moment the stack is
-// exchanged the directives describe that one and no longer the caller's.
-asm(R"(
-.text
-.p2align 4
-.type weft_call_on_parked, @function
-.hidden weft_call_on_parked
-weft_call_on_parked:
-  .cfi_startproc
-  pushq %rbx
-  .cfi_adjust_cfa_offset 8
-  pushq %r12
-  .cfi_adjust_cfa_offset 8
-  .cfi_remember_state
-  movq %rdi, %rbx
-  movq %rsp, %r12
-  movq %rdi, %rsp
-  andq $-16, %rsp
-  movq %rdx, %rdi
-  .cfi_def_cfa rbx, 152
-  .cfi_offset rip, -152
-  .cfi_offset rbx, -144
-  .cfi_offset rbp, -136
-  callq *%rsi
-  movq %r12, %rsp
-  .cfi_restore_state
-  popq %r12
-  .cfi_adjust_cfa_offset -8
-  popq %rbx
-  .cfi_adjust_cfa_offset -8
-  ret
-  .cfi_endproc
-.size weft_call_on_parked, .-weft_call_on_parked
-)");
+// Calls `function(argument)` on the stack of a parked context, as if the place where it was parked
+// had called it. In context_x86_64.S.
 extern "C" void weft_call_on_parked(void* point, void (*function)(void*), void* argument);
 
 static void walk_parked(const Context& parked, Walk& walk) {

@@ -19,29 +19,7 @@ ExceptionState* thread_exception_state() noexcept {
 
 #if defined(__x86_64__) && !defined(WEFT_FCONTEXT)
 
-// The frame below the first one. Unwinders and debuggers stop here: there is no return address.
-// It jumps to the entry, with the address of `ud2` in the place of a return address: the processor
-// predicts returns by the calls it has seen, and a call that never returns, made by every task,
-// would make it mistake the returns of whoever runs next. (The entry is the prepared stack's; `ud2`
-// ends the process should it return.)
-asm(R"(
-.text
-.p2align 4
-.type weft_context_begin, @function
-.hidden weft_context_begin
-weft_context_begin:
-  .cfi_startproc
-  .cfi_undefined rip
-  popq %rax
-  xorl %ebp, %ebp
-  jmpq *%rax
-  .globl weft_context_end
-  .hidden weft_context_end
-weft_context_end:
-  ud2
-  .cfi_endproc
-.size weft_context_begin, .-weft_context_begin
-)");
+// In context_x86_64.S.
 extern "C" void weft_context_begin();
 extern "C" void weft_context_end();
 

@@ -50,6 +50,16 @@ struct Context {
 #endif
 };
 
+// Before each function with a switch in it that others call by name. With link-time optimisation a
+// caller that is compiled for AVX-512 would inline it, or see which registers it uses, although it
+// is compiled without: the list of what the switch clobbers is too short for that caller. As a call
+// into the unknown it clobbers what every call does.
+#if defined(__has_cpp_attribute) && __has_cpp_attribute(gnu::noipa)
+#define WEFT_SWITCHES [[gnu::noipa]]
+#else
+#define WEFT_SWITCHES [[gnu::noinline]]
+#endif
+
 // Where a new context begins. Must not return.
 using ContextEntry = void (*)();
 
@@ -61,10 +71,45 @@ using ContextEntry = void (*)();
 //
 // The jump and not a `ret`, so that each switching place has a branch prediction of its own. The
 // 128 bytes are the red zone of the function around.
-#define WEFT_SWITCH_CLOBBERS                                                                   \
-  "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc",   \
-      "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
-      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+// The list has every register in which a compiler may keep a value from before the switch to after
+// it, for the other task uses them all:
+//   rax..r15      the general registers; rdi and rsi are outputs, rbx and rbp are on the stack,
+//                 because the compiler does not let itself be told of them, and rsp is exchanged;
+//   xmm0..xmm15   and with them ymm and zmm, whose lower parts they are;
+//   xmm16..xmm31  and the masks k0..k7, which are there with AVX-512. g++ refuses their names where
+//                 the file may not use them; and see WEFT_SWITCHES;
+//   st, mm0..mm7  the x87 stack, which is also MMX's: a long double may lie there. Also, the other
+//                 task expects to find it empty, as at a call;
+//   memory, cc    all that lies in memory, and the flags.
+// Not in the list, because they are the thread's and no place for values:
+//   mxcsr, the x87 control word   and their exception flags: see the ADR. The rounding mode is
+//                 shared by all tasks of a thread; who changes it puts it back before waiting;
+//   DF            the direction flag is clear at calls, and compilers rely on that everywhere;
+//   fs, gs, PKRU  thread-local storage and the keys of memory;
+//   AMX's tiles   compilers keep nothing there from one statement to the next.
+// APX's r16..r31 have no names in the compilers that weft is tested with.
+#ifdef __APX_F__
+#error \
+    "weft: the inline switch does not know APX's registers; configure weft with -DWEFT_FCONTEXT=ON"
+#endif
+#ifdef __MMX__
+#define WEFT_MMX_CLOBBERS "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7",
+#else
+#define WEFT_MMX_CLOBBERS
+#endif
+#if defined(__AVX512F__) || defined(__clang__)
+#define WEFT_AVX512_CLOBBERS                                                                    \
+  "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",     \
+      "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", \
+      "k6", "k7",
+#else
+#define WEFT_AVX512_CLOBBERS
+#endif
+#define WEFT_SWITCH_CLOBBERS                                                                       \
+  WEFT_AVX512_CLOBBERS WEFT_MMX_CLOBBERS "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",     \
+      "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", \
+      "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)", \
+      "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 
 [[gnu::always_inline]] inline void jump(Context& from, void* to) {
   void** save = &from.point;

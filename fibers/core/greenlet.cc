@@ -270,8 +270,9 @@ void exit_becomes_value(Transfer& transfer) {
   return receive(thread);
 }
 
-WEFT_RETURNS_AFTER_SWITCH std::any switch_greenlet(GreenletBlock& to, Transfer transfer,
-                                                   Greenlet* handle) {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH std::any switch_greenlet(GreenletBlock& to,
+                                                                 Transfer transfer,
+                                                                 Greenlet* handle) {
   return switch_inlined(to, std::move(transfer), handle);
 }
 
@@ -296,10 +297,10 @@ void describe_own_stack(Context& own) {
 
 using detail::GreenletBlock;
 
-WEFT_RETURNS_AFTER_SWITCH std::any Greenlet::do_switch(std::any value) const& {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH std::any Greenlet::do_switch(std::any value) const& {
   return detail::switch_inlined(block(), {std::move(value), nullptr}, nullptr);
 }
-WEFT_RETURNS_AFTER_SWITCH std::any Greenlet::do_switch(std::any value) && {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH std::any Greenlet::do_switch(std::any value) && {
   return detail::switch_inlined(block(), {std::move(value), nullptr}, this);
 }
 

@@ -83,7 +83,7 @@ namespace detail {
   throw_cancellation(task, std::exchange(task.cancel_reason, nullptr));
 }
 
-[[gnu::cold]] void suspend_while_unwinding(Scheduler& scheduler, TaskBlock& me) {
+WEFT_SWITCHES [[gnu::cold]] void suspend_while_unwinding(Scheduler& scheduler, TaskBlock& me) {
   const HeldBackWarning warning(me);
   scheduler.suspend(me);
 }
@@ -132,8 +132,8 @@ void Scheduler::before_cancel_point(TaskBlock& me, const WaitingFor& waiting_for
   tell(source_, me, waiting_for.what);
 }
 
-WEFT_RETURNS_AFTER_SWITCH void wait_rescheduled(AbortThunk abort, void* context,
-                                                const WaitingFor& waiting_for) {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void wait_rescheduled(AbortThunk abort, void* context,
+                                                              const WaitingFor& waiting_for) {
   park(scheduler_of_task(), abort, context, waiting_for);
 }
 
@@ -166,7 +166,7 @@ void reschedule(Task& task, std::exception_ptr error) {
   block.wake_error = std::move(error);
 }
 
-WEFT_RETURNS_AFTER_SWITCH void checkpoint() {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void checkpoint() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.schedule_points;
@@ -195,7 +195,7 @@ void checkpoint_if_cancelled() {
   throw_if_due(scheduler, me);
 }
 
-WEFT_RETURNS_AFTER_SWITCH void cancel_shielded_checkpoint() {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void cancel_shielded_checkpoint() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.schedule_points;

@@ -153,7 +153,7 @@ void NurseryAccess::interrupted(Nursery& nursery, std::exception_ptr error) {
 
 // The wait for the children is no cancel point: a Cancelled has reached them too, through the
 // scope, and is left to them. An interrupt has come to this task only, and is kept.
-void Nursery::close() {
+WEFT_SWITCHES void Nursery::close() {
   closed_ = !has_work();
   if (closed_) cancel_shielded_checkpoint();
   while (!closed_) {

@@ -9,9 +9,11 @@
 
 #ifdef WEFT_GUESSED_RETURNS
 
-// Where the function would return to in which a task has left last. Known to the assembler.
+// Where the function would return to in which a task has left last. In context_x86_64.S, which
+// reads it in the return thunk.
 extern "C" {
-[[gnu::visibility("hidden")]] extern constinit thread_local void* weft_fibers_left_from;
+[[gnu::visibility("hidden"),
+  gnu::tls_model("initial-exec")]] extern constinit thread_local void* weft_fibers_left_from;
 }
 
 // Before suspending, in (or inlined into) a marked function.

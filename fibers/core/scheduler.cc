@@ -69,7 +69,7 @@ void Scheduler::call_host() noexcept {
   poller_.wakeup().wake();
 }
 
-void Scheduler::run_ready_tasks(std::int32_t hand_overs) {
+WEFT_SWITCHES void Scheduler::run_ready_tasks(std::int32_t hand_overs) {
   if (ready_.empty()) return;
   if (watchers_.steps()) [[unlikely]]
     watchers_.tell_scheduled();
@@ -83,7 +83,7 @@ void Scheduler::run_ready_tasks(std::int32_t hand_overs) {
 }
 
 // Each task comes back here when it suspends: there is no budget for handing over.
-void Scheduler::run_stepping(std::uint32_t tasks) {
+WEFT_SWITCHES void Scheduler::run_stepping(std::uint32_t tasks) {
   for (; tasks > 0 && !ready_.empty(); --tasks) {
     if (watchers_.instruments() != nullptr) watchers_.tell_scheduled();
     TaskBlock& task = source_ != nullptr ? take_chosen(tasks) : *ready_.pop();

@@ -107,7 +107,8 @@ class Scheduler {
                          std::source_location site);
   // A task that has never run.
   void discard_task(TaskBlock* task) noexcept;
-  [[noreturn]] void finish(TaskBlock& me);
+  // Inline, like pick_after_end(): task.cc, the only caller, has the definition.
+  [[noreturn]] inline void finish(TaskBlock& me);
 
   // --- Who chooses what runs next: schedule_source.cc. ---
 
@@ -180,7 +181,7 @@ class Scheduler {
     running_ = &next;
     switch_context(from, next.context, *exceptions_);
   }
-  TaskBlock* pick_after_end();
+  inline TaskBlock* pick_after_end();
 
   [[gnu::cold]] void poll_failed();
   void run_stepping(std::uint32_t tasks);

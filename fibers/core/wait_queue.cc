@@ -18,8 +18,8 @@ static Abort leave_queue(void* waiter, const RaiseCancel&) {
   return Abort::kSucceeded;
 }
 
-WEFT_RETURNS_AFTER_SWITCH void wait_in(WaitQueue& queue, Waiter& waiter,
-                                       const WaitingFor& waiting_for) {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void wait_in(WaitQueue& queue, Waiter& waiter,
+                                                     const WaitingFor& waiting_for) {
   Scheduler& scheduler = scheduler_of_task();
   waiter.task = scheduler.running();
   queue.push_back(waiter);

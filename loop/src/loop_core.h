@@ -49,7 +49,7 @@ class LoopCore {
 
   // --- Nodes: scheduling.cc. ---
 
-  HandleNode* take_node(std::source_location site);
+  inline HandleNode* take_node(std::source_location site);
   // Without taking in first what other threads have sent.
   HandleNode* new_node(std::source_location site) {
     void* block = pool_.take(sizeof(HandleNode));
@@ -159,7 +159,8 @@ class LoopCore {
   [[noreturn]] static void refuse(HandleNode* node);
   void take_from_inbox();
 
-  // The phases. What an iteration has nothing to do for costs no call.
+  // The phases. What an iteration has nothing to do for costs no call. Those that are inline are
+  // defined in iteration.cc, which alone calls them.
   void run_prepare_hooks() {
     prepare_wake_ = fibers::kForever;
     unasked_hooks_ = false;
@@ -167,15 +168,15 @@ class LoopCore {
       ask_prepare_hooks();
   }
   void ask_prepare_hooks();
-  void wait_for_events();
+  inline void wait_for_events();
   void schedule_due_timers() {
     if (!timers_.empty() && mode_ != Mode::kDraining) schedule_timers_due_now();
   }
   void schedule_timers_due_now();
-  bool run_batch(Runner& me);
+  inline bool run_batch(Runner& me);
   bool at_end() const;
 
-  void run_node(Runner& me, HandleNode* node);
+  inline void run_node(Runner& me, HandleNode* node);
   void invoke_timed(Runner& me, HandleNode* node);
   void drop_finished(HandleNode* node) noexcept {
     if (node->kind == NodeKind::kSoon) [[likely]] {
@@ -190,7 +191,7 @@ class LoopCore {
   void ask_prepare_hook(HandleNode* node);
   fibers::Instant next_wake() const;
   void sleep(fibers::Instant until);
-  void sleep_until_woken();
+  inline void sleep_until_woken();
   void retime_sleep();
   void wake() noexcept;
   void hand_over();

@@ -72,7 +72,7 @@ class Lock : private detail::TaskExit {
   friend class Condition;
   bool held_by_me() const { return owner_ == &current_task(); }
   [[noreturn, gnu::cold, gnu::noinline]] void throw_broken() const;
-  void take();
+  inline void take();  // In lock.cc, which alone calls it.
   static void owner_ended(TaskExit& lock, Task& owner) noexcept;
 
   Task* owner_ = nullptr;

@@ -11,10 +11,17 @@
 
 #include "fibers/sys/sys.h"
 
+#ifdef _LIBCPP_VERSION
+// libc++abi has it, as the ABI asks, and does not declare it.
+extern "C" void* __cxa_get_globals() noexcept;  // NOLINT(*-reserved-identifier)
+#else
+using abi::__cxa_get_globals;
+#endif
+
 namespace weft::fibers::detail {
 
 ExceptionState* thread_exception_state() noexcept {
-  return reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+  return reinterpret_cast<ExceptionState*>(__cxa_get_globals());
 }
 
 #if defined(__x86_64__) && !defined(WEFT_FCONTEXT)

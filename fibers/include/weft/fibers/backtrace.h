@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 class Task;

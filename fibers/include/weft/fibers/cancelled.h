@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 class RaiseCancel;

@@ -8,6 +8,8 @@
 
 #include <chrono>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 // The type of the run's clock for std::chrono. Its epoch means nothing: a run starts the clock at a

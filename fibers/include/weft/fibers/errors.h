@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 // The caller's mistake: the text says what was wrong and what to do instead. Checked in all builds.

@@ -23,6 +23,8 @@
 #include <utility>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 namespace detail {

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 enum class FdDirection : std::uint8_t { kRead, kWrite };

@@ -23,6 +23,8 @@
 #include <string>
 #include <typeinfo>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 struct FormatOptions {

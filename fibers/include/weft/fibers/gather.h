@@ -19,24 +19,17 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/unwrapped.h"
 
 namespace weft::fibers {
 
 namespace detail {
-// What a function gives, where nothing has to stand for something: std::monostate for void.
-template <class F>
-using ValueOf = std::conditional_t<std::is_void_v<std::invoke_result_t<F&>>, std::monostate,
-                                   std::invoke_result_t<F&>>;
-
 template <class F>
 ValueOf<F> value_of_call(F& fn) {
-  static_assert(!std::is_reference_v<std::invoke_result_t<F&>>,
-                "return a value or a pointer from a task");
   if constexpr (std::is_void_v<std::invoke_result_t<F&>>) {
     std::invoke(fn);
     return {};
@@ -90,6 +83,10 @@ auto gather(std::vector<F> fns) -> std::vector<detail::ValueOf<F>> {
   result.reserve(values.size());
   for (auto& value : values) result.push_back(std::move(*value));
   return result;
+}
+template <class... F>
+requires(!(std::invocable<F> && ...)) auto gather(F&&...) {
+  static_assert(detail::kMisused<F...>, WEFT_TAKES_NO_ARGUMENTS);
 }
 
 }  // namespace weft::fibers

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 struct DumpOptions {

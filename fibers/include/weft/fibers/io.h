@@ -6,6 +6,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 // Suspends until `fd` is readable (or at its end, or in error). Level-like: returns at once, after

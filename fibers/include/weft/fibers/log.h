@@ -9,6 +9,8 @@
 #include <functional>
 #include <string_view>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 enum class LogLevel : std::uint8_t { kInfo, kWarning, kError };

@@ -8,6 +8,8 @@
 
 #include <exception>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 struct LoneErrorOptions {

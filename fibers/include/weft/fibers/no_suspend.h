@@ -6,6 +6,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 // While it lives, any wait of this task throws UsageError, naming `where` and the wait.

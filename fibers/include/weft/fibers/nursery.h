@@ -22,13 +22,13 @@
 //
 // So does a task that starts others in a nursery which it has not opened itself: it may end before
 // them. Move such values into the closure. In a run with RunOptions::check_captures start_soon and
-// start throw UsageError if a word of the
-// closure points into a part of the running stack that may go first. The check does not see what
-// the closure refers to through the heap. TaskOptions::unchecked_captures leaves it out for one
-// task.
+// start throw UsageError if a word of the closure points into a part of the running stack that may
+// go first. The check does not see what the closure refers to through the heap.
+// TaskOptions::unchecked_captures leaves it out for one task.
 
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -40,6 +40,7 @@
 #include <vector>
 
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/task.h"
 
@@ -169,8 +170,12 @@ class Nursery final {
   template <class F>
   void start_soon(F&& fn, const TaskOptions& options = {},
                   std::source_location site = std::source_location::current()) {
+    static_assert(std::invocable<std::decay_t<F>&>, WEFT_TAKES_NO_ARGUMENTS);
     detail::spawn(*this, std::forward<F>(fn), options, site);
   }
+  template <class F, class... Given>
+  requires detail::kGivesArgument<TaskOptions, Given...>
+  auto start_soon(F&&, Given&&...) { static_assert(detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS); }
 
   // Starts `fn(status)` as a task and waits until it calls `status.started(value)`, or fails.
   // Before that the task belongs to the caller: its errors come out of start() itself and the
@@ -183,6 +188,9 @@ class Nursery final {
   template <class T = void, class F>
   T start(F&& fn, const TaskOptions& options = {},
           std::source_location site = std::source_location::current());
+  template <class T = void, class F, class... Given>
+  requires detail::kGivesArgument<TaskOptions, Given...>
+  auto start(F&&, Given&&...) { static_assert(detail::kMisused<F>, WEFT_TAKES_A_STATUS); }
 
   CancelScope& cancel_scope() { return scope_; }
   Task& parent_task() const;
@@ -222,15 +230,6 @@ class Nursery final {
   bool errors_lost_ = false;  // There was no memory for them.
   bool closed_ = false;       // Refuses new tasks: the body and all tasks have ended.
 };
-
-namespace detail {
-inline HoldOpen::HoldOpen(Nursery& nursery) noexcept : nursery_(nursery) {
-  ++nursery_.pending_starts_;
-}
-inline HoldOpen::~HoldOpen() {
-  if (--nursery_.pending_starts_ == 0 && nursery_.parent_waiting_) nursery_.let_close();
-}
-}  // namespace detail
 
 // Runs `body(nursery)` and waits for every task of it; returns what the body returned. If the
 // nursery's own scope cut a body with a result short there is none to return: UsageError; let such

@@ -14,6 +14,8 @@
 
 #include <utility>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 namespace detail {

@@ -15,6 +15,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 class ParkingLot;

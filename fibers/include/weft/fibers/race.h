@@ -25,6 +25,7 @@
 
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/detail/keep_error.h"
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/gather.h"
@@ -150,6 +151,10 @@ template <std::invocable F>
 RaceResult<detail::ValueOf<F>> race(std::vector<F> fns) {
   return detail::hold_race<false>(fns);
 }
+template <class... F>
+requires(!(std::invocable<F> && ...)) auto race(F&&...) {
+  static_assert(detail::kMisused<F...>, WEFT_TAKES_NO_ARGUMENTS);
+}
 
 // The same, but who throws is only out of the race. If all do, their errors come out: a lone one as
 // it was thrown, several as one ExceptionGroup, in the order in which they came. If one succeeds,
@@ -166,6 +171,10 @@ auto first_success(F&&... fns) -> std::variant<detail::ValueOf<std::remove_refer
 template <std::invocable F>
 RaceResult<detail::ValueOf<F>> first_success(std::vector<F> fns) {
   return detail::hold_race<true>(fns);
+}
+template <class... F>
+requires(!(std::invocable<F> && ...)) auto first_success(F&&...) {
+  static_assert(detail::kMisused<F...>, WEFT_TAKES_NO_ARGUMENTS);
 }
 
 }  // namespace weft::fibers

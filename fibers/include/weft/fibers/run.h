@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "weft/fibers/clock.h"
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/instrument.h"
@@ -68,6 +70,7 @@ void run_erased(const std::function<void()>& main, const RunOptions& options);
 template <class F>
 auto run(F&& main, const RunOptions& options = {}) -> std::invoke_result_t<F> {
   using R = std::invoke_result_t<F>;
+  static_assert(!std::is_reference_v<R>, WEFT_RETURNS_NO_REFERENCE);
   if constexpr (std::is_void_v<R>) {
     detail::run_erased([&] { std::invoke(std::forward<F>(main)); }, options);
   } else {
@@ -75,6 +78,11 @@ auto run(F&& main, const RunOptions& options = {}) -> std::invoke_result_t<F> {
     detail::run_erased([&] { result.emplace(std::invoke(std::forward<F>(main))); }, options);
     return std::move(*result);
   }
+}
+template <class F, class... Given>
+requires(!std::invocable<F> || detail::kGivesArgument<RunOptions, Given...>) auto run(F&&,
+                                                                                      Given&&...) {
+  static_assert(detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS);
 }
 
 // Who waits for descriptors: tasks and FdWatches.

@@ -19,6 +19,8 @@
 #include <string>
 #include <utility>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 // A RunVar without a value was read. (Python: LookupError.)

@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 class Task;

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 struct sockaddr;
 
 namespace weft::fibers {

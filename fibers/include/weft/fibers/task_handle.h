@@ -15,6 +15,7 @@
 
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -28,6 +29,7 @@
 #include <variant>
 
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/nursery.h"
@@ -179,7 +181,7 @@ auto create_task(Nursery& nursery, F&& fn, const CreateTaskOptions& options = {}
                  std::source_location site = std::source_location::current())
     -> TaskHandle<std::invoke_result_t<std::decay_t<F>&>> {
   using T = std::invoke_result_t<std::decay_t<F>&>;
-  static_assert(!std::is_reference_v<T>, "return a value or a pointer from a task");
+  static_assert(!std::is_reference_v<T>, WEFT_RETURNS_NO_REFERENCE);
   auto state = std::make_shared<detail::HandleState<T>>(
       std::string(options.name.empty() ? site.function_name() : options.name), options.keep_error);
   nursery.start_soon(
@@ -198,6 +200,12 @@ auto create_task(Nursery& nursery, F&& fn, const CreateTaskOptions& options = {}
        .unchecked_captures = options.unchecked_captures},
       site);
   return TaskHandle<T>(std::move(state));
+}
+template <class F, class... Given>
+requires(!std::invocable<std::decay_t<F>&> ||
+         detail::kGivesArgument<CreateTaskOptions, Given...>) auto create_task(Nursery&, F&&,
+                                                                               Given&&...) {
+  static_assert(detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS);
 }
 
 }  // namespace weft::fibers

@@ -17,6 +17,8 @@
 #include <mutex>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 namespace detail {

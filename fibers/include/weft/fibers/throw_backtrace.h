@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 // The return addresses at the throw, innermost first, for describe_frame(). Empty if `error` was

@@ -8,11 +8,13 @@
 
 #pragma once
 
+#include <concepts>
 #include <type_traits>
 #include <utility>
 
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/clock.h"
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
@@ -66,12 +68,14 @@ struct TimeoutOptions {
 // Threads: the run's own only.
 template <class F>
 auto move_on_after(Duration length, F&& body, const TimeoutOptions& options = {}) {
+  static_assert(std::invocable<F>, WEFT_TAKES_NO_ARGUMENTS);
   CancelScope scope(
       {.relative_deadline = detail::checked_timeout(length), .shield = options.shield});
   return scope.run(std::forward<F>(body));
 }
 template <class F>
 auto move_on_at(Instant deadline, F&& body, const TimeoutOptions& options = {}) {
+  static_assert(std::invocable<F>, WEFT_TAKES_NO_ARGUMENTS);
   CancelScope scope({.deadline = deadline, .shield = options.shield});
   return scope.run(std::forward<F>(body));
 }

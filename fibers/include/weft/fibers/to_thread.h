@@ -10,6 +10,7 @@
 
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -19,6 +20,7 @@
 #include <utility>
 
 #include "weft/fibers/capacity_limiter.h"
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/outcome.h"
 
 namespace weft::fibers::to_thread {
@@ -78,10 +80,15 @@ template <class F>
 auto run_sync(F&& fn, const ThreadOptions& options = {}) -> std::invoke_result_t<std::decay_t<F>&> {
   using Fn = std::decay_t<F>;
   using R = std::invoke_result_t<Fn&>;
-  static_assert(!std::is_reference_v<R>, "return a value or a pointer from a worker thread");
+  static_assert(!std::is_reference_v<R>, WEFT_RETURNS_NO_REFERENCE);
   const auto job = std::make_shared<detail::TypedJob<Fn, R>>(std::forward<F>(fn));
   detail::run_job(job, options);
   return job->result();
+}
+template <class F, class... Given>
+requires(!std::invocable<std::decay_t<F>&> ||
+         fibers::detail::kGivesArgument<ThreadOptions, Given...>) auto run_sync(F&&, Given&&...) {
+  static_assert(fibers::detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS);
 }
 
 // The limiter of this run for calls that name none: 40 tokens, which may be changed.

@@ -13,6 +13,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 namespace detail {

@@ -13,6 +13,8 @@
 #include <typeinfo>
 #include <utility>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::detail {
 
 // The function of a greenlet takes other values than it was switched to with.

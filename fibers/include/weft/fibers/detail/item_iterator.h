@@ -10,6 +10,8 @@
 #include <optional>
 #include <utility>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::detail {
 
 // Holds the item that the loop's body works on.

@@ -7,6 +7,8 @@
 
 #include <exception>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::detail {
 
 // Called in a handler. Puts what is being handled into `kept`, except for its Cancelled, which is

@@ -11,6 +11,13 @@ namespace weft::fibers {
 
 namespace detail {
 
+inline HoldOpen::HoldOpen(Nursery& nursery) noexcept : nursery_(nursery) {
+  ++nursery_.pending_starts_;
+}
+inline HoldOpen::~HoldOpen() {
+  if (--nursery_.pending_starts_ == 0 && nursery_.parent_waiting_) nursery_.let_close();
+}
+
 // What Nursery::start and TaskStatus share. Lives on the stack of the caller of start().
 class StartHandshake {
  public:
@@ -107,6 +114,7 @@ template <class F>
 
 template <class T, class F>
 T Nursery::start(F&& fn, const TaskOptions& options, std::source_location site) {
+  static_assert(std::invocable<std::decay_t<F>&, TaskStatus<T>&>, WEFT_TAKES_A_STATUS);
   detail::StartValue<T> value;
   detail::StartHandshake handshake(*this, site);
   using Body = detail::StartBody<std::decay_t<F>, T>;
@@ -121,6 +129,7 @@ T Nursery::start(F&& fn, const TaskOptions& options, std::source_location site) 
 template <class F>
 auto open_nursery(F&& body, std::source_location site) -> std::invoke_result_t<F, Nursery&> {
   using R = std::invoke_result_t<F, Nursery&>;
+  static_assert(!std::is_reference_v<R>, WEFT_RETURNS_NO_REFERENCE);
   Nursery nursery(site);
   if constexpr (std::is_void_v<R>) {
     try {
@@ -145,6 +154,10 @@ auto open_nursery(F&& body, std::source_location site) -> std::invoke_result_t<F
     }
     return std::move(*result);
   }
+}
+template <class F, class... Given>
+requires(!std::invocable<F, Nursery&>) auto open_nursery(F&&, Given&&...) {
+  static_assert(detail::kMisused<F>, WEFT_TAKES_THE_NURSERY);
 }
 
 }  // namespace weft::fibers

@@ -11,6 +11,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define WEFT_ASAN 1
 #elif defined(__has_feature)

@@ -8,6 +8,8 @@
 
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::detail {
 
 // How a primitive is asked who holds it. One object of static lifetime for each kind of wait; it

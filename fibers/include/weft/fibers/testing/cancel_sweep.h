@@ -33,6 +33,8 @@
 #include <string>
 #include <utility>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::testing {
 
 // When the cancellation comes.

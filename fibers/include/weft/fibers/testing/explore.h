@@ -38,6 +38,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::testing {
 
 enum class Strategy : std::uint8_t {

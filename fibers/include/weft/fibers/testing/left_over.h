@@ -18,6 +18,8 @@
 #include <set>
 #include <string>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::testing {
 
 // A value: a snapshot of what there was when it was made.

@@ -12,6 +12,8 @@
 
 #include <cstddef>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::testing {
 
 // How many threads the tasks of this run wait for, without abandoned ones. Throws UsageError

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 struct x509_st;
 
 namespace weft::fibers {

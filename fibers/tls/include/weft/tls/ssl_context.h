@@ -18,6 +18,8 @@
 #include <string_view>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 struct ssl_ctx_st;
 
 namespace weft::fibers {

@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 class SSLError : public std::runtime_error {

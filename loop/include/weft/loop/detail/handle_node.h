@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,7 @@
 #include <utility>
 
 #include "weft/fibers/clock.h"
+#include "weft/fibers/detail/misuse.h"
 
 namespace weft::loop::detail {
 
@@ -166,6 +168,7 @@ void emplace_callable(HandleNode* node, F&& fn) {
 
 template <class Call = CallPlain, class F>
 HandleNode* make_node(LoopCore& core, F&& fn, std::source_location site) {
+  static_assert(std::invocable<std::decay_t<F>&>, WEFT_TAKES_NO_ARGUMENTS);
   HandleNode* node = take_node(core, site);
   emplace_callable<Call>(node, std::forward<F>(fn));
   return node;

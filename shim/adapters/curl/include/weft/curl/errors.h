@@ -13,6 +13,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::curl {
 
 // A transfer that libcurl gave up. An HTTP status of 400 or more is not an error.

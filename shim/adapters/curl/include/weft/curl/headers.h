@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::curl {
 
 // Both are parts of the Headers that they come from, and live as long as these.

@@ -9,6 +9,8 @@
 
 #include <functional>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::curl {
 
 struct MultiOptions {

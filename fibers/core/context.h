@@ -51,13 +51,13 @@ struct Context {
 };
 
 // Before each function with a switch in it that others call by name. With link-time optimisation a
-// caller that is compiled for AVX-512 would inline it, or see which registers it uses, although it
-// is compiled without: the list of what the switch clobbers is too short for that caller. As a call
-// into the unknown it clobbers what every call does.
-#if defined(__has_cpp_attribute) && __has_cpp_attribute(gnu::noipa)
-#define WEFT_SWITCHES [[gnu::noipa]]
-#else
+// caller that is compiled for AVX-512 could inline it although it is compiled without: the list of
+// what the switch clobbers would then be too short. As a call it clobbers what every call does; the
+// kernel is compiled with -fno-ipa-ra so that the caller does not look which registers it uses.
+#ifdef __clang__
 #define WEFT_SWITCHES [[gnu::noinline]]
+#else
+#define WEFT_SWITCHES [[gnu::noinline, gnu::noclone]]
 #endif
 
 // Where a new context begins. Must not return.

@@ -13,7 +13,7 @@ using detail::Sleeper;
 
 // The wait is inlined into both: each frame above it costs a mispredicted return. See park.h.
 
-WEFT_RETURNS_AFTER_SWITCH void sleep_until(Instant deadline) {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void sleep_until(Instant deadline) {
   if (deadline == kForever) sleep_forever();
   Scheduler& scheduler = detail::scheduler_of_task();
   if (deadline <= scheduler.now()) return checkpoint();
@@ -21,7 +21,7 @@ WEFT_RETURNS_AFTER_SWITCH void sleep_until(Instant deadline) {
   detail::park(scheduler, &Sleeper::abort, &sleeper, sleeper.waiting_for());
 }
 
-WEFT_RETURNS_AFTER_SWITCH void sleep(Duration length) {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void sleep(Duration length) {
   if (length < Duration::zero()) [[unlikely]]
     checkpoint_if_cancelled();
   if (detail::checked_timeout(length) == Duration::zero()) return checkpoint();

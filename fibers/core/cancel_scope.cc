@@ -9,6 +9,7 @@
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/sys/lasting.h"
+#include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/timeouts.h"
 
@@ -75,9 +76,10 @@ CancelScope::CancelScope(const CancelScopeOptions& options) {
   }
 }
 
+// run() has closed the scope whatever happened.
 CancelScope::~CancelScope() {
-  // run() has closed the scope whatever happened, unless its task was destroyed with the run.
-  if (status_.entered_by != nullptr) close_status();
+  if (status_.entered_by != nullptr) [[unlikely]]
+    detail::destroyed_in_use("CancelScope", this, status_.entered_by, "is inside it");
 }
 
 void CancelScope::enter() {

@@ -12,6 +12,7 @@
 #include "fibers/core/scheduler.h"
 #include "fibers/core/tree_values.h"
 #include "fibers/sys/lasting.h"
+#include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/lone_error.h"
 
@@ -54,6 +55,9 @@ Nursery::Nursery(std::source_location site) : site_(site) {
 
 // close() has run, unless starting the only task of a Nursery::start has failed.
 Nursery::~Nursery() {
+  if (first_child_ != nullptr) [[unlikely]]
+    detail::destroyed_in_use("Nursery", this, first_child_, "runs in it");
+  if (ScopeAccess::status(scope_).entered_by != nullptr) scope_.close_status();
   if (parent_->innermost_nursery == this) parent_->innermost_nursery = next_of_parent_;
   if (parent_->tree_values != nullptr) [[unlikely]]
     parent_->tree_values->forget(*this);

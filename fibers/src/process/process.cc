@@ -19,6 +19,7 @@
 #include "fibers/src/process/spawn.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/capacity_limiter.h"
+#include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/io.h"
@@ -131,6 +132,8 @@ Process::Process(detail::Spawned&& spawned)
 }
 
 Process::~Process() {
+  if (const Task* waits = waiting_->lock.statistics().owner) [[unlikely]]
+    detail::destroyed_in_use("Process", this, waits, "waits for it");
   if (pidfd_ >= 0) sys::close(pidfd_);
   if (!returncode_) detail::leave_to_reaper(waiting_->place);
 }

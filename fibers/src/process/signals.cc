@@ -18,6 +18,7 @@
 
 #include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
+#include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/token.h"
@@ -200,6 +201,8 @@ SignalReceiver::SignalReceiver(const std::vector<int>& signals) {
 }
 
 SignalReceiver::~SignalReceiver() {
+  if (receiving_) [[unlikely]]
+    detail::destroyed_in_use("SignalReceiver", this, mailbox_->waiting, "receives from it");
   close_mailbox(*mailbox_);
   while (const int left = mailbox_->take_first()) sys::raise(left);
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 
@@ -29,6 +30,12 @@ Condition::Condition(Lock* lock)
     : lock_(lock), next_of_lock_(std::exchange(lock->conditions_, this)) {}
 
 Condition::~Condition() {
+  if (lock_ == &own_lock_) {
+    for (const detail::WaitQueue* queue : {&waiting_, &own_lock_.waiting_}) {
+      if (!queue->empty()) [[unlikely]]
+        detail::destroyed_in_use("Condition", this, queue->front()->task, "waits for it");
+    }
+  }
   Condition** at = &lock_->conditions_;
   while (*at != this) at = &(*at)->next_of_lock_;
   *at = next_of_lock_;

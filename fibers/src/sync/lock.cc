@@ -3,7 +3,10 @@
 
 #include "weft/fibers/lock.h"
 
+#include <string>
+
 #include "weft/fibers/condition.h"
+#include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
 
@@ -18,6 +21,12 @@ static const detail::HoldersRule kLockHolders(
   throw UsageError(
       "this task holds the Lock already; a Lock cannot be taken twice, so split the "
       "function into one that locks and one that expects the lock");
+}
+
+Lock::~Lock() {
+  if (owner_ != nullptr && in_trio_task() && !held_by_me()) [[unlikely]]
+    detail::destroyed_in_use("Lock", this, owner_, "holds it");
+  detail::fail_all_destroyed(waiting_, "Lock");
 }
 
 // Away from the fast path, which then needs no room for it on the stack.

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/token.h"
@@ -18,7 +19,10 @@ struct detail::WaitingTask {
 };
 
 ThreadEvent::ThreadEvent() = default;
-ThreadEvent::~ThreadEvent() = default;
+ThreadEvent::~ThreadEvent() {
+  if (!tasks_.empty()) [[unlikely]]
+    detail::destroyed_in_use("ThreadEvent", this, tasks_.front()->task, "waits for it");
+}
 
 bool ThreadEvent::is_set() const {
   const std::lock_guard lock(mutex_);

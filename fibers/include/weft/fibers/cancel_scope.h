@@ -36,7 +36,8 @@ struct CancelScopeOptions {
 };
 
 // A resource: neither copied nor moved. Good for one run() only. May be cancelled, shielded or
-// given another deadline before, during and after, from any task of the run.
+// given another deadline before, during and after, from any task of the run. Destroying it while a
+// task is inside ends the process.
 class CancelScope final {
  public:
   explicit CancelScope(const CancelScopeOptions& options = {});

@@ -35,9 +35,10 @@ struct CapacityLimiterStatistics {
   std::size_t tasks_waiting = 0;
 };
 
-// Fair. A resource: neither copied nor moved. A borrower is a task or the address of anything. A
-// task is known by its id(), which is never another's: one that ends without giving its token back
-// keeps it, and no later task is taken for it.
+// Fair. A resource: neither copied nor moved. If it is destroyed, tasks that wait get
+// BrokenResourceError. A borrower is a task or the address of anything. A task is known by its
+// id(), which is never another's: one that ends without giving its token back keeps it, and no
+// later task is taken for it.
 class CapacityLimiter final {
  public:
   static constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();

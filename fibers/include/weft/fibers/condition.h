@@ -26,7 +26,8 @@ struct ConditionStatistics {
 // A resource: neither copied nor moved.
 class Condition final {
  public:
-  // With a lock of its own. When such a one is destroyed nobody may wait: wait() locks it again.
+  // With a lock of its own. Destroying such a one while a task waits ends the process: wait() would
+  // take the lock again. With another's lock the tasks get BrokenResourceError.
   Condition() : Condition(&own_lock_) {}
   // With one shared with others, which has to outlive it.
   explicit Condition(Lock& lock) : Condition(&lock) {}

@@ -21,7 +21,8 @@ struct EventStatistics {
 
 // One-shot: there is no clear(), because who waits for "the next time" with such a thing loses
 // wake-ups between two rounds. Make a new Event for each round, or use a Condition. A resource:
-// neither copied nor moved. (Trio: Event.)
+// neither copied nor moved. If it is destroyed, tasks that wait get BrokenResourceError. (Trio:
+// Event.)
 class Event final {
  public:
   Event() = default;

@@ -26,7 +26,7 @@ namespace weft::fibers {
 // who shares it, as the shell does a terminal, and once closed as it was before. Errors as in
 // stream.h; a peer that is gone raises no SIGPIPE. Sending on a descriptor that is open for reading
 // only is a UsageError, and the other way round. A resource that can be moved while nobody uses it;
-// the destructor closes.
+// the destructor closes. Destroying it while a task sends or receives ends the process.
 class FdStream final : public Stream {
  public:
   // Throws std::system_error, and has closed `fd` then, if it cannot be waited for: files on a disk

@@ -39,7 +39,9 @@ class Lock : private detail::TaskExit {
   Lock() : TaskExit(&owner_ended) {}
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
-  ~Lock() { detail::fail_all_destroyed(waiting_, "Lock"); }
+  // Tasks that wait get BrokenResourceError. Another task that holds it would release it later:
+  // that ends the process.
+  ~Lock();
 
   // Throws UsageError if this task holds the lock already, BrokenResourceError if its owner ended
   // without releasing it.

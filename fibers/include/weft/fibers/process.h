@@ -82,7 +82,8 @@ struct Spawned;
 }
 
 // A child. A resource: neither copied nor moved. When it is destroyed, its streams are closed and
-// the child goes on; it is reaped then when the next one is opened.
+// the child goes on; it is reaped then when the next one is opened. Destroying it while a task
+// waits for it or uses a stream of it ends this process.
 class Process {
  public:
   // For open_process().

@@ -18,7 +18,8 @@ struct SemaphoreStatistics {
   std::size_t tasks_waiting = 0;
 };
 
-// Fair. A resource: neither copied nor moved. (Trio: Semaphore.)
+// Fair. A resource: neither copied nor moved. If it is destroyed, tasks that wait get
+// BrokenResourceError. (Trio: Semaphore.)
 class Semaphore final {
  public:
   // Throws UsageError if `initial_value` is above `max_value`.

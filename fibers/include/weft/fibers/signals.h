@@ -32,7 +32,7 @@ struct SignalMailbox;
 }
 
 // What the body of open_signal_receiver() gets. For one task at a time. A resource: neither copied
-// nor moved.
+// nor moved. Destroying it while a task receives ends the process.
 class SignalReceiver {
  public:
   using Iterator = detail::ItemIterator<int, SignalReceiver>;

@@ -34,7 +34,8 @@ class SocketType;
 // BusyResourceError. If the network or the peer breaks the connection, calls throw
 // BrokenResourceError with the std::system_error nested in it. If this side has closed the stream,
 // or closes it while another task waits, calls throw ClosedResourceError. A resource; it can be
-// moved, and destroyed, while nobody uses it. The destructor closes it. (Trio: SocketStream.)
+// moved while nobody uses it. The destructor closes it; destroying it while a task uses it ends the
+// process. (Trio: SocketStream.)
 class SocketStream final : public HalfCloseableStream {
  public:
   // Takes over a connected, non-blocking socket. For TCP it switches Nagle's algorithm off, and the

@@ -25,7 +25,8 @@ namespace detail {
 struct WaitingTask;
 }
 
-// One-shot, like Event. A resource; nobody may wait for it when it is destroyed.
+// One-shot, like Event. A resource. Destroying it while a task waits for it ends the process; no
+// plain thread may wait then either.
 class ThreadEvent {
  public:
   ThreadEvent();

@@ -40,7 +40,7 @@ int main() {
   return trio::main([] {
     trio::open_nursery([](trio::Nursery& nursery) {
       EventLoop loop(nursery);
-      nursery.start_soon([&] { loop.main_loop(); });
+      loop.start();
       loop.call_soon([&] { std::cout << "awaited: " << await(square(loop, 7, 5ms)) << '\n'; });
       Future<int> answer = square(loop, 8, 15ms);
       answer.add_done_callback(

@@ -63,6 +63,24 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
   if (error != nullptr) std::rethrow_exception(error);
 }
 
+void LoopCore::start(std::source_location site) {
+  // Counted by the closure: the EventLoop may be gone before the task begins.
+  struct Driver {
+    explicit Driver(LoopCore& c) noexcept : core(&c) { core->retain(); }
+    Driver(Driver&& other) noexcept : core(std::exchange(other.core, nullptr)) {}
+    Driver& operator=(Driver&&) = delete;
+    ~Driver() {
+      if (core != nullptr) core->release();
+    }
+    void operator()(fibers::TaskStatus<void>& status) const {
+      core->drive(Mode::kRunning, &status);
+    }
+    LoopCore* core;
+  };
+  require_own_thread();
+  nursery_.start(Driver(*this), {.name = "main_loop"}, site);
+}
+
 // Cancellation does not end the loop. What the run has for its main task alone does: Ctrl-C, or
 // that nothing can happen any more. The shield is for these: a wait is aborted once, and not for a
 // cancellation that changes nothing.
@@ -160,6 +178,7 @@ bool LoopCore::synchronize() {
     fibers::checkpoint();
     return false;
   }
+  const Kept kept(*this);
   WaitList::Entry entry;
   bool reached = false;
   // Also takes the marker out when the wait is cancelled or the loop stops.
@@ -181,6 +200,7 @@ void LoopCore::wait_while_stopped() const {
 }
 
 void LoopCore::wait_stopped() {
+  const Kept kept(*this);
   fibers::checkpoint();
   while (!closed_ && (mode_ == Mode::kRunning || !has_run_)) {
     WaitList::Entry entry;

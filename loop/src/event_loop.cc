@@ -22,8 +22,8 @@ EventLoop::~EventLoop() {
 void EventLoop::main_loop() {
   core_->drive(LoopCore::Mode::kRunning, nullptr);
 }
-void EventLoop::main_loop(fibers::TaskStatus<void>& status) {
-  core_->drive(LoopCore::Mode::kRunning, &status);
+void EventLoop::start(std::source_location site) {
+  core_->start(site);
 }
 void EventLoop::drain() {
   core_->drive(LoopCore::Mode::kDraining, nullptr);

@@ -266,7 +266,8 @@ void FutureCore::report_unretrieved() noexcept {
 namespace weft::loop {
 
 void wait(const FutureBase& future) {
-  FutureAccess::core(future).wait();
+  const FutureBase kept(future);  // Whoever has the last one may drop it meanwhile.
+  FutureAccess::core(kept).wait();
 }
 
 void FutureBase::throw_empty() {

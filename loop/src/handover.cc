@@ -94,6 +94,7 @@ void LoopCore::wait_blocked() {
         "a callback cannot wait until no callback is blocked: it would wait for itself; wait in a "
         "task");
   }
+  const Kept kept(*this);
   fibers::checkpoint();
   while (!blocked_.empty()) {
     WaitList::Entry entry;

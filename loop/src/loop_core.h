@@ -43,6 +43,17 @@ class LoopCore {
   void release() noexcept {
     if (--refs_ == 0) delete this;
   }
+  // For a wait in the loop: its EventLoop may be destroyed meanwhile.
+  class Kept {
+   public:
+    explicit Kept(LoopCore& core) noexcept : core_(core) { core.retain(); }
+    Kept(const Kept&) = delete;
+    Kept& operator=(const Kept&) = delete;
+    ~Kept() { core_.release(); }
+
+   private:
+    LoopCore& core_;
+  };
   // Null once the EventLoop is gone.
   EventLoop* facade() const { return facade_; }
   void lose_facade();
@@ -96,6 +107,7 @@ class LoopCore {
   bool is_running() const { return mode_ == Mode::kRunning; }
   bool is_closed() const { return closed_; }
   void drive(Mode mode, fibers::TaskStatus<void>* status);
+  void start(std::source_location site);
   void stop();
   void close();
   void runner_failed(std::exception_ptr error);

@@ -349,8 +349,8 @@ FIBER_TEST(FdTest, StoppedLoopIsNotBusyAndRegistrationsSurvive) {
 }
 
 FIBER_TEST(FdTest, CannotBeWatchedByTheLoopAndATaskAtOnce) {
-  with_loop([](EventLoop& loop, fibers::Nursery& nursery) {
-    const Pipe pipe;
+  const Pipe pipe;
+  with_loop([&](EventLoop& loop, fibers::Nursery& nursery) {
     nursery.start_soon([&] { fibers::wait_readable(pipe.reader()); });
     fibers::sleep(1s);
     EXPECT_THROW(loop.add_reader(pipe.reader(), [] {}), fibers::BusyResourceError);

@@ -164,7 +164,7 @@ FIBER_TEST(LifecycleTest, LoopRunsInANurseryThatIsCancelled) {
   fibers::open_nursery([](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
     testing::be_strict(loop);
-    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
+    loop.start();
     nursery.cancel_scope().cancel();
     fibers::CancelScope shield({.shield = true});
     shield.run([&] {
@@ -222,7 +222,7 @@ FIBER_TEST(LifecycleTest, CtrlCReachesMainLoopAlsoWhenItIsCancelled) {
 FIBER_TEST(LifecycleTest, DestroyingARunningLoopEndsIt) {
   fibers::open_nursery([](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
-    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
+    loop.start();
     loop.call_soon([] { fibers::sleep_forever(); });
     fibers::sleep(std::chrono::seconds(1));
   });
@@ -238,7 +238,7 @@ FIBER_TEST(LifecycleTest, DestroyingARunningLoopRunsNothingMore) {
   };
   fibers::open_nursery([&](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
-    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
+    loop.start();
     loop.call_soon([&] {
       const Ended ended{cut_short};
       fibers::sleep_forever();
@@ -257,6 +257,22 @@ FIBER_TEST(LifecycleTest, DestroyingARunningLoopRunsNothingMore) {
   EXPECT_TRUE(cut_short);
 }
 
+FIBER_TEST(LifecycleTest, TasksThatWaitForALoopMayOutliveIt) {
+  fibers::open_nursery([&](fibers::Nursery& outer) {
+    std::unique_ptr<EventLoop> loop;
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      loop = std::make_unique<EventLoop>(nursery);
+      loop->start();
+      loop->call_soon([] { fibers::sleep_forever(); });
+      EventLoop* const raw = loop.get();
+      outer.start_soon([raw] { raw->wait_stopped(); });
+      outer.start_soon([raw] { raw->wait_blocked(); });
+      fibers::sleep(std::chrono::seconds(1));
+      loop.reset();
+    });
+  });
+}
+
 // From outside, and while it asks its hooks.
 FIBER_TEST(LifecycleTest, AHookOrACallbackMayDestroyTheLoop) {
   for (const bool by_hook : {false, true}) {
@@ -264,7 +280,7 @@ FIBER_TEST(LifecycleTest, AHookOrACallbackMayDestroyTheLoop) {
     int asked = 0;
     fibers::open_nursery([&](fibers::Nursery& nursery) {
       loop = std::make_unique<EventLoop>(nursery);
-      nursery.start([&](fibers::TaskStatus<void>& status) { loop->main_loop(status); });
+      loop->start();
       const auto destroy = [&] {
         ++asked;
         loop.reset();
@@ -289,12 +305,11 @@ FIBER_TEST(LifecycleTest, AStartThatIsCancelledDoesNotWaitForTheLoop) {
     EventLoop loop(nursery);
     fibers::CancelScope scope;
     scope.cancel();
-    scope.run(
-        [&] { nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); }); });
+    scope.run([&] { loop.start(); });
     EXPECT_TRUE(scope.cancelled_caught());
     EXPECT_FALSE(loop.is_running());
     // And can be run afterwards.
-    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
+    loop.start();
     EXPECT_TRUE(loop.is_running());
   });
 }

@@ -40,7 +40,7 @@ void with_loop(Body&& body) {
   fibers::open_nursery([&](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
     be_strict(loop);
-    nursery.start([&](fibers::TaskStatus<void>& status) { loop.main_loop(status); });
+    loop.start();
     if constexpr (std::is_invocable_v<Body&, EventLoop&, fibers::Nursery&>) {
       body(loop, nursery);
     } else {

@@ -71,12 +71,12 @@ FIBER_TEST(UserCodeTest, TwoResultsAreNotBothSuccessful) {
 FIBER_TEST(UserCodeTest, AResultMayComeWhileAConstructorWaits) {
   for (const char* const member : {"construct", "move"}) {
     UserCode code;
+    int successes = 0;
     with_loop([&](EventLoop& loop, fibers::Nursery& nursery) {
       Future<Restless> future = loop.create_future<Restless>();
       code.hook = [&](const std::string& where) {
         if (where == member) fibers::sleep(2s);
       };
-      int successes = 0;
       for (int i = 0; i < 2; ++i) {
         nursery.start_soon([&, i, future]() mutable {
           fibers::sleep(std::chrono::seconds(i));

@@ -72,7 +72,7 @@ void await_future(Meter& meter) {
   fibers::run([&] {
     fibers::open_nursery([&](Nursery& nursery) {
       loops::EventLoop loop(nursery);
-      nursery.start_soon([&loop] { loop.main_loop(); });
+      loop.start();
       meter.run([&loop](std::uint64_t count) {
         for (; count > 0; --count) keep(loops::await(future_set_by_callback(loop)));
       });

@@ -5,15 +5,14 @@
 //
 //   fibers::open_nursery([](fibers::Nursery& nursery) {
 //     EventLoop loop(nursery);
-//     nursery.start_soon([&] { loop.main_loop(); });
+//     loop.start();                                // main_loop(), in a task of the nursery
 //     loop.call_later(1s, [&] { fibers::sleep(1s); loop.stop(); });   // a callback may block
 //     loop.wait_stopped();
 //   });
 //
 // The names are asyncio's. Callbacks run one after the other, each to its end; but one that waits,
 // on any operation of fibers or on await(future), suspends only itself: another task takes over the
-// loop at that moment. README.md tells the phases of an iteration and the life of a callback.
-// (asyncio.BaseEventLoop, with trio-asyncio's additions.)
+// loop at that moment: see README.md. (asyncio.BaseEventLoop, with trio-asyncio's additions.)
 
 #pragma once
 
@@ -76,12 +75,13 @@ class EventLoop {
   // Cancel: never; stop() it.
   // Threads: the run's own only.
   void main_loop();
-  // The same under Nursery::start: tells `status` when the loop runs.
+  // Calls main_loop() in a task of the nursery; returns once the loop runs. The EventLoop may be
+  // destroyed before that task ends. (trio-asyncio: nursery.start(loop.main_loop).)
   //
-  // Blocks: yes, until stop().
-  // Cancel: as long as it does not run; then never: stop() it.
+  // Blocks: yes, always a checkpoint.
+  // Cancel: before the loop runs; then not any more.
   // Threads: the run's own only.
-  void main_loop(fibers::TaskStatus<void>& status);
+  void start(std::source_location site = std::source_location::current());
   // Runs what is scheduled, and what that schedules, until nothing is ready any more: no timers, no
   // descriptors. For after main_loop(). Does not wait for callbacks that block.
   //

@@ -132,9 +132,8 @@ TaskBlock* Scheduler::create_task(const ClosureType& type, const TaskOptions& op
   at = align_down(at - type.size, std::max<std::size_t>(type.align, 16));
   task->closure = at;
   task->unchecked_captures = options.unchecked_captures || !checks_captures;
-  // What lay here before must not pass for a capture. A closure without a destructor is copied as
-  // bytes, over all of it.
-  if (type.destroy != nullptr && !task->unchecked_captures) std::memset(at, 0, type.size);
+  // What lay here before must not pass for a capture.
+  if (!type.is_copied_as_bytes && !task->unchecked_captures) std::memset(at, 0, type.size);
   if (!name.empty()) {
     at -= name.size();
     std::memcpy(at, name.data(), name.size());

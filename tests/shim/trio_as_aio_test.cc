@@ -365,6 +365,26 @@ FIBER_TEST(TrioAsAioTest, OutsideALoopThatIsAUsageError) {
   EXPECT_THROW(run_trio_task([] {}), fibers::UsageError);
 }
 
+FIBER_TEST(RunTrioTaskTest, RefusesALocalThatMayBeGoneBeforeTheTask) {
+  int outside = 1;
+  bool ran = false;
+  bool refused = false;
+  open_loop([&](EventLoop& loop) {
+    loop.call_soon([&] {
+      int local = 1;
+      try {
+        run_trio_task([&] { EXPECT_EQ(local, 1); });
+      } catch (const fibers::UsageError&) {
+        refused = true;
+      }
+      run_trio_task([&ran, &outside] { ran = outside == 1; });
+    });
+    sleep(1s);
+  });
+  EXPECT_TRUE(refused);
+  EXPECT_TRUE(ran);
+}
+
 // trio-asyncio: test_misc.py::TestMisc::test_run_trio_task_errors
 FIBER_TEST(RunTrioTaskTest, AnErrorGoesToTheExceptionHandler) {
   std::exception_ptr seen;

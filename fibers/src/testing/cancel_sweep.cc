@@ -97,7 +97,8 @@ class OneRun final : public ScheduleSource {
         },
         {.clock = options.real_time ? nullptr : &clock,
          .stack_size = options.stack_size,
-         .schedule_source = this});
+         .schedule_source = this,
+         .check_captures = true});
   }
 
   std::size_t checkpoints() const { return reached_; }

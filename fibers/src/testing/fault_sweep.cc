@@ -191,7 +191,10 @@ class Sweep {
 
   std::exception_ptr armed(const FaultTarget* target) {
     MockClock clock(0.0, Duration::zero());
-    const RunOptions options{.clock = &clock, .stack_size = options_.stack_size, .in_order = true};
+    const RunOptions options{.clock = &clock,
+                             .stack_size = options_.stack_size,
+                             .in_order = true,
+                             .check_captures = true};
     FaultGate::instance().arm(target, allocations());
     std::exception_ptr error;
     try {

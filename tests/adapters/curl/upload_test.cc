@@ -55,8 +55,8 @@ TEST(CurlUploadTest, IsSentInPiecesWithAndWithoutASize) {
 
 TEST(CurlUploadTest, ComesFromAStream) {
   with_server([](TestServer& server) {
-    open_nursery([&](Nursery& nursery) {
-      auto [near, far] = fibers::testing::memory_stream_one_way_pair();
+    auto [near, far] = fibers::testing::memory_stream_one_way_pair();
+    open_nursery([&, &near = near, &far = far](Nursery& nursery) {
       nursery.start_soon([&sender = near] {
         for (int i = 0; i < 10; ++i) sender.send_all(std::string(10'000, 'x'));
         sender.aclose();

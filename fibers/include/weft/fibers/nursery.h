@@ -20,11 +20,17 @@
 //     nursery.start_soon([&] { use(s); });                  nursery.start_soon([&] { use(s); });
 //   });                                                   });                         // right
 //
-// So does a task that starts others in a nursery which it has not opened itself: it may end before
-// them. Move such values into the closure. In a run with RunOptions::check_captures start_soon and
-// start throw UsageError if a word of the closure points into a part of the running stack that may
-// go first. The check does not see what the closure refers to through the heap.
-// TaskOptions::unchecked_captures leaves it out for one task.
+// A body that waits for its tasks only looks safe: it does not wait when it is cancelled. A task
+// that starts others in a nursery which it has not opened itself may also end before them. Move
+// such values into the closure: [s = std::move(s)], and [&, i] for the variable of a loop.
+//
+// In debug builds and in every FIBER_TEST (RunOptions::check_captures) whatever starts a task
+// throws UsageError if the closure points into a part of the running stack that may go before the
+// task. gather and race wait for their tasks themselves, so their functions may capture anything by
+// reference. The check does not see what a closure refers to through the heap, nor closures of more
+// than 256 bytes, and with clang none that have padding. It takes plain bytes that nobody has
+// written, as in a buffer captured half-filled, for what they look like; set
+// TaskOptions::unchecked_captures for such a task, and for one that is certain to end first.
 
 #pragma once
 
@@ -40,6 +46,7 @@
 #include <vector>
 
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/detail/closure.h"
 #include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/task.h"
@@ -59,61 +66,12 @@ struct Spawning {
   TaskBlock* task;
   void* closure;
 };
-// How to make room for a closure on the new task's stack, and how to run and destroy it there.
-struct ClosureType {
-  std::size_t size;
-  std::size_t align;
-  void (*run_and_destroy)(void* closure);
-  void (*destroy)(void* closure);  // Null if there is nothing to do.
-  std::size_t user_size;           // Of the part that the caller has written, which comes first.
-  bool has_gaps;                   // Padding may hold what lay there before.
-};
 Spawning begin_spawn(Nursery& nursery, const ClosureType& type, const TaskOptions& options,
                      std::source_location site);
 void abandon_spawn(const Spawning& spawning) noexcept;
-// Throws UsageError, and has then destroyed the closure and abandoned the task, if the closure
-// refers to what may go before the task.
+// Throws UsageError if the closure refers to what may go before the task; it has then destroyed the
+// closure and abandoned the task.
 TaskBlock* commit_spawn(const Spawning& spawning, Nursery& nursery, const ClosureType& type);
-
-template <class F>
-void run_and_destroy_closure(void* closure) {
-  struct Destroyer {
-    F* f;
-    ~Destroyer() { f->~F(); }
-  } owned{static_cast<F*>(closure)};
-  static_cast<void>(std::invoke(*owned.f));
-}
-template <class F>
-void destroy_closure(void* closure) {
-  static_cast<F*>(closure)->~F();
-}
-template <class F>
-constexpr auto destroyer_of() -> void (*)(void*) {
-  if constexpr (std::is_trivially_destructible_v<F>)
-    return nullptr;
-  else
-    return &destroy_closure<F>;
-}
-
-#if defined(__GNUC__) && !defined(__clang__)
-inline constexpr bool kCanClearPadding = true;
-#else
-inline constexpr bool kCanClearPadding = false;
-#endif
-// A copy of such a closure is a copy of all its bytes, also of those that nobody has written.
-template <class F>
-inline constexpr bool kHasGaps = !kCanClearPadding && std::is_trivially_copyable_v<F>;
-
-template <class F>
-inline constexpr ClosureType kClosureType{
-    sizeof(F), alignof(F), &run_and_destroy_closure<F>, destroyer_of<F>(), sizeof(F), kHasGaps<F>};
-
-template <class F>
-void clear_padding([[maybe_unused]] void* closure) {
-#if defined(__GNUC__) && !defined(__clang__)
-  if constexpr (std::is_trivially_copyable_v<F>) __builtin_clear_padding(static_cast<F*>(closure));
-#endif
-}
 
 // Keeps a nursery open while code of the user's runs in the middle of a spawn.
 class HoldOpen {
@@ -129,13 +87,13 @@ class HoldOpen {
 
 // The closure is built on the new task's own stack: a spawn allocates nothing else. Its constructor
 // may wait, and the body of the nursery end meanwhile.
-template <class Fn, class F>
-TaskBlock* spawn(Nursery& nursery, const ClosureType& type, F&& fn, const TaskOptions& options,
-                 std::source_location site) {
+template <class F>
+TaskBlock* spawn(Nursery& nursery, F&& fn, const TaskOptions& options, std::source_location site) {
+  using Fn = std::decay_t<F>;
+  const ClosureType& type = kClosureType<Fn>;
   const Spawning spawning = begin_spawn(nursery, type, options, site);
-  if constexpr (std::is_trivially_copyable_v<Fn> && std::is_same_v<Fn, std::decay_t<F>>) {
+  if constexpr (std::is_trivially_copyable_v<Fn>) {
     ::new (spawning.closure) Fn(std::forward<F>(fn));
-    clear_padding<Fn>(spawning.closure);
     return commit_spawn(spawning, nursery, type);
   } else {
     const HoldOpen open(nursery);
@@ -147,11 +105,6 @@ TaskBlock* spawn(Nursery& nursery, const ClosureType& type, F&& fn, const TaskOp
     }
     return commit_spawn(spawning, nursery, type);
   }
-}
-template <class F>
-TaskBlock* spawn(Nursery& nursery, F&& fn, const TaskOptions& options, std::source_location site) {
-  using Fn = std::decay_t<F>;
-  return spawn<Fn>(nursery, kClosureType<Fn>, std::forward<F>(fn), options, site);
 }
 }  // namespace detail
 

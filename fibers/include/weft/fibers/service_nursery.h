@@ -49,6 +49,26 @@ class ServiceScope {
   ServiceScope* next_;
   ServiceScope** before_;
 };
+
+// What the tasks run.
+template <class F>
+struct ServiceBody {
+  using Checked = CheckedPartOf<F>;
+  F fn;
+  ServiceNursery* services;
+  void operator()() {
+    ServiceScope service(*services, true);
+    service.scope().run([&] { std::invoke(fn); });
+  }
+};
+template <class F>
+struct StartServiceBody {
+  using Checked = CheckedPartOf<F>;
+  F fn;
+  ServiceNursery* services;
+  template <class T>
+  void operator()(TaskStatus<T>& status);
+};
 }  // namespace detail
 
 // What start() gives to its function, instead of a TaskStatus: take it by reference, or by `auto&`.
@@ -73,6 +93,18 @@ class ServiceStatus {
   detail::ServiceScope& scope_;
 };
 
+namespace detail {
+template <class F>
+template <class T>
+void StartServiceBody<F>::operator()(TaskStatus<T>& status) {
+  ServiceScope service(*services, false);
+  service.scope().run([&] {
+    ServiceStatus<T> wrapped(status, service);
+    std::invoke(fn, wrapped);
+  });
+}
+}  // namespace detail
+
 // A resource, like a Nursery.
 class ServiceNursery {
  public:
@@ -89,12 +121,8 @@ class ServiceNursery {
   template <class F>
   void start_soon(F&& fn, const TaskOptions& options = {},
                   std::source_location site = std::source_location::current()) {
-    nursery_.start_soon(
-        [this, fn = std::forward<F>(fn)]() mutable {
-          detail::ServiceScope service(*this, true);
-          service.scope().run([&] { std::invoke(fn); });
-        },
-        options, site);
+    nursery_.start_soon(detail::ServiceBody<std::decay_t<F>>{std::forward<F>(fn), this}, options,
+                        site);
   }
 
   // Starts `fn(status)` and waits until it calls `status.started(value)`; up to there it is
@@ -107,15 +135,8 @@ class ServiceNursery {
   template <class T = void, class F>
   T start(F&& fn, const TaskOptions& options = {},
           std::source_location site = std::source_location::current()) {
-    return nursery_.start<T>(
-        [this, fn = std::forward<F>(fn)](TaskStatus<T>& status) mutable {
-          detail::ServiceScope service(*this, false);
-          service.scope().run([&] {
-            ServiceStatus<T> wrapped(status, service);
-            std::invoke(fn, wrapped);
-          });
-        },
-        options, site);
+    return nursery_.start<T>(detail::StartServiceBody<std::decay_t<F>>{std::forward<F>(fn), this},
+                             options, site);
   }
 
   // Around the body and the services; cancelling it cancels the body, and thereby all.

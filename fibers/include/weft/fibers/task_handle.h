@@ -95,6 +95,24 @@ struct HandleState final : HandleCore {
   std::optional<std::conditional_t<std::is_void_v<T>, std::monostate, T>> value;
 };
 
+// What the task runs.
+template <class F, class T>
+struct HandleBody {
+  using Checked = CheckedPartOf<F>;
+  F fn;
+  std::shared_ptr<HandleState<T>> state;
+  void operator()() {
+    state->run([&] {
+      if constexpr (std::is_void_v<T>) {
+        std::invoke(fn);
+        state->value.emplace();
+      } else {
+        state->value.emplace(std::invoke(fn));
+      }
+    });
+  }
+};
+
 }  // namespace detail
 
 // How to start such a task: as TaskOptions, and more.
@@ -184,21 +202,11 @@ auto create_task(Nursery& nursery, F&& fn, const CreateTaskOptions& options = {}
   static_assert(!std::is_reference_v<T>, WEFT_RETURNS_NO_REFERENCE);
   auto state = std::make_shared<detail::HandleState<T>>(
       std::string(options.name.empty() ? site.function_name() : options.name), options.keep_error);
-  nursery.start_soon(
-      [state, fn = std::forward<F>(fn)]() mutable {
-        state->run([&] {
-          if constexpr (std::is_void_v<T>) {
-            std::invoke(fn);
-            state->value.emplace();
-          } else {
-            state->value.emplace(std::invoke(fn));
-          }
-        });
-      },
-      {.name = options.name,
-       .stack_size = options.stack_size,
-       .unchecked_captures = options.unchecked_captures},
-      site);
+  nursery.start_soon(detail::HandleBody<std::decay_t<F>, T>{std::forward<F>(fn), state},
+                     {.name = options.name,
+                      .stack_size = options.stack_size,
+                      .unchecked_captures = options.unchecked_captures},
+                     site);
   return TaskHandle<T>(std::move(state));
 }
 template <class F, class... Given>

@@ -62,6 +62,8 @@ auto trio_as_aio(F&& fn, std::source_location site = std::source_location::curre
 
 // The same for a task that nobody asks for a result. Its error goes to the loop's exception
 // handler, which by default ends the block of open_loop; of a group with Cancelled in it, the rest.
+// Nobody waits for it either, so `fn` may capture by reference what start_soon's may: see
+// nursery.h.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.

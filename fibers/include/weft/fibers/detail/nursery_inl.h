@@ -87,20 +87,14 @@ class TaskStatus {
 };
 
 namespace detail {
-// What Nursery::start runs: the user's function comes first, so that it can be told apart.
+// What Nursery::start runs.
 template <class F, class T>
 struct StartBody {
+  using Checked = CheckedPartOf<F>;
   F fn;
   TaskStatus<T> status;
   void operator()() { std::invoke(fn, status); }
 };
-template <class F, class T>
-inline constexpr ClosureType kStartBodyType = [] {
-  ClosureType type = kClosureType<StartBody<F, T>>;
-  type.user_size = sizeof(F);
-  type.has_gaps = kHasGaps<F>;
-  return type;
-}();
 
 // A frame of its own between the nursery and the body. What the body and those that it calls
 // declare lies below it, and what outlives the nursery above, whatever the compiler has inlined.
@@ -117,11 +111,9 @@ T Nursery::start(F&& fn, const TaskOptions& options, std::source_location site) 
   static_assert(std::invocable<std::decay_t<F>&, TaskStatus<T>&>, WEFT_TAKES_A_STATUS);
   detail::StartValue<T> value;
   detail::StartHandshake handshake(*this, site);
-  using Body = detail::StartBody<std::decay_t<F>, T>;
-  Body child{std::forward<F>(fn), TaskStatus<T>(&handshake, &value)};
-  handshake.adopt(detail::spawn<Body>(handshake.hidden(),
-                                      detail::kStartBodyType<std::decay_t<F>, T>, std::move(child),
-                                      options, site));
+  detail::StartBody<std::decay_t<F>, T> child{std::forward<F>(fn),
+                                              TaskStatus<T>(&handshake, &value)};
+  handshake.adopt(detail::spawn(handshake.hidden(), std::move(child), options, site));
   handshake.wait();
   if constexpr (!std::is_void_v<T>) return std::move(*value.value);
 }

@@ -43,7 +43,8 @@ inline std::ptrdiff_t open_descriptors() {
   return std::distance(begin(entries), end(entries));
 }
 
-// Runs `body` as FIBER_TEST does: in the same order every time, unless `options` say otherwise.
+// Runs `body` as FIBER_TEST does: in the same order every time, unless `options` say otherwise, and
+// with RunOptions::check_captures whatever they say.
 //
 // Blocks: the thread, until the run is over.
 // Cancel: does not apply.
@@ -52,6 +53,7 @@ template <class Body>
 void run_fiber_test(Body&& body, RunOptions options = {.in_order = true}) {
   MockClock clock(0.0, Duration::zero());
   if (options.clock == nullptr) options.clock = &clock;
+  options.check_captures = true;
   const LeftOver since;
   try {
     run(std::forward<Body>(body), options);

@@ -16,10 +16,12 @@
 
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/context_var.h"
+#include "weft/fibers/detail/captures.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/future.h"
+#include "weft/shim/detail/start_gate.h"
 
 namespace weft::shim {
 
@@ -90,6 +92,7 @@ class TrioFuture final : public loop::detail::FutureBox<R> {
     call.drop();
     fn_.reset();
   }
+  const void* closure() const { return &*fn_; }
 
   TrioCall call{*this};
 
@@ -134,30 +137,6 @@ class CallRef {
 
  private:
   Call* future_;
-};
-
-// Lets the loop's task wait until a task that it has started has begun.
-class StartGate {
- public:
-  StartGate() = default;
-  StartGate(const StartGate&) = delete;
-  StartGate& operator=(const StartGate&) = delete;
-  // The loop's side. Does not hand the loop over: nothing else is to begin meanwhile.
-  // Inline, as FutureCore::wait() is.
-  [[gnu::always_inline]] inline void wait() {
-    if (opened_) return;
-    waiting_ = &fibers::current_task();
-    fibers::ParkHook* const hook = fibers::set_park_hook(nullptr);
-    fibers::wait_task_rescheduled([](const fibers::RaiseCancel&) { return fibers::Abort::kFailed; },
-                                  {"a task to begin", -1, this});
-    fibers::set_park_hook(hook);
-  }
-  // The task's side.
-  void open();
-
- private:
-  bool opened_ = false;
-  fibers::Task* waiting_ = nullptr;
 };
 
 // The block of open_loop that the calling code belongs to, and its parts.
@@ -217,6 +196,21 @@ void begin_trio_call(LoopBlock& block, CallRef<Call>& call, fibers::Context& con
   gate.wait();
 }
 
+// Nobody waits for it: what the user's function refers to has to outlive the loop's tasks.
+template <class F>
+struct MonitoredBody {
+  using Checked = fibers::detail::CheckedPartOf<F>;
+  F fn;
+  std::source_location site;
+  void operator()() {
+    run_monitored([&] { std::invoke(fn); }, site);
+  }
+};
+template <class Fn>
+inline constexpr bool kIsMonitored = false;
+template <class F>
+inline constexpr bool kIsMonitored<MonitoredBody<F>> = true;
+
 template <class F>
 auto start_trio_call(F&& fn, std::source_location site) {
   using Fn = std::decay_t<F>;
@@ -225,6 +219,12 @@ auto start_trio_call(F&& fn, std::source_location site) {
   LoopBlock& block = block_for_tasks();
   auto* call = make_trio_call<Call>(core_of(block), std::forward<F>(fn), site);
   loop::Future<R> future = loop::FutureAccess::wrap<R>(call);
+  if constexpr (kIsMonitored<Fn>) {
+    if (const fibers::Nursery* tasks = tasks_of(block)) {
+      fibers::detail::require_lasting_captures(call->closure(), fibers::detail::kClosureType<Fn>,
+                                               *tasks, site);
+    }
+  }
   // A callback runs only while its block is there.
   loop_of(block).call_soon(
       [ref = CallRef<Call>(call), site, &block, context = fibers::copy_context()]() mutable {
@@ -238,9 +238,7 @@ auto start_trio_call(F&& fn, std::source_location site) {
 template <class F>
 void start_trio_task(F&& fn, std::source_location site) {
   static_cast<void>(
-      start_trio_call([fn = std::decay_t<F>(std::forward<F>(fn)),
-                       site]() mutable { run_monitored([&] { std::invoke(fn); }, site); },
-                      site));
+      start_trio_call(MonitoredBody<std::decay_t<F>>{std::forward<F>(fn), site}, site));
 }
 
 }  // namespace detail

@@ -129,13 +129,9 @@ class Splitter {
   }
 
   static void add_notes(const std::exception_ptr& derived, const std::vector<std::string>& notes) {
-    try {
-      std::rethrow_exception(derived);
-    } catch (BaseExceptionGroup& group) {
-      for (const std::string& note : notes) group.add_note(note);
-    } catch (...) {
-      throw UsageError("derive() of an exception group has to return one");
-    }
+    auto* const group = const_cast<BaseExceptionGroup*>(as_group(derived));
+    if (group == nullptr) throw UsageError("derive() of an exception group has to return one");
+    for (const std::string& note : notes) group->add_note(note);
   }
 
   const ExceptionPredicate& matches_;
@@ -147,10 +143,11 @@ class Splitter {
 std::pair<std::exception_ptr, std::exception_ptr> split(const std::exception_ptr& error,
                                                         const ExceptionPredicate& matches) {
   if (error == nullptr) return {};
-  if (matches(error)) return {error, nullptr};
-  const BaseExceptionGroup* group = as_group(error);
-  if (group == nullptr) return {nullptr, error};
-  return Splitter(matches).split(*group, error);
+  const std::exception_ptr held = error;  // The predicate may drop what the caller has.
+  if (matches(held)) return {held, nullptr};
+  const BaseExceptionGroup* group = as_group(held);
+  if (group == nullptr) return {nullptr, held};
+  return Splitter(matches).split(*group, held);
 }
 
 std::pair<std::exception_ptr, std::exception_ptr> BaseExceptionGroup::split(

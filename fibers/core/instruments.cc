@@ -27,7 +27,9 @@ bool Instruments::remove(const Instrument& instrument) {
   const auto found = std::ranges::find_if(
       entries_, [&](const Entry& entry) { return entry.instrument.get() == &instrument; });
   if (found == entries_.end()) return false;
-  *found = {nullptr, 0};
+  // Destroyed last: its destructor may add another.
+  const std::shared_ptr<Instrument> removed = std::move(found->instrument);
+  found->hooks = 0;
   update();
   return true;
 }
@@ -43,6 +45,13 @@ void Instruments::update() {
 // Not those that a hook adds: they begin with the next event.
 template <class F>
 void Instruments::call_each(Hook hook, F&& call_one) {
+  struct Calling {
+    Instruments& instruments;
+    ~Calling() {
+      --instruments.calling_;
+      instruments.update();
+    }
+  } const calling{*this};
   ++calling_;
   const std::size_t count = entries_.size();
   for (std::size_t i = 0; i < count; ++i) {
@@ -56,8 +65,6 @@ void Instruments::call_each(Hook hook, F&& call_one) {
                                 describe_exception(std::current_exception()));
     }
   }
-  --calling_;
-  update();
 }
 
 void Instruments::call(Hook hook, void (Instrument::*method)()) {

@@ -4,6 +4,7 @@
 #include "weft/fibers/log.h"
 
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -14,8 +15,8 @@ namespace weft::fibers {
 namespace {
 
 // Never destroyed, as destructors of static objects log too.
-LogSink& sink() {
-  static sys::NeverDestroyed<LogSink> current;
+std::shared_ptr<const LogSink>& sink() {
+  static sys::NeverDestroyed<std::shared_ptr<const LogSink>> current;
   return *current;
 }
 
@@ -29,12 +30,15 @@ void write_line(LogLevel level, std::string_view message) {
 }  // namespace
 
 LogSink set_log_sink(LogSink next) {
-  return std::exchange(sink(), std::move(next));
+  auto shared = next ? std::make_shared<const LogSink>(std::move(next)) : nullptr;
+  const auto before = std::exchange(sink(), std::move(shared));
+  return before != nullptr ? *before : LogSink();
 }
 
 void log(LogLevel level, std::string_view message) {
-  if (sink()) {
-    sink()(level, message);
+  // Held, for a sink may put another one in its place.
+  if (const auto present = sink()) {
+    (*present)(level, message);
   } else {
     write_line(level, message);
   }

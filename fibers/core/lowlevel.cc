@@ -7,6 +7,8 @@
 #include "fibers/core/returns.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/no_suspend.h"
 
@@ -143,12 +145,32 @@ void set_wait_slot(void* slot, const void* type) {
   me.wait_type = type;
 }
 
-void* take_wait_slot(Task& task, const void* type) {
+void* claim_wait(Task& task, const void* type) {
   TaskBlock& block = require_waiting(task);
   WEFT_REQUIRE(
       block.wait_slot != nullptr && block.wait_type == type,
       "reschedule() with a value of another type than the task's wait_task_rescheduled<T>");
+  block.abort = nullptr;
+  block.state = TaskState::kReady;  // As good as: its value is on its way.
   return std::exchange(block.wait_slot, nullptr);
+}
+
+// Instead of a Cancelled, which is for scopes of another task.
+static std::exception_ptr delivery_cancelled() noexcept {
+  try {
+    throw BrokenResourceError(
+        "the task that delivered the value of this wait was cancelled while it moved the value");
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+void end_claimed_wait(Task& task, std::exception_ptr error) noexcept {
+  TaskBlock& block = block_of(task);
+  block.scheduler->wake(block);
+  if (error == nullptr) return;
+  block.wake = Wake::kError;
+  block.wake_error = holds<Cancelled>(error) ? delivery_cancelled() : std::move(error);
 }
 
 }  // namespace detail

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/nursery_access.h"
@@ -69,8 +70,6 @@ inline TaskBlock* Scheduler::pick_after_end() {
   dead_tsan_fiber_ = me.context.tsan_fiber;
 #endif
   me.state = TaskState::kDone;
-  release_locals(me.locals);
-  delete me.tree_values;
   me.~TaskBlock();
   stacks_.give_back(stack);
   TaskBlock* next = pick_after_end();
@@ -79,6 +78,14 @@ inline TaskBlock* Scheduler::pick_after_end() {
 }
 
 namespace {
+
+// While the task is still whole: destructors of the user's run here, and may wait or set others.
+[[gnu::cold]] void drop_values(TaskBlock& me) {
+  while (me.locals != nullptr || me.tree_values != nullptr) {
+    release_locals(std::exchange(me.locals, nullptr));
+    delete std::exchange(me.tree_values, nullptr);
+  }
+}
 
 // The first frame of every task. It never returns: a context's entry that does ends the process.
 void task_entry() {
@@ -98,6 +105,8 @@ void task_entry() {
     me.run_exits();
     end_with_error(me, std::current_exception());
   }
+  if (me.locals != nullptr || me.tree_values != nullptr) [[unlikely]]
+    drop_values(me);
   scheduler.finish(me);
 }
 

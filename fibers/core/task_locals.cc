@@ -105,6 +105,13 @@ const void* find_local(std::uint64_t var) {
   return nullptr;
 }
 
+std::shared_ptr<const void> hold_local(std::uint64_t var) {
+  for (const TaskLocals* l = look_at_own_locals(); l != nullptr; l = l->next) {
+    if (l->var == var) return l->value;
+  }
+  return nullptr;
+}
+
 // Copies what lies in front of the old value, shares what lies behind.
 void set_in_list(TaskLocals*& locals, std::uint64_t var, std::shared_ptr<void> value) {
   TaskLocals* const old = locals;

@@ -21,8 +21,9 @@ void TreeValues::forget(const Nursery& nursery) noexcept {
   const auto at =
       std::ranges::find(as_opened, &nursery, [](const auto& pair) { return pair.first; });
   if (at == as_opened.end()) return;
-  release_locals(at->second);
+  TaskLocals* const values = at->second;
   as_opened.erase(at);
+  release_locals(values);  // Last: destructors of the user's may set others.
 }
 
 namespace {
@@ -60,22 +61,27 @@ const std::shared_ptr<void>* value_of(const TaskBlock& task, std::uint64_t var) 
   return inherited(NurseryAccess::home(task), var);
 }
 
-const void* address_in(const std::shared_ptr<void>* value) {
-  return value != nullptr ? value->get() : nullptr;
+std::shared_ptr<const void> held(const std::shared_ptr<void>* value) {
+  return value != nullptr ? *value : nullptr;
 }
 
 }  // namespace
 
 const void* find_tree_value(std::uint64_t var) {
-  return address_in(value_of(*scheduler_of_task().running(), var));
+  const std::shared_ptr<void>* value = value_of(*scheduler_of_task().running(), var);
+  return value != nullptr ? value->get() : nullptr;
 }
 
-const void* find_tree_value(std::uint64_t var, const Task& task) {
-  return address_in(value_of(block_of(task), var));
+std::shared_ptr<const void> hold_tree_value(std::uint64_t var) {
+  return held(value_of(*scheduler_of_task().running(), var));
 }
 
-const void* find_tree_value(std::uint64_t var, const Nursery& nursery) {
-  return address_in(inherited(&nursery, var));
+std::shared_ptr<const void> hold_tree_value(std::uint64_t var, const Task& task) {
+  return held(value_of(block_of(task), var));
+}
+
+std::shared_ptr<const void> hold_tree_value(std::uint64_t var, const Nursery& nursery) {
+  return held(inherited(&nursery, var));
 }
 
 std::shared_ptr<void> set_tree_value(std::uint64_t var, std::shared_ptr<void> value) {

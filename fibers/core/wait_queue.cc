@@ -12,8 +12,10 @@
 
 namespace weft::fibers::detail {
 
+// Refused once somebody has taken the waiter out: what it waits for is on its way.
 static Abort leave_queue(void* waiter, const RaiseCancel&) {
   auto& leaving = *static_cast<Waiter*>(waiter);
+  if (leaving.queue == nullptr) return Abort::kFailed;
   leaving.queue->remove(leaving);
   return Abort::kSucceeded;
 }
@@ -26,12 +28,17 @@ WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void wait_in(WaitQueue& queue, Waiter& w
   park(scheduler, &leave_queue, &waiter, waiting_for);
 }
 
+void wake(const Waiter& waiter) {
+  TaskBlock& task = require_waiting(*waiter.task);
+  task.scheduler->wake(task);
+}
+
 Task* wake_first(WaitQueue& queue) {
   Waiter* first = queue.pop_front();
   if (first == nullptr) return nullptr;
-  TaskBlock& task = require_waiting(*first->task);
-  task.scheduler->wake(task);
-  return &task;
+  Task* const task = first->task;
+  wake(*first);
+  return task;
 }
 
 void rename_wait(const Waiter& waiter, const WaitingFor& waiting_for) {

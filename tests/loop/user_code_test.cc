@@ -4,7 +4,7 @@
 // Constructors and destructors of the user's values and callables wait, throw and come back in the
 // middle of what the loop does with them.
 
-#include "tests/loop/user_code.h"
+#include "tests/support/user_code.h"
 
 #include <memory>
 #include <optional>

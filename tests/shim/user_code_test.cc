@@ -11,8 +11,8 @@
 #include <string>
 #include <thread>
 
-#include "tests/loop/user_code.h"
 #include "tests/shim/shim_test_support.h"
+#include "tests/support/user_code.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/aio_as_trio.h"
 #include "weft/shim/loop_resource.h"

@@ -3,6 +3,8 @@
 
 #include "weft/fibers/broadcast_channel.h"
 
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "weft/fibers/detail/end_waits.h"
@@ -53,9 +55,10 @@ void BroadcastCore::close_sender(std::uint64_t handle) {
 }
 
 // A waiting task has its item put into its frame, so that nobody can come between.
-void BroadcastCore::put(SharedItem item) {
-  const SharedItem dropped = items_.size() >= capacity_ ? drop_oldest() : nullptr;
-  items_.push_back({std::move(item), readers_.size()});
+void BroadcastCore::put(SharedItem&& item) {
+  items_.push_back({nullptr, readers_.size()});
+  items_.back().value = std::move(item);
+  const SharedItem dropped = items_.size() > capacity_ ? drop_oldest() : nullptr;
   for (BroadcastReader* reader : readers_) {
     Waiter* const first = reader->waiting.front();
     if (first == nullptr) continue;
@@ -94,11 +97,19 @@ SharedItem BroadcastCore::take(BroadcastReader& reader) {
   return item;
 }
 
+// A sender is taken out of the queue before its item is, for what goes meanwhile may run code of
+// the user's.
 void BroadcastCore::make_room() {
   while (!items_.empty() && items_.front().unseen == 0) pop_oldest();
   while (can_put() && !senders_.empty()) {
-    put(std::move(*static_cast<SharedItem*>(static_cast<ChannelWaiter*>(senders_.front())->slot)));
-    wake_first(senders_);
+    Waiter& sender = *senders_.pop_front();
+    std::exception_ptr error;
+    try {
+      put(std::move(*static_cast<SharedItem*>(static_cast<ChannelWaiter&>(sender).slot)));
+    } catch (const std::bad_alloc&) {
+      error = std::current_exception();
+    }
+    error == nullptr ? reschedule(*sender.task) : reschedule(*sender.task, error);
   }
 }
 

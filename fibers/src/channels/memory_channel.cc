@@ -31,8 +31,12 @@ void end_all_waits(WaitQueue& queue, ChannelResult result) {
 void ChannelCore::close_sender(std::uint64_t handle) {
   --open_senders_;
   end_waits_of(senders_, handle);
-  // Receivers wait only while the buffer is empty, so there is nothing left that they could get.
-  if (open_senders_ == 0) end_all_waits(receivers_, ChannelResult::kOtherSideClosed);
+  if (open_senders_ == 0) end_receiving();
+}
+
+// Receivers wait only while the buffer is empty, so there is nothing left that they could get.
+void ChannelCore::end_receiving() {
+  end_all_waits(receivers_, ChannelResult::kOtherSideClosed);
 }
 
 void ChannelCore::close_receiver(std::uint64_t handle) {

@@ -3,6 +3,7 @@
 
 #include "weft/fibers/testing/memory_stream.h"
 
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -64,6 +65,13 @@ void long_checkpoint() {
   checkpoint();
 }
 
+// A copy, for a hook may put another one in its place, or end its stream.
+void call_hook(const std::function<void()>& hook) {
+  if (!hook) return;
+  const std::function<void()> copy = hook;
+  copy();
+}
+
 void destroyed(const std::shared_ptr<MemorySendState>& state) noexcept {
   if (state == nullptr || state->outgoing.closed()) return;
   state->outgoing.close();
@@ -107,7 +115,7 @@ void MemorySendStream::send_all(std::span<const std::byte> data) {
   detail::long_checkpoint();
   state_->outgoing.put(
       {static_cast<const char*>(static_cast<const void*>(data.data())), data.size()});
-  if (send_all_hook) send_all_hook();
+  detail::call_hook(send_all_hook);
 }
 
 void MemorySendStream::wait_send_all_might_not_block() {
@@ -115,13 +123,13 @@ void MemorySendStream::wait_send_all_might_not_block() {
   const ConflictDetector::Use use(open(state_).sending);
   detail::long_checkpoint();
   state_->outgoing.put("");  // Throws if closed.
-  if (wait_send_all_might_not_block_hook) wait_send_all_might_not_block_hook();
+  detail::call_hook(wait_send_all_might_not_block_hook);
 }
 
 void MemorySendStream::close() {
   if (state_ == nullptr) return;
   state_->outgoing.close();
-  if (close_hook) close_hook();
+  detail::call_hook(close_hook);
 }
 
 void MemorySendStream::aclose() {
@@ -160,7 +168,7 @@ std::size_t MemoryReceiveStream::receive_some(std::span<std::byte> buffer) {
   const ConflictDetector::Use use(state.receiving);
   detail::long_checkpoint();
   if (state.closed) throw ClosedResourceError("this memory stream is closed");
-  if (receive_some_hook) receive_some_hook();
+  detail::call_hook(receive_some_hook);
   const std::size_t count = state.incoming.get(buffer);
   if (state.closed) throw ClosedResourceError("this memory stream was closed meanwhile");
   return count;
@@ -169,7 +177,7 @@ std::size_t MemoryReceiveStream::receive_some(std::span<std::byte> buffer) {
 void MemoryReceiveStream::close() {
   if (state_ == nullptr) return;
   state_->close();
-  if (close_hook) close_hook();
+  detail::call_hook(close_hook);
 }
 
 void MemoryReceiveStream::aclose() {

@@ -72,18 +72,13 @@ class BroadcastSendChannel final : public SendChannel<T> {
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; nobody gets the item.
   // Threads: the run's own only.
-  void send(T item) override {
-    detail::cancelled_before_closed(id_ != 0);
-    require_open().send(id_, std::make_shared<const T>(std::move(item)));
-  }
+  void send(T item) override;
   // Throws WouldBlock where send() would wait for a slow receiver.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
-  void send_nowait(T item) {
-    require_open().send_nowait(std::make_shared<const T>(std::move(item)));
-  }
+  void send_nowait(T item);
 
   BroadcastSendChannel clone() const { return *this; }
   // A new receiver, which gets what is sent from now on.
@@ -98,9 +93,7 @@ class BroadcastSendChannel final : public SendChannel<T> {
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
-  void close() {
-    if (const std::uint64_t id = std::exchange(id_, 0); id != 0) core_->close_sender(id);
-  }
+  void close();
   // The same, then a checkpoint.
   //
   // Blocks: yes, always a checkpoint.
@@ -119,11 +112,13 @@ class BroadcastSendChannel final : public SendChannel<T> {
       std::size_t capacity, SlowReceivers policy);
   explicit BroadcastSendChannel(std::shared_ptr<detail::BroadcastCore> core)
       : core_(std::move(core)), id_(core_->open_sender()) {}
-  detail::BroadcastCore& require_open() const {
+  // Holds the core: what code of the user's does while a call uses it may be the end of the last
+  // handle.
+  std::shared_ptr<detail::BroadcastCore> require_open() const {
     if (id_ == 0) detail::throw_channel_closed();
-    return *core_;
+    return core_;
   }
-  std::uint64_t another_handle() const { return require_open().open_sender(); }
+  std::uint64_t another_handle() const { return require_open()->open_sender(); }
 
   std::shared_ptr<detail::BroadcastCore> core_;
   std::uint64_t id_;  // 0: closed.
@@ -150,33 +145,24 @@ class BroadcastReceiveChannel final : public ReceiveChannel<T> {
   ~BroadcastReceiveChannel() override { close(); }
 
   // A copy of the next item. Throws ClosedResourceError if this handle is closed, EndOfChannel when
-  // no more can come.
+  // no more can come. An item whose copy constructor throws counts as received.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; no item is lost.
   // Threads: the run's own only.
-  T receive() override {
-    detail::cancelled_before_closed(reader_ != nullptr);
-    const detail::SharedItem item = core_->receive(require_open());
-    if (item == nullptr) detail::throw_end_of_channel();
-    return *static_cast<const T*>(item.get());
-  }
+  T receive() override;
   // Throws WouldBlock if there is none at present.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
-  T receive_nowait() { return *static_cast<const T*>(core_->receive_nowait(require_open()).get()); }
+  T receive_nowait();
   // receive(), with nothing in place of EndOfChannel.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: before any effect; no item is lost.
   // Threads: the run's own only.
-  std::optional<T> next() override {
-    detail::cancelled_before_closed(reader_ != nullptr);
-    const detail::SharedItem item = core_->receive(require_open());
-    return item == nullptr ? std::nullopt : std::optional<T>(*static_cast<const T*>(item.get()));
-  }
+  std::optional<T> next() override;
 
   BroadcastReceiveChannel clone() const { return *this; }
 
@@ -198,11 +184,7 @@ class BroadcastReceiveChannel final : public ReceiveChannel<T> {
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
-  void close() {
-    if (reader_ == nullptr) return;
-    core_->close_reader(*reader_);
-    reader_.reset();
-  }
+  void close();
   // The same, then a checkpoint.
   //
   // Blocks: yes, always a checkpoint.
@@ -229,6 +211,7 @@ class BroadcastReceiveChannel final : public ReceiveChannel<T> {
     if (reader_ == nullptr) detail::throw_channel_closed();
     return *reader_;
   }
+  detail::SharedItem wait_for_next() const;
 
   std::shared_ptr<detail::BroadcastCore> core_;
   std::unique_ptr<detail::BroadcastReader> reader_;  // Null: closed.
@@ -248,3 +231,5 @@ std::pair<BroadcastSendChannel<T>, BroadcastReceiveChannel<T>> open_broadcast_ch
 }
 
 }  // namespace weft::fibers
+
+#include "weft/fibers/detail/broadcast_channel_inl.h"  // IWYU pragma: export

@@ -38,6 +38,7 @@ TaskLocals** set_thread_locals(TaskLocals** place) noexcept;
 // The same for a callback of the scheduler, in which no task runs.
 TaskLocals** set_callback_locals(TaskLocals** place) noexcept;
 const void* find_local(std::uint64_t var);
+std::shared_ptr<const void> hold_local(std::uint64_t var);
 void set_local(std::uint64_t var, std::shared_ptr<void> value);
 }  // namespace detail
 
@@ -54,8 +55,9 @@ class ContextVar {
   // greenlet, of which each thread has at least one. Throws UsageError in callbacks of the
   // scheduler, as the others do, except in a call of from_thread::run_sync, which has its thread's.
   std::optional<T> get() const {
-    const T* value = find();
-    return value == nullptr ? std::nullopt : std::optional<T>(*value);
+    // Held while it is copied, for its copy constructor may set the variable.
+    const auto value = detail::hold_local(id_.get());
+    return value == nullptr ? std::nullopt : std::optional<T>(*static_cast<const T*>(value.get()));
   }
   // The same without a copy, or null. Good until this task sets the variable, or ends.
   const T* find() const { return static_cast<const T*>(detail::find_local(id_.get())); }
@@ -68,7 +70,8 @@ class ContextVar {
 };
 
 // The values that a task had at some moment, to be used by another one or later. A value: copies go
-// their own ways. Used and destroyed by one thread. (Python: contextvars.Context.)
+// their own ways; one made while somebody is inside has the values from before. Used and destroyed
+// by one thread. (Python: contextvars.Context.)
 class Context {
  public:
   // One in which no variable has a value.
@@ -103,15 +106,14 @@ class Context {
       if (context.entered_) {
         throw UsageError("cannot enter a Context that somebody is in already; copy it first");
       }
-      outside_ = detail::exchange_locals(context.locals_);
-      context.locals_ = nullptr;
+      outside_ = detail::exchange_locals(detail::share_locals(context.locals_));
       context.entered_ = true;
     }
     Inside(const Inside&) = delete;
     Inside& operator=(const Inside&) = delete;
     ~Inside() {
-      context_.locals_ = detail::exchange_locals(outside_);
       context_.entered_ = false;
+      detail::release_locals(std::exchange(context_.locals_, detail::exchange_locals(outside_)));
     }
 
    private:
@@ -119,7 +121,7 @@ class Context {
     detail::TaskLocals* outside_ = nullptr;
   };
 
-  detail::TaskLocals* locals_ = nullptr;  // Counted. While entered: the task's.
+  detail::TaskLocals* locals_ = nullptr;  // Counted.
   bool entered_ = false;
 };
 

@@ -78,7 +78,7 @@ class TypedCall final : public Call {
 
  private:
   std::exception_ptr run() noexcept override {
-    outcome_.emplace(capture(fn_));
+    fibers::detail::capture_in(outcome_, fn_);
     return outcome_->error();
   }
   void fail(std::exception_ptr error) override {

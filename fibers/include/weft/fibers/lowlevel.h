@@ -61,7 +61,9 @@ struct TaskLocals;
 using AbortThunk = Abort (*)(void* context, const RaiseCancel&);
 void wait_rescheduled(AbortThunk abort, void* context, const WaitingFor& waiting_for);
 void set_wait_slot(void* slot, const void* type);
-void* take_wait_slot(Task& task, const void* type);
+// Where the value of that wait goes. From here on nobody else ends the wait, nor cancels it.
+void* claim_wait(Task& task, const void* type);
+void end_claimed_wait(Task& task, std::exception_ptr error) noexcept;
 template <class T>
 inline constexpr char kTypeTag = 0;
 }  // namespace detail
@@ -109,12 +111,17 @@ wait_task_rescheduled(AbortFn&& abort, const WaitingFor& waiting_for = {}) {
 // Threads: the run's own only; elsewhere use Token::run_sync_soon.
 void reschedule(Task& task);
 void reschedule(Task& task, std::exception_ptr error);
+// If moving the value throws, that is what the wait throws, and this call too.
 template <class T>
 void reschedule(Task& task, Outcome<T> outcome) {
-  if (void* slot = detail::take_wait_slot(task, &detail::kTypeTag<T>)) {
+  void* const slot = detail::claim_wait(task, &detail::kTypeTag<T>);
+  try {
     static_cast<std::optional<Outcome<T>>*>(slot)->emplace(std::move(outcome));
+  } catch (...) {
+    detail::end_claimed_wait(task, std::current_exception());
+    throw;
   }
-  reschedule(task);
+  detail::end_claimed_wait(task, nullptr);
 }
 
 // Lets others run, then raises Cancelled if this task is cancelled.

@@ -17,6 +17,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -151,6 +152,19 @@ auto capture(F&& fn, Args&&... args) -> Outcome<std::invoke_result_t<F, Args...>
     return Outcome<T>::error(std::current_exception());
   }
 }
+
+namespace detail {
+// capture(), for who has nobody to tell that the value could not be moved to its place: then that
+// is the error. The place is empty.
+template <class T, class F>
+void capture_in(std::optional<Outcome<T>>& place, F& fn) noexcept {
+  try {
+    place.emplace(capture(fn));
+  } catch (...) {
+    place.emplace(Outcome<T>::error(std::current_exception()));
+  }
+}
+}  // namespace detail
 
 }  // namespace weft::fibers
 

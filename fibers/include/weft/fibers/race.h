@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <exception>
 #include <optional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -44,49 +45,49 @@ struct RaceResult {
 
 namespace detail {
 
-// The state of a race, in the frame of who holds it.
-template <class Result>
+// The state of a race, in the frame of whoever holds it.
 struct Race {
-  std::optional<Result> won;
+  std::optional<std::size_t> winner;
   std::vector<std::exception_ptr> failures;
 
-  // Of several that finish in the same turn the first counts.
-  template <class MakeResult>
-  void finish(Nursery& nursery, MakeResult&& make) {
-    if (won) return;
-    won.emplace(make());
-    nursery.cancel_scope().cancel("the race has been won");
-  }
   template <class F>
   void attempt(F&& body) {
+    std::exception_ptr error;
     try {
-      body();
-    } catch (...) {
-      std::exception_ptr& error = failures.emplace_back();
       try {
-        keep_current_error(error);
+        body();
+        return;
       } catch (...) {
-        if (error == nullptr) failures.pop_back();
-        throw;
+        keep_current_error(error);
       }
-      // A loser that made another error of its Cancelled has not swallowed that.
-      if (won) checkpoint_if_cancelled();
+    } catch (...) {
+      if (error != nullptr) failures.push_back(std::move(error));
+      throw;
     }
+    failures.push_back(std::move(error));
+    // A loser that made another error of its Cancelled has not swallowed that.
+    if (winner) checkpoint_if_cancelled();
   }
-  Result result() {
-    if (won) return std::move(*won);
+  // Throws unless somebody has won.
+  void require_winner() {
+    if (winner) return;
     if (failures.size() == 1) std::rethrow_exception(failures.front());
     std::rethrow_exception(make_exception_group("all have failed", std::move(failures)));
   }
 };
 
-template <bool kFirstSuccess, class Result, class F, class MakeResult>
-void enter_race(Race<Result>& race, Nursery& nursery, F& fn, MakeResult make) {
+// Each has a slot of its own for its value. Whoever fills it first has won: the value's constructor
+// may wait, and others finish meanwhile.
+template <bool kFirstSuccess, class F>
+void enter_race(Race& race, Nursery& nursery, std::size_t index, F& fn,
+                std::optional<ValueOf<F>>& slot) {
   nursery.start_soon(
-      [&race, &nursery, &fn, make] {
+      [&race, &nursery, index, &fn, &slot] {
         const auto run = [&] {
-          auto value = value_of_call(fn);
-          race.finish(nursery, [&] { return make(std::move(value)); });
+          slot.emplace(value_of_call(fn));
+          if (race.winner) return slot.reset();
+          race.winner = index;
+          nursery.cancel_scope().cancel("the race has been won");
         };
         if constexpr (kFirstSuccess) {
           race.attempt(run);
@@ -97,34 +98,38 @@ void enter_race(Race<Result>& race, Nursery& nursery, F& fn, MakeResult make) {
       {.name = kFirstSuccess ? "first_success" : "race"});
 }
 
+// The value of the winner, which is at `I` or behind.
+template <class Result, std::size_t I = 0, class Slots>
+Result value_of_winner(std::size_t winner, Slots& slots) {
+  if constexpr (I + 1 < std::tuple_size_v<Slots>) {
+    if (winner != I) return value_of_winner<Result, I + 1>(winner, slots);
+  }
+  return Result(std::in_place_index<I>, std::move(*std::get<I>(slots)));
+}
+
 template <bool kFirstSuccess, std::size_t... I, class... F>
 auto hold_race(std::index_sequence<I...>, F&... fns) {
-  using Result = std::variant<ValueOf<F>...>;
-  Race<Result> race;
+  std::tuple<std::optional<ValueOf<F>>...> slots;
+  Race race;
   open_unwrapped_nursery([&](Nursery& nursery) {
-    (enter_race<kFirstSuccess>(race, nursery, fns,
-                               [](auto&& value) {
-                                 return Result(std::in_place_index<I>,
-                                               std::forward<decltype(value)>(value));
-                               }),
-     ...);
+    (enter_race<kFirstSuccess>(race, nursery, I, fns, std::get<I>(slots)), ...);
   });
-  return race.result();
+  race.require_winner();
+  return value_of_winner<std::variant<ValueOf<F>...>>(*race.winner, slots);
 }
 
 template <bool kFirstSuccess, class F>
 RaceResult<ValueOf<F>> hold_race(std::vector<F>& fns) {
   if (fns.empty()) throw UsageError("a race needs at least one function: nobody could win it");
-  using Result = RaceResult<ValueOf<F>>;
-  Race<Result> race;
+  std::vector<std::optional<ValueOf<F>>> slots(fns.size());
+  Race race;
   open_unwrapped_nursery([&](Nursery& nursery) {
     for (std::size_t i = 0; i < fns.size(); ++i) {
-      enter_race<kFirstSuccess>(race, nursery, fns[i], [i](auto&& value) {
-        return Result{i, std::forward<decltype(value)>(value)};
-      });
+      enter_race<kFirstSuccess>(race, nursery, i, fns[i], slots[i]);
     }
   });
-  return race.result();
+  race.require_winner();
+  return {*race.winner, std::move(*slots[*race.winner])};
 }
 
 }  // namespace detail

@@ -93,7 +93,8 @@ class RunVar {
   // Throws UsageError for another variable's token, and for one that has been used.
   void reset(RunVarToken<T>& token) {
     detail::require_token(token.var_ == id_, token.used_);
-    detail::set_run_value(id_, token.before_);
+    // Destroyed last: its destructor may use this variable and the token.
+    const auto replaced = detail::set_run_value(id_, token.before_);
     token.used_ = true;
   }
 

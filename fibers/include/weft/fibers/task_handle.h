@@ -153,14 +153,15 @@ class TaskHandle {
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   T result() const {
-    state_->require_result(state_->value.has_value());
+    const auto state = state_;  // The value's constructor may drop the handle.
+    state->require_result(state->value.has_value());
     if constexpr (std::is_void_v<T>) {
       return;
     } else if constexpr (std::is_copy_constructible_v<T>) {
-      return *state_->value;
+      return *state->value;
     } else {
-      state_->taken = true;
-      return std::move(*std::exchange(state_->value, std::nullopt));
+      state->taken = true;
+      return std::move(*std::exchange(state->value, std::nullopt));
     }
   }
 

@@ -55,7 +55,7 @@ class CachedThreadCall final : public ThreadWork {
   template <class F, class D>
   CachedThreadCall(F&& fn, D&& deliver)
       : fn_(std::forward<F>(fn)), deliver_(std::forward<D>(deliver)) {}
-  void run() noexcept override { outcome_.emplace(capture(fn_)); }
+  void run() noexcept override { capture_in(outcome_, fn_); }
   void deliver() noexcept override {
     try {
       std::invoke(deliver_, std::move(*outcome_));

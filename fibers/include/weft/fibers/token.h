@@ -44,7 +44,8 @@ EntrySlot* take_entry_slot(EntryQueue& queue);
 void submit_entry(EntryQueue& queue, EntrySlot* slot, void (*destroy)(EntrySlot&));
 [[noreturn]] void refuse_idempotent();
 template <class Fn>
-inline constexpr bool kFitsInSlot = sizeof(Fn) <= EntrySlot::kInline && alignof(Fn) <= 16;
+inline constexpr bool kFitsInSlot = sizeof(Fn) <= EntrySlot::kInline &&
+                                    alignof(Fn) <= 16 && std::is_nothrow_move_constructible_v<Fn>;
 template <class Fn>
 void run_inline_entry(EntrySlot& slot) {
   Fn* f = std::launder(reinterpret_cast<Fn*>(slot.storage));
@@ -79,22 +80,28 @@ class Token {
   void run_sync_soon(F&& fn, const RunSyncSoonOptions& options = {}) const {
     using Fn = std::decay_t<F>;
     if (options.idempotent && !detail::kComparable<Fn>) detail::refuse_idempotent();
-    detail::EntrySlot* slot = detail::take_entry_slot(*queue_);
+    // A copy where the callable's constructor is the user's, who may drop this token in it.
+    using Queue = const std::shared_ptr<detail::EntryQueue>;
+    std::conditional_t<std::is_trivially_copyable_v<Fn>, Queue&, Queue> queue = queue_;
     if constexpr (detail::kFitsInSlot<Fn> && std::is_nothrow_constructible_v<Fn, F>) {
+      detail::EntrySlot* slot = detail::take_entry_slot(*queue);
       ::new (static_cast<void*>(slot->storage)) Fn(std::forward<F>(fn));
       slot->idempotent = options.idempotent ? &detail::kEntryType<Fn> : nullptr;
       slot->run_and_destroy = &detail::run_inline_entry<Fn>;
-      detail::submit_entry(*queue_, slot, [](detail::EntrySlot& s) {
+      detail::submit_entry(*queue, slot, [](detail::EntrySlot& s) {
         std::launder(reinterpret_cast<Fn*>(s.storage))->~Fn();
       });
     } else {
-      slot->heap = new Fn(std::forward<F>(fn));
+      // First of all: what throws here, or waits, holds no slot.
+      auto stored = std::make_unique<Fn>(std::forward<F>(fn));
+      detail::EntrySlot* slot = detail::take_entry_slot(*queue);
+      slot->heap = stored.release();
       slot->idempotent = nullptr;
       slot->run_and_destroy = [](detail::EntrySlot& s) {
         const std::unique_ptr<Fn> f(static_cast<Fn*>(s.heap));
         std::invoke(*f);
       };
-      detail::submit_entry(*queue_, slot,
+      detail::submit_entry(*queue, slot,
                            [](detail::EntrySlot& s) { delete static_cast<Fn*>(s.heap); });
     }
   }

@@ -35,10 +35,11 @@ class Nursery;
 namespace detail {
 // Null if there is none. The first two throw UsageError outside a task.
 const void* find_tree_value(std::uint64_t var);
+std::shared_ptr<const void> hold_tree_value(std::uint64_t var);
 // Returns the one before. Null takes the value away.
 std::shared_ptr<void> set_tree_value(std::uint64_t var, std::shared_ptr<void> value);
-const void* find_tree_value(std::uint64_t var, const Task& task);
-const void* find_tree_value(std::uint64_t var, const Nursery& nursery);
+std::shared_ptr<const void> hold_tree_value(std::uint64_t var, const Task& task);
+std::shared_ptr<const void> hold_tree_value(std::uint64_t var, const Nursery& nursery);
 std::uint64_t tree_task();
 void require_tree_token(bool ours, bool used, std::uint64_t task);
 }  // namespace detail
@@ -82,23 +83,25 @@ class TreeVar {
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
-  T get() const { return or_default(find()); }
+  T get() const { return or_default(detail::hold_tree_value(id_.get())); }
   // The same, but with `otherwise` in place of the default.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   T get(T otherwise) const {
-    const T* value = find();
-    return value != nullptr ? *value : std::move(otherwise);
+    const auto value = detail::hold_tree_value(id_.get());
+    return value != nullptr ? *static_cast<const T*>(value.get()) : std::move(otherwise);
   }
   // The value that get() would return in that task; of a nursery: in a task started there now.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
-  T get_in(const Task& task) const { return or_default(value_in(task)); }
-  T get_in(const Nursery& nursery) const { return or_default(value_in(nursery)); }
+  T get_in(const Task& task) const { return or_default(detail::hold_tree_value(id_.get(), task)); }
+  T get_in(const Nursery& nursery) const {
+    return or_default(detail::hold_tree_value(id_.get(), nursery));
+  }
 
   // For this task from now on, and for the nurseries that it opens from now on. What goes on in
   // those that are open keeps the value from before, and so does what is started there later.
@@ -110,7 +113,8 @@ class TreeVar {
   // token of another variable or task, and for one that has been used.
   void reset(TreeVarToken<T>& token) {
     detail::require_tree_token(token.var_ == id_.get(), token.used_, token.task_);
-    detail::set_tree_value(token.var_, token.before_);
+    // Destroyed last: its destructor may use this variable and the token.
+    const auto replaced = detail::set_tree_value(token.var_, token.before_);
     token.used_ = true;
   }
   // Runs `body` with that value, and puts back the one before.
@@ -128,12 +132,9 @@ class TreeVar {
   }
 
  private:
-  template <class Where>
-  const T* value_in(const Where& where) const {
-    return static_cast<const T*>(detail::find_tree_value(id_.get(), where));
-  }
-  T or_default(const T* value) const {
-    if (value != nullptr) return *value;
+  // Held while it is copied, for its copy constructor may set the variable, or wait.
+  T or_default(const std::shared_ptr<const void>& value) const {
+    if (value != nullptr) return *static_cast<const T*>(value.get());
     if (default_) return *default_;
     throw LookupError("the TreeVar '" + name_ +
                       "' has no value here; set one further up, or name a default");

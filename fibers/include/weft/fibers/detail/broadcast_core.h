@@ -62,7 +62,8 @@ class BroadcastCore {
 
   std::uint64_t end() const { return first_ + items_.size(); }
   bool can_put() const;
-  void put(SharedItem item);
+  // Takes the item only when there is memory for it.
+  void put(SharedItem&& item);
   SharedItem take(BroadcastReader& reader);
   // Takes the item away that `reader` is at, which it will not look at again.
   void pass(BroadcastReader& reader);

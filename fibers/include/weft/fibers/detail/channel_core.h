@@ -8,10 +8,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
+#include "weft/fibers/detail/item_list.h"
 #include "weft/fibers/detail/wait_queue.h"
 
 namespace weft::fibers {
@@ -42,43 +43,6 @@ struct ChannelWaiter : Waiter {
   ChannelResult result = ChannelResult::kDone;
 };
 
-// Items in order. Grows to what has been needed at once and stays there, so that a channel in
-// steady use allocates nothing.
-template <class T>
-class ItemRing {
- public:
-  std::size_t size() const { return size_; }
-  void push_back(T&& item) {
-    if (size_ == allocated_) grow();
-    items_[wrapped(first_ + size_)].emplace(std::move(item));
-    ++size_;
-  }
-  T pop_front() {
-    std::optional<T>& first = items_[first_];
-    T item = std::move(*first);
-    first.reset();
-    first_ = wrapped(first_ + 1);
-    --size_;
-    return item;
-  }
-
- private:
-  std::size_t wrapped(std::size_t i) const { return i & (allocated_ - 1); }
-  void grow() {
-    const std::size_t wanted = allocated_ == 0 ? 4 : 2 * allocated_;
-    auto larger = std::make_unique<std::optional<T>[]>(wanted);
-    for (std::size_t i = 0; i < size_; ++i) larger[i] = std::move(items_[wrapped(first_ + i)]);
-    items_ = std::move(larger);
-    allocated_ = wanted;
-    first_ = 0;
-  }
-
-  std::unique_ptr<std::optional<T>[]> items_;
-  std::size_t allocated_ = 0;  // A power of two.
-  std::size_t first_ = 0;
-  std::size_t size_ = 0;
-};
-
 // Shared by all handles, open or closed; deletes itself with the last.
 class ChannelCore {
  public:
@@ -94,6 +58,16 @@ class ChannelCore {
   std::uint64_t open_receiver() { return ++open_receivers_, ++handles_, ++last_handle_; }
   void close_sender(std::uint64_t handle);
   void close_receiver(std::uint64_t handle);
+  // While an item moves the channel stays, whoever drops its last handle.
+  void begin_move() { ++handles_; }
+  void end_move() noexcept { drop_handle(); }
+  // The same for an item on its way in, for which receivers wait although the last sender closes.
+  void begin_sending() { ++open_senders_, ++handles_; }
+  void end_sending() {
+    if (--open_senders_ == 0) [[unlikely]]
+      end_receiving();
+    drop_handle();
+  }
   // The handle itself is gone, closed before.
   void drop_handle() noexcept {
     if (--handles_ == 0) delete this;
@@ -118,6 +92,8 @@ class ChannelCore {
   virtual ~ChannelCore() = default;
   virtual std::size_t buffered() const = 0;
   virtual void clear_buffer() = 0;
+  // The last sender is gone.
+  void end_receiving();
 
   std::size_t capacity_;
   std::size_t peak_ = 0;
@@ -131,48 +107,109 @@ class ChannelCore {
   std::uint64_t last_handle_ = 0;
 };
 
+// Moving an item runs code of the user's, which may wait or use this very channel. So whoever is to
+// give or get an item is taken out of its queue first, and a place is reserved before it is filled.
 template <class T>
 class ChannelState final : public ChannelCore {
+  using Place = typename ItemList<T>::Place;
+
  public:
   using ChannelCore::ChannelCore;
 
   // Whether put() and take() may be called.
-  bool has_place() const { return !receivers_.empty() || ring_.size() < capacity_; }
-  bool has_item() const { return ring_.size() > 0 || !senders_.empty(); }
+  bool has_place() const { return !receivers_.empty() || used_ < capacity_; }
+  bool has_item() const { return !items_.empty() || !senders_.empty(); }
   bool send_would_wait() const { return has_receivers() && !has_place(); }
 
   void put(T&& item) {
-    if (Waiter* first = receivers_.front()) {
-      static_cast<std::optional<T>*>(static_cast<ChannelWaiter*>(first)->slot)
-          ->emplace(std::move(item));
-      wake_first(receivers_);
-      return;
+    const Moving<&ChannelCore::begin_sending, &ChannelCore::end_sending> moving(*this);
+    if (Waiter* const receiver = receivers_.pop_front()) return hand_over(*receiver, item);
+    Place* const place = items_.take_place();
+    if (++used_ > peak_) peak_ = used_;
+    place->item.emplace(std::move(item));
+    if constexpr (kMovesQuietly) {
+      items_.link(place);
+    } else {
+      settle(place);
     }
-    ring_.push_back(std::move(item));
-    if (ring_.size() > peak_) peak_ = ring_.size();
   }
 
   T take() {
-    if (ring_.size() == 0) return take_from_sender();
-    T item = ring_.pop_front();
-    // Its place goes to the sender that has waited longest.
-    if (!senders_.empty()) ring_.push_back(take_from_sender());
+    const Moving<&ChannelCore::begin_move, &ChannelCore::end_move> moving(*this);
+    if (items_.empty()) return take_from(*senders_.pop_front());
+    Place* const place = items_.unlink_first();
+    T item = std::move(*place->item);
+    place->item.reset();
+    if (refill(place)) settle(place);
     return item;
   }
 
  private:
-  T take_from_sender() {
-    T item = std::move(*static_cast<T*>(static_cast<ChannelWaiter*>(senders_.front())->slot));
-    wake_first(senders_);
+  // Nothing happens in between where nobody's code runs.
+  static constexpr bool kMovesQuietly =
+      std::is_trivially_move_constructible_v<T> && std::is_trivially_destructible_v<T>;
+
+  template <auto kBegin, auto kEnd>
+  class Moving {
+   public:
+    explicit Moving(ChannelState& state) : state_(state) {
+      if constexpr (!kMovesQuietly) (state.*kBegin)();
+    }
+    Moving(const Moving&) = delete;
+    Moving& operator=(const Moving&) = delete;
+    ~Moving() {
+      if constexpr (!kMovesQuietly) (state_.*kEnd)();
+    }
+
+   private:
+    ChannelState& state_;
+  };
+
+  // Both get a waiter that has been taken out of its queue.
+  static void hand_over(Waiter& receiver, T& item) {
+    static_cast<std::optional<T>*>(static_cast<ChannelWaiter&>(receiver).slot)
+        ->emplace(std::move(item));
+    wake(receiver);
+  }
+  static T take_from(Waiter& sender) {
+    T item = std::move(*static_cast<T*>(static_cast<ChannelWaiter&>(sender).slot));
+    wake(sender);
     return item;
   }
-  std::size_t buffered() const override { return ring_.size(); }
+  // An item has been put into its place. Receivers may have come meanwhile, or all have closed.
+  void settle(Place* place) {
+    do {
+      if (receivers_.empty() && has_receivers()) return items_.link(place);
+      if (Waiter* const receiver = receivers_.pop_front()) hand_over(*receiver, *place->item);
+      place->item.reset();
+    } while (refill(place));
+  }
+  // An empty place goes to the sender that has waited longest. False if none waits.
+  bool refill(Place* place) {
+    Waiter* const sender = senders_.pop_front();
+    if (sender == nullptr) {
+      --used_;
+      items_.give_back(place);
+      return false;
+    }
+    place->item.emplace(std::move(*static_cast<T*>(static_cast<ChannelWaiter*>(sender)->slot)));
+    wake(*sender);
+    return true;
+  }
+  std::size_t buffered() const override { return used_; }
+  // An item's destructor may use the channel: it finds the item gone.
   void clear_buffer() override {
-    // The items' destructors may use the channel: they see it empty already.
-    const ItemRing<T> cleared = std::exchange(ring_, ItemRing<T>());
+    const Moving<&ChannelCore::begin_move, &ChannelCore::end_move> moving(*this);
+    while (!items_.empty()) {
+      Place* const place = items_.unlink_first();
+      --used_;
+      place->item.reset();
+      items_.give_back(place);
+    }
   }
 
-  ItemRing<T> ring_;
+  ItemList<T> items_;
+  std::size_t used_ = 0;  // Places of items, also of those that are on their way in or out.
 };
 
 }  // namespace weft::fibers::detail

@@ -63,7 +63,8 @@ class TaskStatus {
   TaskStatus(detail::StartHandshake* handshake, detail::StartValue<T>* value)
       : handshake_(handshake), value_(value) {}
 
-  // Lets start() return `value`. Throws UsageError the second time.
+  // Lets start() return `value`. Throws UsageError the second time, unless the first one's value
+  // could not be built.
   //
   // Blocks: no.
   // Cancel: not a checkpoint; if the caller of start() has been cancelled, nothing moves.
@@ -73,7 +74,14 @@ class TaskStatus {
     if (done_) throw UsageError("TaskStatus::started has already been called; call it once");
     done_ = true;
     if (handshake_ == nullptr) return;
-    if constexpr (!std::is_void_v<T>) value_->value.emplace(std::forward<V>(value)...);
+    if constexpr (!std::is_void_v<T>) {
+      try {
+        value_->value.emplace(std::forward<V>(value)...);
+      } catch (...) {
+        done_ = false;
+        throw;
+      }
+    }
     handshake_->started();
   }
 

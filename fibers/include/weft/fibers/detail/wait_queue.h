@@ -75,8 +75,11 @@ Waiter::~Waiter() {
 }
 
 // Puts the running task at the end of `queue` and waits until somebody takes it out and reschedules
-// it. If it is cancelled it leaves the queue at that moment.
+// it. If it is cancelled it leaves the queue at that moment. A waiter that has been taken out is
+// promised something: no cancellation reaches it until wake().
 void wait_in(WaitQueue& queue, Waiter& waiter, const WaitingFor& waiting_for);
+// Ends the wait of one that has been taken out of its queue.
+void wake(const Waiter& waiter);
 // Lets the first one go. Null if nobody waits.
 Task* wake_first(WaitQueue& queue);
 // Says that a waiter, which has been put into another queue, waits for something else now.

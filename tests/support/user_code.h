@@ -5,8 +5,13 @@
 
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
+#include <utility>
+
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/timeouts.h"
 
 namespace weft::testing {
 
@@ -31,15 +36,22 @@ struct UserCode {
   bool inside_ = false;
 };
 
-class Restless {
+// `kQuiet`: its move constructor does not throw, as those of items in channels must not.
+template <bool kQuiet>
+class BasicRestless {
  public:
-  Restless(UserCode& code, int value) : code_(code), value_(value) { enter("construct"); }
-  Restless(const Restless& other) : code_(other.code_), value_(other.value_) { enter("copy"); }
+  BasicRestless(UserCode& code, int value) : code_(code), value_(value) { enter("construct"); }
+  BasicRestless(const BasicRestless& other) : code_(other.code_), value_(other.value_) {
+    enter("copy");
+  }
   // NOLINTNEXTLINE(performance-noexcept-move-constructor): it may throw.
-  Restless(Restless&& other) : code_(other.code_), value_(other.value_) { enter("move"); }
-  Restless& operator=(const Restless&) = delete;
+  BasicRestless(BasicRestless&& other) noexcept(kQuiet) : code_(other.code_), value_(other.value_) {
+    enter("move");
+    other.value_ = kMoved;
+  }
+  BasicRestless& operator=(const BasicRestless&) = delete;
   // Drops what the hook throws: whatever it does may be cancelled, or fail.
-  ~Restless() {
+  ~BasicRestless() {
     try {
       code_.run("destroy");
     } catch (...) {
@@ -51,6 +63,8 @@ class Restless {
   void operator()() const {}
 
  private:
+  static constexpr int kMoved = -1;
+
   void enter(const char* where) {
     code_.run(where);  // What throws here leaves nothing to destroy.
     ++code_.alive;
@@ -59,5 +73,22 @@ class Restless {
   UserCode& code_;
   int value_;
 };
+
+using Restless = BasicRestless<false>;
+using RestlessItem = BasicRestless<true>;
+
+// A hook that does `action` the first time that `member` runs.
+template <class F>
+auto once_in(const char* member, F action) {
+  return [member, action, done = false](const std::string& where) mutable {
+    if (where == member && !std::exchange(done, true)) action();
+  };
+}
+
+// A wait in a place where nothing may be thrown.
+inline void pause(fibers::Duration length = std::chrono::seconds(1)) {
+  fibers::CancelScope shield({.shield = true});
+  shield.run([&] { fibers::sleep(length); });
+}
 
 }  // namespace weft::testing

@@ -214,6 +214,15 @@ void wait_for_a_signal() {
   trio::sleep_forever();
 }
 
+// A child that never ends by itself. It holds this program's stdout.
+int wait_with_child(const trio::ProcessOptions& options) {
+  return trio::main([&] {
+    const auto child = trio::open_process({"sleep", "1000000"}, options);
+    report(std::to_string(child->pid()));
+    trio::sleep_forever();
+  });
+}
+
 const std::map<std::string, std::function<int()>> kPrograms{
     {"returns", [] { return trio::main([] {}); }},
     {"status", [] { return trio::main([] { return 7; }); }},
@@ -234,6 +243,8 @@ const std::map<std::string, std::function<int()>> kPrograms{
        });
      }},
     {"waits", [] { return trio::main(wait_for_a_signal); }},
+    {"child", [] { return wait_with_child({}); }},
+    {"tied_child", [] { return wait_with_child({.parent_death_signal = SIGTERM}); }},
     {"pipe", [] { return trio::main(write_to_a_closed_pipe); }},
     {"options", [] { return trio::main([] { std::raise(SIGINT); }, {.handle_interrupt = false}); }},
     {"weft_returns",

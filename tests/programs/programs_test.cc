@@ -121,6 +121,30 @@ TEST(MainTest, ABlockedSIGINTEndsTheProgramAllTheSame) {
   EXPECT_EQ(program("interrupt_blocked").status, -SIGINT);
 }
 
+// The child's end is that of the pipe, which it and the program write to.
+TEST(ParentDeathTest, AChildThatIsTiedEndsWithAProgramThatIsKilled) {
+  for (const int signal : {SIGKILL, SIGTERM}) {
+    run([&] {
+      const auto process = open_process({WEFT_TEST_PROGRAM, "tied_child"}, {.stdout = kPipe});
+      EXPECT_GT(std::stoi(process->stdout->receive_some()), 0);
+      process->send_signal(signal);
+      EXPECT_EQ(process->wait(), -signal);
+      EXPECT_EQ(process->stdout->receive_some(), "");
+    });
+  }
+}
+
+TEST(ParentDeathTest, OtherChildrenGoOn) {
+  run([&] {
+    const auto process = open_process({WEFT_TEST_PROGRAM, "child"}, {.stdout = kPipe});
+    const int child = std::stoi(process->stdout->receive_some());
+    process->kill();
+    EXPECT_EQ(process->wait(), -SIGKILL);
+    EXPECT_EQ(::kill(child, SIGKILL), 0);
+    EXPECT_EQ(process->stdout->receive_some(), "");
+  });
+}
+
 TEST(MainTest, TakesTheOptionsOfTheRun) {
   EXPECT_EQ(program("options").status, -SIGINT);
 }

@@ -84,7 +84,8 @@ ProcessOptions process_options(const RunProcessOptions& options, bool has_status
           .pass_fds = options.pass_fds,
           .process_group = options.process_group,
           .start_new_session = options.start_new_session,
-          .restore_signals = options.restore_signals};
+          .restore_signals = options.restore_signals,
+          .parent_death_signal = options.parent_death_signal};
 }
 
 // What `deliver` throws. Without it the child may not have got the message, and gets a plainer one.

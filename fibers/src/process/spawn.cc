@@ -4,7 +4,8 @@
 // posix_spawn(), and not fork() or vfork() of our own: it starts the child on this process's memory
 // with all signals held back, puts handlers to their defaults before it lets them through, and
 // returns the errno of the exec that failed. fork() would copy the page tables of every task's
-// stack.
+// stack. It has no attribute for a parent-death signal: for that one option fibers/sys/child.h does
+// what it does.
 
 #include "fibers/src/process/spawn.h"
 
@@ -18,10 +19,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <mutex>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "fibers/src/process/lasting_thread.h"
+#include "fibers/sys/child.h"
 #include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
@@ -48,6 +53,8 @@ PlainFd need_fd(int fd, const std::string& what) {
 
 // What the child does between its birth and its program.
 class Actions {
+  using Kind = sys::ChildAction::Kind;
+
  public:
   Actions() { check(sys::posix_spawn_file_actions_init(&actions_), "posix_spawn"); }
   Actions(const Actions&) = delete;
@@ -57,9 +64,12 @@ class Actions {
   // Also where both are the same: then the child's is not closed by the exec.
   void dup2(int fd, int to) {
     check(sys::posix_spawn_file_actions_adddup2(&actions_, fd, to), "posix_spawn");
+    list_.push_back({.kind = Kind::kDup2, .fd = fd, .to = to});
   }
+  // `path` outlives this.
   void chdir(const std::string& path) {
     check(sys::posix_spawn_file_actions_addchdir_np(&actions_, path.c_str()), "posix_spawn");
+    list_.push_back({.kind = Kind::kChdir, .path = path.c_str()});
   }
   // All but stdin, stdout, stderr and these, whether or not they are close-on-exec.
   void close_all_but(std::vector<int> kept) {
@@ -69,16 +79,31 @@ class Actions {
       if (fd < kFirstOther) continue;
       for (; next < fd; ++next) {
         check(sys::posix_spawn_file_actions_addclose(&actions_, next), "posix_spawn");
+        list_.push_back({.kind = Kind::kClose, .fd = next});
       }
       next = fd + 1;
     }
     check(sys::posix_spawn_file_actions_addclosefrom_np(&actions_, next), "posix_spawn");
+    list_.push_back({.kind = Kind::kCloseFrom, .fd = next});
   }
   const posix_spawn_file_actions_t* get() const { return &actions_; }
+  // The same, for a child that is not posix_spawn's.
+  const std::vector<sys::ChildAction>& list() const { return list_; }
 
  private:
   posix_spawn_file_actions_t actions_;
+  std::vector<sys::ChildAction> list_;
 };
+
+// Signals that a child takes by default although this process may ignore them.
+sigset_t restored_signals(const ProcessOptions& options) {
+  sigset_t restored;
+  ::sigemptyset(&restored);
+  if (!options.restore_signals) return restored;
+  ::sigaddset(&restored, SIGPIPE);
+  ::sigaddset(&restored, SIGXFSZ);
+  return restored;
+}
 
 class Attributes {
  public:
@@ -93,10 +118,7 @@ class Attributes {
     }
     if (options.start_new_session) flags |= POSIX_SPAWN_SETSID;
     if (options.restore_signals) {
-      sigset_t restored;
-      ::sigemptyset(&restored);
-      ::sigaddset(&restored, SIGPIPE);
-      ::sigaddset(&restored, SIGXFSZ);
+      const sigset_t restored = restored_signals(options);
       flags |= POSIX_SPAWN_SETSIGDEF;
       ::posix_spawnattr_setsigdefault(&attributes_, &restored);
     }
@@ -225,6 +247,50 @@ class ChildStreams {
   bool to_stdout_ = false;
 };
 
+// Where posix_spawnp() looks for it.
+std::vector<std::string> places_of(const std::string& program) {
+  if (program.empty() || program.find('/') != std::string::npos) return {program};
+  const char* const path = std::getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/bin:/usr/bin";
+  std::vector<std::string> places;
+  for (;;) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    const std::string folder(rest.substr(0, end));
+    places.push_back(folder.empty() ? program : folder + "/" + program);
+    if (end == rest.size()) return places;
+    rest.remove_prefix(end + 1);
+  }
+}
+
+struct Program {
+  std::string name;
+  char* const* argv;
+  char* const* env;
+};
+
+// Returns an error or 0.
+int start_tied(const Program& program, const Actions& actions, const ProcessOptions& options,
+               const sigset_t& mask, int& pid) {
+  const StringArray places(places_of(program.name));
+  const sigset_t defaults = restored_signals(options);
+  sys::ChildPlan plan{
+      .actions = actions.list().data(),
+      .action_count = actions.list().size(),
+      .programs = places.get(),
+      .argv = program.argv,
+      .env = program.env,
+      .mask = &mask,
+      .defaults = &defaults,
+      .process_group = options.process_group ? &*options.process_group : nullptr,
+      .new_session = options.start_new_session,
+      .death_signal = *options.parent_death_signal,
+  };
+  int error = 0;
+  call_in_lasting_thread([&] { error = sys::start_child(&plan); });
+  pid = plan.pid;
+  return error;
+}
+
 std::string describe(const std::string& program, const ProcessOptions& options) {
   std::string text = "cannot start '" + program + "'";
   if (!options.cwd.empty()) text += " in the directory '" + options.cwd + "'";
@@ -286,12 +352,16 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
   actions.close_all_but(options.pass_fds);
   if (!options.cwd.empty()) actions.chdir(options.cwd);
 
-  const Attributes attributes(options, *static_cast<const sigset_t*>(mask));
+  const auto& signals = *static_cast<const sigset_t*>(mask);
+  const Attributes attributes(options, signals);
   const StringArray argv(std::move(words));
   const StringArray env(options.env ? as_lines(*options.env) : std::vector<std::string>());
+  char* const* const environment = options.env ? env.get() : environ;
   const int error =
-      sys::posix_spawnp(&spawned.pid, program.c_str(), actions.get(), attributes.get(), argv.get(),
-                        options.env ? env.get() : environ);
+      options.parent_death_signal
+          ? start_tied({program, argv.get(), environment}, actions, options, signals, spawned.pid)
+          : sys::posix_spawnp(&spawned.pid, program.c_str(), actions.get(), attributes.get(),
+                              argv.get(), environment);
   if (error != 0) throw_system_error(error, describe(program, options));
   spawned.place.front() = spawned.pid;
   open_pidfd(spawned);

@@ -75,6 +75,10 @@ struct ProcessOptions {
   bool start_new_session = false;
   // SIGPIPE and SIGXFSZ end the child, as programs expect, although this process may ignore them.
   bool restore_signals = true;
+  // The signal that the system sends the child when this process ends, in whatever way, also by
+  // SIGKILL: else the child goes on. A set-user-ID program is not sent it, nor are the child's own
+  // children. (Linux: PR_SET_PDEATHSIG.)
+  std::optional<int> parent_death_signal = std::nullopt;
 };
 
 namespace detail {

@@ -13,8 +13,9 @@
 //     run_process({"cat"}, {.stdin = kPipe, .stdout = kPipe}, status);
 //   });
 //
-// A cancellation ends the child too. A program that is ended by SIGTERM leaves its children
-// running: let it handle SIGTERM by a cancellation, as examples/reload.cc does.
+// A cancellation ends the child too. A program that is itself ended by a signal leaves its children
+// running: let it handle SIGTERM by a cancellation, as examples/reload.cc does, and against SIGKILL
+// and crashes give its children {.parent_death_signal = SIGTERM}.
 //
 // (Trio: run_process.)
 
@@ -61,6 +62,7 @@ struct RunProcessOptions {
   std::optional<int> process_group = std::nullopt;
   bool start_new_session = false;
   bool restore_signals = true;
+  std::optional<int> parent_death_signal = std::nullopt;
 };
 
 // (Python: subprocess.CompletedProcess.)

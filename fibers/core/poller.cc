@@ -113,11 +113,21 @@ Poller::Wait Poller::plan_wait() {
   if (time.is_the_machines()) {
     return {timeout > kTrimAfter && is_worth_trimming() ? kTrimAfter : timeout, IdleFor::kNothing};
   }
-  const bool only_host = run_.host().exists && run_.deadlines().size() == run_.armed_warnings;
-  if (time.clock().autojump_threshold() < timeout && !only_host) {
+  if (time.clock().autojump_threshold() < timeout && may_autojump()) {
     return {time.clock().autojump_threshold(), IdleFor::kAutojump};
   }
   return {timeout, IdleFor::kNothing};
+}
+
+// Without a deadline to jump to it is a deadlock that is looked for; a guest is never in one.
+bool Poller::may_autojump() const {
+  if (run_.deadlines().size() == run_.armed_warnings) return !run_.host().exists;
+  const AutojumpWaits waits = run_.time().clock().autojump_waits();
+  return !(waits.threads && threads_at_work_ > 0) && !(waits.processes && children_awaited_ > 0);
+}
+
+void count_outside_work(OutsideWork kind, int change) noexcept {
+  tls_scheduler->poller().count(kind, change);
 }
 
 // Nothing has happened while the run waited.

@@ -15,6 +15,7 @@
 #include "fibers/core/idle_waiters.h"
 #include "fibers/core/io_manager.h"
 #include "weft/fibers/clock.h"
+#include "weft/fibers/detail/outside_work.h"
 
 namespace weft::fibers::detail {
 
@@ -47,6 +48,11 @@ class Poller {
   // How many of the run's tokens others hold: who has one may still call.
   std::size_t tokens() const;
 
+  // --- What goes on outside while tasks wait for it: a clock that jumps may have to wait, too. ---
+  void count(OutsideWork kind, int change) noexcept {
+    (kind == OutsideWork::kThread ? threads_at_work_ : children_awaited_) += change;
+  }
+
   IoManager& io() { return io_; }
   IdleWaiters& idle_waiters() { return idle_waiters_; }
   std::uint64_t ticks() const { return ticks_; }
@@ -58,6 +64,7 @@ class Poller {
   Wait plan_wait();
   Duration until_next_deadline();
   void idle(IdleFor primed);
+  bool may_autojump() const;
   void autojump();
   bool is_worth_trimming() const;
 
@@ -66,6 +73,8 @@ class Poller {
   IdleWaiters idle_waiters_;
   std::shared_ptr<EntryQueue> entries_;
   IoManager io_;
+  int threads_at_work_ = 0;
+  int children_awaited_ = 0;
 };
 
 }  // namespace weft::fibers::detail

@@ -228,10 +228,12 @@ FIBER_TEST(ProcessTest, SignalsReachIt) {
 
 // trio: test_subprocess.py::test_wait_reapable_fails
 FIBER_TEST(ProcessTest, IgnoredSigchldLosesTheStatusOnly) {
-  const auto before = std::signal(SIGCHLD, SIG_IGN);
+  struct Ignored {
+    ~Ignored() { std::signal(SIGCHLD, before); }
+    decltype(std::signal(SIGCHLD, SIG_IGN)) before = std::signal(SIGCHLD, SIG_IGN);
+  } const ignored;
   const auto process = open_process({"sh", "-c", "exit 3"});
   EXPECT_EQ(process->wait(), 0);
-  std::signal(SIGCHLD, before);
 }
 
 FIBER_TEST(ProcessTest, StatusThatSomebodyElseTookIsZero) {

@@ -161,6 +161,26 @@ FIBER_TEST(ToThreadTest, AbandonedThreadMayOutliveItsLimiter) {
   EXPECT_EQ(go.use_count(), 1);
 }
 
+TEST(ToThreadTest, ALimiterThatOutlivesTheRunHasTheTokenOfAnAbandonedCallForTheNext) {
+  CapacityLimiter limiter(1);
+  const auto go = std::make_shared<std::binary_semaphore>(0);
+  run([&] {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        run_sync([go] { go->acquire(); }, {.abandon_on_cancel = true, .limiter = &limiter});
+      });
+      while (limiter.borrowed_tokens() == 0) checkpoint();
+      for (int i = 0; i < 3; ++i) checkpoint();
+      nursery.cancel_scope().cancel();
+    });
+    EXPECT_EQ(limiter.borrowed_tokens(), 1U);
+  });
+  EXPECT_EQ(limiter.borrowed_tokens(), 0U);
+  run([&] { EXPECT_EQ(run_sync([] { return 7; }, {.limiter = &limiter}), 7); });
+  go->release();
+  while (go.use_count() > 1) std::this_thread::yield();
+}
+
 // trio: test_threads.py::test_run_in_worker_thread_abandoned
 TEST(ToThreadTest, AbandonedThreadMayOutliveItsRun) {
   const auto go = std::make_shared<std::binary_semaphore>(0);

@@ -20,6 +20,7 @@
 #include "fibers/sys/sys.h"
 #include "weft/fibers/capacity_limiter.h"
 #include "weft/fibers/detail/destroyed.h"
+#include "weft/fibers/detail/outside_work.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/io.h"
@@ -64,6 +65,11 @@ void check_options(const std::vector<std::string>& command, const ProcessOptions
   if (options.stdin == kStdout || options.stdout == kStdout) {
     throw UsageError("kStdout can be used for stderr only");
   }
+  if (options.parent_death_signal &&
+      (*options.parent_death_signal < 1 || *options.parent_death_signal > SIGRTMAX)) {
+    throw UsageError("there is no signal " + std::to_string(*options.parent_death_signal) +
+                     " for parent_death_signal");
+  }
   for (const std::string& word : command) need_text(word, "a word of a command");
   need_text(options.executable, "the program's name");
   need_text(options.cwd, "the directory's name");
@@ -77,6 +83,8 @@ namespace {
 // Does not reap: the number of the process stays its own until Process::poll() has looked.
 void wait_in_thread(int pid) {
   CapacityLimiter own(1);  // Not one of the run's: children may outnumber those.
+  // To a clock that jumps it is the child that counts, not this thread.
+  const detail::OutsideWorkCounted no_thread(detail::OutsideWork::kThread, -1);
   to_thread::run_sync(
       [pid] {
         siginfo_t info{};
@@ -90,6 +98,8 @@ void wait_in_thread(int pid) {
 // Where no thread is to be had: looks again and again, ever less often.
 void wait_by_looking(int pid) {
   constexpr Duration kLongest = std::chrono::milliseconds(100);
+  // A clock that jumps has to, for this to go on.
+  const detail::OutsideWorkCounted no_child(detail::OutsideWork::kProcess, -1);
   for (Duration pause = std::chrono::milliseconds(1);; pause = std::min(2 * pause, kLongest)) {
     siginfo_t info{};
     const int result =
@@ -167,6 +177,7 @@ std::optional<int> Process::poll() {
 int Process::wait() {
   checkpoint_if_cancelled();
   if (poll()) checkpoint();
+  const detail::OutsideWorkCounted awaited(detail::OutsideWork::kProcess);
   while (!poll()) {
     if (pidfd_ < 0) {
       wait_for_thread();

@@ -52,6 +52,11 @@ void MockClock::set_autojump_threshold(Duration threshold) {
   tell_guest(*this);
 }
 
+void MockClock::set_autojump_waits(AutojumpWaits waits) {
+  autojump_waits_ = waits;
+  tell_guest(*this);
+}
+
 void MockClock::jump(Duration length) {
   if (length < Duration::zero()) throw UsageError("a MockClock cannot jump back");
   base_ = later(base_, length);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "fibers/src/threads/thread_host.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/detail/keep_error.h"
 #include "weft/fibers/errors.h"
@@ -27,13 +28,19 @@ struct PortalState {
   Nursery* nursery;  // Null: closed.
   Event closing;     // Set by who started the run, to end it.
 
-  void start(const std::shared_ptr<PortalCall>& call) {
+  // `host` is the thread's that calls, if a task of this run waits for that; else null.
+  void start(const std::shared_ptr<PortalCall>& call, const std::shared_ptr<ThreadHost>& host) {
     if (nursery == nullptr) {
       return call->refuse(std::make_exception_ptr(
           ClosedResourceError("the blocking portal is closed: its body has ended")));
     }
     try {
-      nursery->start_soon([call] { call->run(); }, {.name = "portal"});
+      nursery->start_soon(
+          [call, host] {
+            const ThreadHost::CallsBack waiting_for_us(host.get());
+            call->run();
+          },
+          {.name = "portal"});
     } catch (...) {
       call->refuse(std::current_exception());
     }
@@ -73,7 +80,11 @@ void require_outside_run() {
 
 void submit_to_portal(const std::shared_ptr<PortalState>& portal,
                       std::shared_ptr<PortalCall> call) {
-  portal->token.run_sync_soon([portal, call = std::move(call)] { portal->start(call); });
+  const bool of_its_run = host_link != nullptr && host_link->token == portal->token;
+  portal->token.run_sync_soon(
+      [portal, call = std::move(call), host = of_its_run ? host_link->host : nullptr] {
+        portal->start(call, host);
+      });
 }
 
 namespace {

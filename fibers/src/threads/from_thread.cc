@@ -30,10 +30,12 @@ void call_in_host(const HostLink& link, const std::shared_ptr<detail::Call>& cal
 }
 
 // A Cancelled goes to the thread, and also on through the task.
-void run_in_system_task(const std::shared_ptr<detail::Call>& call) {
+void run_in_system_task(const std::shared_ptr<detail::Call>& call,
+                        const std::shared_ptr<fibers::detail::ThreadHost>& host) {
   try {
     spawn_system_task(
-        [call] {
+        [call, host] {
+          const fibers::detail::ThreadHost::CallsBack waiting_for_us(host.get());
           const std::exception_ptr error = call->make_in_context();
           if (error != nullptr && holds<Cancelled>(error)) std::rethrow_exception(error);
         },
@@ -45,10 +47,12 @@ void run_in_system_task(const std::shared_ptr<detail::Call>& call) {
   }
 }
 
-void call_beside_tasks(const Token& token, const std::shared_ptr<detail::Call>& call) {
-  token.run_sync_soon([call] {
+// `host` is null if the run is not the one in which a task waits for this thread.
+void call_beside_tasks(const Token& token, const std::shared_ptr<detail::Call>& call,
+                       const std::shared_ptr<fibers::detail::ThreadHost>& host) {
+  token.run_sync_soon([call, host] {
     if (call->may_wait()) {
-      run_in_system_task(call);
+      run_in_system_task(call, host);
     } else {
       call->make();
     }
@@ -97,13 +101,14 @@ void make_call(const std::shared_ptr<Call>& call, const FromThreadOptions& optio
   }
   const HostLink* link = host_link;
   if (options.token) {
-    call_beside_tasks(*options.token, call);
+    const bool same_run = link != nullptr && link->token == *options.token;
+    call_beside_tasks(*options.token, call, same_run ? link->host : nullptr);
   } else if (link == nullptr) {
     throw UsageError(
         "no task waits for this thread, which was not started by to_thread::run_sync; name the run "
         "with FromThreadOptions::token");
   } else if (link->host->abandons) {
-    call_beside_tasks(link->token, call);
+    call_beside_tasks(link->token, call, link->host);
   } else {
     call_in_host(*link, call);
   }

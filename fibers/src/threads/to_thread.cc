@@ -3,6 +3,7 @@
 
 #include "weft/fibers/to_thread.h"
 
+#include <list>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -27,9 +28,19 @@ namespace {
 
 constexpr std::size_t kDefaultTokens = 40;
 
-// What a run has to do with threads.
+// What a run has to do with threads. Destroyed when the run has ended.
 struct RunThreads {
+  RunThreads() = default;
+  RunThreads(const RunThreads&) = delete;
+  RunThreads& operator=(const RunThreads&) = delete;
+  // Those that are still out will find nobody to give their tokens back to. A limiter that outlives
+  // the run has to have them for the next.
+  ~RunThreads() {
+    for (const auto& host : abandoned) fibers::detail::release_token(*host->limiter, host.get());
+  }
+
   CapacityLimiter default_limiter{kDefaultTokens};
+  std::list<std::shared_ptr<ThreadHost>> abandoned;
   std::size_t active = 0;
   fibers::detail::WaitQueue until_none_active;
 
@@ -63,8 +74,34 @@ class ActiveThread {
 // Back on the run's thread.
 void finish(ThreadHost& host) {
   host.token_lost = !fibers::detail::release_token(*host.limiter, {.thing = &host});
-  if (host.task != nullptr) reschedule(*host.task);
+  host.finished = true;
+  if (host.task != nullptr) return reschedule(*host.task);
+  RunThreads::current().abandoned.remove_if(
+      [&host](const auto& each) { return each.get() == &host; });
 }
+
+// A call's place among the abandoned, made while a lack of memory can still be told.
+class PlaceIfAbandoned {
+ public:
+  PlaceIfAbandoned(RunThreads& threads, const std::shared_ptr<ThreadHost>& host)
+      : threads_(threads) {
+    if (host->abandons) place_.push_back(host);
+  }
+  PlaceIfAbandoned(const PlaceIfAbandoned&) = delete;
+  PlaceIfAbandoned& operator=(const PlaceIfAbandoned&) = delete;
+  ~PlaceIfAbandoned() {
+    if (!started_ || place_.empty()) return;
+    if (place_.front()->task == nullptr && !place_.front()->finished) {
+      threads_.abandoned.splice(threads_.abandoned.end(), place_);
+    }
+  }
+  void started() { started_ = true; }
+
+ private:
+  RunThreads& threads_;
+  std::list<std::shared_ptr<ThreadHost>> place_;
+  bool started_ = false;
+};
 
 // What the worker holds of a call. Its token is also how the run sees that a thread is out: while
 // there are tokens, a run in which everybody waits is no deadlock.
@@ -96,7 +133,8 @@ class JobWork final : public fibers::detail::ThreadWork {
   fibers::detail::TaskLocals* context_ = fibers::detail::detach_own_locals();  // The caller's.
 };
 
-void make_requested_call(from_thread::detail::Call& call) {
+void make_requested_call(ThreadHost& host, from_thread::detail::Call& call) {
+  const ThreadHost::CallsBack waiting_for_us(&host);
   std::optional<NoSuspend> guard;
   if (!call.may_wait()) guard.emplace("from_thread::run_sync");
   call.make_in_context();
@@ -115,7 +153,7 @@ void wait_for_thread(ThreadHost& host) {
         {.what = "to_thread.run_sync"});
     const auto request = std::exchange(host.request, nullptr);
     if (request == nullptr) return;
-    make_requested_call(*request);
+    make_requested_call(host, *request);
   }
 }
 
@@ -141,6 +179,7 @@ void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options
   RunThreads& threads = RunThreads::current();
   CapacityLimiter& limiter =
       options.limiter != nullptr ? *options.limiter : threads.default_limiter;
+  PlaceIfAbandoned place(threads, host);
   limiter.acquire_on_behalf_of(host.get());
   host->limiter = fibers::detail::LimiterAccess::state(limiter);
   host->task = &current_task();
@@ -150,7 +189,9 @@ void run_job(const std::shared_ptr<ThreadJob>& job, const ThreadOptions& options
     fibers::detail::release_token(*host->limiter, {.thing = host.get()});
     throw;
   }
+  place.started();
   const ActiveThread counted(threads);
+  const ThreadHost::WaitedFor at_work(*host);
   wait_for_thread(*host);
   if (host->token_lost) throw_token_lost(job->error());
 }

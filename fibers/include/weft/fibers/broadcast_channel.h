@@ -211,7 +211,7 @@ class BroadcastReceiveChannel final : public ReceiveChannel<T> {
     if (reader_ == nullptr) detail::throw_channel_closed();
     return *reader_;
   }
-  detail::SharedItem wait_for_next() const;
+  detail::SharedItem wait_for_next();
 
   std::shared_ptr<detail::BroadcastCore> core_;
   std::unique_ptr<detail::BroadcastReader> reader_;  // Null: closed.

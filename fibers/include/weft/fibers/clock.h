@@ -59,6 +59,15 @@ Duration seconds(double count);
 // Threads: the run's own only.
 Instant current_time();
 
+// What, outside of the tasks, a clock that jumps waits for.
+struct AutojumpWaits {
+  // Calls of to_thread::run_sync. Not while the thread has called back into the run, and waits for
+  // that call; nor once the call has been abandoned.
+  bool threads = true;
+  // Child processes, while a task is in Process::wait() or run_process().
+  bool processes = false;
+};
+
 // A clock to give a run (RunOptions::clock). Trio: trio.abc.Clock.
 class Clock {
  public:
@@ -75,6 +84,8 @@ class Clock {
   // How long, in real time, a run has to be idle before autojump() is called; Duration::max() for
   // never. Used by MockClock.
   virtual Duration autojump_threshold() const { return Duration::max(); }
+  // What else than tasks is looked at then: a run is not idle while one of these is at work.
+  virtual AutojumpWaits autojump_waits() const { return {}; }
   // Called when the run has been idle for that long; `next` is the earliest deadline.
   virtual void autojump(Instant next) { static_cast<void>(next); }
 };

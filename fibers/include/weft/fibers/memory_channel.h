@@ -11,8 +11,8 @@
 //
 // Capacity 0: send() waits until somebody receives. kUnbounded: send() never waits, and a slow
 // receiver means memory without limit. Every item sent is received once; who waits longest is
-// served first. Moving an item may run code of yours that waits: an item on its way arrives, whoever
-// is cancelled or closes meanwhile. (Trio: open_memory_channel, MemorySendChannel,
+// served first. Moving an item may run code of yours that waits: an item on its way arrives,
+// whoever is cancelled or closes meanwhile. (Trio: open_memory_channel, MemorySendChannel,
 // MemoryReceiveChannel.)
 
 #pragma once

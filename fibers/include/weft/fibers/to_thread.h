@@ -33,7 +33,7 @@ struct ThreadOptions {
   // discarded, so `fn` must own everything that it uses.
   bool abandon_on_cancel = false;
   // Whose token the call holds; null: the run's own limiter of 40. An abandoned call keeps its
-  // token until its thread is really done.
+  // token until its thread is really done, or the run has ended.
   CapacityLimiter* limiter = nullptr;
 };
 
@@ -56,7 +56,7 @@ class TypedJob final : public ThreadJob {
  public:
   explicit TypedJob(Fn&& fn) : fn_(std::move(fn)) {}
   explicit TypedJob(const Fn& fn) : fn_(fn) {}
-  void run() noexcept override { outcome_.emplace(capture(fn_)); }
+  void run() noexcept override { fibers::detail::capture_in(outcome_, fn_); }
   std::exception_ptr error() const noexcept override { return outcome_->error(); }
   R result() { return outcome_->unwrap(); }
 

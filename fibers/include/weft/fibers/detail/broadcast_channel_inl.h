@@ -34,7 +34,7 @@ void BroadcastSendChannel<T>::close() {
 }
 
 template <class T>
-detail::SharedItem BroadcastReceiveChannel<T>::wait_for_next() const {
+detail::SharedItem BroadcastReceiveChannel<T>::wait_for_next() {
   detail::cancelled_before_closed(reader_ != nullptr);
   const auto core = core_;
   return core->receive(require_open());

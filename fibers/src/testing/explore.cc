@@ -64,7 +64,10 @@ class OneSchedule final : public ScheduleSource {
             });
             if (too_long()) throw std::runtime_error(too_long_text());
           },
-          {.clock = &clock, .stack_size = options_.stack_size, .schedule_source = this, .check_captures = true});
+          {.clock = &clock,
+           .stack_size = options_.stack_size,
+           .schedule_source = this,
+           .check_captures = true});
     } catch (...) {
       return std::current_exception();
     }

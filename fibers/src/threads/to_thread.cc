@@ -36,7 +36,9 @@ struct RunThreads {
   // Those that are still out will find nobody to give their tokens back to. A limiter that outlives
   // the run has to have them for the next.
   ~RunThreads() {
-    for (const auto& host : abandoned) fibers::detail::release_token(*host->limiter, host.get());
+    for (const auto& host : abandoned) {
+      fibers::detail::release_token(*host->limiter, {.thing = host.get()});
+    }
   }
 
   CapacityLimiter default_limiter{kDefaultTokens};

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// The check of start_soon for what hands closures to tasks in its own way. Not for use outside weft.
+// The check of start_soon for what hands closures to tasks in its own way. Not for use outside
+// weft.
 
 #pragma once
 

@@ -21,8 +21,8 @@ using testing::with_loop;
 FIBER_TEST(CancelledFirstTest, ALoopThatIsClosed) {
   with_idle_loop([](EventLoop& loop) {
     loop.close();
-    auto ignored = fibers::TaskStatus<void>::ignored();
-    cancelled_first("loop/event_loop.h main_loop", [&] { loop.main_loop(ignored); });
+    cancelled_first("loop/event_loop.h main_loop", [&] { loop.main_loop(); });
+    cancelled_first("loop/event_loop.h start", [&] { loop.start(); });
     says_cancelled("loop/event_loop.h synchronize", [&] { loop.synchronize(); });
     says_cancelled("loop/event_loop.h wait_stopped", [&] { loop.wait_stopped(); });
     says_cancelled("loop/event_loop.h wait_blocked", [&] { loop.wait_blocked(); });

@@ -168,7 +168,9 @@ void emplace_callable(HandleNode* node, F&& fn) {
 
 template <class Call = CallPlain, class F>
 HandleNode* make_node(LoopCore& core, F&& fn, std::source_location site) {
-  static_assert(std::invocable<std::decay_t<F>&>, WEFT_TAKES_NO_ARGUMENTS);
+  if constexpr (std::is_same_v<Call, CallPlain>) {
+    static_assert(std::invocable<std::decay_t<F>&>, WEFT_TAKES_NO_ARGUMENTS);
+  }
   HandleNode* node = take_node(core, site);
   emplace_callable<Call>(node, std::forward<F>(fn));
   return node;

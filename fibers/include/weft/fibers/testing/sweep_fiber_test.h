@@ -3,7 +3,7 @@
 
 // What FIBER_TEST (fiber_test.h) does besides running its body once. With WEFT_CANCEL_SWEEP in the
 // environment the body is cancelled at each of its checkpoints; with WEFT_FAULT_SWEEP each of its
-// system calls and allocations fails once. WEFT_FAULT_SWEEP=calls or =allocations restricts that.
+// system calls and allocations fails once.
 
 #pragma once
 
@@ -114,8 +114,7 @@ inline void cancel_sweep_fiber_test(void (*body)()) {
 }
 
 // fault_sweep() of a test's body. What the body throws does not count either; tasks, descriptors,
-// memory and deadlocks do. Notes the number of faults, and adds it to fault_sweep_total(). Tests
-// allocate much more often than they call the system: a sweep of allocations alone takes fewer.
+// memory and deadlocks do. Notes the number of faults, and adds it to fault_sweep_total().
 //
 // Blocks: the thread, until all runs are over.
 // Cancel: does not apply.
@@ -123,13 +122,7 @@ inline void cancel_sweep_fiber_test(void (*body)()) {
 inline void fault_sweep_fiber_test(void (*body)()) {
   FaultSweepResult swept;
   sweep_fiber_test(fault_sweeping(), [&] {
-    const char* const asked = std::getenv("WEFT_FAULT_SWEEP");
-    const std::string kind = asked != nullptr ? asked : "";
-    swept = fault_sweep(body, {.most = kind == "allocations" ? 40U : 300U,
-                               .calls = kind != "allocations",
-                               .allocations = kind != "calls",
-                               .may_throw = true,
-                               .own_thread = false});
+    swept = fault_sweep(body, {.most = 300, .may_throw = true, .own_thread = false});
   });
   add_to_total(swept);
   ::testing::Test::RecordProperty("faults", std::to_string(swept.runs));

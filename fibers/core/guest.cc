@@ -23,6 +23,7 @@
 #include "weft/fibers/inspect.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/thread_cache.h"
+#include "weft/fibers/token.h"
 
 namespace weft::fibers {
 namespace detail {
@@ -61,17 +62,15 @@ class GuestAlarm {
   GuestAlarm& operator=(const GuestAlarm&) = delete;
   ~GuestAlarm() { sys::close(fd_); }
 
-  // Throws std::system_error.
-  void ring_by(SteadyTime when) {
-    if (rings_at_ <= when && (rings_at_ > machine_now() || when == SteadyTime::max())) return;
+  // False if the system refuses it: see errno.
+  bool ring_by(SteadyTime when) {
+    if (rings_at_ <= when && (rings_at_ > machine_now() || when == SteadyTime::max())) return true;
     const Duration since_boot = when.time_since_epoch();
     const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
     const itimerspec at{{}, {whole.count(), (since_boot - whole).count()}};
-    if (sys::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr) != 0) {
-      throw std::system_error(errno, std::generic_category(),
-                              "timerfd_settime: the host cannot be woken for a deadline");
-    }
+    if (sys::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr) != 0) return false;
     rings_at_ = when;
+    return true;
   }
 
  private:
@@ -133,6 +132,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   void tick_soon();
   void wait_in_thread();
   void wait_for_poll();
+  void set_alarm();
   void finish(const std::exception_ptr& failure);
 
   GuestSetup setup_;
@@ -149,6 +149,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
 
   // --- Of hosts that poll. ---
   std::optional<GuestAlarm> alarm_;
+  bool alarm_refused_ = false;
   SteadyTime wait_ends_{};
   int pollable_fd_ = -1;  // Our own, so that it outlives the run.
 };
@@ -249,8 +250,7 @@ bool Guest::turn_polled() {
     scheduler().io().set().wait(Duration::zero(), found_);
     events = scheduler().io().deliver(found_);
     if (events == 0 && !at_once() && machine_now() < wait_ends_) {
-      alarm_->ring_by(wait_ends_);
-      scheduler().host().at_leisure = true;
+      set_alarm();
       return false;
     }
   }
@@ -271,8 +271,23 @@ void Guest::tick_soon() {
 void Guest::wait_for_poll() {
   if (at_once()) return tick_soon();
   wait_ends_ = machine_later(wait_->timeout);
-  alarm_->ring_by(wait_ends_);
-  scheduler().host().at_leisure = true;
+  set_alarm();
+}
+
+// Without an alarm nobody would tick for a deadline. The run ends with an error, and is ticked
+// without a pause until all its tasks have unwound.
+void Guest::set_alarm() {
+  if (alarm_->ring_by(wait_ends_)) {
+    scheduler().host().at_leisure = true;
+    return;
+  }
+  if (!std::exchange(alarm_refused_, true)) {
+    current_token().run_sync_soon([number = errno] {
+      throw std::system_error(number, std::generic_category(),
+                              "timerfd_settime: the host cannot be woken for a deadline");
+    });
+  }
+  tick_soon();
 }
 
 // The thread looks, and touches nothing else of the run.

@@ -37,6 +37,7 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
   require_own_thread();
   // A start() that has been cancelled keeps the task, and waits for its end.
   if (status != nullptr) fibers::checkpoint_if_cancelled();
+  if (closed_ || mode_ != Mode::kStopped) fibers::checkpoint_if_cancelled();
   if (closed_) throw fibers::UsageError("Event loop is closed; make a new one to run");
   if (mode_ != Mode::kStopped) {
     throw fibers::UsageError("This event loop is already running; wait_stopped() first");

@@ -231,13 +231,18 @@ FIBER_TEST(CapturesTest, AllowsWhatOutlivesTheNurseryThatATaskHasOpened) {
   int outside = 1;
   int ran = 0;
   std::string said;
+  Event done;
   open_nursery([&](Nursery& nursery) {
     int between = 1;
-    auto* inner = nursery.start<Nursery*>([](TaskStatus<Nursery*>& status) {
-      open_nursery([&](Nursery& opened) { status.started(&opened); });
+    auto* inner = nursery.start<Nursery*>([&](TaskStatus<Nursery*>& status) {
+      open_nursery([&](Nursery& opened) {
+        status.started(&opened);
+        done.wait();
+      });
     });
     inner->start_soon([&] { ran += outside; });
     said = refusal([&] { inner->start_soon([&] { ran += between; }); });
+    done.set();
   });
   EXPECT_EQ(ran, 1);
   EXPECT_FALSE(said.empty());

@@ -116,7 +116,6 @@ TEST(OldKernelTest, StacksHaveGuardsWithoutMarkers) {
 }
 
 TEST(RefusedAlarmTest, AGuestThatCannotWakeItsHostForADeadlineEndsWithAnError) {
-  WEFT_LEAVES_OVER("tasks that nobody can unwind");
   testing::Hosted hosted(testing::Way::kPolled);
   Refusing::instance().refuse("timerfd_settime", EPERM);
   hosted.start([] { sleep(std::chrono::hours(1)); });

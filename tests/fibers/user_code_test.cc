@@ -430,9 +430,9 @@ FIBER_TEST(UserCodeTest, StartedMayBeCalledAgainIfItsValueCouldNotBeBuilt) {
 
 FIBER_TEST(UserCodeTest, ACallerThatIsCancelledWhileTheValueIsBuiltEndsTheTask) {
   UserCode code;
+  CancelScope scope({.relative_deadline = Duration(1s)});
+  bool ended = false;
   open_nursery([&](Nursery& nursery) {
-    CancelScope scope({.relative_deadline = Duration(1s)});
-    bool ended = false;
     scope.run([&] {
       nursery.start<Restless>([&](TaskStatus<Restless>& status) {
         code.hook = once_in("construct", [] { pause(2s); });

@@ -32,11 +32,11 @@ std::string ascii_name(const std::string& host) {
   const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
   if (std::all_of(host.begin(), host.end(), is_ascii)) return host;
   char* name = nullptr;
-  const int result = ::idn2_to_ascii_8z(host.c_str(), &name, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
-  const std::unique_ptr<char, void (*)(void*)> owner(name, &::idn2_free);
+  const int result = idn2_to_ascii_8z(host.c_str(), &name, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
+  const std::unique_ptr<char, void (*)(void*)> owner(name, &idn2_free);
   if (result == IDN2_MALLOC) throw std::bad_alloc();
   if (result != IDN2_OK) {
-    throw UsageError("'" + host + "' cannot be a host name: " + ::idn2_strerror(result));
+    throw UsageError("'" + host + "' cannot be a host name: " + idn2_strerror(result));
   }
   return name;
 }

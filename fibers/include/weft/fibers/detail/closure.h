@@ -13,6 +13,8 @@
 #include <functional>
 #include <type_traits>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::detail {
 
 // Of the code that includes this, whatever the library's own is: each file has a constant of its

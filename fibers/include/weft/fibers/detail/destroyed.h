@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers {
 
 class Task;

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::detail {
 
 // Items in order, each in a place of its own. An item is moved in before its place is linked, and

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::detail {
 
 enum class OutsideWork : std::uint8_t { kThread, kProcess };

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::fibers::detail {
 
 // What a variable is known by. Not its address: when it is gone another one, of another type, may

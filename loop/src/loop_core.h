@@ -17,8 +17,10 @@
 #include <vector>
 
 #include "loop/src/block_pool.h"
+#include "loop/src/drive.h"
 #include "loop/src/fd_table.h"
 #include "loop/src/inbox.h"
+#include "loop/src/own_thread.h"
 #include "loop/src/ready_queue.h"
 #include "loop/src/runner.h"
 #include "loop/src/timer_heap.h"
@@ -97,9 +99,8 @@ class LoopCore {
     if (closed_) [[unlikely]]
       refuse(node);
   }
-  // Throws UsageError if it is not this one.
-  void require_own_thread() const;
-  bool on_own_thread() const { return thread_ == this_thread(); }
+  void require_own_thread() const;  // Throws UsageError if it is not this one.
+  bool on_own_thread() const { return thread_.is_current(); }
 
   // --- Driving: driver.cc. ---
 
@@ -162,11 +163,6 @@ class LoopCore {
 
   ~LoopCore();
 
-  // Its address tells threads apart without a call of the C library.
-  static const void* this_thread() noexcept {
-    static thread_local const char mark = 0;
-    return &mark;
-  }
   [[noreturn]] static void throw_closed();
   [[noreturn]] static void refuse(HandleNode* node);
   void take_from_inbox();
@@ -211,13 +207,6 @@ class LoopCore {
     return mode_ != Mode::kStopped && active_ == nullptr && !runner_on_its_way_;
   }
   bool keep_idle(Runner& me);
-  // One call of drive(). Lies on its stack.
-  struct Drive {
-    fibers::Task* task;
-    bool woken = false;  // Made ready, and has not run since.
-    bool ended = false;
-    std::exception_ptr error = nullptr;
-  };
   std::exception_ptr wait_for_end(Drive& drive);
   static void wake_driver(Drive& drive) noexcept;
   void ask_driver() noexcept;
@@ -226,13 +215,12 @@ class LoopCore {
   // From then on it is closed, whoever still runs it.
   void forget_everything() noexcept;
   void forget_hooks() noexcept;
-  // The rest of closing.
-  void send_home();
+  void send_home();  // The rest of closing.
 
   EventLoop* facade_;
   fibers::Nursery& nursery_;
   std::uint64_t refs_ = 1;
-  const void* thread_ = this_thread();
+  const OwnThread thread_;
   BlockPool pool_;
 
   ReadyQueue ready_;

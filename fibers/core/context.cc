@@ -15,7 +15,7 @@
 // libc++abi has it, as the ABI asks, and does not declare it.
 extern "C" void* __cxa_get_globals() noexcept;  // NOLINT(*-reserved-identifier)
 #else
-using abi::__cxa_get_globals;
+using abi::__cxa_get_globals;  // NOLINT(*-reserved-identifier)
 #endif
 
 namespace weft::fibers::detail {

@@ -143,7 +143,8 @@ class Splitter {
 std::pair<std::exception_ptr, std::exception_ptr> split(const std::exception_ptr& error,
                                                         const ExceptionPredicate& matches) {
   if (error == nullptr) return {};
-  const std::exception_ptr held = error;  // The predicate may drop what the caller has.
+  // The predicate may drop what the caller has.
+  const std::exception_ptr held = error;  // NOLINT(performance-unnecessary-copy-initialization)
   if (matches(held)) return {held, nullptr};
   const BaseExceptionGroup* group = as_group(held);
   if (group == nullptr) return {nullptr, held};

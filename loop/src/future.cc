@@ -266,7 +266,8 @@ void FutureCore::report_unretrieved() noexcept {
 namespace weft::loop {
 
 void wait(const FutureBase& future) {
-  const FutureBase kept(future);  // Whoever has the last one may drop it meanwhile.
+  // Whoever has the last one may drop it meanwhile.
+  const FutureBase kept(future);  // NOLINT(performance-unnecessary-copy-initialization)
   FutureAccess::core(kept).wait();
 }
 

@@ -222,7 +222,7 @@ FIBER_TEST(CapturesTest, AllowsWhatGatherAndRaceWaitFor) {
     int b = 2;
     const auto [x, y] = gather([&] { return a; }, [&] { return b; });
     EXPECT_EQ(x + y, 3);
-    EXPECT_EQ(race([&] { return a; }, [&] { return a; }).index(), 0U);
+    EXPECT_LT(race([&] { return a; }, [&] { return a; }).index(), 2U);
   });
 }
 

@@ -258,17 +258,23 @@ FIBER_TEST(LifecycleTest, DestroyingARunningLoopRunsNothingMore) {
 }
 
 FIBER_TEST(LifecycleTest, TasksThatWaitForALoopMayOutliveIt) {
+  std::unique_ptr<EventLoop> loop;
   fibers::open_nursery([&](fibers::Nursery& outer) {
-    std::unique_ptr<EventLoop> loop;
     fibers::open_nursery([&](fibers::Nursery& nursery) {
       loop = std::make_unique<EventLoop>(nursery);
+      struct Destroy {  // Also if this body is cut short: nobody else ends the callback.
+        std::unique_ptr<EventLoop>& loop;
+        ~Destroy() { loop.reset(); }
+      } const destroy{loop};
       loop->start();
       loop->call_soon([] { fibers::sleep_forever(); });
-      EventLoop* const raw = loop.get();
-      outer.start_soon([raw] { raw->wait_stopped(); });
-      outer.start_soon([raw] { raw->wait_blocked(); });
+      outer.start_soon([&] {
+        if (loop != nullptr) loop->wait_stopped();
+      });
+      outer.start_soon([&] {
+        if (loop != nullptr) loop->wait_blocked();
+      });
       fibers::sleep(std::chrono::seconds(1));
-      loop.reset();
     });
   });
 }

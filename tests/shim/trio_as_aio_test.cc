@@ -81,8 +81,8 @@ FIBER_TEST(TrioAsAioTest, TheFutureGetsTheError) {
 
 // trio-asyncio: test_misc.py::TestMisc::test_err3
 FIBER_TEST(TrioAsAioTest, ErrorsPassThroughSeveralBorders) {
-  open_loop([](EventLoop& loop) {
-    std::exception_ptr error;
+  std::exception_ptr error;
+  open_loop([&](EventLoop& loop) {
     loop.call_soon([&] {
       error = error_of(
           [&] { await(run_trio([&] { await(run_trio([] { throw Failure("deep inside"); })); })); });

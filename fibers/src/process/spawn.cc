@@ -255,8 +255,9 @@ std::vector<std::string> places_of(const std::string& program) {
   std::vector<std::string> places;
   for (;;) {
     const std::size_t end = std::min(rest.find(':'), rest.size());
-    const std::string folder(rest.substr(0, end));
-    places.push_back(folder.empty() ? program : folder + "/" + program);
+    std::string place(rest.substr(0, end));
+    if (!place.empty()) place += '/';
+    places.push_back(place += program);
     if (end == rest.size()) return places;
     rest.remove_prefix(end + 1);
   }

@@ -60,7 +60,7 @@ bool is_surely_value(const ValueBytes& bytes, std::size_t at, std::size_t size);
 // what lay there before it, which may be an old pointer. Called for suspicious words only.
 template <class F>
 [[gnu::cold]] bool is_value([[maybe_unused]] std::size_t at) {
-  constexpr bool all_are_values = std::has_unique_object_representations_v<F>;
+  constexpr bool all_are_values = std::has_unique_object_representations_v<F>;  // NOLINT
 #ifdef WEFT_KNOWS_PADDING
   if constexpr (!all_are_values && sizeof(F) <= kLargestChecked) {
     union Room {

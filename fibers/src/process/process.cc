@@ -171,7 +171,7 @@ std::optional<int> Process::poll() {
   return returncode_;
 }
 
-// The one with the lock waits for the descriptor, the others for the lock. All look for themselves
+// The one with the lock waits for the child, the others for the lock. All look for themselves
 // when their turn comes: the descriptor may have been ready for somebody else's child, once its
 // number was his.
 int Process::wait() {
@@ -179,16 +179,17 @@ int Process::wait() {
   if (poll()) checkpoint();
   const detail::OutsideWorkCounted awaited(detail::OutsideWork::kProcess);
   while (!poll()) {
-    if (pidfd_ < 0) {
-      wait_for_thread();
-      continue;
-    }
     waiting_->lock.acquire();
     struct Release {
       Lock& lock;
       ~Release() { lock.release(); }
     } const release{waiting_->lock};
-    if (!poll()) wait_readable(pidfd_);
+    if (poll()) break;
+    if (pidfd_ < 0) {
+      wait_for_thread();
+    } else {
+      wait_readable(pidfd_);
+    }
   }
   return *returncode_;
 }

@@ -14,14 +14,16 @@
 #ifdef _LIBCPP_VERSION
 // libc++abi has it, as the ABI asks, and does not declare it.
 extern "C" void* __cxa_get_globals() noexcept;  // NOLINT(*-reserved-identifier)
-#else
-using abi::__cxa_get_globals;  // NOLINT(*-reserved-identifier)
 #endif
 
 namespace weft::fibers::detail {
 
 ExceptionState* thread_exception_state() noexcept {
-  return reinterpret_cast<ExceptionState*>(__cxa_get_globals());
+#ifdef _LIBCPP_VERSION
+  return reinterpret_cast<ExceptionState*>(::__cxa_get_globals());
+#else
+  return reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+#endif
 }
 
 #if defined(__x86_64__) && !defined(WEFT_FCONTEXT)

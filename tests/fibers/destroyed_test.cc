@@ -38,6 +38,11 @@ void destroy_while(std::unique_ptr<T> object, Use&& use) {
   });
 }
 
+// Not inlined: gcc sees what is wrong with it, and says so.
+[[gnu::noinline]] void destroy(std::unique_ptr<CancelScope>& scope) {
+  scope.reset();
+}
+
 class DestroyedDeathTest : public ::testing::Test {
   // NOLINTNEXTLINE(readability-identifier-naming): GoogleTest's.
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
@@ -53,7 +58,7 @@ TEST_F(DestroyedDeathTest, ACancelScopeWithATaskInside) {
 TEST_F(DestroyedDeathTest, ACancelScopeFromTheInside) {
   EXPECT_DEATH(testing::run_fiber_test([] {
                  auto scope = std::make_unique<CancelScope>();
-                 scope->run([&] { scope.reset(); });
+                 scope->run([&] { destroy(scope); });
                }),
                "the CancelScope at 0x.* is destroyed while the task 'main'");
 }

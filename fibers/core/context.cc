@@ -20,7 +20,7 @@ namespace weft::fibers::detail {
 
 ExceptionState* thread_exception_state() noexcept {
 #ifdef _LIBCPP_VERSION
-  return reinterpret_cast<ExceptionState*>(::__cxa_get_globals());
+  return reinterpret_cast<ExceptionState*>(__cxa_get_globals());
 #else
   return reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
 #endif

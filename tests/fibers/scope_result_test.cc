@@ -57,7 +57,7 @@ FIBER_TEST(ScopeResultTest, CutShortThereIsNoValue) {
   EXPECT_THROW(result.value(), UsageError);
   EXPECT_THROW(*result, UsageError);
   EXPECT_EQ(result.value_or(7), 7);
-  EXPECT_THROW(std::move(result).value(), UsageError);
+  EXPECT_THROW(static_cast<decltype(result)&&>(result).value(), UsageError);
   const auto text = move_on_after(seconds(1), []() -> std::string { sleep_forever(); });
   EXPECT_FALSE(text);
   EXPECT_THROW(static_cast<void>(text->size()), UsageError);

@@ -94,7 +94,7 @@ FIBER_TEST(UserCodeTest, AScopeThatIsLeftIsClosedBeforeTheGroupIsDivided) {
     try {
       scope.run([&] {
         scope.cancel();
-        std::rethrow_exception(with_cancelled([&](auto&& exceptions) {
+        std::rethrow_exception(with_cancelled([&](auto exceptions) {
           sleep(1s);  // Not cancelled any more.
           if (throws) throw std::logic_error("derive");
           return plain_group(std::move(exceptions));
@@ -116,7 +116,7 @@ FIBER_TEST(UserCodeTest, ErrorsOfLosersMayTakeTheirTime) {
     for (int i = 1; i <= 20; ++i) {
       attempts.emplace_back([i] {
         move_on_after(1s * i, [] { sleep_forever(); });
-        std::rethrow_exception(with_cancelled([i](auto&& exceptions) {
+        std::rethrow_exception(with_cancelled([i](auto exceptions) {
           pause(100ms * i);
           return plain_group(std::move(exceptions));
         }));

@@ -25,7 +25,7 @@ int main() {
             checkpoint();
             static_cast<void>(seen + 0);
           },
-          {.name = "reader"});
+          {.name = "reader", .unchecked_captures = true});
     });
   });
 }

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "fibers/core/context.h"  // WEFT_TSAN
 #include "tests/support/user_code.h"
 #include "weft/fibers/blocking_portal.h"
 #include "weft/fibers/context_var.h"
@@ -359,6 +360,9 @@ FIBER_TEST(UserCodeTest, AResultThatAThreadCannotStoreIsTheErrorOfItsCall) {
 }
 
 FIBER_TEST(UserCodeTest, AResultForAPortalMayTakeItsTimeOrFail) {
+#ifdef WEFT_TSAN
+  GTEST_SKIP() << "under TSan a task cannot wait inside std::promise, which uses pthread_once()";
+#endif
   UserCode code;
   open_blocking_portal([&](BlockingPortal& portal) {
     code.hook = [](const std::string& where) {

@@ -29,7 +29,6 @@ namespace weft::shim {
 namespace {
 
 using namespace std::chrono_literals;
-using fibers::open_nursery;
 using fibers::sleep;
 using fibers::testing::expect_no_fault_harms;
 using fibers::testing::FaultSweepOptions;

@@ -164,8 +164,7 @@ class Scheduler {
   Nursery* system_nursery = nullptr;
   std::exception_ptr crash_error;  // The first one.
 
-  // What RunVars hold.
-  RunValues run_values;
+  RunValues run_values;  // What RunVars hold.
 
   bool checks_captures = false;  // See RunOptions::check_captures.
 

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "loop/src/kept_loop.h"
 #include "loop/src/loop_core.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
@@ -179,7 +180,7 @@ bool LoopCore::synchronize() {
     fibers::checkpoint();
     return false;
   }
-  const Kept kept(*this);
+  const KeptLoop kept(*this);
   WaitList::Entry entry;
   bool reached = false;
   // Also takes the marker out when the wait is cancelled or the loop stops.
@@ -201,7 +202,7 @@ void LoopCore::wait_while_stopped() const {
 }
 
 void LoopCore::wait_stopped() {
-  const Kept kept(*this);
+  const KeptLoop kept(*this);
   fibers::checkpoint();
   while (!closed_ && (mode_ == Mode::kRunning || !has_run_)) {
     WaitList::Entry entry;

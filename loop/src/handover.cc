@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "loop/src/kept_loop.h"
 #include "loop/src/loop_core.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
@@ -94,7 +95,7 @@ void LoopCore::wait_blocked() {
         "a callback cannot wait until no callback is blocked: it would wait for itself; wait in a "
         "task");
   }
-  const Kept kept(*this);
+  const KeptLoop kept(*this);
   fibers::checkpoint();
   while (!blocked_.empty()) {
     WaitList::Entry entry;

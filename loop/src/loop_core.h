@@ -45,19 +45,7 @@ class LoopCore {
   void release() noexcept {
     if (--refs_ == 0) delete this;
   }
-  // For a wait in the loop: its EventLoop may be destroyed meanwhile.
-  class Kept {
-   public:
-    explicit Kept(LoopCore& core) noexcept : core_(core) { core.retain(); }
-    Kept(const Kept&) = delete;
-    Kept& operator=(const Kept&) = delete;
-    ~Kept() { core_.release(); }
-
-   private:
-    LoopCore& core_;
-  };
-  // Null once the EventLoop is gone.
-  EventLoop* facade() const { return facade_; }
+  EventLoop* facade() const { return facade_; }  // Null once the EventLoop is gone.
   void lose_facade();
 
   // --- Nodes: scheduling.cc. ---
@@ -112,8 +100,7 @@ class LoopCore {
   void stop();
   void close();
   void runner_failed(std::exception_ptr error);
-  // A fiber is about to wait for a future, and the loop does not run.
-  void wait_while_stopped() const;
+  void wait_while_stopped() const;  // Before a fiber waits for a future of a loop that stands.
   bool synchronize();
   void wait_stopped();
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "fibers/core/tsan_fiber.h"
 #include "weft/fibers/detail/sanitizers.h"
 
 #if !defined(__x86_64__) || defined(WEFT_FCONTEXT)
@@ -18,9 +19,6 @@
 #ifdef WEFT_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#endif
-#ifdef WEFT_TSAN
-#include <sanitizer/tsan_interface.h>
 #endif
 
 namespace weft::fibers::detail {
@@ -180,7 +178,7 @@ inline void arrived([[maybe_unused]] Context& here) {
   __sanitizer_start_switch_fiber(&from.asan_fake_stack, to.stack_bottom, to.stack_size);
 #endif
 #ifdef WEFT_TSAN
-  __tsan_switch_to_fiber(to.tsan_fiber, 0);
+  switch_tsan_fiber(to.tsan_fiber);
 #endif
   jump(from, to.point);
   arrived(from);
@@ -195,7 +193,7 @@ inline void arrived([[maybe_unused]] Context& here) {
   __sanitizer_start_switch_fiber(nullptr, to.stack_bottom, to.stack_size);
 #endif
 #ifdef WEFT_TSAN
-  __tsan_switch_to_fiber(to.tsan_fiber, 0);
+  switch_tsan_fiber(to.tsan_fiber);
 #endif
   jump(grave, to.point);
   __builtin_unreachable();

@@ -74,7 +74,7 @@ constexpr std::uint32_t kTopColours = 32;
 #endif
 #ifdef WEFT_TSAN
   from.tsan_fiber = __tsan_get_current_fiber();
-  __tsan_switch_to_fiber(target.context.tsan_fiber, 0);
+  switch_tsan_fiber(target.context.tsan_fiber);
 #endif
   jump(from, target.context.point);
   arrived_from(*thread.origin, from);
@@ -154,7 +154,7 @@ void prepare(GreenletThread& thread, GreenletBlock& block) {
   block.context.stack_size = static_cast<std::size_t>(block.stack.top() - low);
 #endif
 #ifdef WEFT_TSAN
-  block.context.tsan_fiber = __tsan_create_fiber(0);
+  block.context.tsan_fiber = create_tsan_fiber();
 #endif
   block.state.store(GreenletState::kStarted, std::memory_order_relaxed);
   list_started(thread, block);
@@ -204,7 +204,7 @@ GreenletBlock& find_heir(GreenletThread& thread, GreenletBlock& dead, Transfer& 
   me.state.store(GreenletState::kDead, std::memory_order_relaxed);
   leave(thread, me, *target);
 #ifdef WEFT_TSAN
-  if (thread.dead_tsan_fiber != nullptr) __tsan_destroy_fiber(thread.dead_tsan_fiber);
+  destroy_tsan_fiber(thread.dead_tsan_fiber);
   thread.dead_tsan_fiber = __tsan_get_current_fiber();
 #endif
   // Nobody takes a stack before the jump: the target's is there.

@@ -68,7 +68,7 @@ class ThreadLife {
     release_list(dropped);
     thread_.main->release();
 #ifdef WEFT_TSAN
-    if (thread_.dead_tsan_fiber != nullptr) __tsan_destroy_fiber(thread_.dead_tsan_fiber);
+    destroy_tsan_fiber(thread_.dead_tsan_fiber);
 #endif
   }
 

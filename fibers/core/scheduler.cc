@@ -32,7 +32,7 @@ Scheduler::Scheduler(const RunOptions& options)
 // NOLINTNEXTLINE(modernize-use-equals-default): under TSan it is not.
 Scheduler::~Scheduler() {
 #ifdef WEFT_TSAN
-  if (dead_tsan_fiber_ != nullptr) __tsan_destroy_fiber(dead_tsan_fiber_);
+  destroy_tsan_fiber(dead_tsan_fiber_);
 #endif
 }
 

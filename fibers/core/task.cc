@@ -66,7 +66,7 @@ inline TaskBlock* Scheduler::pick_after_end() {
   --living_;
   const Stack stack = me.stack;
 #ifdef WEFT_TSAN
-  if (dead_tsan_fiber_ != nullptr) __tsan_destroy_fiber(dead_tsan_fiber_);
+  destroy_tsan_fiber(dead_tsan_fiber_);
   dead_tsan_fiber_ = me.context.tsan_fiber;
 #endif
   me.state = TaskState::kDone;
@@ -156,7 +156,7 @@ TaskBlock* Scheduler::create_task(const ClosureType& type, const TaskOptions& op
   task->context.stack_size = static_cast<std::size_t>(stack.top() - low);
 #endif
 #ifdef WEFT_TSAN
-  task->context.tsan_fiber = __tsan_create_fiber(0);
+  task->context.tsan_fiber = create_tsan_fiber();
 #endif
   task->scheduler = this;
   // The first task takes over what the caller of run() has.
@@ -177,7 +177,7 @@ void Scheduler::discard_task(TaskBlock* task) noexcept {
   --living_;
   const Stack stack = task->stack;
 #ifdef WEFT_TSAN
-  __tsan_destroy_fiber(task->context.tsan_fiber);
+  destroy_tsan_fiber(task->context.tsan_fiber);
 #endif
   release_locals(task->locals);
   task->~TaskBlock();

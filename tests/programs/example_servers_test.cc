@@ -93,7 +93,8 @@ class ExampleServersTest : public ::testing::TestWithParam<std::size_t> {
   void survive(const std::function<void(std::uint16_t)>& attack) {
     run([&] {
       fail_after(seconds(30), [&] {
-        const auto process = open_process({server().path, "0"}, {.stdout = kPipe});
+        const auto process =
+            open_process({server().path, "0"}, {.stdout = kPipe, .parent_death_signal = SIGKILL});
         BufferedReceiveStream out(*process->stdout);
         const std::string line = out.receive_line().value_or("");
         ASSERT_TRUE(line.starts_with("serving on port ")) << line;

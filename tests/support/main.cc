@@ -6,12 +6,15 @@
 
 #include <gmock/gmock.h>
 
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 
 #include "weft/fibers/testing/fiber_test.h"
 
 int main(int argc, char** argv) {
+  // A shell has a job in the background ignore Ctrl-C, which many tests and their programs send.
+  std::signal(SIGINT, SIG_DFL);
   ::testing::InitGoogleMock(&argc, argv);
   ::testing::UnitTest::GetInstance()->listeners().Append(
       new weft::fibers::testing::LeftOverListener);

@@ -149,7 +149,7 @@ bool CancelScope::leave_with_cancelled() {
   return cancelled_caught_;
 }
 
-std::exception_ptr CancelScope::leave_with(std::exception_ptr error) {
+[[gnu::cold]] std::exception_ptr CancelScope::leave_with(std::exception_ptr error) {
   const bool mine = absorbs();
   if (mine) status_.entered_by->scheduler->swallowed().forget(*status_.entered_by);
   close_status();

@@ -4,6 +4,7 @@
 #include "weft/fibers/cancelled.h"
 
 #include "fibers/core/cancel_status.h"
+#include "fibers/core/text.h"
 
 namespace weft::fibers {
 
@@ -18,10 +19,11 @@ std::string_view Cancelled::source_task() const {
 }
 
 std::string Cancelled::what() const {
-  std::string text = "cancelled due to ";
-  text += reason_->source;
-  if (!reason_->reason.empty()) text += " with reason '" + reason_->reason + "'";
-  if (!reason_->source_task.empty()) text += " from task '" + reason_->source_task + "'";
+  std::string text = detail::concat({"cancelled due to ", reason_->source});
+  if (!reason_->reason.empty()) detail::append(text, {" with reason '", reason_->reason, "'"});
+  if (!reason_->source_task.empty()) {
+    detail::append(text, {" from task '", reason_->source_task, "'"});
+  }
   return text;
 }
 

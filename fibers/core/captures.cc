@@ -10,6 +10,7 @@
 
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/detail/captures.h"
 
 namespace weft::fibers {
@@ -55,23 +56,23 @@ bool may_go(Address word, Address low, Address bound) {
 }
 
 std::string shown(const std::source_location& site) {
-  return std::string(site.file_name()) + ":" + std::to_string(site.line());
+  return concat({site.file_name(), ":", site.line()});
 }
 
 [[gnu::cold]] UsageError refusal(std::string_view task, const std::source_location& started,
                                  const Nursery& nursery, std::size_t word) {
   const TaskBlock* opener = NurseryAccess::opener(nursery);
   const bool own = opener == opener->scheduler->running();
-  std::string text = "the task '" + std::string(task) + "', started at " + shown(started) +
-                     ", refers to something that may be gone before it ends (the word at byte " +
-                     std::to_string(word) + " of its closure). ";
-  text += own ? "It lies in the body of the nursery opened at "
-              : "It lies on the stack of the task that starts this one; that task does not wait "
-                "for the nursery opened at ";
-  text += shown(NurseryAccess::site(nursery)) +
-          ". Declare it outside of that nursery, or move it into the closure. If it is certain to "
-          "outlive the task, set TaskOptions::unchecked_captures";
-  return UsageError(text);
+  const char* const where = own ? "It lies in the body of the nursery opened at "
+                                : "It lies on the stack of the task that starts this one; that "
+                                  "task does not wait for the nursery opened at ";
+  const char* const advice =
+      ". Declare it outside of that nursery, or move it into the closure. If it is certain to "
+      "outlive the task, set TaskOptions::unchecked_captures";
+  return UsageError(
+      concat({"the task '", task, "', started at ", shown(started),
+              ", refers to something that may be gone before it ends (the word at byte ", word,
+              " of its closure). ", where, shown(NurseryAccess::site(nursery)), advice}));
 }
 
 constexpr std::size_t kNoReference = ~std::size_t{0};

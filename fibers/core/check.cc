@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <source_location>
 #include <string>
+#include <system_error>
 
 #include "fibers/core/scheduler.h"
 #include "weft/fibers/detail/destroyed.h"
@@ -16,6 +17,10 @@ namespace weft::fibers::detail {
 
 void throw_usage_error(const char* what) {
   throw UsageError(what);
+}
+
+void throw_system_error(int error, const char* what) {
+  throw std::system_error(error, std::generic_category(), what);
 }
 
 void broken_invariant(const char* condition, const char* file, int line) {

@@ -13,6 +13,7 @@
 namespace weft::fibers::detail {
 
 [[noreturn, gnu::cold]] void throw_usage_error(const char* what);
+[[noreturn, gnu::cold]] void throw_system_error(int error, const char* what);
 [[noreturn, gnu::cold]] void broken_invariant(const char* condition, const char* file, int line);
 
 }  // namespace weft::fibers::detail

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fibers/core/scheduler.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/inspect.h"
 
@@ -57,7 +58,7 @@ bool offer(PendingInterrupt& interrupt, TaskBlock& task) {
 void report_deadlock(Scheduler& run) {
   if (something_happens(run)) return run.poller().run_entries();
   const std::string text =
-      "nothing in this run can ever happen again:\n" + dump_waits() + dump_task_tree();
+      concat({"nothing in this run can ever happen again:\n", dump_waits(), dump_task_tree()});
   PendingInterrupt& interrupt = run.interrupt();
   const KeepInterrupt keep(interrupt);
   auto reason = std::make_shared<CancelReason>();

@@ -8,6 +8,7 @@
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/sleep.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/backtrace.h"
 #include "weft/fibers/inspect.h"
 
@@ -15,6 +16,7 @@ namespace weft::fibers {
 
 namespace {
 
+using detail::concat;
 using detail::Scheduler;
 using detail::TaskBlock;
 
@@ -23,13 +25,27 @@ std::string seconds_text(Duration d) {
   const double s = std::chrono::duration<double>(d).count();
   const auto end =
       std::to_chars(text.data(), text.data() + text.size(), s, std::chars_format::general, 4);
-  return std::string(text.data(), end.ptr) + "s";
+  return concat({std::string_view(text.data(), end.ptr), "s"});
 }
 
 std::string place(const std::source_location& site) {
   std::string_view file = site.file_name();
   if (const auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
-  return std::string(file) + ":" + std::to_string(site.line());
+  return detail::concat({file, ":", site.line()});
+}
+
+const char* state_text(TaskState state) {
+  switch (state) {
+    case TaskState::kReady:
+      return "  ready";
+    case TaskState::kRunning:
+      return "  running";
+    case TaskState::kWaiting:
+      return "  waiting for ";
+    case TaskState::kDone:
+      return "  done";
+  }
+  return "";
 }
 
 // Writes a tree without recursion: tasks and nurseries may be nested deeper than a stack allows.
@@ -39,20 +55,20 @@ class TreeWriter {
       : scheduler_(scheduler), describe_frame_(frames) {}
 
   std::string write(const TaskBlock& root) {
-    text_ = describe(root) + "\n";
+    add({describe(root), "\n"});
     add_frames(root, "");
     push_nurseries(root, "");
     while (!todo_.empty()) {
       const Item item = std::move(todo_.back());
       todo_.pop_back();
-      text_ += item.indent + (item.last ? "└─ " : "├─ ");
-      const std::string below = item.indent + (item.last ? "   " : "│  ");
+      add({item.indent, item.last ? "└─ " : "├─ "});
+      const std::string below = concat({item.indent, item.last ? "   " : "│  "});
       if (item.nursery != nullptr) {
-        text_ += "nursery at " + place(NurseryAccess::site(*item.nursery)) +
-                 cancelled(*item.nursery) + "\n";
+        add({"nursery at ", place(NurseryAccess::site(*item.nursery)), cancelled(*item.nursery),
+             "\n"});
         push_tasks(*item.nursery, below);
       } else {
-        text_ += describe(*item.task) + "\n";
+        add({describe(*item.task), "\n"});
         add_frames(*item.task, below);
         push_nurseries(*item.task, below);
       }
@@ -61,6 +77,8 @@ class TreeWriter {
   }
 
  private:
+  void add(std::initializer_list<detail::Piece> pieces) { detail::append(text_, pieces); }
+
   struct Item {
     std::string indent;
     bool last;
@@ -71,9 +89,9 @@ class TreeWriter {
   // Between a task and the nurseries that hang below it.
   void add_frames(const TaskBlock& task, const std::string& indent) {
     if (describe_frame_ == nullptr) return;
-    const std::string lead = indent + (task.innermost_nursery != nullptr ? "│    " : "     ");
+    const char* const lead = task.innermost_nursery != nullptr ? "│    " : "     ";
     for (const void* address : backtrace(task)) {
-      for (const std::string& frame : describe_frame_(address)) text_ += lead + frame + "\n";
+      for (const std::string& frame : describe_frame_(address)) add({indent, lead, frame, "\n"});
     }
   }
 
@@ -92,22 +110,8 @@ class TreeWriter {
   }
 
   std::string describe(const TaskBlock& task) const {
-    std::string line = std::string(task.name()) + " #" + std::to_string(task.number);
-    switch (task.present_state()) {
-      case TaskState::kReady:
-        line += "  ready";
-        break;
-      case TaskState::kRunning:
-        line += "  running";
-        break;
-      case TaskState::kWaiting:
-        line += "  waiting for " + task.waiting_for();
-        break;
-      case TaskState::kDone:
-        line += "  done";
-        break;
-    }
-    return line + deadline(task) + "  started at " + place(task.site);
+    return concat({task.name(), " #", task.number, state_text(task.present_state()),
+                   task.waiting_for(), deadline(task), "  started at ", place(task.site)});
   }
 
   std::string deadline(const TaskBlock& task) const {
@@ -116,10 +120,10 @@ class TreeWriter {
         std::min(detail::earliest_deadline(task), detail::Sleeper::end_of_wait(task));
     return earliest == kForever
                ? ""
-               : ", deadline in " + seconds_text(time_between(scheduler_.now(), earliest));
+               : concat({", deadline in ", seconds_text(time_between(scheduler_.now(), earliest))});
   }
 
-  static std::string cancelled(Nursery& nursery) {
+  static const char* cancelled(Nursery& nursery) {
     return ScopeAccess::status(nursery.cancel_scope()).effectively_cancelled ? ", cancelled" : "";
   }
 

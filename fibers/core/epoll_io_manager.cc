@@ -17,6 +17,7 @@
 #include "fibers/core/found_events.h"
 #include "fibers/core/io_manager.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/core/text.h"
 #include "fibers/sys/sys.h"
 
 namespace weft::fibers::detail {
@@ -39,9 +40,13 @@ std::size_t index_of(FdDirection direction) {
   return static_cast<std::size_t>(direction);
 }
 
-[[noreturn]] void throw_errno(int error, const char* what, int fd) {
-  throw std::system_error(error, std::generic_category(),
-                          std::string(what) + " fd " + std::to_string(fd));
+[[noreturn, gnu::cold]] void throw_errno(int error, const char* what, int fd) {
+  throw_system_error(error, concat({what, " fd ", fd}).c_str());
+}
+
+[[noreturn, gnu::cold]] void throw_busy(int fd) {
+  throw BusyResourceError(
+      concat({"another task or watch is already waiting for this direction of fd ", fd}));
 }
 
 std::uint64_t key_of(const FdEntry& entry) {
@@ -77,7 +82,7 @@ std::size_t IoManager::deliver(const FoundEvents& found) {
   if (found.count < 0) {
     // After a signal somebody may have left something in a queue.
     if (found.error == EINTR) return 1;
-    throw std::system_error(found.error, std::generic_category(), "epoll_wait");
+    throw_system_error(found.error, "epoll_wait");
   }
   ++deliveries_;
   int alarms = 0;
@@ -271,8 +276,7 @@ void IoManager::park(FdEntry& entry, FdDirection direction) {
 
 void IoManager::require_free(const FdEntry& entry, std::size_t direction) const {
   if (entry.waiting[direction] != nullptr || entry.watch[direction] != nullptr || entry.owned) {
-    throw BusyResourceError("another task or watch is already waiting for this direction of fd " +
-                            std::to_string(entry.fd));
+    throw_busy(entry.fd);
   }
 }
 
@@ -396,10 +400,7 @@ void IoManager::wait_owned(FdEntry& entry, FdDirection direction) {
   WEFT_REQUIRE(entry.manager == this,
                "an OwnedFd belongs to the run that made it; in another one, release() the "
                "descriptor and make a new OwnedFd of it");
-  if (entry.waiting[d] != nullptr) {
-    throw BusyResourceError("another task is already waiting for this direction of fd " +
-                            std::to_string(entry.fd));
-  }
+  if (entry.waiting[d] != nullptr) throw_busy(entry.fd);
   entry.waiting[d] = &block_of(current_task());
   ++watched_;
   park(entry, direction);

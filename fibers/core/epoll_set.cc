@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <chrono>
 #include <ctime>
-#include <system_error>
 #include <utility>
 
+#include "fibers/core/check.h"
 #include "fibers/core/valgrind.h"
 #include "fibers/sys/sys.h"
 
@@ -36,7 +36,7 @@ bool is_missing(int error) {
 
 // Debian's valgrind lacks epoll_pwait2 as well, and would print a warning for each run.
 EpollSet::EpollSet() : fd_(sys::epoll_create1(EPOLL_CLOEXEC)), has_pwait2_(!under_valgrind()) {
-  if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  if (fd_ < 0) throw_system_error(errno, "epoll_create1");
 }
 
 void EpollSet::close() noexcept {
@@ -78,11 +78,11 @@ int EpollSet::wait_until_readable(Duration timeout, FoundEvents& found) noexcept
 int EpollSet::for_host() {
   if (host_fd_ < 0) {
     host_fd_ = sys::epoll_create1(EPOLL_CLOEXEC);
-    if (host_fd_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+    if (host_fd_ < 0) throw_system_error(errno, "epoll_create1");
     if (!put_into_host_set(fd_)) {
       const int error = errno;
       sys::close(std::exchange(host_fd_, -1));
-      throw std::system_error(error, std::generic_category(), "epoll_ctl");
+      throw_system_error(error, "epoll_ctl");
     }
   }
   return host_fd_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <typeinfo>
 
+#include "fibers/core/text.h"
 #include "fibers/core/type_name.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
@@ -160,8 +161,8 @@ std::pair<std::exception_ptr, std::exception_ptr> BaseExceptionGroup::split(
 
 std::string BaseExceptionGroup::str() const {
   const std::size_t size = exceptions().size();
-  return message() + " (" + std::to_string(size) +
-         (size == 1 ? " sub-exception)" : " sub-exceptions)");
+  return detail::concat(
+      {message(), " (", size, size == 1 ? " sub-exception)" : " sub-exceptions)"});
 }
 
 static std::string describe_unknown(const std::exception_ptr& error) {
@@ -176,22 +177,23 @@ static std::string describe_unknown(const std::exception_ptr& error) {
 std::string describe_exception(const std::exception_ptr& error) {
   if (error == nullptr) return "no exception";
   if (const auto* group = as_group(error)) {
-    return detail::type_name(typeid(*group)) + ": " + group->str();
+    return detail::concat({detail::type_name(typeid(*group)), ": ", group->str()});
   }
   if (const auto* cancelled = exception_cast<Cancelled>(error)) {
-    return "Cancelled: " + cancelled->what();
+    return detail::concat({"Cancelled: ", cancelled->what()});
   }
   if (const auto* interrupt = exception_cast<KeyboardInterrupt>(error)) return interrupt->what();
   if (const auto* e = exception_cast<std::exception>(error)) {
-    return detail::type_name(typeid(*e)) + ": " + e->what();
+    return detail::concat({detail::type_name(typeid(*e)), ": ", e->what()});
   }
   return describe_unknown(error);
 }
 
 // Deeper nests are not indented further, or the text would grow with the square of the depth.
-static std::string indentation(std::size_t depth) {
-  constexpr std::size_t kDeepest = 32;
-  return std::string(2 * std::min(depth, kDeepest), ' ');
+static std::string_view indentation(std::size_t depth) {
+  constexpr std::string_view kDeepest =
+      "                                                                ";
+  return kDeepest.substr(0, 2 * depth);
 }
 
 std::string BaseExceptionGroup::describe() const {
@@ -202,7 +204,9 @@ std::string BaseExceptionGroup::describe() const {
   std::vector<Item> todo;
   std::string text = str();
   const auto add = [&](const BaseExceptionGroup& group, std::size_t depth) {
-    for (const auto& note : group.notes()) text += "\n" + indentation(depth) + note;
+    for (const auto& note : group.notes()) {
+      detail::append(text, {"\n", indentation(depth), note});
+    }
     for (auto e = group.exceptions().rbegin(); e != group.exceptions().rend(); ++e) {
       todo.push_back({*e, depth});
     }
@@ -211,7 +215,7 @@ std::string BaseExceptionGroup::describe() const {
   while (!todo.empty()) {
     const Item item = std::move(todo.back());
     todo.pop_back();
-    text += "\n" + indentation(item.depth) + "- " + describe_exception(item.error);
+    detail::append(text, {"\n", indentation(item.depth), "- ", describe_exception(item.error)});
     if (const BaseExceptionGroup* group = as_group(item.error)) add(*group, item.depth + 1);
   }
   return text;

@@ -12,8 +12,8 @@
 #include <chrono>
 #include <string>
 #include <string_view>
-#include <system_error>
 
+#include "fibers/core/check.h"
 #include "fibers/core/found_events.h"
 #include "fibers/core/overflow.h"
 #include "fibers/core/run_life.h"
@@ -50,7 +50,7 @@ class GuestAlarm {
  public:
   explicit GuestAlarm(IoManager& io)
       : fd_(sys::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
-    if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "timerfd_create");
+    if (fd_ < 0) throw_system_error(errno, "timerfd_create");
     try {
       io.add_alarm(fd_);
     } catch (...) {
@@ -197,7 +197,7 @@ void Guest::begin() {
   if (polls()) {
     alarm_.emplace(life->scheduler().io());
     pollable_fd_ = sys::fcntl(life->scheduler().io().fd_for_host(), F_DUPFD_CLOEXEC, 0);
-    if (pollable_fd_ < 0) throw std::system_error(errno, std::generic_category(), "fcntl");
+    if (pollable_fd_ < 0) throw_system_error(errno, "fcntl");
   }
   life->begin();
   life_ = std::move(life);
@@ -283,8 +283,7 @@ void Guest::set_alarm() {
   }
   if (!std::exchange(alarm_refused_, true)) {
     current_token().run_sync_soon([number = errno] {
-      throw std::system_error(number, std::generic_category(),
-                              "timerfd_settime: the host cannot be woken for a deadline");
+      throw_system_error(number, "timerfd_settime: the host cannot be woken for a deadline");
     });
   }
   tick_soon();

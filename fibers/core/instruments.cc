@@ -9,6 +9,7 @@
 
 #include "fibers/core/check.h"
 #include "fibers/core/task.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 
@@ -61,8 +62,8 @@ void Instruments::call_each(Hook hook, F&& call_one) {
       call_one(*instrument);
     } catch (...) {
       remove(*instrument);
-      log(LogLevel::kError, "an instrument threw and has been removed: " +
-                                describe_exception(std::current_exception()));
+      log(LogLevel::kError, concat({"an instrument threw and has been removed: ",
+                                    describe_exception(std::current_exception())}));
     }
   }
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fibers/core/scheduler.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/inspect.h"
 
 namespace weft::fibers {
@@ -94,10 +95,9 @@ std::vector<LivingTask> living_tasks() {
 }
 
 std::string LivingTask::describe() const {
-  std::string text = "task '" + name + "' #" + std::to_string(id) + ", started at " +
-                     spawn_site.file_name() + ":" + std::to_string(spawn_site.line());
-  if (!waiting_for.empty()) text += ", waiting for " + waiting_for;
-  return text;
+  return detail::concat({"task '", name, "' #", id, ", started at ", spawn_site.file_name(), ":",
+                         spawn_site.line(), waiting_for.empty() ? "" : ", waiting for ",
+                         waiting_for});
 }
 
 }  // namespace weft::fibers

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "fibers/core/text.h"
 #include "fibers/sys/lasting.h"
 
 namespace weft::fibers {
@@ -22,8 +23,8 @@ std::shared_ptr<const LogSink>& sink() {
 
 void write_line(LogLevel level, std::string_view message) {
   const char* names[] = {"info", "warning", "error"};
-  std::string line = std::string("weft: ") + names[static_cast<int>(level)] + ": ";
-  line.append(message).push_back('\n');
+  const std::string line =
+      detail::concat({"weft: ", names[static_cast<int>(level)], ": ", message, "\n"});
   std::fputs(line.c_str(), stderr);
 }
 

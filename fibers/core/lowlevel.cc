@@ -7,6 +7,7 @@
 #include "fibers/core/returns.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
@@ -57,15 +58,15 @@ class HeldBackWarning : private detail::DeadlineNode {
     Scheduler& scheduler = *task_.scheduler;
     scheduler.deadlines().arm(*this, later(scheduler.now(), kPatience));
   }
-  void warn() {
+  [[gnu::cold]] void warn() {
     if (task_.state != TaskState::kWaiting) return;  // The wait has just ended.
     if (detail::cancellation_held_back(task_, task_.uncaught(*task_.scheduler))) {
-      log(LogLevel::kWarning, "task '" + std::string(task_.name()) +
-                                  "' has been cancelled, but has waited for '" +
-                                  task_.waiting_for() +
-                                  "' for over 5 s while unwinding, where it cannot be cancelled; "
-                                  "give waits in destructors "
-                                  "a deadline of their own");
+      const char* const advice =
+          "' for over 5 s while unwinding, where it cannot be cancelled; give waits in destructors "
+          "a deadline of their own";
+      log(LogLevel::kWarning,
+          detail::concat({"task '", task_.name(), "' has been cancelled, but has waited for '",
+                          task_.waiting_for(), advice}));
     }
     arm();
   }
@@ -93,9 +94,9 @@ WEFT_SWITCHES [[gnu::cold]] void suspend_while_unwinding(Scheduler& scheduler, T
 // A wait in a place where none may be. The operation is taken back as if it had been cancelled; if
 // that is refused, the task has to wait, and whoever refused has got the error.
 [[gnu::cold]] static void refuse_wait(TaskBlock& me, const WaitingFor& waiting_for) {
-  const UsageError error("a task must not wait inside '" + std::string(me.no_suspend) +
-                         "', but it called '" + waiting_for.what +
-                         "'; do the waiting outside, or hand the work to another task");
+  const UsageError error(
+      concat({"a task must not wait inside '", me.no_suspend, "', but it called '",
+              waiting_for.what, "'; do the waiting outside, or hand the work to another task"}));
   auto reason = std::make_shared<CancelReason>();
   reason->source = "unknown";
   reason->interrupt = std::make_exception_ptr(error);

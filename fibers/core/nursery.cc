@@ -75,7 +75,7 @@ std::vector<Task*> Nursery::child_tasks() const {
 
 // A Cancelled that this nursery's own scope will swallow again is only counted: a thousand tasks
 // cancelled together need no thousand copies of it.
-void Nursery::add_error(std::exception_ptr error) noexcept {
+[[gnu::cold]] void Nursery::add_error(std::exception_ptr error) noexcept {
   if (holds<Cancelled>(error)) {
     if (std::exchange(cancelled_inside_, true)) return;
   }
@@ -91,7 +91,7 @@ void Nursery::add_error(std::exception_ptr error) noexcept {
 }
 
 // What close() throws. Without memory for that, std::bad_alloc takes the place of everything.
-std::exception_ptr Nursery::collect_errors() {
+[[gnu::cold]] std::exception_ptr Nursery::collect_errors() {
   try {
     if (errors_lost_) errors_.push_back(std::make_exception_ptr(std::bad_alloc()));
     return detail::bare_cancelled(
@@ -145,7 +145,7 @@ void NurseryAccess::move_child(Nursery& from, Nursery& to, TaskBlock& child) {
 }
 
 // What has interrupted the wait for the children: the nursery keeps it, and says who is to blame.
-void NurseryAccess::interrupted(Nursery& nursery, std::exception_ptr error) {
+[[gnu::cold]] void NurseryAccess::interrupted(Nursery& nursery, std::exception_ptr error) {
   if (holds<KeyboardInterrupt>(error)) {
     static const sys::NeverDestroyed nameless(
         [] { return CancelReason{.source = "KeyboardInterrupt"}; });

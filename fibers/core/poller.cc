@@ -69,13 +69,13 @@ void Poller::run_entries() {
   if (!entries_->empty()) run_last_entries();
 }
 
-void Poller::run_last_entries() {
+[[gnu::cold]] void Poller::run_last_entries() {
   entries_->drain([this](std::exception_ptr error) { run_.crash(std::move(error)); });
 }
 
 // What was accepted runs, and what those calls submit. What these submit in turn is refused, or a
 // call that submits itself again would keep the run for ever.
-void Poller::finish_entries() {
+[[gnu::cold]] void Poller::finish_entries() {
   run_entries();
   entries_->close();
   run_last_entries();
@@ -143,7 +143,7 @@ void Poller::idle(IdleFor primed) {
   }
 }
 
-void Poller::autojump() {
+[[gnu::cold]] void Poller::autojump() {
   Deadlines& deadlines = run_.deadlines();
   if (deadlines.size() <= run_.armed_warnings) return report_deadlock(run_);
   run_.time().clock().autojump(deadlines.earliest());

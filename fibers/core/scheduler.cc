@@ -30,7 +30,7 @@ Scheduler::Scheduler(const RunOptions& options)
 }
 
 // NOLINTNEXTLINE(modernize-use-equals-default): under TSan it is not.
-Scheduler::~Scheduler() {
+[[gnu::cold]] Scheduler::~Scheduler() {
 #ifdef WEFT_TSAN
   destroy_tsan_fiber(dead_tsan_fiber_);
 #endif
@@ -53,13 +53,13 @@ void Scheduler::loop() {
 }
 
 // The clock or the system has failed the run. Everybody is cancelled, and may still end in order.
-void Scheduler::poll_failed() {
+[[gnu::cold]] void Scheduler::poll_failed() {
   crash(std::current_exception());
   // Or else nobody can go on, nor ever will.
   WEFT_ASSERT(!ready_.empty() || ++failed_polls_ < kFailedPolls);
 }
 
-void Scheduler::request_interrupt() noexcept {
+[[gnu::cold]] void Scheduler::request_interrupt() noexcept {
   interrupt_.request();
   poller_.wakeup().wake();
 }
@@ -96,7 +96,7 @@ WEFT_SWITCHES void Scheduler::run_stepping(std::uint32_t tasks) {
   turns_.end(ready_);
 }
 
-void Scheduler::crash(std::exception_ptr error) {
+[[gnu::cold]] void Scheduler::crash(std::exception_ptr error) {
   if (crash_error == nullptr) crash_error = std::move(error);
   if (system_nursery == nullptr) return;
   // Without an allocation: lack of memory may be what it has crashed of.
@@ -107,7 +107,7 @@ void Scheduler::crash(std::exception_ptr error) {
 
 // All waits are taken back, as if they were cancelled, so that nobody finds a waiter that will not
 // come. Then the scopes, from the leaves to the root, whose own status belongs to no scope.
-void Scheduler::give_up() {
+[[gnu::cold]] void Scheduler::give_up() {
   link_.give_up();
   host_.at_leisure = false;
   poller_.entries()->close();

@@ -75,7 +75,7 @@ void bury_dead_stack() {
 
 #endif
 
-StackPool::~StackPool() {
+[[gnu::cold]] StackPool::~StackPool() {
 #ifdef WEFT_ASAN
   bury_dead_stack();
   // The next mapping there starts with a clean slate.
@@ -90,7 +90,7 @@ StackPool::~StackPool() {
   for (const Arena& arena : arenas_) sys::munmap(arena.begin, arena.size);
 }
 
-StackPool::SizeClass& StackPool::class_for(std::size_t size) {
+[[gnu::cold]] StackPool::SizeClass& StackPool::class_for(std::size_t size) {
   WEFT_REQUIRE(size <= kLargest,
                "a task's stack may have 1 GiB at most; check TaskOptions::stack_size");
   const std::size_t rounded = std::bit_ceil(std::max(size, kSmallest));
@@ -148,16 +148,17 @@ void StackPool::give_back(Stack stack) noexcept {
 }
 
 // Those that a small run uses are enough, and there may be a million.
-void StackPool::put_in_order() noexcept {
+[[gnu::cold]] void StackPool::put_in_order() noexcept {
   constexpr std::size_t kMost = 64;
   for (SizeClass& c : classes_) {
-    std::array<std::byte*, kMost> tops;
+    std::array<std::byte*, kMost> tops;  // The highest first.
     const std::size_t count = std::min(c.free_count, kMost);
-    for (std::size_t i = 0; i < count; ++i) {
-      tops[i] = c.free;
-      c.free = link_of(c.free);
+    for (auto end = tops.begin(); end != tops.begin() + count; ++end) {
+      std::byte* const top = std::exchange(c.free, link_of(c.free));
+      const auto place = std::upper_bound(tops.begin(), end, top, std::greater<>());
+      std::move_backward(place, end, end + 1);
+      *place = top;
     }
-    std::sort(tops.begin(), tops.begin() + count, std::greater<>());
     for (std::size_t i = 0; i < count; ++i) {
       link_of(tops[i]) = c.free;
       c.free = tops[i];
@@ -176,7 +177,7 @@ Stack StackPool::carve(SizeClass& c) {
   return stack;
 }
 
-void StackPool::grow(SizeClass& c) {
+[[gnu::cold]] void StackPool::grow(SizeClass& c) {
   arenas_.reserve(arenas_.size() + 1);
   c.trimmed.reserve(c.stacks + c.next_arena);
   const std::size_t bytes = c.next_arena * c.size;

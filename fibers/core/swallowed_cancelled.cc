@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fibers/core/scheduler.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/inspect.h"
 #include "weft/fibers/log.h"
 
@@ -20,8 +21,8 @@ constexpr std::uint32_t kStubborn = 1000;
 
 std::string swallower(const TaskBlock& task) {
   const std::source_location& site = task.site;
-  return "task '" + std::string(task.name()) + "' #" + std::to_string(task.number) +
-         ", started at " + site.file_name() + ":" + std::to_string(site.line()) + ",";
+  return concat({"task '", task.name(), "' #", task.number, ", started at ", site.file_name(), ":",
+                 site.line(), ","});
 }
 
 }  // namespace
@@ -32,9 +33,10 @@ void SwallowedCancelled::thrown_to(TaskBlock& task) {
 }
 
 void SwallowedCancelled::say_stubborn(const TaskBlock& task) {
-  say(swallower(task) + " swallowed a Cancelled " + std::to_string(kStubborn) +
+  const char* const what =
       " times and goes on: all its waits are cancelled at once, and the scope that is to end never "
-      "does; catch (...) blocks have to rethrow what they do not know");
+      "does; catch (...) blocks have to rethrow what they do not know";
+  say(concat({swallower(task), " swallowed a Cancelled ", kStubborn, what}));
 }
 
 void SwallowedCancelled::forget(TaskBlock& task) {
@@ -47,9 +49,10 @@ void SwallowedCancelled::ended_normally(const TaskBlock& task) {
 }
 
 void SwallowedCancelled::found_by(TaskBlock& task) {
-  say((suspect_.empty() ? swallower(task) : suspect_) +
+  const char* const what =
       " swallowed a Cancelled: something inside a cancelled scope caught it and did not throw it "
-      "on; catch (...) blocks have to rethrow what they do not know");
+      "on; catch (...) blocks have to rethrow what they do not know";
+  say(concat({suspect_.empty() ? swallower(task) : suspect_, what}));
   forget(task);
 }
 

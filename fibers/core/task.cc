@@ -14,6 +14,7 @@
 #include "fibers/core/sanitizers.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
+#include "fibers/core/text.h"
 #include "fibers/core/tree_values.h"
 
 namespace weft::fibers::detail {
@@ -221,9 +222,8 @@ std::size_t Task::stack_high_water() const {
 std::string Task::waiting_for() const {
   const auto& block = block_of(*this);
   if (block.state != TaskState::kWaiting) return {};
-  std::string text = block.wait_info.what;
-  if (block.wait_info.number >= 0) text += ' ' + std::to_string(block.wait_info.number);
-  return text;
+  const auto& wait = block.wait_info;
+  return wait.number < 0 ? wait.what : detail::concat({wait.what, " ", wait.number});
 }
 
 std::vector<Nursery*> Task::child_nurseries() const {

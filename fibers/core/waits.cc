@@ -17,6 +17,7 @@
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/scheduler.h"
 #include "fibers/core/sleep.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/inspect.h"
 
@@ -40,9 +41,9 @@ class WaitGraph {
   std::string describe() const {
     std::string text;
     for (const Node& node : nodes_) {
-      if (node.task->state == TaskState::kWaiting) text += "  " + line(node) + "\n";
+      if (node.task->state == TaskState::kWaiting) append(text, {"  ", line(node), "\n"});
     }
-    return text + cycles();
+    return text += cycles();
   }
 
  private:
@@ -58,7 +59,7 @@ class WaitGraph {
   };
 
   static std::string name(const TaskBlock& task) {
-    return std::string(task.name()) + " #" + std::to_string(task.number);
+    return concat({task.name(), " #", task.number});
   }
 
   // Without recursion, as for the tree.
@@ -122,20 +123,20 @@ class WaitGraph {
   }
 
   std::string line(const Node& node) const {
-    std::string text = name(*node.task) + " waits for " + node.task->waiting_for();
+    std::string text = concat({name(*node.task), " waits for ", node.task->waiting_for()});
     if (node.needs.empty()) {
-      return text + (has_deadline(*node.task) ? ", until a deadline"
-                                              : "; no task is known that would end this");
+      return text += has_deadline(*node.task) ? ", until a deadline"
+                                              : "; no task is known that would end this";
     }
     text += node.needs_all ? ": " : ", held by ";
     for (std::size_t i = 0; i < std::min(node.needs.size(), kMostNamed); ++i) {
-      text += (i > 0 ? ", " : "") + name(*nodes_[node.needs[i]].task);
+      append(text, {i > 0 ? ", " : "", name(*nodes_[node.needs[i]].task)});
     }
     if (node.needs.size() > kMostNamed) {
-      text += " and " + std::to_string(node.needs.size() - kMostNamed) + " more";
+      append(text, {" and ", node.needs.size() - kMostNamed, " more"});
     }
     if (node.others) text += " and others";
-    return text + (has_deadline(*node.task) ? "; until a deadline" : "");
+    return text += has_deadline(*node.task) ? "; until a deadline" : "";
   }
 
   static bool has_deadline(const TaskBlock& task) {
@@ -158,17 +159,17 @@ class WaitGraph {
         seen_from[at] = start + 1;
         at = next_stuck(at);
       }
-      if (seen_from[at] == start + 1) text += "  " + cycle_through(at) + "\n";
+      if (seen_from[at] == start + 1) append(text, {"  ", cycle_through(at), "\n"});
     }
     return text;
   }
 
   std::string cycle_through(std::size_t start) const {
-    std::string text = "a cycle: " + name(*nodes_[start].task);
+    std::string text = concat({"a cycle: ", name(*nodes_[start].task)});
     std::size_t at = start;
     do {
       at = next_stuck(at);
-      text += " -> " + name(*nodes_[at].task);
+      append(text, {" -> ", name(*nodes_[at].task)});
     } while (at != start);
     return text;
   }

@@ -10,16 +10,16 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
-#include <system_error>
 #include <thread>
 
+#include "fibers/core/check.h"
 #include "fibers/core/raw_line.h"
 #include "fibers/sys/sys.h"
 
 namespace weft::fibers::detail {
 
 Wakeup::Wakeup() : fd_(sys::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  if (fd_ < 0) throw_system_error(errno, "eventfd");
 }
 
 Wakeup::~Wakeup() {

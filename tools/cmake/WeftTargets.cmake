@@ -56,6 +56,12 @@ function(weft_compile_options target)
     UNITY_BUILD OFF CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
 endfunction()
 
+# Each function in a section of its own, so that a program's linker can leave out what the program does not use: the
+# kernel is one object, because it is compiled as one unit.
+function(weft_sections target)
+  target_compile_options(${target} PRIVATE "$<$<NOT:$<CONFIG:Debug>>:-ffunction-sections;-fdata-sections>")
+endfunction()
+
 # weft_library(weft_fibers DIR fibers SOURCES ... [PUBLIC deps...] [PRIVATE deps...] [EXPORT_NAME fibers])
 # A static library with the alias weft::<export name>, its public include root and the repository root as private one.
 function(weft_library target)
@@ -68,5 +74,6 @@ function(weft_library target)
     PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
   weft_compile_options(${target})
+  weft_sections(${target})
   set_property(GLOBAL APPEND PROPERTY WEFT_LIBRARIES ${target})
 endfunction()

@@ -53,7 +53,7 @@ void add_escaped(std::string& to, char c) {
 }
 
 // JSON is UTF-8; a name may be anything.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string result = "\"";
   while (!text.empty()) {
     const std::size_t length = utf8_length(text);
@@ -80,7 +80,7 @@ ChromeTrace::ChromeTrace(const std::string& path) : path_(path), file_(path) {
   }
   file_.imbue(std::locale::classic());  // Numbers without a separator of thousands.
   file_ << "[\n";
-  name_track(kWhoRan, quoted("who ran"));
+  name_track(kWhoRan, in_quotes("who ran"));
 }
 
 ChromeTrace::~ChromeTrace() {
@@ -108,7 +108,7 @@ void ChromeTrace::slice(std::uint64_t track, std::string_view quoted_name, Clock
 ChromeTrace::Track& ChromeTrace::track_of(const Task& task) {
   const auto [found, is_new] = tracks_.try_emplace(task.id());
   if (is_new) {
-    found->second.name = quoted(task.name());
+    found->second.name = in_quotes(task.name());
     name_track(task.id(), found->second.name);
   }
   return found->second;
@@ -140,7 +140,7 @@ void ChromeTrace::after_task_step(Task& task) {
   if (track.present == "\"running\"") slice(kWhoRan, track.name, track.since, Clock::now());
   switch (task.state()) {
     case TaskState::kWaiting:
-      return change(task.id(), track, quoted(task.waiting_for()));
+      return change(task.id(), track, in_quotes(task.waiting_for()));
     case TaskState::kReady:
       return change(task.id(), track, "\"ready\"");
     case TaskState::kRunning:  // This was its last step.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -129,10 +130,16 @@ bool is_surely_value(const ValueBytes& bytes, std::size_t at, std::size_t size) 
   const std::size_t at = find_reference(task.closure, type, nursery, low);
   if (at == kNoReference) [[likely]]
     return;
-  const UsageError refused = refusal(task.name(), task.site, nursery, at);
+  const std::exception_ptr refused = [&] {
+    try {
+      return std::make_exception_ptr(refusal(task.name(), task.site, nursery, at));
+    } catch (...) {
+      return std::current_exception();  // No memory for the text.
+    }
+  }();
   if (type.destroy != nullptr) type.destroy(task.closure);
   task.scheduler->discard_task(&task);
-  throw refused;
+  std::rethrow_exception(refused);
 }
 
 [[gnu::noinline]] void require_lasting_captures(const void* closure, const ClosureType& type,

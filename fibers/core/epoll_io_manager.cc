@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
+#include <exception>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -361,6 +362,15 @@ void IoManager::remove_watch(int fd, FdDirection direction) noexcept {
   update_quietly(entry);
 }
 
+// Without memory for it, the std::bad_alloc.
+static std::exception_ptr closed_error() noexcept {
+  try {
+    return std::make_exception_ptr(ClosedResourceError("the descriptor was closed"));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 void IoManager::close_waiters(FdEntry& entry) {
   if (std::exchange(entry.either, nullptr) != nullptr) {
     entry.waiting[1] = nullptr;
@@ -370,7 +380,7 @@ void IoManager::close_waiters(FdEntry& entry) {
     if (waiting == nullptr) continue;
     --watched_;
     TaskBlock* task = std::exchange(waiting, nullptr);
-    reschedule(*task, std::make_exception_ptr(ClosedResourceError("the descriptor was closed")));
+    reschedule(*task, closed_error());
   }
 }
 

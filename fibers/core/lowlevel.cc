@@ -3,6 +3,11 @@
 
 #include "weft/fibers/lowlevel.h"
 
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+
 #include "fibers/core/park.h"
 #include "fibers/core/returns.h"
 #include "fibers/core/scheduler.h"
@@ -61,12 +66,13 @@ class HeldBackWarning : private detail::DeadlineNode {
   [[gnu::cold]] void warn() {
     if (task_.state != TaskState::kWaiting) return;  // The wait has just ended.
     if (detail::cancellation_held_back(task_, task_.uncaught(*task_.scheduler))) {
-      const char* const advice =
-          "' for over 5 s while unwinding, where it cannot be cancelled; give waits in destructors "
-          "a deadline of their own";
-      log(LogLevel::kWarning,
-          detail::concat({"task '", task_.name(), "' has been cancelled, but has waited for '",
-                          task_.waiting_for(), advice}));
+      detail::log_quietly(LogLevel::kWarning, [this] {
+        const char* const advice =
+            "' for over 5 s while unwinding, where it cannot be cancelled; give waits in "
+            "destructors a deadline of their own";
+        return detail::concat({"task '", task_.name(), "' has been cancelled, but has waited for '",
+                               task_.waiting_for(), advice});
+      });
     }
     arm();
   }
@@ -91,15 +97,28 @@ WEFT_SWITCHES [[gnu::cold]] void suspend_while_unwinding(Scheduler& scheduler, T
   scheduler.suspend(me);
 }
 
+// Without memory for it, a std::bad_alloc: the wait is taken back in any case.
+static std::shared_ptr<const CancelReason> refusal(const TaskBlock& me,
+                                                   const WaitingFor& waiting_for) noexcept {
+  try {
+    auto reason = std::make_shared<CancelReason>();
+    reason->source = "unknown";
+    reason->interrupt = std::make_exception_ptr(UsageError(
+        concat({"a task must not wait inside '", me.no_suspend, "', but it called '",
+                waiting_for.what, "'; do the waiting outside, or hand the work to another task"})));
+    return reason;
+  } catch (...) {
+    static const CancelReason no_memory{.source = "unknown",
+                                        .interrupt = std::make_exception_ptr(std::bad_alloc())};
+    return unowned(no_memory);
+  }
+}
+
 // A wait in a place where none may be. The operation is taken back as if it had been cancelled; if
 // that is refused, the task has to wait, and whoever refused has got the error.
 [[gnu::cold]] static void refuse_wait(TaskBlock& me, const WaitingFor& waiting_for) {
-  const UsageError error(
-      concat({"a task must not wait inside '", me.no_suspend, "', but it called '",
-              waiting_for.what, "'; do the waiting outside, or hand the work to another task"}));
-  auto reason = std::make_shared<CancelReason>();
-  reason->source = "unknown";
-  reason->interrupt = std::make_exception_ptr(error);
+  std::shared_ptr<const CancelReason> reason = refusal(me, waiting_for);
+  const std::exception_ptr error = reason->interrupt;
   const AbortThunk abort = std::exchange(me.abort, nullptr);
   if (abort == nullptr ||
       abort(me.abort_context, RaiseCancelAccess::make(std::move(reason))) == Abort::kSucceeded) {
@@ -111,7 +130,7 @@ WEFT_SWITCHES [[gnu::cold]] void suspend_while_unwinding(Scheduler& scheduler, T
       me.state = TaskState::kReady;
       me.wait_slot = nullptr;
     }
-    throw error;
+    std::rethrow_exception(error);
   }
 }
 

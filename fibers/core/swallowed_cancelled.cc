@@ -3,7 +3,8 @@
 
 #include "fibers/core/swallowed_cancelled.h"
 
-#include <utility>
+#include <new>
+#include <string>
 
 #include "fibers/core/scheduler.h"
 #include "fibers/core/text.h"
@@ -27,16 +28,24 @@ std::string swallower(const TaskBlock& task) {
 
 }  // namespace
 
+// Must not throw: a scope is being left.
+template <class MakeText>
+void SwallowedCancelled::say(const MakeText& make_text) noexcept {
+  log_quietly(LogLevel::kWarning, [&]() -> const std::string& { return said_ = make_text(); });
+}
+
 void SwallowedCancelled::thrown_to(TaskBlock& task) {
   if (++task.unheeded == kStubborn) [[unlikely]]
     say_stubborn(task);
 }
 
 void SwallowedCancelled::say_stubborn(const TaskBlock& task) {
-  const char* const what =
-      " times and goes on: all its waits are cancelled at once, and the scope that is to end never "
-      "does; catch (...) blocks have to rethrow what they do not know";
-  say(concat({swallower(task), " swallowed a Cancelled ", kStubborn, what}));
+  say([&] {
+    const char* const what =
+        " times and goes on: all its waits are cancelled at once, and the scope that is to end "
+        "never does; catch (...) blocks have to rethrow what they do not know";
+    return concat({swallower(task), " swallowed a Cancelled ", kStubborn, what});
+  });
 }
 
 void SwallowedCancelled::forget(TaskBlock& task) {
@@ -45,20 +54,21 @@ void SwallowedCancelled::forget(TaskBlock& task) {
 }
 
 void SwallowedCancelled::ended_normally(const TaskBlock& task) {
-  suspect_ = swallower(task);
+  try {
+    suspect_ = swallower(task);
+  } catch (const std::bad_alloc&) {
+    suspect_.clear();  // The report then names the task that finds it.
+  }
 }
 
 void SwallowedCancelled::found_by(TaskBlock& task) {
-  const char* const what =
-      " swallowed a Cancelled: something inside a cancelled scope caught it and did not throw it "
-      "on; catch (...) blocks have to rethrow what they do not know";
-  say(concat({suspect_.empty() ? swallower(task) : suspect_, what}));
+  say([&] {
+    const char* const what =
+        " swallowed a Cancelled: something inside a cancelled scope caught it and did not throw it "
+        "on; catch (...) blocks have to rethrow what they do not know";
+    return concat({suspect_.empty() ? swallower(task) : suspect_, what});
+  });
   forget(task);
-}
-
-void SwallowedCancelled::say(std::string text) {
-  said_ = std::move(text);
-  log(LogLevel::kWarning, said_);
 }
 
 }  // namespace detail

@@ -29,7 +29,8 @@ class SwallowedCancelled {
   const std::string& said() const { return said_; }
 
  private:
-  void say(std::string text);
+  template <class MakeText>
+  void say(const MakeText& make_text) noexcept;
   // Out of the flat function that throws a Cancelled.
   [[gnu::cold, gnu::noinline]] void say_stubborn(const TaskBlock& task);
 

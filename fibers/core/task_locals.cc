@@ -65,17 +65,39 @@ TaskLocals* share_own_locals() {
   return share_locals(const_cast<TaskLocals*>(look_at_own_locals()));
 }
 
+namespace {
+
+// A list that is being made: it goes if memory runs out before it is whole.
+class NewLocals {
+ public:
+  NewLocals() = default;
+  NewLocals(const NewLocals&) = delete;
+  NewLocals& operator=(const NewLocals&) = delete;
+  ~NewLocals() { release_locals(first_); }
+
+  void append(std::uint64_t var, std::shared_ptr<void> value) {
+    *end_ = new TaskLocals{var, std::move(value), nullptr, 1};
+    end_ = &(*end_)->next;
+  }
+  TaskLocals* take(TaskLocals* rest) {
+    *end_ = rest;
+    return std::exchange(first_, nullptr);
+  }
+
+ private:
+  TaskLocals* first_ = nullptr;
+  TaskLocals** end_ = &first_;
+};
+
+}  // namespace
+
 TaskLocals* detach_own_locals() {
   const bool anybody_here =
       tls_scheduler == nullptr || tls_scheduler->running() != nullptr || callback_locals != nullptr;
-  TaskLocals* copies = nullptr;
-  TaskLocals** end = &copies;
+  NewLocals copies;
   const TaskLocals* l = anybody_here ? look_at_own_locals() : nullptr;
-  for (; l != nullptr; l = l->next) {
-    *end = new TaskLocals{l->var, l->value, nullptr, 1};
-    end = &(*end)->next;
-  }
-  return copies;
+  for (; l != nullptr; l = l->next) copies.append(l->var, l->value);
+  return copies.take(nullptr);
 }
 
 TaskLocals* exchange_locals(TaskLocals* locals) {
@@ -115,15 +137,11 @@ std::shared_ptr<const void> hold_local(std::uint64_t var) {
 // Copies what lies in front of the old value, shares what lies behind.
 void set_in_list(TaskLocals*& locals, std::uint64_t var, std::shared_ptr<void> value) {
   TaskLocals* const old = locals;
-  auto* first = new TaskLocals{var, std::move(value), nullptr, 1};
-  TaskLocals** end = &first->next;
+  NewLocals made;
+  made.append(var, std::move(value));
   TaskLocals* at = old;
-  for (; at != nullptr && at->var != var; at = at->next) {
-    *end = new TaskLocals{at->var, at->value, nullptr, 1};
-    end = &(*end)->next;
-  }
-  *end = share_locals(at != nullptr ? at->next : nullptr);
-  locals = first;
+  for (; at != nullptr && at->var != var; at = at->next) made.append(at->var, at->value);
+  locals = made.take(share_locals(at != nullptr ? at->next : nullptr));
   release_locals(old);
 }
 

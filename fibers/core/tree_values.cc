@@ -84,6 +84,17 @@ std::shared_ptr<const void> hold_tree_value(std::uint64_t var, const Nursery& nu
   return held(inherited(&nursery, var));
 }
 
+// Puts the value into the list that is there, if nobody shares it up to that place. Allocates
+// nothing: what TreeVar::being() puts back must not fail.
+static bool replace_in_own(TaskLocals* values, std::uint64_t var, std::shared_ptr<void>& value) {
+  for (; values != nullptr && values->uses == 1; values = values->next) {
+    if (values->var != var) continue;
+    values->value.swap(value);
+    return true;
+  }
+  return false;
+}
+
 std::shared_ptr<void> set_tree_value(std::uint64_t var, std::shared_ptr<void> value) {
   TaskBlock& me = *scheduler_of_task().running();
   const auto* found = value_of(me, var);
@@ -96,7 +107,7 @@ std::shared_ptr<void> set_tree_value(std::uint64_t var, std::shared_ptr<void> va
     values.as_opened.emplace_back(n, values.own);
     share_locals(values.own);
   }
-  set_in_list(values.own, var, std::move(value));
+  if (!replace_in_own(values.own, var, value)) set_in_list(values.own, var, std::move(value));
   return before;
 }
 

@@ -229,9 +229,8 @@ void FutureCore::raise_cancellation(const fibers::RaiseCancel& cancelled) const 
 // Inside an abort function, which must not throw.
 void FutureCore::cancel_for_waiter() noexcept {
   try {
-    std::string message = LoopCore::text("the task that awaits this future was cancelled");
     try {
-      cancel(std::move(message));
+      cancel(LoopCore::text("the task that awaits this future was cancelled"));
     } catch (const std::bad_alloc&) {
       cancel({});  // Without a message: needs no memory.
     }

@@ -172,6 +172,16 @@ void PortalCore::count_late() {
   late_calls.fetch_add(1, std::memory_order_relaxed);
 }
 
+// For a destructor. Without memory for it, the std::bad_alloc.
+static std::exception_ptr dropped_error() noexcept {
+  try {
+    return std::make_exception_ptr(fibers::BrokenResourceError(
+        "the last Completion of a wait_for_callback was destroyed without having been called"));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 void PortalCore::dropped() {
   const bool waited_for = state_ == PortalState::kStarted || state_ == PortalState::kParked ||
                           state_ == PortalState::kCancelling;
@@ -179,8 +189,7 @@ void PortalCore::dropped() {
   if (raise_) {
     acknowledge_cancel(nullptr);
   } else if (accept()) {
-    settle_with_error(std::make_exception_ptr(fibers::BrokenResourceError(
-        "the last Completion of a wait_for_callback was destroyed without having been called")));
+    settle_with_error(dropped_error());
   }
 }
 

@@ -2,17 +2,39 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <cstring>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
+#include "tests/faults/faults_testing.h"
+#include "weft/fibers/broadcast_channel.h"
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/context_var.h"
+#include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/log.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/no_suspend.h"
 #include "weft/fibers/nursery.h"
+#include "weft/fibers/socket/hooks.h"
+#include "weft/fibers/socket/socket_type.h"
 #include "weft/fibers/testing/fault_sweep.h"
+#include "weft/fibers/testing/sequencer.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/fibers/tree_var.h"
 
 namespace weft::fibers::testing {
 namespace {
@@ -85,6 +107,145 @@ TEST(AllocationFaults, AnErrorThatCannotBeKeptIsBadAlloc) {
               }
             }),
             "none");
+}
+
+FAULT_TEST(AllocationFaults, AReceiverIsClosedWithoutMemory) {
+  auto [send, receive] = open_broadcast_channel<int>(2);
+  send.send_nowait(1);
+  receive.close();
+}
+
+FAULT_TEST(AllocationFaults, ATreeValueIsPutBackWithoutMemory) {
+  TreeVar<int> other("other");
+  TreeVar<int> var("var", 0);
+  open_nursery([&](Nursery&) {
+    var.being(1, [&] { other.set(1); });
+    EXPECT_EQ(var.get(), 0);
+  });
+}
+
+FAULT_TEST(AllocationFaults, ASocketFactoryIsPutBackWithoutMemory) {
+  struct Refusing : socket::SocketFactory {
+    Refusing() : before(socket::set_custom_socket_factory(this)) {}
+    ~Refusing() override { socket::set_custom_socket_factory(before); }
+    socket::SocketType socket(int /*family*/, int /*type*/, int /*proto*/) override {
+      throw std::system_error(EAFNOSUPPORT, std::generic_category());
+    }
+    socket::SocketFactory* const before;
+  };
+  const Refusing refusing;
+}
+
+FAULT_TEST(AllocationFaults, ADescriptorIsClosedUnderItsWaitersWithoutMemory) {
+  auto [ours, theirs] = socket::socketpair();
+  open_nursery([&, &ours = ours](Nursery& nursery) {
+    nursery.start_soon([&] {
+      try {
+        ours.recv(1);
+      } catch (const ClosedResourceError&) {
+        checkpoint();
+      }
+    });
+    wait_all_tasks_blocked();
+    ours.close();
+  });
+}
+
+FAULT_TEST(AllocationFaults, ReceivedDescriptorsAreClosedWithoutMemory) {
+  auto [ours, theirs] = socket::socketpair();
+  ours.sendmsg({.buffers = {"take it"},
+                .ancillary = {{.level = SOL_SOCKET,
+                               .type = SCM_RIGHTS,
+                               .data = std::string(sizeof(int), '\0')}}});  // 0: standard input.
+  const auto got = theirs.recvmsg(10, CMSG_SPACE(sizeof(int)));
+  int fd = -1;
+  std::memcpy(&fd, got.ancillary.at(0).data.data(), sizeof fd);
+  ::close(fd);
+}
+
+// What is reported is not looked at.
+class NoLog {
+ public:
+  NoLog() : before_(set_log_sink([](LogLevel, std::string_view) {})) {}
+  NoLog(const NoLog&) = delete;
+  NoLog& operator=(const NoLog&) = delete;
+  ~NoLog() { set_log_sink(std::move(before_)); }
+
+ private:
+  LogSink before_;
+};
+
+FAULT_TEST(AllocationFaults, AScopeIsLeftThoughItsReportHasNoMemory) {
+  const NoLog no_log;
+  CancelScope scope;
+  scope.run([&] {
+    scope.cancel();
+    try {
+      checkpoint();
+    } catch (const Cancelled&) {
+      static_cast<void>(0);  // Swallowed: this is reported.
+    }
+  });
+}
+
+FAULT_TEST(AllocationFaults, AHeldBackWaitGoesOnThoughItsReportHasNoMemory) {
+  const NoLog no_log;
+  struct SleepsAtTheEnd {
+    ~SleepsAtTheEnd() { sleep(std::chrono::seconds(6)); }
+  };
+  CancelScope scope;
+  scope.run([&] {
+    const SleepsAtTheEnd cleanup;
+    scope.cancel();
+    checkpoint();
+  });
+}
+
+FAULT_TEST(AllocationFaults, AContextThatIsCopiedHalfIsNotLost) {
+  ContextVar<int> one("one");
+  ContextVar<int> two("two");
+  one.set(1);
+  two.set(2);
+  const Context context = copy_context();
+  one.set(3);
+  EXPECT_EQ(one.get(), 3);
+}
+
+FAULT_TEST(AllocationFaults, ARefusedWaitIsTakenBackThoughItsErrorHasNoMemory) {
+  const NoSuspend none("a test");
+  try {
+    sleep(std::chrono::seconds(1));
+  } catch (const UsageError&) {
+    static_cast<void>(0);
+  }
+}
+
+FAULT_TEST(AllocationFaults, ARefusedTaskGoesThoughItsErrorHasNoMemory) {
+  open_nursery([&](Nursery& nursery) {
+    int local = 0;
+    try {
+      nursery.start_soon([&] { ++local; });
+    } catch (const UsageError&) {
+      static_cast<void>(0);
+    }
+  });
+}
+
+FAULT_TEST(AllocationFaults, ASequenceThatLacksAPositionIsBroken) {
+  Sequencer sequencer;
+  open_nursery([&](Nursery& nursery) {
+    for (const int i : {2, 1, 0}) {
+      nursery.start_soon([&, i] {
+        try {
+          sequencer.seq(i, [] {});
+        } catch (const UsageError&) {
+          static_cast<void>(0);
+        } catch (const std::bad_alloc&) {
+          static_cast<void>(0);
+        }
+      });
+    }
+  });
 }
 
 }  // namespace

@@ -263,6 +263,7 @@ FIBER_TEST(BroadcastChannelTest, AHandleThatWasMovedFromIsAClosedOne) {
 
 // What is left goes with its last receiver, and may then look at the channel.
 FIBER_TEST(BroadcastChannelTest, AnItemThatIsDestroyedSeesTheChannelWithoutIt) {
+  WEFT_NOT_ALLOCATION_SWEPT("a destructor of its own allocates");
   struct Look {
     BroadcastSendChannel<std::shared_ptr<void>>* send;
     std::vector<std::size_t>* seen;
@@ -272,7 +273,7 @@ FIBER_TEST(BroadcastChannelTest, AnItemThatIsDestroyedSeesTheChannelWithoutIt) {
   auto [send, receive] = open_broadcast_channel<std::shared_ptr<void>>(3);
   for (int i = 0; i < 2; ++i) send.send_nowait(std::make_shared<Look>(&send, &seen));
   receive.close();
-  EXPECT_THAT(seen, ::testing::ElementsAre(0U, 0U));
+  EXPECT_THAT(seen, ::testing::ElementsAre(1U, 0U));
 }
 
 }  // namespace

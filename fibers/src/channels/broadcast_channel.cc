@@ -36,13 +36,8 @@ void BroadcastCore::close_reader(BroadcastReader& reader) {
   end_all_waits(reader.waiting, ChannelResult::kOwnHandleClosed);
   std::erase(readers_, &reader);
   while (reader.next < end()) pass(reader);
-  if (readers_.empty()) {
-    end_all_waits(senders_, ChannelResult::kOtherSideClosed);
-    first_ = reader.next;
-    const std::deque<Item> left = std::exchange(items_, {});
-  } else {
-    make_room();
-  }
+  if (readers_.empty()) end_all_waits(senders_, ChannelResult::kOtherSideClosed);
+  make_room();
 }
 
 // Who waits has received everything.

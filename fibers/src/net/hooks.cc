@@ -3,36 +3,49 @@
 
 #include "fibers/src/net/hooks.h"
 
+#include <memory>
+#include <utility>
+
 #include "weft/fibers/run_var.h"
 
 namespace weft::fibers::socket {
 
 namespace {
 
+// The place is made once in a run: to put back what was there before allocates nothing.
 template <class T>
-T* exchange_in_run(RunVar<T*>& variable, T* next) {
-  T* before = variable.get(nullptr);
-  variable.set(next);
-  return before;
+using Hook = RunVar<std::shared_ptr<T*>>;
+
+template <class T>
+T* look_at(const Hook<T>& hook) {
+  const std::shared_ptr<T*> place = hook.get(nullptr);
+  return place != nullptr ? *place : nullptr;
 }
 
-RunVar<HostnameResolver*>& resolver_of_run() {
-  static RunVar<HostnameResolver*> variable("hostname resolver");
-  return variable;
+template <class T>
+T* exchange_in_run(Hook<T>& hook, T* next) {
+  if (const std::shared_ptr<T*> place = hook.get(nullptr)) return std::exchange(*place, next);
+  hook.set(std::make_shared<T*>(next));
+  return nullptr;
 }
 
-RunVar<SocketFactory*>& factory_of_run() {
-  static RunVar<SocketFactory*> variable("socket factory");
-  return variable;
+Hook<HostnameResolver>& resolver_of_run() {
+  static Hook<HostnameResolver> hook("hostname resolver");
+  return hook;
+}
+
+Hook<SocketFactory>& factory_of_run() {
+  static Hook<SocketFactory> hook("socket factory");
+  return hook;
 }
 
 }  // namespace
 
 HostnameResolver* custom_hostname_resolver() {
-  return resolver_of_run().get(nullptr);
+  return look_at(resolver_of_run());
 }
 SocketFactory* custom_socket_factory() {
-  return factory_of_run().get(nullptr);
+  return look_at(factory_of_run());
 }
 
 HostnameResolver* set_custom_hostname_resolver(HostnameResolver* resolver) {

@@ -53,7 +53,19 @@ void write_control(msghdr& header, const std::vector<ControlMessage>& messages) 
   }
 }
 
-std::vector<ControlMessage> read_control(msghdr& header) {
+// Nobody else knows of the descriptors that have come.
+void close_received(msghdr& header) noexcept {
+  for (cmsghdr* at = CMSG_FIRSTHDR(&header); at != nullptr; at = CMSG_NXTHDR(&header, at)) {
+    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t i = 0; i + sizeof(int) <= at->cmsg_len - CMSG_LEN(0); i += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(at) + i, sizeof fd);
+      sys::close(fd);
+    }
+  }
+}
+
+std::vector<ControlMessage> copy_control(msghdr& header) {
   std::vector<ControlMessage> messages;
   for (cmsghdr* at = CMSG_FIRSTHDR(&header); at != nullptr; at = CMSG_NXTHDR(&header, at)) {
     const auto* data = static_cast<const char*>(static_cast<const void*>(CMSG_DATA(at)));
@@ -62,6 +74,15 @@ std::vector<ControlMessage> read_control(msghdr& header) {
                         .data = std::string(data, at->cmsg_len - CMSG_LEN(0))});
   }
   return messages;
+}
+
+std::vector<ControlMessage> read_control(msghdr& header) {
+  try {
+    return copy_control(header);
+  } catch (...) {
+    close_received(header);
+    throw;
+  }
 }
 
 // The system only reads through it, where it is for sending.

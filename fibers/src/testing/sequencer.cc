@@ -10,13 +10,23 @@
 
 namespace weft::fibers::testing {
 
+// Whether it was free. Without memory the position will never come, and nor will the rest.
+bool Sequencer::claim(int position) {
+  try {
+    done_[position];  // Where its end is told nothing may fail.
+    return claimed_.insert(position).second;
+  } catch (...) {
+    break_all();
+    throw;
+  }
+}
+
 void Sequencer::enter(int position) {
-  if (!claimed_.insert(position).second) {
+  if (!claim(position)) {
     checkpoint_if_cancelled();
     throw UsageError("position " + std::to_string(position) +
                      " of the Sequencer has been used already; give each its own number");
   }
-  done_[position];  // Where its end is told nothing may fail.
   // Also for who comes now, and whose predecessor will never come.
   if (position != 0 && !broken_) {
     try {

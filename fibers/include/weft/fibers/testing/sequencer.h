@@ -46,6 +46,7 @@ class Sequencer {
     ~Leave() { sequencer.done_[position].set(); }
   };
   void enter(int position);
+  bool claim(int position);
   void break_all();
 
   std::set<int> claimed_;

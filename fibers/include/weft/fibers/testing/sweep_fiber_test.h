@@ -3,7 +3,7 @@
 
 // What FIBER_TEST (fiber_test.h) does besides running its body once. With WEFT_CANCEL_SWEEP in the
 // environment the body is cancelled at each of its checkpoints; with WEFT_FAULT_SWEEP each of its
-// system calls and allocations fails once.
+// system calls and allocations fails once. WEFT_FAULT_SWEEP=calls and =allocations restrict that.
 
 #pragma once
 
@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdlib>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "weft/fibers/format_exception.h"
 #include "weft/fibers/testing/cancel_sweep.h"
@@ -34,6 +36,11 @@ inline bool& cancel_sweeping() {
   return sweeping;
 }
 inline bool& fault_sweeping() {
+  static bool sweeping = false;
+  return sweeping;
+}
+
+inline bool& allocation_sweeping() {
   static bool sweeping = false;
   return sweeping;
 }
@@ -75,6 +82,16 @@ inline void add_to_total(const FaultSweepResult& swept) {
   total.runs += swept.runs;
 }
 
+// Forgets the failures of this thread's expectations. It keeps no memory for them either, which a
+// sweep of allocations would take for a leak.
+class NoExpectations final : private ::testing::TestPartResultArray,
+                             public ::testing::ScopedFakeTestPartResultReporter {
+ public:
+  NoExpectations() : ScopedFakeTestPartResultReporter(this) {}
+  // NOLINTNEXTLINE(readability-identifier-naming): GoogleTest's.
+  void ReportTestPartResult(const ::testing::TestPartResult& /*result*/) override {}
+};
+
 // Calls `sweep`, which runs a test's body again and again, with `flag` set. Expectations do not
 // count then, because a body that is cut short cannot do what it should. Does nothing after a
 // failure. What `sweep` throws is a failure.
@@ -83,8 +100,7 @@ void sweep_fiber_test(bool& flag, const Sweep& sweep) {
   if (::testing::Test::HasFailure() || ::testing::Test::IsSkipped()) return;
   std::string failure;
   {
-    ::testing::TestPartResultArray expectations;
-    const ::testing::ScopedFakeTestPartResultReporter elsewhere(&expectations);
+    const NoExpectations forgotten;
     flag = true;
     try {
       sweep();
@@ -113,17 +129,45 @@ inline void cancel_sweep_fiber_test(void (*body)()) {
   ::testing::Test::RecordProperty("swept_checkpoints", std::to_string(swept.checkpoints));
 }
 
-// fault_sweep() of a test's body. What the body throws does not count either; tasks, descriptors,
-// memory and deadlocks do. Notes the number of faults, and adds it to fault_sweep_total().
+// The kinds of faults that the environment asks for. Every token of an allocation says "new".
+inline bool sweeps_allocations() {
+  const char* const token = std::getenv("WEFT_FAULT");
+  if (token != nullptr) return std::string_view(token).find("new.") != std::string_view::npos;
+  const char* const kinds = std::getenv("WEFT_FAULT_SWEEP");
+  return kinds == nullptr || std::string_view(kinds) != "calls";
+}
+inline bool sweeps_calls() {
+  if (std::getenv("WEFT_FAULT") != nullptr) return !sweeps_allocations();
+  const char* const kinds = std::getenv("WEFT_FAULT_SWEEP");
+  return kinds == nullptr || std::string_view(kinds) != "allocations";
+}
+
+// fault_sweep() of a test's body, first of its system calls, then of its allocations, of which
+// there are many more: fewer of these are taken. What the body throws does not count either; tasks,
+// descriptors, memory and deadlocks do. Notes the number of faults, and adds it to
+// fault_sweep_total().
 //
 // Blocks: the thread, until all runs are over.
 // Cancel: does not apply.
 // Threads: any, outside a run.
 inline void fault_sweep_fiber_test(void (*body)()) {
   FaultSweepResult swept;
-  sweep_fiber_test(fault_sweeping(), [&] {
-    swept = fault_sweep(body, {.most = 300, .may_throw = true, .own_thread = false});
-  });
+  FaultSweepOptions options{.allocations = false, .may_throw = true, .own_thread = false};
+  if (sweeps_calls()) {
+    options.most = 300;
+    sweep_fiber_test(fault_sweeping(), [&] { swept = fault_sweep(body, options); });
+  }
+  if (sweeps_allocations()) {
+    options.most = 40;
+    std::swap(options.calls, options.allocations);
+    allocation_sweeping() = true;
+    sweep_fiber_test(fault_sweeping(), [&] {
+      const FaultSweepResult result = fault_sweep(body, options);
+      swept.allocations = result.allocations;
+      swept.runs += result.runs;
+    });
+    allocation_sweeping() = false;
+  }
   add_to_total(swept);
   ::testing::Test::RecordProperty("faults", std::to_string(swept.runs));
 }
@@ -139,3 +183,7 @@ inline void fault_sweep_fiber_test(void (*body)()) {
 // it fails. Nothing is made to fail then.
 #define WEFT_NOT_FAULT_SWEPT(why) \
   if (::weft::fibers::testing::fault_sweeping()) return
+
+// As WEFT_NOT_FAULT_SWEPT, but its system calls may fail; only its allocations may not.
+#define WEFT_NOT_ALLOCATION_SWEPT(why) \
+  if (::weft::fibers::testing::allocation_sweeping()) return

@@ -80,6 +80,7 @@ FIBER_TEST(BareCancelledTest, OutOfEverythingWithANurseryInside) {
 }
 
 FIBER_TEST(BareCancelledTest, OutOfARunningProcess) {
+  WEFT_NOT_ALLOCATION_SWEPT("a child that it cannot end runs on");
   CancelScope scope;
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon([&] {

@@ -138,6 +138,7 @@ FIBER_TEST(BlockingPortalTest, InsideARunItRefusesToBlock) {
 }
 
 FIBER_TEST(BlockingPortalTest, OpenedInATaskItBelongsToItsScopes) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   const int result = open_blocking_portal([](BlockingPortal& portal) {
     return run_sync([portal] { return portal.call([] { return 2; }); });
   });
@@ -151,6 +152,7 @@ FIBER_TEST(BlockingPortalTest, OpenedInATaskItBelongsToItsScopes) {
 }
 
 FIBER_TEST(BlockingPortalTest, ClosedItRefusesButWaitsForWhatItHasStarted) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   Event go;
   std::optional<BlockingPortal> kept;
   std::future<int> running;

@@ -67,6 +67,7 @@ FIBER_TEST(CancelUnwindingTest, AWaitInADestructorIsHeldBackFromTheCancellationT
 }
 
 FIBER_TEST(CancelUnwindingTest, ACancelThatArrivesDuringTheUnwindingIsHeldBackUntilItIsOver) {
+  WEFT_NOT_ALLOCATION_SWEPT("a destructor of its own allocates");
   CancelScope scope;
   std::vector<std::string> happened;
   open_nursery([&](Nursery& nursery) {
@@ -185,6 +186,7 @@ FIBER_TEST(CancelUnwindingTest, AHandlerIsNoUnwindingAndIsCancelled) {
 // A scope opened in a destructor and cancelled from there, while an exception is in flight around
 // it.
 FIBER_TEST(CancelUnwindingTest, ThePartsThatUnwindTwiceDeepAreHeldBackToo) {
+  WEFT_NOT_ALLOCATION_SWEPT("a destructor of its own allocates");
   std::vector<std::string> happened;
   CancelScope outside;
   outside.run([&] {
@@ -372,6 +374,7 @@ std::exception_ptr error_after_a_failed_wait(const std::function<void()>& wait) 
 // trio: test_run.py::test_exc_info_after_throw_suppressed
 FIBER_TEST(CancelUnwindingTest, AHandlerGoesOnWithItsOwnErrorAfterAWaitThatFailed) {
   WEFT_NOT_SWEPT("a wait that refuses to be cancelled has nobody left to end it");
+  WEFT_NOT_ALLOCATION_SWEPT("nobody wakes its task then");
   const auto left = error_after_a_failed_wait([] {
     try {
       wait_task_rescheduled([](const RaiseCancel&) { return Abort::kFailed; });
@@ -384,6 +387,7 @@ FIBER_TEST(CancelUnwindingTest, AHandlerGoesOnWithItsOwnErrorAfterAWaitThatFaile
 // trio: test_run.py::test_exc_info_after_throw_to_inner_suppressed
 FIBER_TEST(CancelUnwindingTest, SoDoesAFunctionThatTheHandlerCalls) {
   WEFT_NOT_SWEPT("a wait that refuses to be cancelled has nobody left to end it");
+  WEFT_NOT_ALLOCATION_SWEPT("nobody wakes its task then");
   const auto left = error_after_a_failed_wait([] {
     const std::exception_ptr of_caller = std::current_exception();
     try {

@@ -74,6 +74,7 @@ FIBER_TEST(FromThreadTest, TheWorkerGetsWhatTheCallReturns) {
 
 // trio: test_threads.py::test_do_in_trio_thread
 FIBER_TEST(FromThreadTest, TheWorkerGetsWhatTheCallThrows) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   const auto fail = [] { throw std::out_of_range("far"); };
   in_worker([&] {
     EXPECT_THROW(from_thread::run_sync(fail), std::out_of_range);
@@ -116,12 +117,14 @@ FIBER_TEST(FromThreadTest, RunSyncSeesTheThreadsVariablesAndKeepsItsChanges) {
 
 // trio: test_threads.py::test_trio_from_thread_run_contextvars
 FIBER_TEST(FromThreadTest, RunSeesTheThreadsVariablesAndKeepsItsChanges) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   expect_own_context([](auto fn) { from_thread::run(fn); });
   expect_own_context(
       [token = current_token()](auto fn) { from_thread::run(fn, {.token = token}); });
 }
 
 FIBER_TEST(FromThreadTest, RunSyncMustNotWait) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   in_worker([] {
     EXPECT_THROW(from_thread::run_sync([] { sleep(seconds(1)); }), UsageError);
     EXPECT_THROW(from_thread::run_sync([] { checkpoint(); }), UsageError);
@@ -148,6 +151,7 @@ FIBER_TEST(FromThreadTest, AThreadFeedsAChannelThatPushesBack) {
 // trio: test_threads.py::test_do_in_trio_thread_from_trio_thread
 // trio: test_threads.py::test_from_thread_inside_trio_thread
 FIBER_TEST(FromThreadTest, InsideARunItIsRefused) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   const FromThreadOptions mine{.token = current_token()};
   EXPECT_THROW(from_thread::run([] {}), UsageError);
   EXPECT_THROW(from_thread::run_sync([] {}, mine), UsageError);
@@ -163,6 +167,7 @@ TEST(FromThreadTest, AThreadWithoutAHostHasToSayWhichRun) {
 // trio: test_threads.py::test_trio_from_thread_token_kwarg
 // trio: test_threads.py::test_trio_to_thread_run_sync_token
 FIBER_TEST(FromThreadTest, WithATokenAnyThreadMayCall) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   const Token mine = current_token();
   in_foreign_thread([&](const Token& token) {
     EXPECT_EQ(from_thread::run_sync([] { return current_token(); }, {.token = token}), mine);
@@ -180,6 +185,7 @@ FIBER_TEST(FromThreadTest, WithATokenAnyThreadMayCall) {
 
 // They are the thread's, which may have some only in a greenlet of its own.
 FIBER_TEST(FromThreadTest, WithATokenACallHasTheContextVariablesOfItsThread) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   static ContextVar<std::string> who("who");
   in_foreign_thread([&](const Token& token) {
     who.set("the thread");
@@ -265,6 +271,7 @@ TEST(FromThreadTest, WhileTheRunShutsDownNoTaskIsStartedAnyMore) {
 
 // trio: test_threads.py::test_from_thread_host_cancelled
 FIBER_TEST(FromThreadTest, AHostThatCannotBeCancelledIsCancelledInItsCalls) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   CancelScope scope;
   std::vector<int> passed;
   scope.run([&] {
@@ -301,6 +308,7 @@ FIBER_TEST(FromThreadTest, TheCancelledOfACallTravelsThroughTheThread) {
 // trio: test_threads.py::test_from_thread_host_cancelled
 FIBER_TEST(FromThreadTest, CallsOfAnAbandonedThreadGoOnBesideTheTask) {
   WEFT_NOT_SWEPT("its thread waits for what the body does later");
+  WEFT_NOT_ALLOCATION_SWEPT("it waits for what its thread tells");
   const auto done = std::make_shared<std::promise<bool>>();
   const auto go = std::make_shared<std::binary_semaphore>(0);
   CapacityLimiter limiter(1);
@@ -390,6 +398,7 @@ FIBER_TEST(FromThreadTest, CheckCancelledTellsAnAbandonedThreadToo) {
 
 // trio: test_threads.py::test_from_thread_check_cancelled_raises_in_foreign_threads
 FIBER_TEST(FromThreadTest, OnlyAWorkerHasAHostToAskFor) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   EXPECT_THROW(from_thread::check_cancelled(), UsageError);
   in_foreign_thread([](const Token&) { EXPECT_THROW(from_thread::check_cancelled(), UsageError); });
   in_worker(

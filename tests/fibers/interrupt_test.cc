@@ -112,6 +112,7 @@ FIBER_TEST(InterruptTest, GoesBeforeACancellation) {
 // trio: test_threads.py::test_run_in_trio_thread_ki
 FIBER_TEST(InterruptTest, AWaitThatCannotBeAbortedLeavesItToTheNext) {
   WEFT_NOT_SWEPT("a wait that refuses to be cancelled has nobody left to end it");
+  WEFT_NOT_ALLOCATION_SWEPT("nobody else ends its wait");
   Task& main = current_task();
   bool refused = false;
   open_nursery([&](Nursery& nursery) {
@@ -132,6 +133,7 @@ FIBER_TEST(InterruptTest, AWaitThatCannotBeAbortedLeavesItToTheNext) {
 
 FIBER_TEST(InterruptTest, WhoHasKeptItMayThrowItLaterAndItComesOnce) {
   WEFT_NOT_SWEPT("a wait that refuses to be cancelled has nobody left to end it");
+  WEFT_NOT_ALLOCATION_SWEPT("nobody else ends its wait");
   Task& main = current_task();
   std::optional<RaiseCancel> kept;
   open_nursery([&](Nursery& nursery) {

@@ -397,6 +397,7 @@ FIBER_TEST(MemoryChannelTest, RingKeepsItsOrderWhileItGrows) {
 // As LockTest.AShieldPutUpInTheLastMomentDoesNotMakeTwoOwners.
 FIBER_TEST(MemoryChannelTest, AShieldPutUpInTheLastMomentDoesNotTakeAnItemThatIsGone) {
   WEFT_NOT_SWEPT("a shielded wait has nobody left to end it");
+  WEFT_NOT_ALLOCATION_SWEPT("a shielded wait has nobody left to end it");
   Ends<std::unique_ptr<int>> ends(1);
   ends.send.send_nowait(std::make_unique<int>(1));
   CancelScope outer;
@@ -419,6 +420,7 @@ FIBER_TEST(MemoryChannelTest, AShieldPutUpInTheLastMomentDoesNotTakeAnItemThatIs
 
 FIBER_TEST(MemoryChannelTest, AShieldPutUpInTheLastMomentDoesNotSendAboveTheCapacity) {
   WEFT_NOT_SWEPT("a shielded wait has nobody left to end it");
+  WEFT_NOT_ALLOCATION_SWEPT("a shielded wait has nobody left to end it");
   Ends<int> ends(1);
   CancelScope outer;
   CancelScope inner;

@@ -81,6 +81,7 @@ std::ptrdiff_t threads() {
 // To the system, the thread that has started it is its parent; the one that open_process() was
 // made in goes when it is idle.
 FIBER_TEST(ParentDeathSignalTest, AChildOutlivesTheWorkerThatHasStartedIt) {
+  WEFT_NOT_ALLOCATION_SWEPT("a child that it cannot end runs on");
   run_process({"true"}, {.parent_death_signal = SIGKILL});  // Starts the thread that stays.
   struct NoPatience {
     NoPatience() { detail::set_thread_idle_timeout(std::chrono::nanoseconds(0)); }

@@ -126,6 +126,7 @@ FIBER_TEST(ParkingLotBreakerTest, EveryBreakerIsNotedWhenAllEndTogether) {
 // A Task that has ended is no longer there to be named. What can be is one that is just ending: it
 // must not be waited for in vain either.
 FIBER_TEST(ParkingLotBreakerTest, ATaskThatIsEndingAlreadyBreaksTheLotAtOnce) {
+  WEFT_NOT_ALLOCATION_SWEPT("a function of its own that must not throw allocates");
   struct AtTheEnd : detail::TaskExit {
     explicit AtTheEnd(ParkingLot& l)
         : TaskExit([](TaskExit& link, Task& ended) noexcept {

@@ -144,6 +144,7 @@ FIBER_TEST(RunProcessTest, ChildThatIgnoresSigtermIsKilledAfterFiveSeconds) {
 
 // trio: test_subprocess.py::test_custom_deliver_cancel
 FIBER_TEST(RunProcessTest, WayToCancelCanBeChosen) {
+  WEFT_NOT_ALLOCATION_SWEPT("a child that nobody can end is waited for");
   bool called = false;
   bool cut_short = false;
   EXPECT_FALSE(move_on_after(hours(1), [&] {
@@ -185,6 +186,7 @@ FIBER_TEST(RunProcessTest, FailureToCancelIsNotLostAndTheChildNotEither) {
 
 // trio: test_subprocess.py::test_run_process_background_fail
 FIBER_TEST(RunProcessTest, FailureInTheBackgroundComesOutOfTheNursery) {
+  WEFT_NOT_ALLOCATION_SWEPT("a child that nobody can end is waited for");
   bool matched = false;
   catch_(
       [&] {

@@ -24,6 +24,7 @@ using testing::wait_all_threads_completed;
 // trio: test_threads.py::test_wait_all_threads_completed
 FIBER_TEST(ThreadsTest, WaitingEndsWithTheLastThread) {
   WEFT_NOT_SWEPT("its threads wait for what the body does later");
+  WEFT_NOT_ALLOCATION_SWEPT("its threads wait for what the body does later");
   std::binary_semaphore first(0), second(0);
   bool completed = false;
   open_nursery([&](Nursery& nursery) {

@@ -146,6 +146,7 @@ FIBER_TEST(UserCodeTest, AValueMayWaitAndSetOthersWhenItsTaskEnds) {
 }
 
 FIBER_TEST(UserCodeTest, ATreeValueMaySetAnotherWhenItsNurseryCloses) {
+  WEFT_NOT_ALLOCATION_SWEPT("it looks at the last of none");
   UserCode code;
   in_own_task([&] {
     TreeVar<Restless> variable("v");
@@ -329,6 +330,7 @@ FIBER_TEST(UserCodeTest, AHandleMayGoWhileItsResultIsCopied) {
 // A worker cannot throw, and waits are not for it.
 FIBER_TEST(UserCodeTest, AResultThatAThreadCannotStoreIsTheErrorOfItsCall) {
   WEFT_NOT_SWEPT("its threads use what lies on the stack of the body");
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   UserCode code;
   for (int fails = 1; fails <= 3; ++fails) {
     int moves = 0;

@@ -51,6 +51,7 @@ FIBER_TEST(ThreadsafeTest, KeepsTheOrderWithCallSoonOfTheSameThread) {
 // What another thread scheduled before this one did runs before it, although the loop has not
 // looked yet.
 FIBER_TEST(ThreadsafeTest, EarlierCallOfAnotherThreadRunsEarlier) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
     std::thread([&] { loop.call_soon_threadsafe([&] { order.emplace_back("thread"); }); }).join();
@@ -90,6 +91,7 @@ FIBER_TEST(ThreadsafeTest, NothingIsLostFromSeveralThreads) {
 }
 
 FIBER_TEST(ThreadsafeTest, CancelBeforeTheLoopHasLooked) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   with_idle_loop([](EventLoop& loop) {
     ThreadsafeHandle handle;
     std::thread([&] {
@@ -142,6 +144,7 @@ FIBER_TEST(ThreadsafeTest, CancelAfterTheEndIsHarmless) {
 
 // Whoever cancels from another thread cannot know that the loop is being closed.
 FIBER_TEST(ThreadsafeTest, CancelOfACallbackOfAClosedLoopIsHarmless) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   with_idle_loop([&](EventLoop& loop) {
     ThreadsafeHandle handle = loop.call_soon_threadsafe([] { fibers::sleep_forever(); });
     run_once(loop);
@@ -155,6 +158,7 @@ FIBER_TEST(ThreadsafeTest, CancelOfACallbackOfAClosedLoopIsHarmless) {
 }
 
 FIBER_TEST(ThreadsafeTest, CallableDiesOnTheLoopsThread) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   struct Tracker {
     std::thread::id* died_on;
     explicit Tracker(std::thread::id* d) : died_on(d) {}
@@ -178,6 +182,7 @@ FIBER_TEST(ThreadsafeTest, CallableDiesOnTheLoopsThread) {
 }
 
 FIBER_TEST(ThreadsafeTest, OtherCallsFromAnotherThreadAreRefused) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   with_idle_loop([](EventLoop& loop) {
     std::thread([&] {
       EXPECT_NE(
@@ -192,6 +197,7 @@ FIBER_TEST(ThreadsafeTest, OtherCallsFromAnotherThreadAreRefused) {
 
 // A library's thread that ends a future itself is the mistake that everybody makes once.
 FIBER_TEST(ThreadsafeTest, AFutureIsEndedOnItsLoopsThreadOnly) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   with_idle_loop([](EventLoop& loop) {
     Future<std::string> future = loop.create_future<std::string>();
     future.add_done_callback([] {});
@@ -208,6 +214,7 @@ FIBER_TEST(ThreadsafeTest, AFutureIsEndedOnItsLoopsThreadOnly) {
 }
 
 FIBER_TEST(ThreadsafeTest, WhatIsLeftAtTheCloseIsDropped) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   auto resource = std::make_shared<int>(0);
   ThreadsafeHandle handle;
   with_idle_loop([&](EventLoop& loop) {

@@ -319,6 +319,7 @@ FIBER_TEST(PortalTest, APointerStandsForACopy) {
 }
 
 FIBER_TEST(PortalTest, OtherThreadsCompleteByTheirOwnCall) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread expects counts");
   std::jthread thread;
   const auto value = wait_for_callback<std::unique_ptr<int>>(
       [&](Completion<std::unique_ptr<int>> done) {

@@ -245,6 +245,7 @@ FIBER_TEST(UserCodeTest, WhatCancelThrowsAfterTheLibraryHasCalledIsNotLost) {
 }
 
 FIBER_TEST(UserCodeTest, AnotherThreadMaySayThatItWasCancelled) {
+  WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   CancelScope scope({.relative_deadline = fibers::Duration(1s)});
   std::optional<Completion<int>> kept;
   std::jthread library;

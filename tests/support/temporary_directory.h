@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <new>
 #include <string>
 #include <system_error>
 
@@ -27,7 +28,11 @@ class TemporaryDirectory {
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   ~TemporaryDirectory() {
     std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    try {
+      std::filesystem::remove_all(path_, ignored);
+    } catch (const std::bad_alloc&) {
+      std::filesystem::remove_all(path_, ignored);  // A sweep lets only one allocation fail.
+    }
   }
 
   const std::filesystem::path& path() const { return path_; }

@@ -26,7 +26,12 @@ EchoPeer::EchoPeer(const SSLContext& context, const EchoPeerOptions& options,
     : context_(context), options_(options), stream_(std::move(ends.first)) {
   const int fd = ends.second.release();
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-  thread_ = std::thread([this, fd] { run(fd); });
+  try {
+    thread_ = std::thread([this, fd] { run(fd); });
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
 }
 
 EchoPeer::~EchoPeer() {

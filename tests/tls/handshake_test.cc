@@ -45,6 +45,7 @@ void expect_accepted(const SSLContext& client_context, const SSLContext& server_
 
 // trio: test_ssl.py::test_ssl_client_basics
 FIBER_TEST(HandshakeTest, UnknownAuthorityIsNotTrusted) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   const SSLContext trusts_system = SSLContext::client();
   expect_contains(refusal(trusts_system, test_server_context(), "example.org"),
                   "unable to get local issuer certificate");
@@ -52,6 +53,7 @@ FIBER_TEST(HandshakeTest, UnknownAuthorityIsNotTrusted) {
 
 // trio: test_ssl.py::test_ssl_client_basics
 FIBER_TEST(HandshakeTest, CertificateHasToBeForTheHost) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   const std::string why = refusal(test_client_context(), test_server_context(), "evil.example");
   expect_contains(why, "hostname mismatch");
   expect_contains(why, "'evil.example'");
@@ -62,6 +64,7 @@ FIBER_TEST(HandshakeTest, CertificateHasToBeForTheHost) {
 }
 
 FIBER_TEST(HandshakeTest, HostMayBeAnAddress) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   expect_accepted(test_client_context(), test_server_context(), "127.0.0.1");
   const std::string why = refusal(test_client_context(), test_server_context(), "127.0.0.2");
   expect_contains(why, "IP address mismatch");
@@ -69,6 +72,7 @@ FIBER_TEST(HandshakeTest, HostMayBeAnAddress) {
 }
 
 FIBER_TEST(HandshakeTest, NamesMayHaveAWildcardAndADotAtTheEnd) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   const SSLContext server =
       server_with(test_authority().issue("wild", {.dns_names = {"*.example.net"}}));
   expect_accepted(test_client_context(), server, "www.example.net");
@@ -95,6 +99,7 @@ FIBER_TEST(HandshakeTest, NamesMayBeInternational) {
 }
 
 FIBER_TEST(HandshakeTest, TheServerIsAskedForTheNameInAscii) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   auto [a, b] = testing::memory_stream_pair();
   SSLStream client(std::move(a), test_client_context(), {.server_hostname = "bücher.example"});
   EXPECT_EQ(client.server_hostname(), "bücher.example");
@@ -106,6 +111,7 @@ FIBER_TEST(HandshakeTest, TheServerIsAskedForTheNameInAscii) {
 }
 
 FIBER_TEST(HandshakeTest, CertificateHasItsTime) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   const auto valid = [](int from, int until) {
     return server_with(test_authority().issue(
         "example.org", {.dns_names = {"example.org"}, .valid_from = from, .valid_until = until}));
@@ -118,6 +124,7 @@ FIBER_TEST(HandshakeTest, CertificateHasItsTime) {
 }
 
 FIBER_TEST(HandshakeTest, ChainMayBeLongButNotBroken) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   const TestAuthority middle("Test Intermediate", test_authority());
   const TestCertificate leaf = middle.issue("example.org", {.dns_names = {"example.org"}});
   const TestCertificate with_chain{.certificate = leaf.certificate + middle.certificate(),
@@ -128,6 +135,7 @@ FIBER_TEST(HandshakeTest, ChainMayBeLongButNotBroken) {
 }
 
 FIBER_TEST(HandshakeTest, ClientMayHaveToShowACertificate) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   const TestCertificate alice = test_authority().issue("alice", {});
   SSLContext demanding = test_server_context();
   demanding.load_verify_pem(test_authority().certificate());
@@ -152,6 +160,7 @@ FIBER_TEST(HandshakeTest, ClientMayHaveToShowACertificate) {
 }
 
 FIBER_TEST(HandshakeTest, VersionsHaveToMeet) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
   SSLContext modern = test_client_context();
   modern.set_minimum_version(TLSVersion::kTls13);
   SSLContext old = test_server_context();

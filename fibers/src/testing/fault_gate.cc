@@ -3,6 +3,8 @@
 
 #include "fibers/src/testing/fault_gate.h"
 
+#include <unwind.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -96,6 +98,7 @@ bool FaultGate::is_target(const char* name, std::size_t number, bool worker) con
 
 void FaultGate::note_hit(const char* what) {
   hit_ = true;
+  note_stack();
   const bool in_task = in_trio_task();
   const std::string task = in_task ? std::string(current_task().name()) : std::string();
   std::snprintf(place_.data(), place_.size(), "%s%s%s%s", what,
@@ -103,6 +106,18 @@ void FaultGate::note_hit(const char* what) {
                 : in_worker() ? " in another thread"
                               : " outside all tasks",
                 task.c_str(), in_task ? "'" : "");
+}
+
+void FaultGate::note_stack() {
+  depth_ = 0;
+  const auto take = [](_Unwind_Context* context, void* argument) {
+    auto& gate = *static_cast<FaultGate*>(argument);
+    const auto address = _Unwind_GetIP(context);
+    if (address == 0 || gate.depth_ == gate.stack_.size()) return _URC_END_OF_STACK;
+    gate.stack_[gate.depth_++] = reinterpret_cast<const void*>(address);
+    return _URC_NO_REASON;
+  };
+  _Unwind_Backtrace(take, this);
 }
 
 sys::Answer FaultGate::before(const sys::Asked& asked) noexcept {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,6 +61,8 @@ class FaultGate final : public sys::Gate, public sys::AllocationGate {
   // Whether the target was reached, and where.
   bool hit() const { return hit_; }
   const char* place() const { return place_.data(); }
+  // The stack there, the innermost call first.
+  std::span<const void* const> stack() const { return {stack_.data(), depth_}; }
 
  private:
   FaultGate() = default;
@@ -71,6 +74,7 @@ class FaultGate final : public sys::Gate, public sys::AllocationGate {
   std::size_t count(const char* name, bool worker);
   bool is_target(const char* name, std::size_t number, bool worker) const;
   void note_hit(const char* what);
+  void note_stack();
 
   std::mutex mutex_;
   const FaultTarget* target_ = nullptr;
@@ -84,6 +88,8 @@ class FaultGate final : public sys::Gate, public sys::AllocationGate {
   FaultPoints points_;
   bool hit_ = false;
   std::array<char, 256> place_{};
+  std::array<const void*, 24> stack_{};
+  std::size_t depth_ = 0;
 };
 
 }  // namespace weft::fibers::testing

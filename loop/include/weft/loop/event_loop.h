@@ -10,52 +10,28 @@
 //     loop.wait_stopped();
 //   });
 //
-// The names are asyncio's. Callbacks run one after the other, each to its end; but one that waits,
-// on any operation of fibers or on await(future), suspends only itself: another task takes over the
-// loop at that moment: see README.md. (asyncio.BaseEventLoop, with trio-asyncio's additions.)
+// The names are asyncio's. Callbacks run one after the other; one that waits, on any operation of
+// fibers or on await(future), suspends only itself: another task takes over the loop. README.md
+// tells how. (asyncio.BaseEventLoop, with trio-asyncio's additions.)
 
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <exception>
 #include <functional>
 #include <source_location>
-#include <string>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "weft/fibers/clock.h"
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/fd_watch.h"
 #include "weft/fibers/nursery.h"
 #include "weft/loop/errors.h"
+#include "weft/loop/exception_context.h"
 #include "weft/loop/future.h"
 #include "weft/loop/handle.h"
+#include "weft/loop/loop_statistics.h"
 
 namespace weft::loop {
-
-// What an exception handler is told. (asyncio: the context dict.)
-struct ExceptionContext {
-  std::string message;
-  std::exception_ptr exception = nullptr;  // Null if there is only a message.
-  Handle handle = {};                      // The callback that threw, if one did.
-  const void* future = nullptr;  // Identifies the future concerned, which may be about to go.
-  std::source_location source = std::source_location::current();  // Of the callback or the future.
-};
-using ExceptionHandler = std::function<void(EventLoop&, const ExceptionContext&)>;
-
-// A moment of the loop.
-struct LoopStatistics {
-  std::uint64_t iterations = 0;
-  std::uint64_t callbacks_run = 0;
-  std::uint64_t callbacks_blocked = 0;  // How many have ever blocked.
-  std::size_t ready = 0;                // Scheduled for this iteration or the next.
-  std::size_t timers = 0;
-  std::size_t readers = 0;
-  std::size_t writers = 0;
-  std::size_t blocked = 0;       // Callbacks that wait now.
-  std::size_t runners_idle = 0;  // Tasks kept for when a callback blocks.
-};
 
 // A resource. Made, used and destroyed inside one run, by its thread.
 class EventLoop {
@@ -111,7 +87,7 @@ class EventLoop {
   // Cancel: at once.
   // Threads: the run's own only.
   bool synchronize();
-  // Waits until the loop is not running any more; returns at once if it has been and is not.
+  // Waits until the loop has run and has stopped.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: at once.
@@ -129,6 +105,11 @@ class EventLoop {
     return HandleAccess::wrap(
         detail::schedule_soon(detail::make_node(*core_, std::forward<F>(fn), site)));
   }
+  template <class F, class... Given>
+  requires fibers::detail::kGivesArgument<std::source_location, Given...>
+  auto call_soon(F&&, Given&&...) {
+    static_assert(fibers::detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS);
+  }
   // Schedules `fn` for when the loop's time is `when`; never earlier. Equal times in the order of
   // the calls. Past times are fine, and go through the same order. kForever never comes.
   //
@@ -141,6 +122,11 @@ class EventLoop {
     return HandleAccess::wrap<TimerHandle>(
         detail::schedule_at(detail::make_node(*core_, std::forward<F>(fn), site), when));
   }
+  template <class F, class... Given>
+  requires fibers::detail::kGivesArgument<std::source_location, Given...>
+  auto call_at(fibers::Instant, F&&, Given&&...) {
+    static_assert(fibers::detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS);
+  }
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the loop's own only.
@@ -148,6 +134,11 @@ class EventLoop {
   TimerHandle call_later(fibers::Duration delay, F&& fn,
                          std::source_location site = std::source_location::current()) {
     return call_at(fibers::later(time(), delay), std::forward<F>(fn), site);
+  }
+  template <class F, class... Given>
+  requires fibers::detail::kGivesArgument<std::source_location, Given...>
+  auto call_later(fibers::Duration, F&&, Given&&...) {
+    static_assert(fibers::detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS);
   }
   // call_soon for other threads; wakes the loop. Keeps the order with the calls of its own thread
   // and with call_soon. Throws UsageError when closed.
@@ -160,10 +151,10 @@ class EventLoop {
   // The time of the run's clock.
   fibers::Instant time() const { return fibers::current_time(); }
 
-  // Calls `fn` each iteration in which `fd` is ready (level-triggered), until removed. Replaces the
-  // one before, whose handle is then cancelled(). Takes effect at once. A callback that blocks is
-  // not entered again until it has returned. Remove it before you close `fd`: a copy (a dup, a
-  // child's) keeps the calls coming. Add it anew if the number came back. Errors as FdWatch::arm.
+  // Calls `fn` each iteration in which `fd` is ready (level-triggered), until removed; at once, and
+  // instead of the one before, whose handle is then cancelled(). One that blocks is not entered
+  // again before it returns. Remove it before you close `fd`: a copy (a dup, a child's) keeps the
+  // calls coming. Add it anew if the number came back. Errors as FdWatch::arm.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
@@ -172,9 +163,19 @@ class EventLoop {
   Handle add_reader(int fd, F&& fn, std::source_location site = std::source_location::current()) {
     return watch(fd, fibers::FdDirection::kRead, std::forward<F>(fn), site);
   }
+  template <class F, class... Given>
+  requires fibers::detail::kGivesArgument<std::source_location, Given...>
+  auto add_reader(int, F&&, Given&&...) {
+    static_assert(fibers::detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS);
+  }
   template <class F>
   Handle add_writer(int fd, F&& fn, std::source_location site = std::source_location::current()) {
     return watch(fd, fibers::FdDirection::kWrite, std::forward<F>(fn), site);
+  }
+  template <class F, class... Given>
+  requires fibers::detail::kGivesArgument<std::source_location, Given...>
+  auto add_writer(int, F&&, Given&&...) {
+    static_assert(fibers::detail::kMisused<F>, WEFT_TAKES_NO_ARGUMENTS);
   }
   // False if there was none. After it nothing is delivered, not even what is scheduled already.
   bool remove_reader(int fd);
@@ -217,8 +218,8 @@ class EventLoop {
   // say, lets the error end its block.
   void default_exception_handler(const ExceptionContext& context);
   void set_default_exception_handler(ExceptionHandler owner);
-  // For the loop's owner: called when a fiber is about to wait for a future of this loop although
-  // the loop is stopped and no deadline limits the wait. open_loop runs its loop again then.
+  // For the loop's owner, say open_loop, which then runs its loop again: called when a fiber is
+  // about to wait, without a deadline, for a future of a loop that is stopped.
   void set_needed_handler(std::function<void()> owner);
 
   // In debug mode a callback that occupies the loop for longer than slow_callback_duration is
@@ -227,7 +228,6 @@ class EventLoop {
   bool get_debug() const;
   fibers::Duration slow_callback_duration() const;
   void set_slow_callback_duration(fibers::Duration duration);
-
   LoopStatistics statistics() const;
 
  private:

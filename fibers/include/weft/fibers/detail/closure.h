@@ -60,9 +60,9 @@ bool is_surely_value(const ValueBytes& bytes, std::size_t at, std::size_t size);
 // what lay there before it, which may be an old pointer. Called for suspicious words only.
 template <class F>
 [[gnu::cold]] bool is_value([[maybe_unused]] std::size_t at) {
-  constexpr bool all_are_values = std::has_unique_object_representations_v<F>;  // NOLINT
+  constexpr bool kAllAreValues = std::has_unique_object_representations_v<F>;
 #ifdef WEFT_KNOWS_PADDING
-  if constexpr (!all_are_values && sizeof(F) <= kLargestChecked) {
+  if constexpr (!kAllAreValues && sizeof(F) <= kLargestChecked) {
     union Room {
       Room() {}   // NOLINT(modernize-use-equals-default): is then deleted.
       ~Room() {}  // NOLINT(modernize-use-equals-default)
@@ -75,7 +75,7 @@ template <class F>
     return is_surely_value(bytes, at, sizeof(F));
   }
 #endif
-  return all_are_values;
+  return kAllAreValues;
 }
 
 // How to make room for a closure on the new task's stack, and how to run and destroy it there.

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
@@ -199,7 +200,8 @@ TEST(ExploreTest, PruningLeavesOutWhatHasBeenSeen) {
   EXPECT_TRUE(whole.exhausted);
   EXPECT_EQ(whole.pruned, 0U);
   EXPECT_TRUE(pruned.exhausted);
-#ifndef __SANITIZE_ADDRESS__
+  // What a sanitizer leaves on the stacks differs from run to run, so that no state is seen twice.
+#if !defined(WEFT_ASAN) && !defined(WEFT_TSAN)
   EXPECT_GT(pruned.pruned, 0U);
   EXPECT_LT(pruned.schedules, whole.schedules);
 #endif

@@ -38,7 +38,8 @@ endfunction()
 
 # weft_test(fibers_test SOURCES ... [LIBS ...] [LABEL fibers] [TIMEOUT 60] [SERIAL])
 # A GoogleTest binary. Each case becomes a ctest test with the folder's name as its label. The cases are listed when
-# ctest starts, not when the binary is linked, so building never runs anything.
+# ctest starts, not when the binary is linked, so building never runs anything. Under a sanitizer, where a process costs
+# more than most cases do, each process runs many of them: one for every eight files.
 function(weft_test name)
   cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
   if(NOT ARG_LABEL)
@@ -60,5 +61,17 @@ function(weft_test name)
   if(ARG_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+  if(NOT WEFT_SANITIZE)
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+    return()
+  endif()
+  list(LENGTH ARG_SOURCES files)
+  math(EXPR last "(${files} - 1) / 8")
+  math(EXPR shards "${last} + 1")
+  math(EXPR timeout "${ARG_TIMEOUT} * 5")
+  foreach(shard RANGE ${last})
+    add_test(NAME ${name}.${shard} COMMAND ${name})
+    set_tests_properties(${name}.${shard} PROPERTIES ${properties} TIMEOUT ${timeout}
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${shard}")
+  endforeach()
 endfunction()

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/capacity_limiter.h"
 #include "weft/fibers/condition.h"
 #include "weft/fibers/conflict_detector.h"
 #include "weft/fibers/fd_stream.h"
@@ -79,6 +80,16 @@ TEST_F(DestroyedDeathTest, ALockThatAnotherTaskHolds) {
                                sleep_forever();
                              }),
                "the Lock at 0x.* is destroyed while the task 'user'.* holds it");
+}
+
+TEST_F(DestroyedDeathTest, ACapacityLimiterThatATaskHasATokenOf) {
+  EXPECT_DEATH(
+      destroy_while(std::make_unique<CapacityLimiter>(1),
+                    [](CapacityLimiter& limiter) {
+                      limiter.acquire();
+                      sleep_forever();
+                    }),
+      "the CapacityLimiter at 0x.* is destroyed while the task 'user'.* has a token of it");
 }
 
 TEST_F(DestroyedDeathTest, AConditionWithItsOwnLock) {

@@ -279,7 +279,8 @@ FIBER_TEST(SSLStreamArgumentsTest, ContextHasToBeForTheSide) {
   EXPECT_THROW(make(test_client_context(), {.server_side = true}), UsageError);
   EXPECT_THROW(make(test_client_context(), {}), UsageError);
   EXPECT_THROW(make(test_client_context(), {.server_hostname = std::string(300, 'x')}), UsageError);
-  for (const char* bad : {"b\xff.example", "-ü.example", "ü/b.example", "ü\u0378.example"})
+  for (const char* bad : {"b\xff.example", "-ü.example", "ü/b.example", "ü\u0378.example",
+                          "bücher..example", "bücher。。example", "a..example", ".example"})
     EXPECT_THROW(make(test_client_context(), {.server_hostname = bad}), UsageError) << bad;
   const std::string cut_short("example.org\0.example.com", 24);
   EXPECT_THROW(make(test_client_context(), {.server_hostname = cut_short}), UsageError);

@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <exception>
 #include <system_error>
 
 #include "fibers/src/net/accept_errors.h"
+#include "fibers/src/net/owned_socket_pair.h"
 #include "fibers/src/net/socket_options.h"
 #include "fibers/src/net/waiting_call.h"
 #include "fibers/sys/lasting.h"
@@ -270,18 +270,7 @@ SocketAddress SocketListener::local_address() const {
 }
 
 std::pair<SocketStream, SocketStream> socket_stream_pair() {
-  std::array<int, 2> fds{};
-  if (sys::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()) != 0) {
-    throw std::system_error(errno, std::generic_category(), "socketpair");
-  }
-  OwnedFd first;
-  try {
-    first = OwnedFd(fds[0]);
-  } catch (...) {
-    sys::close(fds[1]);
-    throw;
-  }
-  OwnedFd second(fds[1]);
+  auto [first, second] = detail::owned_socket_pair(AF_UNIX, SOCK_STREAM, 0);
   return {SocketStream(std::move(first)), SocketStream(std::move(second))};
 }
 

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <tuple>
 
 #include "fibers/src/net/hooks.h"
+#include "fibers/src/net/owned_socket_pair.h"
 #include "fibers/src/net/socket_options.h"
 #include "fibers/src/net/waiting_call.h"
 #include "fibers/sys/sys.h"
@@ -302,18 +302,7 @@ SocketType socket(int family, int type, int proto) {
 }
 
 std::pair<SocketType, SocketType> socketpair(int family, int type, int proto) {
-  std::array<int, 2> fds{};
-  if (sys::socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto, fds.data()) != 0) {
-    throw_errno(errno, "socketpair");
-  }
-  OwnedFd first;
-  try {
-    first = OwnedFd(fds[0]);
-  } catch (...) {
-    sys::close(fds[1]);
-    throw;
-  }
-  OwnedFd second(fds[1]);
+  auto [first, second] = fibers::detail::owned_socket_pair(family, type, proto);
   return {SocketType(std::move(first)), SocketType(std::move(second))};
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fibers/src/sync/limiter_state.h"
+#include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/detail/wait_holders.h"
 #include "weft/fibers/errors.h"
 
@@ -114,6 +115,15 @@ CapacityLimiter::CapacityLimiter(std::size_t total_tokens)
 }
 
 CapacityLimiter::~CapacityLimiter() {
+  for (const auto& [borrower, loan] : state_->borrowers) {
+    const bool to_give_back = borrower.task != 0 && loan.state == TokenState::kBorrowed &&
+                              loan.shown != nullptr && in_trio_task() &&
+                              loan.shown != &current_task();
+    if (to_give_back) [[unlikely]] {
+      detail::destroyed_in_use("CapacityLimiter", this, static_cast<const Task*>(loan.shown),
+                               "has a token of it");
+    }
+  }
   detail::fail_all_destroyed(state_->waiting, "CapacityLimiter");
 }
 

@@ -49,6 +49,9 @@ void expect_host(SSL& ssl, const std::string& wanted, bool check) {
     if (check && X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) != 1) throw std::bad_alloc();
     return;
   }
+  if (host.starts_with('.') || host.find("..") != std::string::npos) {
+    throw UsageError("'" + wanted + "' cannot be a host name: it has an empty label");
+  }
   // The root's dot is for the resolver only.
   if (host.size() > 1 && host.back() == '.') host.pop_back();
   if (host.empty()) return;

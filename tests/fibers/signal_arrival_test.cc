@@ -21,7 +21,7 @@
 namespace weft::fibers {
 namespace {
 
-constexpr int kSignals = 2000;
+constexpr int kSignals = 200;
 
 std::atomic<int> g_handled{0};
 

@@ -36,9 +36,10 @@ struct CapacityLimiterStatistics {
 };
 
 // Fair. A resource: neither copied nor moved. If it is destroyed, tasks that wait get
-// BrokenResourceError. A borrower is a task or the address of anything. A task is known by its
-// id(), which is never another's: one that ends without giving its token back keeps it, and no
-// later task is taken for it.
+// BrokenResourceError. While another task has a token, destroying it ends the process with a
+// message: that task would give the token back later. A borrower is a task or the address of
+// anything. A task is known by its id(), which is never another's: one that ends without giving its
+// token back keeps it, and no later task is taken for it.
 class CapacityLimiter final {
  public:
   static constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();

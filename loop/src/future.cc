@@ -24,7 +24,11 @@ bool FutureCore::cancel(std::string message) {
   unretrieved_ = false;
   if (done()) return false;
   if (!message.empty() && cancel_message_ == nullptr) {
-    cancel_message_ = new std::string(std::move(message));
+    try {
+      cancel_message_ = new std::string(std::move(message));
+    } catch (const std::bad_alloc&) {
+      // Cancelled without its message: who waits is not left waiting for lack of memory.
+    }
   }
   if (value_coming_) {
     cancel_missed_ = true;

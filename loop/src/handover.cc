@@ -62,8 +62,15 @@ bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
   }
   const bool active = active_ == &me;
   if (error != nullptr) {
-    if (!active) std::rethrow_exception(error);  // To the nursery.
-    end_drive(std::move(error));
+    if (active) {
+      end_drive(std::move(error));
+    } else if (mode_ != Mode::kStopped && late_error_ == nullptr) {
+      // Another runner has the role, or is about to: it ends the loop after its iteration.
+      late_error_ = std::move(error);
+      stop();
+    } else {
+      std::rethrow_exception(error);  // To the nursery.
+    }
   } else if (active) {
     active_ = nullptr;  // Its incarnation ended early, for an error that has been dealt with.
   }

@@ -196,6 +196,27 @@ FIBER_TEST(LifecycleTest, InterruptOutOfACallbackEndsMainLoopAndKeepsTheRest) {
   });
 }
 
+// Also when it has waited, so that another task runs the loop meanwhile: at rest, in the middle of
+// an iteration, or not at all yet.
+FIBER_TEST(LifecycleTest, InterruptOutOfACallbackThatHasBlockedEndsMainLoop) {
+  for (const int others : {0, 1, 2}) {
+    with_idle_loop([&](EventLoop& loop) {
+      bool later = false;
+      loop.call_soon([] {
+        fibers::sleep(std::chrono::seconds(1));
+        throw fibers::KeyboardInterrupt();
+      });
+      for (int i = 0; i < others; ++i) {
+        loop.call_later(std::chrono::seconds(1), [] { fibers::sleep(std::chrono::seconds(1)); });
+      }
+      loop.call_later(std::chrono::hours(1), [&] { later = true; });
+      EXPECT_THROW(loop.main_loop(), fibers::KeyboardInterrupt);
+      EXPECT_FALSE(loop.is_running());
+      EXPECT_FALSE(later);
+    });
+  }
+}
+
 FIBER_TEST(LifecycleTest, CtrlCReachesTheMainTaskInMainLoop) {
   with_idle_loop([](EventLoop& loop) {
     bool rest = false;

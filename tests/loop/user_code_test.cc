@@ -277,6 +277,19 @@ FIBER_TEST(UserCodeTest, AnExceptionHandlerMayWaitAndThrow) {
   });
 }
 
+FIBER_TEST(UserCodeTest, AHandlerThatThrowsForACallbackThatHasBlockedEndsTheLoop) {
+  with_idle_loop([](EventLoop& loop) {
+    loop.set_exception_handler(
+        [](EventLoop&, const ExceptionContext&) { throw fibers::KeyboardInterrupt(); });
+    loop.call_soon([] {
+      fibers::checkpoint();
+      throw std::runtime_error("callback");
+    });
+    EXPECT_THROW(loop.main_loop(), fibers::KeyboardInterrupt);
+    EXPECT_FALSE(loop.is_running());
+  });
+}
+
 FIBER_TEST(UserCodeTest, AHandlerThatInterruptsInAHookEndsTheLoop) {
   with_idle_loop([](EventLoop& loop) {
     loop.set_exception_handler(

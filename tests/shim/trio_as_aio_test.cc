@@ -209,7 +209,6 @@ FIBER_TEST(TrioAsAioTest, TheEndOfTheLoopCancelsTheFuture) {
 
 // trio-asyncio: test_trio_asyncio.py::test_async_handle_cancelled_before_dequeue
 FIBER_TEST(TrioAsAioTest, CancelledBeforeItsTurnItIsNeverCalled) {
-  WEFT_NOT_ALLOCATION_SWEPT("a future that cannot be cancelled keeps its call");
   open_loop([](EventLoop& loop) {
     bool called = false;
     auto future = run_trio([&] { called = true; });

@@ -13,6 +13,7 @@
 #include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
 #include "fibers/core/text.h"
+#include "fibers/sys/lasting.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
@@ -108,9 +109,11 @@ static std::shared_ptr<const CancelReason> refusal(const TaskBlock& me,
                 waiting_for.what, "'; do the waiting outside, or hand the work to another task"})));
     return reason;
   } catch (...) {
-    static const CancelReason no_memory{.source = "unknown",
-                                        .interrupt = std::make_exception_ptr(std::bad_alloc())};
-    return unowned(no_memory);
+    static const sys::NeverDestroyed no_memory([] {
+      return CancelReason{.source = "unknown",
+                          .interrupt = std::make_exception_ptr(std::bad_alloc())};
+    });
+    return unowned(*no_memory);
   }
 }
 

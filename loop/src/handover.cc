@@ -64,7 +64,8 @@ bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
   if (error != nullptr) {
     if (active) {
       end_drive(std::move(error));
-    } else if (mode_ != Mode::kStopped && late_error_ == nullptr) {
+    } else if (mode_ != Mode::kStopped && late_error_ == nullptr &&
+               !fibers::holds<fibers::Cancelled>(error)) {
       // Another runner has the role, or is about to: it ends the loop after its iteration.
       late_error_ = std::move(error);
       stop();

@@ -290,6 +290,27 @@ FIBER_TEST(UserCodeTest, AHandlerThatThrowsForACallbackThatHasBlockedEndsTheLoop
   });
 }
 
+FIBER_TEST(UserCodeTest, AHandlerThatIsCancelledForACallbackThatHasBlockedDoesNotEndTheLoop) {
+  fibers::open_nursery([](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    bool later = false;
+    loop.set_exception_handler(
+        [](EventLoop&, const ExceptionContext&) { fibers::sleep(std::chrono::seconds(1)); });
+    loop.start();
+    loop.call_soon([] {
+      fibers::sleep(std::chrono::seconds(1));
+      throw std::runtime_error("callback");
+    });
+    loop.call_later(std::chrono::seconds(5), [&] {
+      later = true;
+      loop.stop();
+    });
+    nursery.cancel_scope().cancel();
+    fibers::CancelScope({.shield = true}).run([&] { loop.wait_stopped(); });
+    EXPECT_TRUE(later);
+  });
+}
+
 FIBER_TEST(UserCodeTest, AHandlerThatInterruptsInAHookEndsTheLoop) {
   with_idle_loop([](EventLoop& loop) {
     loop.set_exception_handler(

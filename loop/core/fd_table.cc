@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "loop/src/fd_table.h"
+#include "loop/core/fd_table.h"
 
 #include <utility>
 
-#include "loop/src/loop_core.h"
+#include "loop/core/loop_core.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::loop::detail {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "loop/src/wait_list.h"
+#include "loop/core/wait_list.h"
 
 namespace weft::loop::detail {
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "loop/src/timer_heap.h"
+#include "loop/core/timer_heap.h"
 
 #include <algorithm>
 

@@ -5,8 +5,8 @@
 
 #include <utility>
 
-#include "loop/src/kept_loop.h"
-#include "loop/src/loop_core.h"
+#include "loop/core/kept_loop.h"
+#include "loop/core/loop_core.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "loop/src/runner.h"
+#include "loop/core/runner.h"
 
 #include <cstdint>
 #include <optional>
@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "fibers/sys/lasting.h"
-#include "loop/src/loop_core.h"
+#include "loop/core/loop_core.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/errors.h"
 

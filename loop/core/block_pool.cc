@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "loop/src/block_pool.h"
+#include "loop/core/block_pool.h"
 
 #include <new>
 

@@ -5,7 +5,7 @@
 
 #pragma once
 
-#include "loop/src/loop_core.h"
+#include "loop/core/loop_core.h"
 
 namespace weft::loop::detail {
 

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "loop/src/loop_core.h"
+#include "loop/core/loop_core.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::loop {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "loop/src/loop_core.h"
+#include "loop/core/loop_core.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/no_suspend.h"
 

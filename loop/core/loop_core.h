@@ -16,15 +16,15 @@
 #include <utility>
 #include <vector>
 
-#include "loop/src/block_pool.h"
-#include "loop/src/drive.h"
-#include "loop/src/fd_table.h"
-#include "loop/src/inbox.h"
-#include "loop/src/own_thread.h"
-#include "loop/src/ready_queue.h"
-#include "loop/src/runner.h"
-#include "loop/src/timer_heap.h"
-#include "loop/src/wait_list.h"
+#include "loop/core/block_pool.h"
+#include "loop/core/drive.h"
+#include "loop/core/fd_table.h"
+#include "loop/core/inbox.h"
+#include "loop/core/own_thread.h"
+#include "loop/core/ready_queue.h"
+#include "loop/core/runner.h"
+#include "loop/core/timer_heap.h"
+#include "loop/core/wait_list.h"
 #include "weft/fibers/context_var.h"
 #include "weft/loop/event_loop.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "loop/src/loop_core.h"
+#include "loop/core/loop_core.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 

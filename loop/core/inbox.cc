@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "loop/src/inbox.h"
+#include "loop/core/inbox.h"
 
 #include <utility>
 
-#include "loop/src/loop_core.h"
+#include "loop/core/loop_core.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/handle.h"
 

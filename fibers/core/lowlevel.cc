@@ -275,6 +275,42 @@ ParkHook* set_park_hook(ParkHook* hook) {
   return before;
 }
 
+Stepper* set_stepper(Task& task, Stepper* stepper) noexcept {
+  TaskBlock& block = detail::block_of(task);
+  Stepper* const before = std::exchange(block.stepper, stepper);
+  block.update_watched();
+  if (std::exchange(block.told_to_stepper, false)) block.scheduler->make_ready(block);
+  return before;
+}
+
+WEFT_SWITCHES void step(Task& task) {
+  Scheduler& scheduler = detail::scheduler_of_task();
+  TaskBlock& block = detail::block_of(task);
+  WEFT_REQUIRE(block.scheduler == &scheduler && block.stepper != nullptr &&
+                   (block.told_to_stepper || block.state == TaskState::kWaiting),
+               "step() of a task that has no Stepper, or neither waits nor has been told to it");
+  if (!std::exchange(block.told_to_stepper, false)) {
+    block.abort = nullptr;
+    block.wake = Wake::kValue;
+    block.state = TaskState::kReady;
+  }
+  scheduler.step(block);
+}
+
+void* task_word() noexcept {
+  const Scheduler* const scheduler = detail::tls_scheduler;
+  return scheduler != nullptr && scheduler->running() != nullptr ? scheduler->running()->word
+                                                                 : nullptr;
+}
+
+void* set_task_word(void* word) {
+  return std::exchange(detail::scheduler_of_task().running()->word, word);
+}
+
+void poll_at_next_suspension() {
+  detail::current_scheduler().turns().poll_at_next_suspension();
+}
+
 CheckpointCounts checkpoint_counts() {
   return detail::scheduler_of_task().running()->counts;
 }

@@ -76,7 +76,11 @@ class Scheduler {
       call_host();
   }
   // The same for the running task: it is no host.
-  void requeue(TaskBlock& task) { ready_.push(&task); }
+  void requeue(TaskBlock& task) {
+    if (task.watched && task.stepper != nullptr) [[unlikely]]
+      return tell_stepper(task);
+    ready_.push(&task);
+  }
   // Ends a wait with a value. It has to be one.
   void wake(TaskBlock& task) {
     task.abort = nullptr;
@@ -90,11 +94,15 @@ class Scheduler {
       TaskBlock* next = ready_.pop();
       if (next == &me) return;
       switch_to_task(me.context, *next);
-    } else {
+    } else if (steps_ == nullptr) [[likely]] {
       running_ = nullptr;
       switch_context(me.context, own_, *exceptions_);
+    } else {
+      switch_to_task(me.context, end_step());
     }
   }
+  // Runs a ready task that is in nobody's queue, in place of the running one, until it suspends.
+  void step(TaskBlock& task);
   // What a watched task has to go through before it suspends, and where it can be cancelled.
   void before_suspend(TaskBlock& me, const WaitingFor& waiting_for);
   void before_cancel_point(TaskBlock& me, const WaitingFor& waiting_for);
@@ -181,10 +189,19 @@ class Scheduler {
     switch_context(from, next.context, *exceptions_);
   }
   inline TaskBlock* pick_after_end();
+  // The task that has stepped the one that suspends or ends.
+  TaskBlock& end_step() noexcept { return *std::exchange(steps_, steps_->outer)->task; }
 
+  void tell_stepper(TaskBlock& task);
   [[gnu::cold]] void poll_failed();
   void run_stepping(std::uint32_t tasks);
   TaskBlock& take_chosen(std::uint32_t tasks);
+
+  // A step that is going on. Lies on the stack of the task that steps.
+  struct Step {
+    TaskBlock* task;
+    Step* outer;
+  };
 
   // First what every switch touches.
   TaskBlock* running_ = nullptr;
@@ -192,6 +209,7 @@ class Scheduler {
   ReadyQueue ready_;
   Host host_;
   Turns turns_;
+  Step* steps_ = nullptr;  // The innermost; the budget for hand-overs is withheld meanwhile.
   Context own_;
 
   static constexpr int kFailedPolls = 100;
@@ -237,8 +255,8 @@ inline Scheduler& scheduler_of_task() {
 }
 
 inline void TaskBlock::update_watched() {
-  watched =
-      park_hook != nullptr || no_suspend != nullptr || scheduler->schedule_source() != nullptr;
+  watched = park_hook != nullptr || no_suspend != nullptr || stepper != nullptr ||
+            scheduler->schedule_source() != nullptr;
 }
 inline TaskState TaskBlock::present_state() const {
   return state == TaskState::kReady && scheduler->running() == this ? TaskState::kRunning : state;

@@ -50,7 +50,11 @@ void end_with_error(TaskBlock& task, std::exception_ptr error) {
 }  // namespace
 
 inline TaskBlock* Scheduler::pick_after_end() {
-  running_ = turns_.spend() && !ready_.empty() ? ready_.pop() : nullptr;
+  if (turns_.spend() && !ready_.empty()) {
+    running_ = ready_.pop();
+  } else {
+    running_ = steps_ == nullptr ? nullptr : &end_step();
+  }
   return running_;
 }
 
@@ -166,6 +170,8 @@ TaskBlock* Scheduler::create_task(const ClosureType& type, const TaskOptions& op
                                                              : nullptr;
   task->locals = share_locals(const_cast<TaskLocals*>(inherited));
   task->stack = stack;
+  task->stepper = options.stepper;
+  task->watched = options.stepper != nullptr;
   task->run_and_destroy = type.run_and_destroy;
   task->site = site;
   task->number = next_task_number();

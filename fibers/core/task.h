@@ -46,8 +46,9 @@ class TaskBlock final : public Task {
   // kReady also while it runs, so that a switch writes nothing here. See present_state().
   TaskState state = TaskState::kReady;
   Wake wake = Wake::kValue;
-  // Something unusual has to happen before the next suspension: a park hook, a NoSuspend, a
-  // ScheduleSource. One flag, so that the usual case tests one byte.
+  // Something unusual has to happen before the next suspension, or when it becomes ready: a park
+  // hook, a NoSuspend, a ScheduleSource, a Stepper. One flag, so that the usual case tests one
+  // byte.
   bool watched = false;
   bool unchecked_captures = false;  // Whoever starts it vouches for them. See captures.h.
   // How many Cancelled it has been thrown that no scope of its has swallowed. More than a few: it
@@ -87,6 +88,9 @@ class TaskBlock final : public Task {
   const PresentWait* aborting = nullptr;
   ParkHook* park_hook = nullptr;
   const char* no_suspend = nullptr;   // The innermost NoSuspend's text.
+  Stepper* stepper = nullptr;         // Who runs it; null: the run.
+  bool told_to_stepper = false;       // Ready, in the stepper's hands.
+  void* word = nullptr;               // The layer's above.
   TaskLocals* locals = nullptr;       // Inherited task variables, counted.
   TreeValues* tree_values = nullptr;  // Owned; null if the task has set none.
 

@@ -38,6 +38,12 @@ class Turns {
   void begin(std::int32_t hand_overs, ReadyQueue& ready);
   // What is in `ready` now has been passed over once if it was there when the batch began.
   void end(const ReadyQueue& ready) { fresh_ = ready.empty(); }
+  // Nobody hands over until the budget is given back.
+  std::int32_t withhold() { return std::exchange(budget_, kWithheld); }
+  void give_back(std::int32_t budget) {
+    // Or else hand-overs have been stopped meanwhile.
+    if (budget_ <= kWithheld) budget_ = budget;
+  }
   // Every task that suspends from here on comes back to the scheduler's own stack.
   void stop_hand_overs() { budget_ = 0; }
 
@@ -52,6 +58,9 @@ class Turns {
   bool poll_is_due(RunTime& time);
 
  private:
+  // Far from 0 on either side: what is spent of it does not matter.
+  static constexpr std::int32_t kWithheld = -(1 << 30);
+
   bool toss();
 
   std::int32_t budget_ = 0;  // Hand-overs left before the next poll. First: each switch touches it.

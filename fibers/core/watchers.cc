@@ -78,9 +78,22 @@ void Watchers::tell_scheduled() {
 
 void Watchers::begin_step(TaskBlock& task) {
   --announced_;
+  tell_begin(task);
+}
+
+void Watchers::tell_begin(TaskBlock& task) {
   stepping_ = &task;
   const InTask as_task(running_, task);
   instruments_->call(kBeforeTaskStep, &Instrument::before_task_step, task);
+}
+
+void Watchers::task_told(TaskBlock& task) {
+  tell(kTaskScheduled, &Instrument::task_scheduled, task);
+}
+
+void Watchers::change_step(TaskBlock& to) {
+  end_step();
+  tell_begin(to);
 }
 
 void Watchers::end_step() {

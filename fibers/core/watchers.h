@@ -48,10 +48,15 @@ class Watchers {
   void begin_step(TaskBlock& task);
   // What ran has suspended or ended.
   void end_step();
+  // A task has been told to its stepper: it is in no queue of the run.
+  void task_told(TaskBlock& task);
+  // What ran has suspended, ended or stepped `to`, which runs next.
+  void change_step(TaskBlock& to);
 
  private:
   void tell(Hook hook, void (Instrument::*method)(Task&), TaskBlock& task);
   void tell_exit(TaskBlock& task);
+  void tell_begin(TaskBlock& task);
 
   TaskBlock*& running_;
   ReadyQueue& ready_;

@@ -185,6 +185,35 @@ struct ParkHook {
 // The running task's hook; null for none. Returns the one before.
 ParkHook* set_park_hook(ParkHook* hook);
 
+// Runs tasks in an order of its own instead of the run's: an event loop, say, which runs its tasks
+// between its callbacks. TaskOptions::stepper says so from a task's beginning.
+struct Stepper {
+  // `task` can go on. Called by whatever makes it ready, once until it is stepped; it must not wait
+  // or throw.
+  void (*task_ready)(Stepper&, Task& task) noexcept = nullptr;
+};
+// Who steps `task` from now on; null: the run. Returns the one before. A task that the old one has
+// been told of, and has not stepped, is told to the new one.
+Stepper* set_stepper(Task& task, Stepper* stepper) noexcept;
+// Runs `task` at once, until it suspends or ends; then the caller goes on. One switch each way, and
+// nothing else of the run in between. The task has a Stepper, and has been told to it; or it waits,
+// and its wait ends as reschedule() ends it. Throws UsageError if neither is so.
+//
+// Blocks: no; as long as `task` runs.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+void step(Task& task);
+
+// One word in each task for the layer above: weft::loop keeps there which of its loops, and which
+// of that one's tasks, run in it. Null at first, and outside tasks.
+void* task_word() noexcept;
+// Throws UsageError outside a task. Returns the one before.
+void* set_task_word(void* word);
+
+// Before the next task runs, the run looks for descriptors, deadlines and calls from other threads,
+// however short ago it has done that. Throws UsageError outside a run.
+void poll_at_next_suspension();
+
 // How often this task has passed a schedule point and a cancel point. (For assert_checkpoints.)
 struct CheckpointCounts {
   std::uint32_t schedule_points = 0;

@@ -18,6 +18,7 @@
 namespace weft::fibers {
 
 class Nursery;
+struct Stepper;
 
 // How to start a task.
 struct TaskOptions {
@@ -28,6 +29,8 @@ struct TaskOptions {
   // The caller vouches that what the closure refers to outlives the task, although it lies on a
   // stack that may go first. See "What a task may capture" in nursery.h.
   bool unchecked_captures = false;
+  // Who runs the task instead of the run's own queue; see Stepper in lowlevel.h.
+  Stepper* stepper = nullptr;
 };
 
 enum class TaskState : std::uint8_t { kReady, kRunning, kWaiting, kDone };

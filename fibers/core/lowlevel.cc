@@ -298,9 +298,11 @@ WEFT_SWITCHES void step(Task& task) {
 }
 
 void* task_word() noexcept {
-  const Scheduler* const scheduler = detail::tls_scheduler;
-  return scheduler != nullptr && scheduler->running() != nullptr ? scheduler->running()->word
-                                                                 : nullptr;
+  return in_trio_task() ? detail::tls_scheduler->running()->word : nullptr;
+}
+
+void* task_word(const Task& task) noexcept {
+  return detail::block_of(task).word;
 }
 
 void* set_task_word(void* word) {

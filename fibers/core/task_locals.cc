@@ -61,6 +61,11 @@ void release_locals(TaskLocals* locals) noexcept {
   }
 }
 
+TaskLocals* share_locals_here() noexcept {
+  const bool in_task = tls_scheduler != nullptr && tls_scheduler->running() != nullptr;
+  return in_task ? share_locals(tls_scheduler->running()->locals) : nullptr;
+}
+
 TaskLocals* share_own_locals() {
   return share_locals(const_cast<TaskLocals*>(look_at_own_locals()));
 }
@@ -145,7 +150,10 @@ void set_in_list(TaskLocals*& locals, std::uint64_t var, std::shared_ptr<void> v
   release_locals(old);
 }
 
+constinit std::atomic<bool> any_variable_set{false};
+
 void set_local(std::uint64_t var, std::shared_ptr<void> value) {
+  any_variable_set.store(true, std::memory_order_relaxed);
   set_in_list(own_locals(), var, std::move(value));
 }
 

@@ -44,7 +44,6 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
     throw fibers::UsageError("This event loop is already running; wait_stopped() first");
   }
   if (status != nullptr) status->started();
-  context_ = fibers::copy_context();
   Drive drive{.task = &fibers::current_task()};
   drive_ = &drive;
   mode_ = mode;
@@ -57,6 +56,7 @@ void LoopCore::drive(Mode mode, fibers::TaskStatus<void>* status) {
   }
   if (mode == Mode::kRunning) {
     has_run_ = true;
+    entered_ = true;
     fds_.resume_all();
   }
   retain();

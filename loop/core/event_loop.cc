@@ -113,8 +113,8 @@ LoopStatistics EventLoop::statistics() const {
 }
 
 EventLoop* running_loop() {
-  const detail::Runner* runner = detail::Runner::current();
-  return runner == nullptr ? nullptr : runner->core().facade();
+  const detail::Running* running = detail::Running::here();
+  return running == nullptr ? nullptr : running->core->facade();
 }
 
 EventLoop& get_running_loop() {

@@ -79,7 +79,7 @@ void FdTable::resume_all() {
   for (auto& watchers : by_fd_) {
     for (std::size_t fd = 0; fd < watchers.size(); ++fd) {
       FdWatcher* watcher = watchers[fd];
-      if (watcher != nullptr && !watcher->node->queued && !watcher->node->running) resume(*watcher);
+      if (watcher != nullptr && watcher->node->phase == NodePhase::kIdle) resume(*watcher);
     }
   }
 }
@@ -93,7 +93,7 @@ void FdTable::arm(FdWatcher& watcher) {
 void FdTable::on_ready(void* context) {
   auto& watcher = *static_cast<FdWatcher*>(context);
   HandleNode* node = watcher.node;
-  if (node->queued || node->running || !watcher.core->is_running()) {
+  if (node->phase != NodePhase::kIdle || !watcher.core->is_running()) {
     watcher.watch.disarm();
     watcher.paused = true;
     return;
@@ -116,7 +116,7 @@ void FdTable::retire(FdWatcher& watcher) {
   free_.push_back(&watcher);
   node->fd.watcher = nullptr;
   node->cancelled = true;
-  if (!node->running) LoopCore::drop_callable(node);
+  if (!node->running()) LoopCore::drop_callable(node);
   release_node(node);
 }
 

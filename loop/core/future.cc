@@ -127,7 +127,7 @@ HandleNode* FutureCore::add_callback(HandleNode* node) {
 
 std::size_t FutureCore::remove_callback(HandleNode* node) {
   const bool here = node != nullptr && node->kind == NodeKind::kFuture &&
-                    node->future.core == this && !node->queued && !node->running &&
+                    node->future.core == this && node->phase == NodePhase::kIdle &&
                     node->ops != nullptr;
   if (!here) return 0;
   cancel_node(node);
@@ -192,8 +192,8 @@ void FutureCore::wake_waiters() noexcept {
 
 // Whether `raise` is to become asyncio's CancelledError, perhaps: the callback's own stack decides.
 static bool in_cancelled_callback(const fibers::Task& task, const fibers::RaiseCancel& raise) {
-  const Runner* runner = Runner::of(task);
-  return runner != nullptr && runner->cancellation_pending() &&
+  const Running* running = Running::of(task);
+  return running != nullptr && running->scope.pending() &&
          fibers::holds<fibers::Cancelled>(raise.as_exception());
 }
 
@@ -223,8 +223,8 @@ fibers::Abort FutureCore::abort_wait(void* context, const fibers::RaiseCancel& r
 
 // Also where the future has ended otherwise: then the callback's cancellation has had its effect.
 void FutureCore::raise_cancellation(const fibers::RaiseCancel& cancelled) const {
-  Runner* const runner = Runner::current();
-  const bool taken = runner != nullptr && runner->take_cancellation();
+  Running* const running = Running::here();
+  const bool taken = running != nullptr && running->scope.take();
   if (state_ != State::kCancelled) return;
   if (taken) throw CancelledError("the callback that awaits this future was cancelled");
   cancelled();

@@ -15,6 +15,7 @@ namespace weft::loop::detail {
 void LoopCore::callback_blocks(Runner& me) noexcept {
   if (debug) report_slow(*me.node, fibers::current_time() - me.called_at);
   me.blocked = true;
+  me.node->phase = NodePhase::kBlocked;
   me.node->blocked_on = &me;
   blocked_.push(me);
   ++callbacks_blocked_;
@@ -30,7 +31,7 @@ void LoopCore::callback_blocks(Runner& me) noexcept {
 
 void LoopCore::callback_returned(Runner& me) noexcept {
   me.blocked = false;
-  me.node->blocked_on = nullptr;
+  me.node->phase = NodePhase::kRunning;
   blocked_.remove(me);
   if (blocked_.empty()) blocked_waiters_.wake_all();
 }
@@ -43,15 +44,16 @@ void LoopCore::hand_over() {
     fibers::reschedule(runner->task());
     return;
   }
-  // Not with those of the callback that blocks here.
-  context_.run([this] { Runner::start(*this, nursery_); });
+  // Callbacks bring their variables along.
+  const fibers::detail::WithoutContext none;
+  Runner::start(*this, nursery_);
   runner_on_its_way_ = true;
 }
 
 bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
   if (HandleNode* node = me.node) {
-    node->running = false;
     if (me.blocked) callback_returned(me);
+    node->phase = NodePhase::kIdle;
     const bool interrupt = error != nullptr && fibers::holds<fibers::KeyboardInterrupt>(error);
     if (error != nullptr && !interrupt) {
       error = try_to_report(callback_context(node, std::move(error)));
@@ -98,7 +100,7 @@ void LoopCore::cancel_blocked() {
 
 void LoopCore::wait_blocked() {
   fibers::checkpoint_if_cancelled();
-  if (const Runner* me = Runner::current(); me != nullptr && &me->core() == this) {
+  if (const Running* here = Running::here(); here != nullptr && here->core == this) {
     throw fibers::UsageError(
         "a callback cannot wait until no callback is blocked: it would wait for itself; wait in a "
         "task");

@@ -120,6 +120,8 @@ void LoopCore::take_from_inbox() {
       throw;
     }
     call->node = node;
+    fibers::detail::release_locals(
+        std::exchange(node->context, std::exchange(call->context, nullptr)));
     emplace_callable<CallPlain>(node, RunCall(call));
     push_ready(node);
     call = next;
@@ -169,6 +171,8 @@ ThreadsafeHandle EventLoop::call_soon_threadsafe(absl::AnyInvocable<void()> fn,
   call->fn = std::move(fn);
   call->site = site;
   call->inbox = core_->inbox();
+  // A copy: their counts belong to this thread.
+  if (fibers::detail::context_in_use()) call->context = fibers::detail::detach_own_locals();
   detail::retain_call(call.get());
   ThreadsafeHandle handle = HandleAccess::wrap(call.get());
   if (!core_->inbox()->post(call.release())) {

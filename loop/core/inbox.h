@@ -25,11 +25,17 @@ class Inbox;
 struct ThreadsafeCall {
   enum class State : std::uint8_t { kPending, kStarted, kDone, kCancelled };
 
+  ThreadsafeCall() = default;
+  ThreadsafeCall(const ThreadsafeCall&) = delete;
+  ThreadsafeCall& operator=(const ThreadsafeCall&) = delete;
+  ~ThreadsafeCall() { fibers::detail::release_locals(context); }
+
   std::atomic<std::uint32_t> refs{1};
   std::atomic<State> state{State::kPending};
   std::atomic<bool> cancel_called{false};
   absl::AnyInvocable<void()> fn;
   std::source_location site;
+  fibers::detail::TaskLocals* context = nullptr;  // Its caller's variables, until it is scheduled.
   std::shared_ptr<Inbox> inbox;
   ThreadsafeCall* next = nullptr;
   HandleNode* node = nullptr;  // While it is scheduled or running.

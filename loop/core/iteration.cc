@@ -31,7 +31,7 @@ void LoopCore::ask_prepare_hooks() {
 
 void LoopCore::ask_prepare_hook(HandleNode* node) {
   ++node->refs;
-  node->running = true;
+  node->phase = NodePhase::kRunning;
   std::exception_ptr error;
   {
     const fibers::NoSuspend guard("a prepare hook of the event loop");
@@ -44,7 +44,7 @@ void LoopCore::ask_prepare_hook(HandleNode* node) {
                              .source = node->site});
     }
   }
-  node->running = false;
+  node->phase = NodePhase::kIdle;
   if (node->cancelled) {
     drop_callable(node);
   } else {
@@ -77,11 +77,14 @@ void LoopCore::sleep(fibers::Instant until) {
   sleep_scope_ = nullptr;
 }
 
-// The other tasks get their turn here in any case, and descriptors are looked at. Only if nothing
-// has come of that does the loop go to sleep: a turn costs half of what sleeping and waking does.
-// Inline, down to the wait itself: after the switch the processor mispredicts the return of every
-// frame.
+// The other tasks get their turn here in any case, and descriptors are looked at: as often as the
+// run does that while tasks are ready, and in any case in the first iteration of a main_loop().
+// Only if nothing has come of that does the loop go to sleep: a turn costs half of what sleeping
+// and waking does. Inline, down to the wait itself: after the switch the processor mispredicts the
+// return of every frame.
 [[gnu::always_inline]] inline void LoopCore::wait_for_events() {
+  if (std::exchange(entered_, false)) [[unlikely]]
+    fibers::poll_at_next_suspension();
   fibers::cancel_shielded_checkpoint();
   if (!ready_.empty() || stopping_ || mode_ != Mode::kRunning || inbox_->pending()) return;
   if (unasked_hooks_) return;  // One has come during that turn.
@@ -117,16 +120,17 @@ void LoopCore::schedule_timers_due_now() {
 // What a callback that has blocked leaves behind is seen to in conclude(), after its scope.
 // Inline, and run_batch() too, for the same reason as wait_for_events().
 [[gnu::always_inline]] inline void LoopCore::run_node(Runner& me, HandleNode* node) {
-  node->queued = false;
   me.node = node;
   if (!node->cancelled) {
-    node->running = true;
+    node->phase = NodePhase::kRunning;
     std::exception_ptr error;
     try {
-      if (debug) [[unlikely]] {
-        invoke_timed(me, node);
+      if (debug || fibers::detail::context_in_use()) [[unlikely]] {
+        invoke_watched(me, node);
       } else {
         node->ops->invoke(*node);
+        if (fibers::detail::context_in_use()) [[unlikely]]
+          drop_own_context();
       }
     } catch (const fibers::KeyboardInterrupt&) {
       throw;
@@ -147,7 +151,7 @@ void LoopCore::schedule_timers_due_now() {
     --callbacks_run_;  // conclude() counts it.
     return;
   }
-  node->running = false;
+  node->phase = NodePhase::kIdle;
   me.node = nullptr;
   release_node(node);
 }
@@ -162,10 +166,31 @@ void LoopCore::schedule_timers_due_now() {
   return true;
 }
 
-void LoopCore::invoke_timed(Runner& me, HandleNode* node) {
+// With the variables that the callback was handed in with. What it sets stays with it: one that is
+// called again finds it again.
+void LoopCore::invoke_watched(Runner& me, HandleNode* node) {
+  struct InContext {
+    explicit InContext(HandleNode& of)
+        : node(of),
+          outside(fibers::detail::exchange_locals(fibers::detail::share_locals(of.context))) {}
+    InContext(const InContext&) = delete;
+    InContext& operator=(const InContext&) = delete;
+    ~InContext() {
+      fibers::detail::release_locals(
+          std::exchange(node.context, fibers::detail::exchange_locals(outside)));
+    }
+    HandleNode& node;
+    fibers::detail::TaskLocals* outside;
+  } const inside{*node};
+  if (!debug) return node->ops->invoke(*node);
   me.called_at = fibers::current_time();
   node->ops->invoke(*node);
   if (!me.blocked) report_slow(*node, fibers::current_time() - me.called_at);
+}
+
+// The first variable of the process was set in a callback.
+[[gnu::cold]] void LoopCore::drop_own_context() {
+  fibers::detail::release_locals(fibers::detail::exchange_locals(nullptr));
 }
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.

@@ -25,7 +25,6 @@
 #include "loop/core/runner.h"
 #include "loop/core/timer_heap.h"
 #include "loop/core/wait_list.h"
-#include "weft/fibers/context_var.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::loop::detail {
@@ -53,9 +52,9 @@ class LoopCore {
   inline HandleNode* take_node(std::source_location site);
   // Without taking in first what other threads have sent.
   HandleNode* new_node(std::source_location site) {
-    void* block = pool_.take(sizeof(HandleNode));
+    void* block = pool_.take(sizeof(CallbackNode));
     ++refs_;
-    return ::new (block) HandleNode(*this, site);
+    return ::new (block) CallbackNode(*this, site);
   }
   void recycle(HandleNode* node) noexcept;
   static void drop_callable(HandleNode* node) noexcept {
@@ -65,7 +64,7 @@ class LoopCore {
   }
   // Takes over one reference. Also on the scheduler's own stack.
   void push_ready(HandleNode* node) noexcept {
-    node->queued = true;
+    node->phase = NodePhase::kQueued;
     ready_.push(node);
     if (sleeper_ != nullptr) wake();
   }
@@ -172,7 +171,8 @@ class LoopCore {
   bool at_end() const;
 
   inline void run_node(Runner& me, HandleNode* node);
-  void invoke_timed(Runner& me, HandleNode* node);
+  void invoke_watched(Runner& me, HandleNode* node);
+  static void drop_own_context();
   void drop_finished(HandleNode* node) noexcept {
     if (node->kind == NodeKind::kSoon) [[likely]] {
       drop_callable(node);
@@ -223,13 +223,13 @@ class LoopCore {
   bool stopping_ = false;
   bool closed_ = false;
   bool has_run_ = false;
+  bool entered_ = false;  // main_loop() has begun, and its first iteration has not polled yet.
   // The batch of an iteration: how many of the ready ones are still its own. It stays open while
   // the role passes from one runner to another.
   bool batch_open_ = false;
   std::size_t batch_ = 0;
 
   Drive* drive_ = nullptr;         // Null once the loop has stopped.
-  fibers::Context context_;        // The driver's variables: new runners begin with these.
   std::exception_ptr late_error_;  // See report_without_throwing().
   Runner* active_ = nullptr;
   bool runner_on_its_way_ = false;  // Started to take the role, but not there yet.

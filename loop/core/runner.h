@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <exception>
 
-#include "weft/fibers/cancel_scope.h"
+#include "loop/core/callback_scope.h"
 #include "weft/fibers/clock.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/loop/detail/handle_node.h"
@@ -18,19 +18,17 @@ namespace weft::loop::detail {
 // Lives on the stack of its task. Its life is a row of incarnations, each inside a cancel scope of
 // its own: it gets the role, runs iterations, and in the end loses the role to another runner,
 // because its callback waits; when that callback has returned the incarnation is over.
-class Runner : private fibers::ParkHook {
+class Runner : private fibers::ParkHook, private fibers::Stepper {
  public:
   // Starts a task that will take the role.
   static void start(LoopCore& core, fibers::Nursery& nursery);
-  // The runner whose task this is; null elsewhere.
-  static Runner* current();
 
   explicit Runner(LoopCore& core);
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
   ~Runner();
 
-  LoopCore& core() const { return core_; }
+  LoopCore& core() const { return *running.core; }
   fibers::Task& task() const { return task_; }
   // Lives as long as the task.
   void live();
@@ -38,17 +36,13 @@ class Runner : private fibers::ParkHook {
   // for an incarnation, and not around every callback.
   void watch_parking() { fibers::set_park_hook(this); }
   static void ignore_parking() { fibers::set_park_hook(nullptr); }
-  // The runner of that task; null if it is none.
-  static Runner* of(const fibers::Task& task);
   // Cancels the incarnation.
-  void cancel() noexcept;
-  // An await of the callback is asyncio's, and hears of the cancellation once: what asks first
-  // takes it, and from then on nothing in the callback is cancelled any more. False if there is
-  // none to take, or if the wait was cancelled by a scope inside the callback. In the runner's own
-  // task, after a wait that was cancelled.
-  bool take_cancellation();
-  bool cancellation_pending() const;
+  void cancel() noexcept { running.scope.cancel(); }
+  // While it waits in the step of a task: its turn comes from the loop's queue.
+  void resume_from_queue() { fibers::set_stepper(task_, this); }
+  void resume_at_once() { fibers::set_stepper(task_, nullptr); }
 
+  Running running;
   // The callback that is being run, from its call until everything about it is done.
   HandleNode* node = nullptr;
   bool blocked = false;         // It has waited, and the role is gone.
@@ -59,13 +53,7 @@ class Runner : private fibers::ParkHook {
  private:
   std::exception_ptr incarnate();
 
-  LoopCore& core_;
   fibers::Task& task_;
-  // Of this incarnation: the one that cancel() cancels, and, in it, the one that is shielded once
-  // the cancellation has been taken.
-  fibers::CancelScope* scope_ = nullptr;
-  fibers::CancelScope* after_ = nullptr;
-  bool cancellation_taken_ = false;
 };
 
 class RunnerList {

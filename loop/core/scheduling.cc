@@ -31,7 +31,8 @@ namespace weft::loop::detail {
 
 void LoopCore::recycle(HandleNode* node) noexcept {
   drop_callable(node);
-  pool_.give(node, sizeof(HandleNode));
+  fibers::detail::release_locals(node->context);
+  pool_.give(node, sizeof(CallbackNode));
   release();
 }
 
@@ -71,9 +72,9 @@ void LoopCore::add_prepare(HandleNode* node) {
 
 // What is queued stays in the queue, empty, until its turn comes.
 void LoopCore::cancel(HandleNode* node) {
-  if (node->blocked_on != nullptr) node->blocked_on->cancel();
+  if (node->blocked()) node->blocked_on->cancel();
   if (node->cancelled) return;
-  const bool registered = node->ops != nullptr && !node->queued && !node->running;
+  const bool registered = node->ops != nullptr && node->phase == NodePhase::kIdle;
   node->cancelled = true;
   ++node->refs;  // The callable may hold the handle that this was called on.
   switch (node->kind) {
@@ -101,7 +102,7 @@ void LoopCore::cancel(HandleNode* node) {
     case NodeKind::kSoon:
       break;
   }
-  if (!node->running) drop_callable(node);
+  if (!node->running()) drop_callable(node);
   release_node(node);
 }
 
@@ -119,7 +120,6 @@ void LoopCore::remove_prepare(HandleNode* node) {
 void LoopCore::forget_everything() noexcept {
   closed_ = true;
   inbox_->close();
-  context_ = {};
   fds_.remove_all();
   while (!timers_.empty()) {
     HandleNode* node = timers_.top();
@@ -129,7 +129,7 @@ void LoopCore::forget_everything() noexcept {
   }
   while (!ready_.empty()) {
     HandleNode* node = ready_.pop();
-    node->queued = false;
+    node->phase = NodePhase::kIdle;
     node->cancelled = true;
     finish_node(node);
   }
@@ -145,7 +145,7 @@ void LoopCore::forget_hooks() noexcept {
     if (node == nullptr) continue;
     node->cancelled = true;
     // The callable of the one that is being asked goes after that.
-    node->running ? release_node(node) : finish_node(node);
+    node->running() ? release_node(node) : finish_node(node);
   }
   asking_hooks_ = asking;
   if (!asking) prepare_.clear();

@@ -416,5 +416,20 @@ FIBER_TEST(FdTest, EventAroundStopIsDeliveredOnce) {
   });
 }
 
+// On the machine's clock, where a run with ready tasks polls at its own pace: an iteration that is
+// entered from outside polls all the same.
+TEST(FdTest, TheOneIterationOfAStoppedLoopPolls) {
+  int called = 0;
+  fibers::run([&called] {
+    const Pipe pipe;
+    pipe.put();
+    with_idle_loop([&](EventLoop& loop) {
+      loop.add_reader(pipe.reader(), [&called] { ++called; });
+      for (int i = 0; i < 1000; ++i) run_once(loop);
+    });
+  });
+  EXPECT_EQ(called, 1000);
+}
+
 }  // namespace
 }  // namespace weft::loop

@@ -11,6 +11,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,6 +28,14 @@ struct TaskLocals;
 TaskLocals* share_locals(TaskLocals* locals) noexcept;
 void release_locals(TaskLocals* locals) noexcept;
 TaskLocals* share_own_locals();
+// The same for whoever schedules a call: null where no task runs.
+TaskLocals* share_locals_here() noexcept;
+// Whether any variable has ever been set in this process. Until then there is nothing to share.
+// Relaxed: what a thread has set itself it sees, and others' values are not its own.
+extern constinit std::atomic<bool> any_variable_set;
+inline bool context_in_use() noexcept {
+  return any_variable_set.load(std::memory_order_relaxed);
+}
 // Gives the running task other values; returns those it had.
 TaskLocals* exchange_locals(TaskLocals* locals);
 // The values as they are here, for another thread to own: counts are not atomic. Null if nobody has
@@ -98,6 +107,7 @@ class Context {
 
  private:
   friend Context copy_context();
+  friend struct ContextAccess;
   explicit Context(detail::TaskLocals* locals) noexcept : locals_(locals) {}
 
   class Inside {
@@ -123,6 +133,13 @@ class Context {
 
   detail::TaskLocals* locals_ = nullptr;  // Counted.
   bool entered_ = false;
+};
+
+// For weft's own files.
+struct ContextAccess {
+  // Takes over one use.
+  static Context make(detail::TaskLocals* locals) noexcept { return Context(locals); }
+  static detail::TaskLocals* locals(const Context& context) noexcept { return context.locals_; }
 };
 
 // The running task's values. (Python: contextvars.copy_context.)

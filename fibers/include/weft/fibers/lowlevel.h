@@ -207,6 +207,7 @@ void step(Task& task);
 // One word in each task for the layer above: weft::loop keeps there which of its loops, and which
 // of that one's tasks, run in it. Null at first, and outside tasks.
 void* task_word() noexcept;
+void* task_word(const Task& task) noexcept;
 // Throws UsageError outside a task. Returns the one before.
 void* set_task_word(void* word);
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "weft/fibers/clock.h"
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/detail/misuse.h"
 
 namespace weft::loop::detail {
@@ -50,42 +51,57 @@ struct NodeOps {
 // Who else knows the node, besides the queue of ready ones.
 enum class NodeKind : std::uint8_t { kSoon, kTimer, kFd, kFuture, kPrepare };
 
-// One callback and its bookkeeping: two cache lines, taken from the loop's pool, with the callable
-// inside. Counted: each Handle and whoever has the node scheduled or registered holds one.
+// Running: from the call to its return. Blocked is a part of that: the callable waits.
+enum class NodePhase : std::uint8_t { kIdle, kQueued, kRunning, kBlocked };
+
+// The bookkeeping of a callback: one cache line. Counted: each Handle and whoever has the node
+// scheduled or registered holds one.
 struct HandleNode {
-  static constexpr std::size_t kInline = 64;
   static constexpr std::size_t kNotInHeap = ~std::size_t{0};
 
-  HandleNode* next;    // In the ready queue, in a future's list or in the pool.
-  LoopCore* core;      // Kept alive by each node in use.
-  const NodeOps* ops;  // Null once the callable is gone.
+  union {
+    HandleNode* next;    // Idle or queued: in the ready queue, in a future's list.
+    Runner* blocked_on;  // Blocked: whose stack its callable waits on.
+  };
+  LoopCore* core;                       // Kept alive by each node in use.
+  const NodeOps* ops;                   // Null once the callable is gone.
+  fibers::detail::TaskLocals* context;  // The variables it runs with, counted; mostly null.
   std::source_location site;
   std::uint32_t refs;
   NodeKind kind;
-  bool queued;   // In the ready queue.
-  bool running;  // From the call to its return, also while blocked.
+  NodePhase phase;
   bool cancelled;
-  Runner* blocked_on;  // Whose stack its callable waits on; null unless it waits.
   union {
     TimerPart timer;
     FuturePart future;
     FdPart fd;
     PreparePart prepare;
   };
-  alignas(16) unsigned char storage[kInline];
 
-  // A callback of its own, not scheduled, with one reference. Leaves the union to whoever sets
-  // `kind`.
+  // A callback of its own, not scheduled, with one reference, and with the variables of whoever
+  // makes it. Leaves the union to whoever sets `kind`.
   HandleNode(LoopCore& loop, std::source_location where) noexcept
-      : core(&loop),
+      : next(nullptr),
+        core(&loop),
         ops(nullptr),
+        context(fibers::detail::context_in_use() ? fibers::detail::share_locals_here() : nullptr),
         site(where),
         refs(1),
         kind(NodeKind::kSoon),
-        queued(false),
-        running(false),
-        cancelled(false),
-        blocked_on(nullptr) {}
+        phase(NodePhase::kIdle),
+        cancelled(false) {}
+
+  bool queued() const { return phase == NodePhase::kQueued; }
+  bool running() const { return phase >= NodePhase::kRunning; }
+  bool blocked() const { return phase == NodePhase::kBlocked; }
+};
+static_assert(sizeof(HandleNode) == 64);
+
+// One with its callable, from the loop's pool.
+struct CallbackNode : HandleNode {
+  static constexpr std::size_t kInline = 64;
+  using HandleNode::HandleNode;
+  alignas(16) unsigned char storage[kInline];
 };
 
 // A node with one reference, the caller's. Throws UsageError when the loop is closed or belongs to
@@ -123,13 +139,14 @@ struct CallPrepare {
 
 template <class F, class Call>
 struct NodeCallable {
-  static constexpr bool kFits = sizeof(F) <= HandleNode::kInline && alignof(F) <= 16;
+  static constexpr bool kFits = sizeof(F) <= CallbackNode::kInline && alignof(F) <= 16;
 
   static F& get(HandleNode& node) noexcept {
+    auto* const storage = static_cast<CallbackNode&>(node).storage;
     if constexpr (kFits) {
-      return *std::launder(reinterpret_cast<F*>(node.storage));
+      return *std::launder(reinterpret_cast<F*>(storage));
     } else {
-      return **std::launder(reinterpret_cast<F**>(node.storage));
+      return **std::launder(reinterpret_cast<F**>(storage));
     }
   }
   static void invoke(HandleNode& node) { Call::call(get(node), node); }
@@ -149,14 +166,15 @@ template <class Call, class F>
 void emplace_callable(HandleNode* node, F&& fn) {
   using Fn = std::decay_t<F>;
   using Callable = NodeCallable<Fn, Call>;
+  auto* const storage = static_cast<CallbackNode*>(node)->storage;
   if constexpr (Callable::kFits && std::is_nothrow_constructible_v<Fn, F>) {
-    ::new (static_cast<void*>(node->storage)) Fn(std::forward<F>(fn));
+    ::new (static_cast<void*>(storage)) Fn(std::forward<F>(fn));
   } else {
     try {
       if constexpr (Callable::kFits) {
-        ::new (static_cast<void*>(node->storage)) Fn(std::forward<F>(fn));
+        ::new (static_cast<void*>(storage)) Fn(std::forward<F>(fn));
       } else {
-        ::new (static_cast<void*>(node->storage)) Fn*(new Fn(std::forward<F>(fn)));
+        ::new (static_cast<void*>(storage)) Fn*(new Fn(std::forward<F>(fn)));
       }
     } catch (...) {
       release_node(node);

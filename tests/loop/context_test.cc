@@ -1,0 +1,145 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Which context variables a callback sees.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/loop/loop_testing.h"
+#include "weft/fibers/context_var.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/loop/event_loop.h"
+
+namespace weft::loop {
+namespace {
+
+using fibers::ContextVar;
+using ::testing::ElementsAre;
+using namespace testing;  // NOLINT: the helpers of the folder.
+
+ContextVar<std::string> var("context_test");
+
+FIBER_TEST(CallbackContextTest, ACallbackSeesWhatItsSchedulerSaw) {
+  var.set("outside");
+  std::vector<std::string> seen;
+  with_loop([&](EventLoop& loop) {
+    var.set("one");
+    loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
+    var.set("two");
+    loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
+    loop.call_later(1s, [&seen] { seen.push_back(var.get_or("none")); });
+    var.set("three");
+    fibers::sleep(2s);
+  });
+  EXPECT_THAT(seen, ElementsAre("one", "two", "two"));
+}
+
+FIBER_TEST(CallbackContextTest, WhatACallbackSetsIsNotTheNextOnes) {
+  var.set("outside");
+  std::vector<std::string> seen;
+  with_loop([&](EventLoop& loop) {
+    loop.call_soon([] { var.set("inside"); });
+    loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
+    loop.synchronize();
+    EXPECT_EQ(var.get_or("none"), "outside");
+  });
+  EXPECT_THAT(seen, ElementsAre("outside"));
+}
+
+FIBER_TEST(CallbackContextTest, WhatItSchedulesInheritsWhatItHasSet) {
+  var.set("outside");
+  std::vector<std::string> seen;
+  with_loop([&](EventLoop& loop) {
+    loop.call_soon([&] {
+      var.set("inside");
+      loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
+    });
+    loop.synchronize();
+    loop.synchronize();
+  });
+  EXPECT_THAT(seen, ElementsAre("inside"));
+}
+
+FIBER_TEST(CallbackContextTest, AFuturesCallbackSeesWhatTheCallerOfAddDoneCallbackSaw) {
+  var.set("outside");
+  std::vector<std::string> seen;
+  with_loop([&](EventLoop& loop) {
+    auto future = loop.create_future<void>();
+    var.set("adder");
+    future.add_done_callback([&seen] { seen.push_back(var.get_or("none")); });
+    var.set("setter");
+    future.set_result();
+    loop.synchronize();
+  });
+  EXPECT_THAT(seen, ElementsAre("adder"));
+}
+
+// Python: Handle._run calls in the handle's own context, each time.
+FIBER_TEST(CallbackContextTest, AReaderKeepsWhatItSets) {
+  var.set("outside");
+  std::vector<std::string> seen;
+  const Pipe pipe;
+  with_loop([&](EventLoop& loop) {
+    loop.add_reader(pipe.reader(), [&] {
+      pipe.take();
+      seen.push_back(var.get_or("none"));
+      var.set("set by the reader");
+    });
+    for (int i = 0; i < 2; ++i) {
+      pipe.put();
+      fibers::sleep(1s);
+    }
+    loop.remove_reader(pipe.reader());
+  });
+  EXPECT_THAT(seen, ElementsAre("outside", "set by the reader"));
+}
+
+FIBER_TEST(CallbackContextTest, ACallbackThatBlocksKeepsItsOwn) {
+  var.set("outside");
+  std::vector<std::string> seen;
+  with_loop([&](EventLoop& loop) {
+    var.set("blocked");
+    loop.call_soon([&seen] {
+      fibers::sleep(1s);
+      seen.push_back(var.get_or("none"));
+    });
+    var.set("other");
+    loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
+    fibers::sleep(2s);
+  });
+  EXPECT_THAT(seen, ElementsAre("other", "blocked"));
+}
+
+FIBER_TEST(CallbackContextTest, ACallFromAnotherThreadSeesThatThreadsValues) {
+  var.set("outside");
+  std::vector<std::string> seen;
+  with_loop([&](EventLoop& loop) {
+    std::thread([&] {
+      var.set("thread");
+      loop.call_soon_threadsafe([&seen] { seen.push_back(var.get_or("none")); });
+      var.set("later");
+    }).join();
+    loop.synchronize();
+  });
+  EXPECT_THAT(seen, ElementsAre("thread"));
+}
+
+FIBER_TEST(CallbackContextTest, ValuesGoWithTheCallback) {
+  var.set("outside");
+  ContextVar<std::shared_ptr<int>> held("held");
+  const auto value = std::make_shared<int>(1);
+  with_loop([&](EventLoop& loop) {
+    loop.call_soon([&] { held.set(value); });
+    loop.synchronize();
+    EXPECT_EQ(value.use_count(), 1);
+  });
+}
+
+}  // namespace
+}  // namespace weft::loop

@@ -10,7 +10,7 @@
 
 namespace weft::loop::detail {
 
-std::exception_ptr CallbackScope::leave(std::exception_ptr error) {
+std::exception_ptr CallbackScope::leave(const std::exception_ptr& error) {
   scope_ = nullptr;
   return taken_ && error != nullptr ? without_cancelled_errors(error) : error;
 }

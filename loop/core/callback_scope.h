@@ -13,6 +13,7 @@
 
 namespace weft::loop::detail {
 
+class FiberTaskCore;
 class LoopCore;
 class Runner;
 class TaskCore;
@@ -42,7 +43,7 @@ class CallbackScope {
     } catch (...) {
       error = std::current_exception();
     }
-    return leave(std::move(error));
+    return leave(error);
   }
   void cancel() noexcept;
   // Whether cancel() was called, and nobody has taken that.
@@ -53,7 +54,7 @@ class CallbackScope {
   bool taken() const { return taken_; }
 
  private:
-  std::exception_ptr leave(std::exception_ptr error);
+  std::exception_ptr leave(const std::exception_ptr& error);
 
   // The one that cancel() cancels, and, in it, the one that is shielded once that has been taken.
   // Null outside.
@@ -65,8 +66,9 @@ class CallbackScope {
 // What a fiber of the loop runs; its task's word refers to this.
 struct Running {
   LoopCore* core;
-  TaskCore* task = nullptr;  // Of asyncio: the one that is being stepped.
-  Runner* runner = nullptr;  // If it is one.
+  TaskCore* task = nullptr;             // Of asyncio: the one that is being stepped.
+  Runner* runner = nullptr;             // If it is one.
+  FiberTaskCore* fiber_task = nullptr;  // If it is the fiber of one.
   CallbackScope scope = {};
 
   static Running* here() noexcept { return static_cast<Running*>(fibers::task_word()); }

@@ -166,6 +166,7 @@ void LoopCore::close() {
 }
 
 void LoopCore::send_home() {
+  abandon_tasks();
   cancel_blocked();
   while (Runner* runner = idle_.first()) {
     idle_.remove(*runner);
@@ -173,6 +174,19 @@ void LoopCore::send_home() {
   }
   synchronizers_.wake_all();
   stop_waiters_.wake_all();
+}
+
+// What is destroyed here may take others of the list along.
+void LoopCore::abandon_tasks() noexcept {
+  while (TaskCore* const task = tasks_) {
+    const FutureKeeper kept(task->future());
+    task->leave_list();
+    task->enlist(abandoned_);
+    task->abandon();
+  }
+  for (Runner* runner = blocked_.first(); runner != nullptr; runner = runner->next) {
+    if (runner->node->kind == NodeKind::kTask) runner->resume_at_once();
+  }
 }
 
 bool LoopCore::synchronize() {

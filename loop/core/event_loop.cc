@@ -3,7 +3,9 @@
 
 #include "weft/loop/event_loop.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "loop/core/loop_core.h"
 #include "weft/fibers/errors.h"
@@ -13,7 +15,7 @@ namespace weft::loop {
 using detail::LoopCore;
 using fibers::FdDirection;
 
-EventLoop::EventLoop(fibers::Nursery& nursery) : core_(new LoopCore(*this, nursery)) {}
+EventLoop::EventLoop(fibers::Nursery& nursery) : LoopTasks(new LoopCore(*this, nursery)) {}
 
 EventLoop::~EventLoop() {
   core_->lose_facade();
@@ -55,20 +57,20 @@ void EventLoop::wait_blocked() {
   core_->wait_blocked();
 }
 
-Handle EventLoop::watch_node(int fd, FdDirection direction, detail::HandleNode* node) {
+Handle LoopDescriptors::watch_node(int fd, FdDirection direction, detail::HandleNode* node) {
   ++node->refs;
   Handle handle = HandleAccess::wrap(node);
   core_->fds().add(fd, direction, node);
   return handle;
 }
-bool EventLoop::remove_reader(int fd) {
+bool LoopDescriptors::remove_reader(int fd) {
   return core_->fds().remove(fd, FdDirection::kRead);
 }
-bool EventLoop::remove_writer(int fd) {
+bool LoopDescriptors::remove_writer(int fd) {
   return core_->fds().remove(fd, FdDirection::kWrite);
 }
 
-PrepareHandle EventLoop::add_prepare_node(detail::HandleNode* node) {
+PrepareHandle LoopScheduling::add_prepare_node(detail::HandleNode* node) {
   ++node->refs;
   PrepareHandle handle = HandleAccess::wrap<PrepareHandle>(node);
   core_->add_prepare(node);
@@ -115,6 +117,37 @@ LoopStatistics EventLoop::statistics() const {
 EventLoop* running_loop() {
   const detail::Running* running = detail::Running::here();
   return running == nullptr ? nullptr : running->core->facade();
+}
+
+TaskBase current_task() {
+  const detail::Running* const running = detail::Running::here();
+  if (running == nullptr || running->task == nullptr) return {};
+  detail::FutureCore& core = running->task->future();
+  core.retain();
+  return TaskAccess::wrap(&core);
+}
+
+std::vector<TaskBase> all_tasks(const EventLoop& loop) {
+  std::vector<TaskBase> tasks;
+  const detail::TaskCore* task = TaskAccess::first_of(loop);
+  for (; task != nullptr; task = task->next_of_loop()) {
+    task->future().retain();
+    tasks.push_back(TaskAccess::wrap(&task->future()));
+  }
+  std::ranges::reverse(tasks);
+  return tasks;
+}
+
+detail::TaskCore* TaskAccess::first_of(const EventLoop& loop) {
+  return loop.core_->tasks();
+}
+
+void TaskAccess::begin(detail::TaskCore& task, const TaskOptions& options) {
+  if (!options.name.empty()) task.set_name(options.name);
+  if (options.context != nullptr) {
+    task.set_context(fibers::detail::share_locals(fibers::ContextAccess::locals(*options.context)));
+  }
+  options.eager_start ? task.start_eagerly() : task.start();
 }
 
 EventLoop& get_running_loop() {

@@ -7,10 +7,12 @@
 #include <optional>
 #include <utility>
 
+#include "fibers/sys/lasting.h"
 #include "loop/core/loop_core.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/loop/detail/fiber_task.h"
 #include "weft/loop/future.h"
 
 namespace weft::loop::detail {
@@ -20,22 +22,26 @@ EventLoop& FutureCore::event_loop() const {
   throw fibers::UsageError("the loop that this future belongs to is gone");
 }
 
-bool FutureCore::cancel(std::string message) {
+bool FutureCore::cancel(std::exception_ptr payload) {
   unretrieved_ = false;
   if (done()) return false;
-  if (!message.empty() && cancel_message_ == nullptr) {
-    try {
-      cancel_message_ = new std::string(std::move(message));
-    } catch (const std::bad_alloc&) {
-      // Cancelled without its message: who waits is not left waiting for lack of memory.
-    }
-  }
   if (value_coming_) {
-    cancel_missed_ = true;
+    if (!std::exchange(cancel_missed_, true)) exception_ = std::move(payload);
   } else {
-    complete(State::kCancelled);
+    complete_with(State::kCancelled, std::move(payload));
   }
   return true;
+}
+
+// Thrown, for std::make_exception_ptr would copy the text, and put std::bad_alloc in its place if
+// there is no memory for it. Without its message: who waits is not left waiting for lack of memory.
+std::exception_ptr FutureCore::cancelled_error(std::string message) noexcept {
+  if (message.empty()) return nullptr;
+  try {
+    throw CancelledError(std::move(message));
+  } catch (...) {
+    return std::current_exception();
+  }
 }
 
 void FutureCore::set_exception(std::exception_ptr error) {
@@ -43,9 +49,13 @@ void FutureCore::set_exception(std::exception_ptr error) {
   if (error == nullptr) {
     throw fibers::UsageError("set_exception() needs an exception; set_result() ends without one");
   }
-  exception_ = std::move(error);
   unretrieved_ = true;
-  complete(State::kFinished);
+  complete_with(State::kFinished, std::move(error));
+}
+
+void FutureCore::complete_with(State state, std::exception_ptr error) {
+  exception_ = std::move(error);
+  complete(state);
 }
 
 void FutureCore::require_own_thread() const {
@@ -55,6 +65,11 @@ void FutureCore::require_own_thread() const {
 
 void FutureCore::require_pending() const {
   require_own_thread();
+  if (is_task_) [[unlikely]] {
+    throw fibers::UsageError(
+        "Task does not support set_result and set_exception operations; its code ends it by "
+        "returning or throwing");
+  }
   if (done()) {
     throw InvalidStateError("the future is done already; ask done() before finishing it");
   }
@@ -65,6 +80,7 @@ void FutureCore::require_pending() const {
 
 void FutureCore::finish() {
   value_coming_ = false;
+  exception_ = nullptr;  // The payload of a cancellation that has come too late.
   complete(State::kFinished);
 }
 
@@ -93,9 +109,7 @@ void FutureCore::throw_what_there_is() {
   if (state_ == State::kPending) {
     throw InvalidStateError("Result is not set; await() the future, or ask done() first");
   }
-  if (state_ == State::kCancelled) {
-    throw CancelledError(cancel_message_ != nullptr ? *cancel_message_ : std::string());
-  }
+  if (state_ == State::kCancelled && exception_ == nullptr) throw CancelledError();
   unretrieved_ = false;
   std::rethrow_exception(exception_);
 }
@@ -118,11 +132,20 @@ HandleNode* FutureCore::add_callback(HandleNode* node) {
     loop_->push_ready(node);
     return node;
   }
+  link_callback(node);
+  return node;
+}
+
+void FutureCore::link_callback(HandleNode* node) noexcept {
   node->next = nullptr;
   node->future.prev = last_callback_;
   (last_callback_ != nullptr ? last_callback_->next : first_callback_) = node;
   last_callback_ = node;
-  return node;
+}
+
+void FutureCore::add_waiting_task(TaskNode* node) noexcept {
+  node->future.core = this;
+  link_callback(node);
 }
 
 std::size_t FutureCore::remove_callback(HandleNode* node) {
@@ -141,7 +164,7 @@ void FutureCore::unlink_callback(HandleNode* node) noexcept {
   node->future.core = nullptr;
 }
 
-// Each scheduled callback keeps the future alive until it has run.
+// Each scheduled callback keeps the future alive until it has run; a task does so itself.
 void FutureCore::schedule_callbacks() {
   if (loop_->is_closed()) {
     drop_callbacks();
@@ -152,7 +175,7 @@ void FutureCore::schedule_callbacks() {
   last_callback_ = nullptr;
   for (HandleNode* node = std::exchange(first_callback_, nullptr); node != nullptr;) {
     HandleNode* next = node->next;
-    retain();
+    if (node->kind == NodeKind::kFuture) retain();
     loop_->push_ready(node);
     node = next;
   }
@@ -161,6 +184,10 @@ void FutureCore::schedule_callbacks() {
 void FutureCore::drop_callbacks() noexcept {
   while (HandleNode* node = first_callback_) {
     unlink_callback(node);
+    if (node->kind == NodeKind::kTask) {
+      static_cast<TaskNode*>(node)->task.dropped();
+      continue;
+    }
     node->cancelled = true;
     LoopCore::drop_callable(node);
     release_node(node);
@@ -201,17 +228,36 @@ void FutureCore::begin_wait(FutureWaiter& waiter) {
   if (!loop_->is_running()) [[unlikely]]
     loop_->wait_while_stopped();
   waiter.task = &fibers::current_task();
+  const Running* const running = Running::here();
+  if (running != nullptr && running->fiber_task != nullptr &&
+      running->fiber_task->begin_await(waiter)) {
+    return;
+  }
   link(waiter);
+}
+
+void FutureWaiter::end_stepped() noexcept {
+  stepped->end_await();
+}
+
+void FutureCore::end_wait(FutureWaiter& waiter) const {
+  if (waiter.stepped != nullptr) waiter.stepped->throw_error();
+  if (waiter.cancelled) raise_cancellation(*waiter.cancelled);
+}
+
+bool FutureCore::cancel_for_waiter(const fibers::Task& task, const fibers::RaiseCancel& raise) {
+  cancel_for_waiter();
+  // What a task does about it needs the loop.
+  if (!done() && !loop_->is_running()) return true;
+  return state_ == State::kCancelled && !in_cancelled_callback(task, raise);
 }
 
 fibers::Abort FutureCore::abort_wait(void* context, const fibers::RaiseCancel& raise) {
   auto& waiter = *static_cast<FutureWaiter*>(context);
+  if (waiter.stepped != nullptr) return waiter.stepped->abort_await(waiter, raise);
   FutureCore& self = waiter.core;
   self.unlink(waiter);
-  self.cancel_for_waiter();
-  if (self.state_ == State::kCancelled && !in_cancelled_callback(*waiter.task, raise)) {
-    return fibers::Abort::kSucceeded;
-  }
+  if (self.cancel_for_waiter(*waiter.task, raise)) return fibers::Abort::kSucceeded;
   waiter.cancelled = raise;
   if (self.done()) {
     fibers::reschedule(*waiter.task);
@@ -232,12 +278,10 @@ void FutureCore::raise_cancellation(const fibers::RaiseCancel& cancelled) const 
 
 // Inside an abort function, which must not throw.
 void FutureCore::cancel_for_waiter() noexcept {
+  static const fibers::sys::NeverDestroyed payload(
+      [] { return cancelled_error("the task that awaits this future was cancelled"); });
   try {
-    try {
-      cancel(LoopCore::text("the task that awaits this future was cancelled"));
-    } catch (const std::bad_alloc&) {
-      cancel({});  // Without a message: needs no memory.
-    }
+    cancel(*payload);
   } catch (const fibers::UsageError&) {
     // The loop is closed: the future is cancelled, its callbacks will not run.
   }
@@ -248,16 +292,22 @@ void FutureCore::cancel_for_waiter() noexcept {
 void FutureCore::dispose() noexcept {
   if (unretrieved_) report_unretrieved();
   if (first_callback_ != nullptr) drop_callbacks();
-  delete cancel_message_;
+  before_destroy();
   destroy();
+}
+
+void FutureCore::describe(ExceptionContext& context) const noexcept {
+  context.future = this;
+  context.source = site_;
 }
 
 void FutureCore::report_unretrieved() noexcept {
   try {
-    loop_->report({.message = "Future exception was never retrieved",
-                   .exception = exception_,
-                   .future = this,
-                   .source = site_});
+    ExceptionContext context{.message = "Future exception was never retrieved",
+                             .exception = exception_};
+    if (is_task_) context.message.replace(0, 6, "Task");
+    describe(context);
+    loop_->report(context);
   } catch (...) {
     // Only a cancellation or an interrupt; there is no one here who could take it, and the next
     // wait raises it again.

@@ -15,8 +15,12 @@ namespace weft::loop::detail {
 void LoopCore::callback_blocks(Runner& me) noexcept {
   if (debug) report_slow(*me.node, fibers::current_time() - me.called_at);
   me.blocked = true;
-  me.node->phase = NodePhase::kBlocked;
-  me.node->blocked_on = &me;
+  if (me.node->kind == NodeKind::kTask) {
+    static_cast<TaskNode*>(me.node)->task.step_blocks(me);
+  } else {
+    me.node->phase = NodePhase::kBlocked;
+    me.node->blocked_on = &me;
+  }
   blocked_.push(me);
   ++callbacks_blocked_;
   active_ = nullptr;
@@ -93,7 +97,7 @@ bool LoopCore::keep_idle(Runner& me) {
 
 void LoopCore::cancel_blocked() {
   for (Runner* runner = blocked_.first(); runner != nullptr; runner = runner->next) {
-    runner->node->cancelled = true;
+    if (runner->node->kind != NodeKind::kTask) runner->node->cancelled = true;
     runner->cancel();
   }
 }

@@ -165,8 +165,8 @@ void ThreadsafeHandle::cancel() {
   static_cast<void>(call_->inbox->post(order.release()));
 }
 
-ThreadsafeHandle EventLoop::call_soon_threadsafe(absl::AnyInvocable<void()> fn,
-                                                 std::source_location site) {
+ThreadsafeHandle LoopScheduling::call_soon_threadsafe(absl::AnyInvocable<void()> fn,
+                                                      std::source_location site) {
   auto call = std::make_unique<ThreadsafeCall>();
   call->fn = std::move(fn);
   call->site = site;

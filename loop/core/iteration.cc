@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "loop/core/callback_context.h"
 #include "loop/core/loop_core.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/no_suspend.h"
@@ -125,12 +126,11 @@ void LoopCore::schedule_timers_due_now() {
     node->phase = NodePhase::kRunning;
     std::exception_ptr error;
     try {
-      if (debug || fibers::detail::context_in_use()) [[unlikely]] {
-        invoke_watched(me, node);
+      const InContext inside(*node);
+      if (debug) [[unlikely]] {
+        invoke_timed(me, node);
       } else {
         node->ops->invoke(*node);
-        if (fibers::detail::context_in_use()) [[unlikely]]
-          drop_own_context();
       }
     } catch (const fibers::KeyboardInterrupt&) {
       throw;
@@ -156,41 +156,32 @@ void LoopCore::schedule_timers_due_now() {
   release_node(node);
 }
 
+// What a step leaves behind is seen to by the task itself, on whatever stack it ends.
+[[gnu::always_inline]] inline void LoopCore::run_task(Runner& me, HandleNode* node) {
+  me.node = node;
+  ++callbacks_run_;
+  static_cast<TaskNode*>(node)->task.run_step(me);
+}
+
 // False once the role is lost.
 [[gnu::always_inline]] inline bool LoopCore::run_batch(Runner& me) {
   while (batch_ > 0) {
     --batch_;
-    run_node(me, ready_.pop());
-    if (me.blocked) return false;
+    HandleNode* const node = ready_.pop();
+    if (node->kind == NodeKind::kTask) {
+      run_task(me, node);
+    } else {
+      run_node(me, node);
+    }
+    if (active_ != &me) return false;
   }
   return true;
 }
 
-// With the variables that the callback was handed in with. What it sets stays with it: one that is
-// called again finds it again.
-void LoopCore::invoke_watched(Runner& me, HandleNode* node) {
-  struct InContext {
-    explicit InContext(HandleNode& of)
-        : node(of),
-          outside(fibers::detail::exchange_locals(fibers::detail::share_locals(of.context))) {}
-    InContext(const InContext&) = delete;
-    InContext& operator=(const InContext&) = delete;
-    ~InContext() {
-      fibers::detail::release_locals(
-          std::exchange(node.context, fibers::detail::exchange_locals(outside)));
-    }
-    HandleNode& node;
-    fibers::detail::TaskLocals* outside;
-  } const inside{*node};
-  if (!debug) return node->ops->invoke(*node);
+void LoopCore::invoke_timed(Runner& me, HandleNode* node) {
   me.called_at = fibers::current_time();
   node->ops->invoke(*node);
   if (!me.blocked) report_slow(*node, fibers::current_time() - me.called_at);
-}
-
-// The first variable of the process was set in a callback.
-[[gnu::cold]] void LoopCore::drop_own_context() {
-  fibers::detail::release_locals(fibers::detail::exchange_locals(nullptr));
 }
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.
@@ -215,6 +206,7 @@ void LoopCore::drop_registered(HandleNode* node) noexcept {
 }
 
 void LoopCore::finish_node(HandleNode* node) noexcept {
+  if (node->kind == NodeKind::kTask) return static_cast<TaskNode*>(node)->task.dropped();
   drop_finished(node);
   release_node(node);
 }

@@ -25,6 +25,7 @@
 #include "loop/core/runner.h"
 #include "loop/core/timer_heap.h"
 #include "loop/core/wait_list.h"
+#include "weft/loop/detail/task_core.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::loop::detail {
@@ -86,6 +87,7 @@ class LoopCore {
     if (closed_) [[unlikely]]
       refuse(node);
   }
+  [[noreturn]] static void throw_closed();
   void require_own_thread() const;  // Throws UsageError if it is not this one.
   bool on_own_thread() const { return thread_.is_current(); }
 
@@ -133,6 +135,13 @@ class LoopCore {
   // iteration.
   void report_without_throwing(const ExceptionContext& context) noexcept;
 
+  // --- Tasks. ---
+
+  // The first of those that are not done, the youngest.
+  TaskCore*& tasks() { return tasks_; }
+  std::uint64_t number_task() { return ++tasks_made_; }
+  fibers::Nursery& nursery() { return nursery_; }
+
   BlockPool& pool() { return pool_; }
   FdTable& fds() { return fds_; }
   const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
@@ -149,7 +158,6 @@ class LoopCore {
 
   ~LoopCore();
 
-  [[noreturn]] static void throw_closed();
   [[noreturn]] static void refuse(HandleNode* node);
   void take_from_inbox();
 
@@ -171,8 +179,8 @@ class LoopCore {
   bool at_end() const;
 
   inline void run_node(Runner& me, HandleNode* node);
-  void invoke_watched(Runner& me, HandleNode* node);
-  static void drop_own_context();
+  inline void run_task(Runner& me, HandleNode* node);
+  void invoke_timed(Runner& me, HandleNode* node);
   void drop_finished(HandleNode* node) noexcept {
     if (node->kind == NodeKind::kSoon) [[likely]] {
       drop_callable(node);
@@ -203,6 +211,7 @@ class LoopCore {
   void forget_everything() noexcept;
   void forget_hooks() noexcept;
   void send_home();  // The rest of closing.
+  void abandon_tasks() noexcept;
 
   EventLoop* facade_;
   fibers::Nursery& nursery_;
@@ -237,6 +246,10 @@ class LoopCore {
   RunnerList blocked_;
   fibers::Task* sleeper_ = nullptr;  // The active runner's task while it waits for events.
   fibers::CancelScope* sleep_scope_ = nullptr;  // Null also when it waits without a deadline.
+
+  TaskCore* tasks_ = nullptr;
+  TaskCore* abandoned_ = nullptr;  // What of them was not done when the loop was closed.
+  std::uint64_t tasks_made_ = 0;
 
   WaitList synchronizers_;
   WaitList stop_waiters_;

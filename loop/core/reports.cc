@@ -3,6 +3,8 @@
 
 // Errors that have nobody to go to, and slow callbacks.
 
+#include "loop/core/reports.h"
+
 #include <array>
 #include <cstdio>
 #include <new>
@@ -15,12 +17,12 @@
 
 namespace weft::loop::detail {
 
-namespace {
-
 std::string place(const std::source_location& site) {
   const std::string file = site.file_name();
   return file.substr(file.rfind('/') + 1) + ":" + std::to_string(site.line());
 }
+
+namespace {
 
 std::string describe(const ExceptionContext& context) {
   std::string text = context.message.empty() ? "Unhandled error in event loop" : context.message;

@@ -42,7 +42,7 @@ Runner::Runner(LoopCore& core)
       }},
       fibers::Stepper{[](fibers::Stepper& self, fibers::Task&) noexcept {
         auto& runner = static_cast<Runner&>(self);
-        runner.core().push_ready(runner.node);
+        static_cast<TaskNode*>(runner.node)->task.push();
       }},
       running{.core = &core, .runner = this},
       task_(fibers::current_task()) {

@@ -100,6 +100,7 @@ void LoopCore::cancel(HandleNode* node) {
       remove_prepare(node);
       break;
     case NodeKind::kSoon:
+    case NodeKind::kTask:  // Has no handle.
       break;
   }
   if (!node->running()) drop_callable(node);
@@ -176,6 +177,11 @@ HandleNode* schedule_at(HandleNode* node, fibers::Instant when) {
 
 void cancel_node(HandleNode* node) {
   node->core->cancel(node);
+}
+
+void require_open(const LoopCore& core) {
+  core.require_own_thread();
+  core.require_open();
 }
 
 void* allocate_block(LoopCore& core, std::size_t size) {

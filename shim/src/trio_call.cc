@@ -16,15 +16,26 @@
 
 namespace weft::shim::detail {
 
-bool TrioCall::request_cancel(std::string message) {
+static std::string message_of(const std::exception_ptr& payload) {
+  if (payload == nullptr) return {};
+  try {
+    std::rethrow_exception(payload);
+  } catch (const loop::CancelledError& error) {
+    return error.message();
+  } catch (...) {
+    return {};
+  }
+}
+
+bool TrioCall::request_cancel(std::exception_ptr payload) {
   if (future_.done()) return false;
   // What is in the queue finds the future done when its turn comes.
-  if (!begun_) return future_.FutureCore::cancel(std::move(message));
-  if (!cancel_requested_) message_ = std::move(message);
+  if (!begun_) return future_.FutureCore::cancel(std::move(payload));
+  if (!cancel_requested_) payload_ = std::move(payload);
   cancel_requested_ = true;
   if (scope_ == nullptr) return true;
   try {
-    scope_->cancel(message_);
+    scope_->cancel(message_of(payload_));
   } catch (const std::bad_alloc&) {
     scope_->cancel();  // Needs no memory.
   }
@@ -70,7 +81,7 @@ void TrioCall::fail(const std::exception_ptr& error) {
 }
 
 void TrioCall::end_cancelled() {
-  if (!future_.done()) future_.FutureCore::cancel(std::move(message_));
+  if (!future_.done()) future_.FutureCore::cancel(std::move(payload_));
 }
 
 void TrioCall::end_with(const std::exception_ptr& error) {
@@ -80,8 +91,8 @@ void TrioCall::end_with(const std::exception_ptr& error) {
   } else if (!future_.done()) {
     try {
       std::rethrow_exception(parts.rest);
-    } catch (const loop::CancelledError& cancelled) {
-      future_.FutureCore::cancel(cancelled.message());
+    } catch (const loop::CancelledError&) {
+      future_.FutureCore::cancel(parts.rest);
     } catch (...) {
       fail(parts.rest);
     }

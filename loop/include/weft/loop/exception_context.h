@@ -22,6 +22,12 @@ struct ExceptionContext {
   std::exception_ptr exception = nullptr;  // Null if there is only a message.
   Handle handle = {};                      // The callback that threw, if one did.
   const void* future = nullptr;  // Identifies the future concerned, which may be about to go.
+  const void* task = nullptr;    // If that is a task.
+  std::string task_name = {};
+  const void* transport = nullptr;
+  const void* protocol = nullptr;
+  const void* server = nullptr;
+  int socket = -1;
   std::source_location source = std::source_location::current();  // Of the callback or the future.
 };
 using ExceptionHandler = std::function<void(EventLoop&, const ExceptionContext&)>;

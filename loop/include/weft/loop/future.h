@@ -21,7 +21,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "weft/loop/detail/future_core.h"
+#include "weft/loop/detail/future_box.h"
 #include "weft/loop/errors.h"
 #include "weft/loop/handle.h"
 
@@ -73,7 +73,7 @@ class FutureBase {
   // Threads: the loop's own only.
   bool cancel(std::string message = {}) {
     core().require_own_thread();
-    return core().cancel(std::move(message));
+    return core().cancel(detail::FutureCore::cancelled_error(std::move(message)));
   }
 
   // Schedules `fn(future)`, or `fn()` if it takes nothing, by call_soon as soon as the future is
@@ -173,6 +173,9 @@ class Future : public FutureBase {
     }
   }
 
+  // In a coroutine: as await(), but that it suspends the coroutine. Include coro.h.
+  auto operator co_await() const;
+
   // FutureBase::add_done_callback, with a Future<T> for the callback.
   //
   // Blocks: no.
@@ -198,7 +201,24 @@ struct FutureAccess {
     return Future<T>(box);
   }
   static detail::FutureCore& core(const FutureBase& future) { return future.core(); }
+  // Of a future that is a task.
+  static detail::TaskCore& task(const FutureBase& future) { return *future.core().task(); }
 };
+
+namespace detail {
+// The value, moved if nobody else can want it, or the exception of a future that is done.
+template <class T>
+T take_outcome(Future<T> future) {
+  if constexpr (std::is_void_v<T>) {
+    future.result();
+  } else if constexpr (std::is_copy_constructible_v<T>) {
+    if (FutureAccess::core(future).is_shared()) return future.result();
+    return future.take_result();
+  } else {
+    return future.take_result();
+  }
+}
+}  // namespace detail
 
 // Suspends the calling fiber until the future is done; leaves its outcome where it is. Any fiber of
 // the run may call it: a blocking callback, or a task that has nothing to do with the loop.
@@ -206,7 +226,8 @@ struct FutureAccess {
 // Blocks: unless the future is done.
 // Cancel: cancels the future, once, and goes on waiting for its end; if that end is cancelled,
 //         throws fibers::Cancelled, and in a callback that was cancelled, once, CancelledError.
-//         (asyncio: what cancelling a task does to what it awaits.)
+//         (asyncio: what cancelling a task does to what it awaits.) While the loop does not run,
+//         at once.
 // Threads: the loop's own only.
 void wait(const FutureBase& future);
 
@@ -220,14 +241,7 @@ void wait(const FutureBase& future);
 template <class T>
 [[gnu::always_inline]] inline T await(Future<T> future) {
   FutureAccess::core(future).wait();
-  if constexpr (std::is_void_v<T>) {
-    future.result();
-  } else if constexpr (std::is_copy_constructible_v<T>) {
-    if (FutureAccess::core(future).is_shared()) return future.result();
-    return future.take_result();
-  } else {
-    return future.take_result();
-  }
+  return detail::take_outcome(std::move(future));
 }
 
 }  // namespace weft::loop

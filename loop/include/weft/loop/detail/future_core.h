@@ -21,11 +21,15 @@
 
 namespace weft::loop {
 class EventLoop;
-}
+struct ExceptionContext;
+}  // namespace weft::loop
 
 namespace weft::loop::detail {
 
 class FutureCore;
+class FiberTaskCore;
+class TaskCore;
+struct TaskNode;
 
 // A fiber in FutureCore::wait(). Lies on its stack.
 struct FutureWaiter {
@@ -34,19 +38,26 @@ struct FutureWaiter {
   FutureWaiter& operator=(const FutureWaiter&) = delete;
   // Also when the wait is refused before it begins.
   inline ~FutureWaiter();
+  void end_stepped() noexcept;
 
   FutureCore& core;
   fibers::Task* task = nullptr;
   FutureWaiter* next = nullptr;
   FutureWaiter* prev = nullptr;
   bool linked = false;
+  FiberTaskCore* stepped = nullptr;  // An asyncio task, which waits as a callback of the future.
   std::optional<fibers::RaiseCancel> cancelled = std::nullopt;  // What has cancelled the wait.
+  bool needs_care() const { return cancelled.has_value() || stepped != nullptr; }
 };
 
 // Memory of the loop's pool, in classes of 64 bytes; large blocks go to the heap. Each block in use
 // keeps the loop's core alive.
+void require_open(const LoopCore& core);  // Throws UsageError if it is closed, or another thread's.
 void* allocate_block(LoopCore& core, std::size_t size);
 void free_block(LoopCore& core, void* block, std::size_t size) noexcept;
+
+struct IsTask {};
+inline constexpr IsTask kIsTask;
 
 // A future's state machine: pending, then finished or cancelled, once. Those who wait for it are
 // woken and its callbacks scheduled at that moment, each in the order in which they came.
@@ -55,6 +66,9 @@ class FutureCore {
   enum class State : std::uint8_t { kPending, kCancelled, kFinished };
 
   FutureCore(LoopCore& loop, std::source_location site) noexcept : loop_(&loop), site_(site) {}
+  // A task's: only its code ends it.
+  FutureCore(LoopCore& loop, std::source_location site, IsTask) noexcept
+      : loop_(&loop), site_(site), is_task_(true) {}
   FutureCore(const FutureCore&) = delete;
   FutureCore& operator=(const FutureCore&) = delete;
 
@@ -71,8 +85,11 @@ class FutureCore {
   std::source_location site() const { return site_; }
 
   // Asks for the future to end as cancelled; for a plain one that is done at once. False if it was
-  // done already. Virtual for what only passes the wish on, and ends later.
-  virtual bool cancel(std::string message);
+  // done already. `payload` is what will be thrown at whoever asks: null for a CancelledError
+  // without a message. Virtual for what only passes the wish on, and ends later.
+  virtual bool cancel(std::exception_ptr payload);
+  // A payload: null for no message, or if there is no memory for it.
+  static std::exception_ptr cancelled_error(std::string message) noexcept;
   void set_exception(std::exception_ptr error);
   // Throws UsageError on another thread than the loop's. A library's own thread that ends a future
   // would else corrupt the loop's lists, and be found out by chance.
@@ -94,11 +111,21 @@ class FutureCore {
   }
   // The exception or null; throws as require_value() does otherwise.
   std::exception_ptr exception();
+  // The exception that it has ended with, or the payload of its cancellation, or null. Throws
+  // nothing, and does not count as asking for it.
+  const std::exception_ptr& stored_exception() const { return exception_; }
+  // Whether it has ended in an exception that nobody has asked for; forgetting that.
+  bool unretrieved() const { return unretrieved_; }
+  void forget_unretrieved() { unretrieved_ = false; }
+  // Null unless it is a task's.
+  virtual TaskCore* task() noexcept { return nullptr; }
 
   // Takes over the node's one reference and adds one to return.
   HandleNode* add_callback(HandleNode* node);
   std::size_t remove_callback(HandleNode* node);
   void unlink_callback(HandleNode* node) noexcept;
+  // The callbacks that wait for its end, in their order; null after the last.
+  HandleNode* first_callback() const { return first_callback_; }
 
   // Returns when it is done. When the waiting task is cancelled, cancels the future, once, and if
   // it ends cancelled throws fibers::Cancelled, or CancelledError in a callback; else waits on.
@@ -109,27 +136,42 @@ class FutureCore {
     FutureWaiter waiter(*this);
     begin_wait(waiter);
     fibers::detail::wait_rescheduled(&abort_wait, &waiter, {"a future", -1, this});
-    if (waiter.cancelled) [[unlikely]]
-      raise_cancellation(*waiter.cancelled);
+    if (waiter.needs_care()) [[unlikely]]
+      end_wait(waiter);
   }
 
  protected:
   virtual ~FutureCore() = default;
   // Destroys this and frees its block.
   virtual void destroy() noexcept = 0;
+  // Nobody refers to it any more.
+  virtual void before_destroy() noexcept {}
+  // What a report says of it.
+  virtual void describe(ExceptionContext& context) const noexcept;
+  // Ends it. Throws UsageError if it has callbacks and the loop is closed: it has ended all the
+  // same.
+  void complete(State state);
+  void complete_with(State state, std::exception_ptr error);
 
  private:
   friend struct FutureWaiter;
+  friend class TaskCore;
+  friend class FiberTaskCore;
+  // With a reference on the task's future.
+  void add_waiting_task(TaskNode* node) noexcept;
+  void link_callback(HandleNode* node) noexcept;
   void begin_wait(FutureWaiter& waiter);
   static fibers::Abort abort_wait(void* waiter, const fibers::RaiseCancel& raise);
   void link(FutureWaiter& waiter) noexcept;
   void unlink(FutureWaiter& waiter) noexcept;
   void dispose() noexcept;
-  void complete(State state);
   void wake_waiters() noexcept;
   void schedule_callbacks();
   void drop_callbacks() noexcept;
   void cancel_for_waiter() noexcept;
+  // The same; true if the wait ends with the cancellation that `raise` stands for.
+  bool cancel_for_waiter(const fibers::Task& task, const fibers::RaiseCancel& raise);
+  void end_wait(FutureWaiter& waiter) const;
   void raise_cancellation(const fibers::RaiseCancel& cancelled) const;
   void report_unretrieved() noexcept;
   [[noreturn]] void throw_what_there_is();
@@ -141,8 +183,8 @@ class FutureCore {
   bool unretrieved_ = false;    // Ended in an exception that nobody has asked for.
   bool value_coming_ = false;   // Between begin_value() and its end.
   bool cancel_missed_ = false;  // Cancelled in between.
-  std::exception_ptr exception_;
-  std::string* cancel_message_ = nullptr;  // Owned; null for none.
+  bool is_task_ = false;
+  std::exception_ptr exception_;  // Or the payload of a cancellation.
   HandleNode* first_callback_ = nullptr;
   HandleNode* last_callback_ = nullptr;
   FutureWaiter* first_waiter_ = nullptr;
@@ -151,55 +193,21 @@ class FutureCore {
 
 FutureWaiter::~FutureWaiter() {
   if (linked) core.unlink(*this);
+  if (stepped != nullptr) end_stepped();
 }
 
-template <class T>
-class FutureBox : public FutureCore {
+// Holds a future while the code that it runs goes on.
+class FutureKeeper {
  public:
-  using FutureCore::FutureCore;
-  using Stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
-  std::optional<Stored> value;
-
-  // Makes the value and finishes. The caller holds a reference.
-  template <class... V>
-  void set_value(V&&... args) {
-    if constexpr (std::is_trivially_constructible_v<Stored, V...>) {
-      require_pending();
-      value.emplace(std::forward<V>(args)...);
-      finish();
-    } else if constexpr (std::is_move_constructible_v<Stored>) {
-      // Built outside: somebody else may end the future while a constructor waits.
-      require_pending();
-      Stored built(std::forward<V>(args)...);
-      put(std::move(built));
-    } else {
-      put(std::forward<V>(args)...);
-    }
-  }
+  explicit FutureKeeper(FutureCore& future) noexcept : future_(future) { future.retain(); }
+  // Takes over a reference.
+  FutureKeeper(FutureCore& future, std::nullptr_t) noexcept : future_(future) {}
+  FutureKeeper(const FutureKeeper&) = delete;
+  FutureKeeper& operator=(const FutureKeeper&) = delete;
+  ~FutureKeeper() { future_.release(); }
 
  private:
-  template <class... V>
-  void put(V&&... args) {
-    begin_value();
-    try {
-      value.emplace(std::forward<V>(args)...);
-    } catch (...) {
-      drop_value();
-      throw;
-    }
-    finish();
-  }
-  void destroy() noexcept override {
-    LoopCore& core = loop();
-    this->~FutureBox();
-    free_block(core, this, sizeof(FutureBox));
-  }
+  FutureCore& future_;
 };
-
-template <class T>
-FutureBox<T>* make_future_box(LoopCore& core, std::source_location site) {
-  static_assert(alignof(FutureBox<T>) <= 64, "over-aligned values do not fit the pool");
-  return ::new (allocate_block(core, sizeof(FutureBox<T>))) FutureBox<T>(core, site);
-}
 
 }  // namespace weft::loop::detail

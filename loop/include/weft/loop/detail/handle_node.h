@@ -49,7 +49,7 @@ struct NodeOps {
 };
 
 // Who else knows the node, besides the queue of ready ones.
-enum class NodeKind : std::uint8_t { kSoon, kTimer, kFd, kFuture, kPrepare };
+enum class NodeKind : std::uint8_t { kSoon, kTask, kTimer, kFd, kFuture, kPrepare };
 
 // Running: from the call to its return. Blocked is a part of that: the callable waits.
 enum class NodePhase : std::uint8_t { kIdle, kQueued, kRunning, kBlocked };

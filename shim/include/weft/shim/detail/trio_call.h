@@ -37,7 +37,7 @@ class TrioCall {
   TrioCall(const TrioCall&) = delete;
   TrioCall& operator=(const TrioCall&) = delete;
 
-  bool request_cancel(std::string message);
+  bool request_cancel(std::exception_ptr payload);
   bool begun() const { return begun_; }
   // How to call the function and how to set the future's value.
   struct Steps {
@@ -61,7 +61,7 @@ class TrioCall {
   fibers::CancelScope* scope_ = nullptr;  // While the task runs.
   bool begun_ = false;
   bool cancel_requested_ = false;
-  std::string message_;
+  std::exception_ptr payload_;
 };
 
 // The function lies here, so that what goes through the queue and into the task is a pointer, and
@@ -74,10 +74,10 @@ class TrioFuture final : public loop::detail::FutureBox<R> {
   TrioFuture(loop::detail::LoopCore& loop, std::source_location site, F&& fn)
       : Box(loop, site), fn_(std::in_place, std::forward<F>(fn)) {}
 
-  bool cancel(std::string message) override {
-    if (call.begun()) return call.request_cancel(std::move(message));
+  bool cancel(std::exception_ptr payload) override {
+    if (call.begun()) return call.request_cancel(std::move(payload));
     this->retain();  // The function's destructor may drop the last reference.
-    const bool cancelled = call.request_cancel(std::move(message));
+    const bool cancelled = call.request_cancel(std::move(payload));
     fn_.reset();
     this->release();
     return cancelled;

@@ -1,0 +1,170 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/loop/detail/fiber_task.h"
+
+#include <utility>
+
+#include "loop/core/loop_core.h"
+#include "weft/fibers/nursery.h"
+
+namespace weft::loop::detail {
+
+FiberTaskCore::FiberTaskCore(FutureCore& future, std::size_t stack_size, std::source_location site)
+    : TaskCore(future, site),
+      fibers::Stepper{[](fibers::Stepper& self, fibers::Task& fiber) noexcept {
+        auto& task = static_cast<FiberTaskCore&>(self);
+        // The first time is inside resume(), which steps it.
+        if (task.started_) return task.push();
+        task.fiber_ = &fiber;
+      }},
+      stack_size_(stack_size) {}
+
+// --- The fiber. ---
+
+// Holds the task until its fiber has ended.
+struct FiberTaskCore::Body {
+  explicit Body(FiberTaskCore& of) noexcept : task(&of) { of.future().retain(); }
+  Body(Body&& other) noexcept : task(std::exchange(other.task, nullptr)) {}
+  Body& operator=(Body&&) = delete;
+  ~Body() {
+    if (task != nullptr) task->future().release();
+  }
+  void operator()() const { task->live(); }
+  FiberTaskCore* task;
+};
+
+void FiberTaskCore::start_fiber() {
+  loop().nursery().start_soon(Body(*this),
+                              {.name = name(), .stack_size = stack_size_, .stepper = this});
+  started_ = true;
+}
+
+// What the function leaves ends in resume(), or, once the loop is closed, here.
+void FiberTaskCore::live() {
+  Running running{.core = &loop(), .task = this, .fiber_task = this};
+  running_ = &running;
+  fibers::set_task_word(&running);
+  bool returned = false;
+  step_error = running.scope.run([&] {
+    struct DropAtEnd {
+      FiberTaskCore& task;
+      ~DropAtEnd() { task.drop_code(); }
+    } const drop{*this};
+    call();
+    returned = true;
+  });
+  fibers::set_task_word(nullptr);
+  running_ = nullptr;
+  fiber_ = nullptr;
+  step_ = returned && step_error == nullptr ? Step::kReturned : Step::kRaised;
+  if (!in_step_) end_step(step_);
+}
+
+TaskCore::Step FiberTaskCore::resume(std::exception_ptr error) {
+  step_ = Step::kElsewhere;
+  if (!started_) {
+    if (error == nullptr) {
+      try {
+        start_fiber();
+      } catch (...) {
+        error = std::current_exception();
+      }
+    }
+    if (error != nullptr) {
+      drop_code();
+      step_error = std::move(error);
+      return Step::kRaised;
+    }
+  }
+  error_ = std::move(error);
+  in_step_ = true;
+  fibers::step(*fiber_);
+  in_step_ = false;
+  return step_;
+}
+
+// --- Its waits. ---
+
+bool FiberTaskCore::begin_await(FutureWaiter& waiter) noexcept {
+  if (!in_step_ || abandoned_ || loop().is_closed()) return false;
+  waiter.stepped = this;
+  waiter_ = &waiter;
+  step_future = &waiter.core;
+  step_ = Step::kAwaits;
+  return true;
+}
+
+void FiberTaskCore::end_await() noexcept {
+  waiter_ = nullptr;
+  step_future = nullptr;
+  step_ = Step::kElsewhere;
+}
+
+void FiberTaskCore::throw_error() {
+  if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+// The step is still going on if the wait was cancelled before it began: then end_step() sees to the
+// rest.
+fibers::Abort FiberTaskCore::abort_await(FutureWaiter& waiter, const fibers::RaiseCancel& raise) {
+  const bool linked = stop_awaiting();
+  if (!linked && step_future == nullptr) return fibers::Abort::kFailed;  // Its turn is coming.
+  FutureCore& awaited = waiter.core;
+  if (awaited.cancel_for_waiter(*waiter.task, raise)) {
+    waiter.stepped = nullptr;
+    end_await();
+    return fibers::Abort::kSucceeded;
+  }
+  waiter.cancelled = raise;
+  if (linked) await(awaited);
+  return fibers::Abort::kFailed;
+}
+
+void FiberTaskCore::yield() {
+  if (!in_step_ || abandoned_) return fibers::checkpoint();
+  yielding_ = true;
+  step_ = Step::kYields;
+  struct Ended {
+    FiberTaskCore& task;
+    ~Ended() {
+      task.yielding_ = false;
+      task.step_ = Step::kElsewhere;
+    }
+  } const ended{*this};
+  fibers::wait_task_rescheduled(
+      [this](const fibers::RaiseCancel&) {
+        yielding_ = false;
+        step_ = Step::kElsewhere;
+        return fibers::Abort::kSucceeded;
+      },
+      {"the next iteration of the loop", -1, &loop()});
+  throw_error();
+}
+
+void FiberTaskCore::cancel_elsewhere() noexcept {
+  if (running_ != nullptr) running_->scope.cancel();
+}
+
+void FiberTaskCore::abandon() noexcept {
+  if (fiber_ == nullptr) return TaskCore::abandon();
+  const bool linked = stop_awaiting();
+  abandoned_ = true;
+  fibers::set_stepper(*fiber_, nullptr);
+  go_on_alone(linked);
+  cancel_elsewhere();
+}
+
+// A step that was to come does not come any more.
+void FiberTaskCore::go_on_alone(bool linked) noexcept {
+  if (FutureWaiter* const waiter = std::exchange(waiter_, nullptr)) {
+    waiter->stepped = nullptr;
+    if (in_step_) return;
+    if (linked) return waiter->core.link(*waiter);
+    fibers::reschedule(*fiber_);
+  } else if (std::exchange(yielding_, false) && !in_step_) {
+    fibers::reschedule(*fiber_);
+  }
+}
+
+}  // namespace weft::loop::detail

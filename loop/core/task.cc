@@ -1,0 +1,282 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/loop/detail/task_core.h"
+
+#include <utility>
+
+#include "loop/core/callback_context.h"
+#include "loop/core/loop_core.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/loop/errors.h"
+#include "weft/loop/exception_context.h"
+
+namespace weft::loop::detail {
+
+TaskCore::TaskCore(FutureCore& future, std::source_location site)
+    : future_(future), node_(future.loop(), *this, site), number_(future.loop().number_task()) {
+  enlist(future.loop().tasks());
+}
+
+TaskCore::~TaskCore() {
+  leave_list();
+  fibers::detail::release_locals(node_.context);
+}
+
+void TaskCore::enlist(TaskCore*& first) noexcept {
+  next_ = first;
+  at_ = &first;
+  if (next_ != nullptr) next_->at_ = &next_;
+  first = this;
+}
+
+void TaskCore::leave_list() noexcept {
+  if (at_ == nullptr) return;
+  *at_ = next_;
+  if (next_ != nullptr) next_->at_ = at_;
+  at_ = nullptr;
+}
+
+std::string TaskCore::name() const {
+  return name_.empty() ? "Task-" + std::to_string(number_) : name_;
+}
+
+fibers::Context TaskCore::context() const {
+  return fibers::ContextAccess::make(fibers::detail::share_locals(node_.context));
+}
+
+// --- Cancellation. ---
+
+bool TaskCore::request_cancel(std::exception_ptr payload) {
+  future_.forget_unretrieved();
+  if (future_.done()) return false;
+  ++cancels_;
+  if (awaiting_ != nullptr) {
+    const FutureKeeper kept(future_);
+    if (awaiting_->cancel(payload)) return true;
+  }
+  payload_ = std::move(payload);
+  if (elsewhere_) {
+    cancel_elsewhere();
+  } else if (blocked_on_ != nullptr) {
+    blocked_on_->cancel();
+  } else {
+    must_cancel_ = true;
+  }
+  return true;
+}
+
+std::uint32_t TaskCore::uncancel() {
+  if (cancels_ > 0 && --cancels_ == 0) must_cancel_ = false;
+  return cancels_;
+}
+
+std::exception_ptr TaskCore::take_cancellation() {
+  must_cancel_ = false;
+  std::exception_ptr payload = std::exchange(payload_, nullptr);
+  return payload != nullptr ? payload : std::make_exception_ptr(CancelledError());
+}
+
+// --- Steps. ---
+
+void TaskCore::start() {
+  if (loop().is_closed()) LoopCore::throw_closed();
+  push();
+}
+
+void TaskCore::start_eagerly() {
+  Running* const here = Running::here();
+  if (here == nullptr || here->core != &loop()) return start();
+  const FutureKeeper kept(future_);
+  Step ended = Step::kYields;
+  {
+    const InContext inside(node_);
+    ended = step(*here);
+  }
+  end_step(ended);
+}
+
+void TaskCore::push() noexcept {
+  if (node_.queued() || loop().is_closed()) return;
+  future_.retain();
+  loop().push_ready(&node_);
+}
+
+void TaskCore::dropped() noexcept {
+  node_.phase = NodePhase::kIdle;
+  awaiting_ = nullptr;
+  future_.release();
+}
+
+bool TaskCore::stop_awaiting() noexcept {
+  if (awaiting_ == nullptr || node_.queued()) return false;
+  std::exchange(awaiting_, nullptr)->unlink_callback(&node_);
+  future_.release();
+  return true;
+}
+
+void TaskCore::step_blocks(Runner& on) noexcept {
+  blocked_on_ = &on;
+  node_.phase = NodePhase::kIdle;
+  on.resume_from_queue();
+}
+
+// The node is free for the next wait before the step ends. A step that waits, on a runner's stack,
+// goes on there when the loop comes to it again.
+void TaskCore::run_step(Runner& me) {
+  const FutureKeeper kept(future_, nullptr);
+  if (blocked_on_ != nullptr) {
+    node_.phase = NodePhase::kIdle;
+    me.node = nullptr;
+    return fibers::step(blocked_on_->task());
+  }
+  node_.phase = NodePhase::kRunning;
+  Step ended = Step::kYields;
+  {
+    const InContext inside(node_);
+    ended = step(me.running);
+  }
+  if (me.blocked) {
+    blocked_on_ = nullptr;
+    me.resume_at_once();
+    loop().callback_returned(me);
+  }
+  node_.phase = NodePhase::kIdle;
+  me.node = nullptr;
+  end_step(ended);
+}
+
+TaskCore::Step TaskCore::step(Running& running) {
+  std::exception_ptr error = std::exchange(to_throw_, nullptr);
+  if (must_cancel_ && (error == nullptr || !fibers::holds<CancelledError>(error))) {
+    error = take_cancellation();
+  }
+  must_cancel_ = false;
+  awaiting_ = nullptr;
+  elsewhere_ = false;
+  TaskCore* const outer = std::exchange(running.task, this);
+  const Step ended = resume(std::move(error));
+  running.task = outer;
+  return ended;
+}
+
+void TaskCore::end_step(Step step) {
+  const bool waits = step == Step::kAwaits || step == Step::kYields;
+  if (waits && loop().is_closed()) return end_in_closed_loop();
+  switch (step) {
+    case Step::kReturned:
+      if (must_cancel_) return finish(FutureCore::State::kCancelled, take_cancellation());
+      return finish(FutureCore::State::kFinished, nullptr);
+    case Step::kRaised:
+      return finish_raised();
+    case Step::kAwaits:
+      return await_step_future();
+    case Step::kYields:
+      return push();
+    case Step::kElsewhere:
+      elsewhere_ = true;
+      if (std::exchange(must_cancel_, false)) cancel_elsewhere();
+  }
+}
+
+void TaskCore::throw_next(std::exception_ptr error) noexcept {
+  to_throw_ = std::move(error);
+  push();
+}
+
+void TaskCore::require_awaitable(const FutureCore& awaited) const {
+  if (&awaited == &future_) {
+    throw fibers::UsageError("Task cannot await on itself; it would wait for ever");
+  }
+  if (&awaited.loop() != &loop()) {
+    throw fibers::UsageError(
+        "Task got a Future attached to a different loop; await it in a task of that loop");
+  }
+}
+
+void TaskCore::await_step_future() {
+  FutureCore& awaited = *std::exchange(step_future, nullptr);
+  try {
+    require_awaitable(awaited);
+  } catch (...) {
+    return throw_next(std::current_exception());
+  }
+  await(awaited);
+  if (must_cancel_ && awaited.cancel(payload_)) must_cancel_ = false;
+}
+
+void TaskCore::await(FutureCore& awaited) noexcept {
+  if (awaited.done()) return push();
+  awaiting_ = &awaited;
+  future_.retain();
+  awaited.add_waiting_task(&node_);
+}
+
+// --- The end. ---
+
+void TaskCore::finish(FutureCore::State state, std::exception_ptr error) {
+  leave_list();
+  const bool failed = state == FutureCore::State::kFinished && error != nullptr;
+  future_.unretrieved_ = failed;
+  future_.value_coming_ = false;
+  try {
+    future_.complete_with(state, std::move(error));
+  } catch (const fibers::UsageError&) {
+    // The loop is closed: the task has ended, its callbacks will not run.
+  }
+}
+
+void TaskCore::finish_raised() {
+  std::exception_ptr error = std::exchange(step_error, nullptr);
+  if (error != nullptr && fibers::holds<CancelledError>(error)) {
+    return finish(FutureCore::State::kCancelled, std::move(error));
+  }
+  // Without an error its scope has ended it.
+  if (error == nullptr || fibers::holds<fibers::Cancelled>(error)) {
+    return finish(FutureCore::State::kCancelled, take_cancellation());
+  }
+  const bool interrupt = fibers::holds<fibers::KeyboardInterrupt>(error);
+  finish(FutureCore::State::kFinished, error);
+  if (interrupt) std::rethrow_exception(error);
+}
+
+void TaskCore::abandon() noexcept {
+  stop_awaiting();
+  if (blocked_on_ == nullptr) end_in_closed_loop();
+}
+
+void TaskCore::end_in_closed_loop() noexcept {
+  report_pending();
+  drop_code();
+  finish(FutureCore::State::kCancelled, nullptr);
+}
+
+void TaskCore::before_destroy() noexcept {
+  if (future_.done()) return;
+  leave_list();
+  report_pending();
+}
+
+void TaskCore::report_pending() noexcept {
+  try {
+    ExceptionContext context{.message = "Task was destroyed but it is pending!"};
+    describe(context);
+    loop().report(context);
+  } catch (...) {
+    // As for a future's exception that was never retrieved.
+  }
+}
+
+void TaskCore::describe(ExceptionContext& context) const noexcept {
+  context.future = &future_;
+  context.task = &future_;
+  context.source = node_.site;
+  try {
+    context.task_name = name();
+  } catch (const std::bad_alloc&) {
+    // Without its name.
+  }
+}
+
+}  // namespace weft::loop::detail

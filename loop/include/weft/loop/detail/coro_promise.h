@@ -1,0 +1,158 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What a coroutine keeps, and who resumes it. Not for use outside weft.
+
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "weft/fibers/detail/sanitizers.h"
+#include "weft/loop/detail/future_core.h"
+
+// Going from one coroutine to the next is a jump where the compiler makes it one: clang does so
+// always, gcc when it optimises. Elsewhere it would be a call, and use up the stack: there the
+// driver does it. Both kinds may meet in one program.
+#if defined(__clang__) || (defined(__OPTIMIZE__) && !defined(WEFT_ASAN) && !defined(WEFT_TSAN))
+#define WEFT_COROUTINES_TAIL_CALL
+#endif
+
+namespace weft::loop::detail {
+
+class CoroAccess;
+
+// Memory for coroutine frames, kept by the thread for the next one.
+void* allocate_frame(std::size_t size);
+void free_frame(void* frame, std::size_t size) noexcept;
+void report_never_awaited(const std::source_location& where) noexcept;
+
+// Resumes a coroutine and those that it awaits, one inside the other, until the innermost waits.
+class CoroDriver {
+ public:
+  enum class Stop : std::uint8_t { kEnded, kAwaits, kYields };
+
+  // `error`: thrown at the point where the innermost waits; null to go on.
+  Stop resume(std::exception_ptr error);
+  // What the innermost waits for, after kAwaits.
+  FutureCore& awaited() const { return *awaited_; }
+
+  // --- For the coroutines. ---
+  void begin(std::coroutine_handle<> first) noexcept { next_ = first; }
+  // Goes on with `next` in the place of whoever suspends: what await_suspend() returns.
+  std::coroutine_handle<> transfer(std::coroutine_handle<> next) noexcept {
+#ifdef WEFT_COROUTINES_TAIL_CALL
+    return next;
+#else
+    next_ = next;
+    transferred_ = true;
+    return std::noop_coroutine();
+#endif
+  }
+  void wait_for(FutureCore& future, std::coroutine_handle<> waits) noexcept {
+    stop_ = Stop::kAwaits;
+    awaited_ = &future;
+    next_ = waits;
+  }
+  void yield(std::coroutine_handle<> waits) noexcept {
+    stop_ = Stop::kYields;
+    next_ = waits;
+  }
+  void end() noexcept {
+    stop_ = Stop::kEnded;
+  }
+  // Where the innermost goes on: throws what it is to throw.
+  void throw_error() {
+    if (error_ != nullptr) [[unlikely]]
+      std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  std::coroutine_handle<> next_;  // The innermost.
+  bool transferred_ = false;
+  FutureCore* awaited_ = nullptr;
+  std::exception_ptr error_;
+  Stop stop_ = Stop::kEnded;
+};
+
+class PromiseBase {
+ public:
+  explicit PromiseBase(std::source_location where) noexcept : where_(where) {}
+  PromiseBase(const PromiseBase&) = delete;
+  PromiseBase& operator=(const PromiseBase&) = delete;
+
+  // NOLINTNEXTLINE(misc-new-delete-overloads): the one with a size is its match.
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
+
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  // Goes on with whoever awaits this one.
+  struct Final {
+    bool await_ready() const noexcept { return false; }
+    template <class P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> ended) const noexcept {
+      PromiseBase& promise = ended.promise();
+      if (promise.awaiter_ != nullptr) return promise.driver_->transfer(promise.awaiter_);
+      promise.driver_->end();
+      return std::noop_coroutine();
+    }
+    void await_resume() const noexcept {}
+  };
+  Final final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept { error_ = std::current_exception(); }
+
+  CoroDriver& driver() const { return *driver_; }
+  bool started() const { return driver_ != nullptr; }
+  void start(CoroDriver& driver, std::coroutine_handle<> awaiter = nullptr) noexcept {
+    driver_ = &driver;
+    awaiter_ = awaiter;
+  }
+  std::exception_ptr take_error() noexcept { return std::exchange(error_, nullptr); }
+  const std::source_location& where() const { return where_; }
+
+ protected:
+  void rethrow() {
+    if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  friend class CoroAccess;
+  CoroDriver* driver_ = nullptr;  // From its start.
+  std::coroutine_handle<> awaiter_;
+  std::exception_ptr error_;
+  std::source_location where_;
+};
+
+template <class T>
+class Promise : public PromiseBase {
+ public:
+  using PromiseBase::PromiseBase;
+  template <class V>
+  requires std::is_constructible_v<T, V&&>
+  void return_value(V&& value) { value_.emplace(std::forward<V>(value)); }
+  // The value, moved out, or what it has thrown.
+  T take() {
+    rethrow();
+    return std::move(*value_);
+  }
+
+ private:
+  std::optional<T> value_;
+};
+
+template <>
+class Promise<void> : public PromiseBase {
+ public:
+  using PromiseBase::PromiseBase;
+  void return_void() const noexcept {}
+  void take() { rethrow(); }
+};
+
+}  // namespace weft::loop::detail

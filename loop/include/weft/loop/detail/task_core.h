@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// The part of an asyncio task that depends neither on its type nor on what its code is: a
+// coroutine, a function with a stack of its own, or somebody else's. Not for use outside weft.
+
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <source_location>
+#include <string>
+#include <utility>
+
+#include "weft/fibers/context_var.h"
+#include "weft/loop/detail/future_core.h"
+#include "weft/loop/detail/handle_node.h"
+
+namespace weft::loop::detail {
+
+class LoopCore;
+class Runner;
+class TaskCore;
+struct Running;
+
+// What stands for a task in the ready queue, and among the callbacks of the future it awaits.
+struct TaskNode : HandleNode {
+  TaskNode(LoopCore& loop, TaskCore& whose, std::source_location where) noexcept
+      : HandleNode(loop, where), task(whose) {
+    kind = NodeKind::kTask;
+  }
+  TaskCore& task;
+};
+
+// What a task adds to its future: code that runs in steps. Each step is a callback of the loop, in
+// order with the others: the first one, the one after a future that it awaits is done, the one
+// after a bare yield. Between its steps nothing of it runs. Whoever has the node queued or linked
+// holds a reference on the future.
+class TaskCore {
+ public:
+  // How a step ends.
+  enum class Step : std::uint8_t {
+    kReturned,   // The code has ended; its value is in place.
+    kRaised,     // It has ended with step_error, a CancelledError perhaps.
+    kAwaits,     // It waits for step_future, which is pending or not.
+    kYields,     // It wants another step in the next iteration.
+    kElsewhere,  // It waits for something that the loop does not know, and comes back by itself.
+  };
+
+  TaskCore(FutureCore& future, std::source_location site);
+  TaskCore(const TaskCore&) = delete;
+  TaskCore& operator=(const TaskCore&) = delete;
+
+  FutureCore& future() const { return future_; }
+  LoopCore& loop() const { return future_.loop(); }
+
+  // What the future's cancel() does.
+  bool request_cancel(std::exception_ptr payload);
+  // How many cancel() have not been taken back, and taking one back; returns how many are left.
+  // None left also takes back a cancellation that has not been delivered.
+  std::uint32_t cancelling() const { return cancels_; }
+  std::uint32_t uncancel();
+  // "Task-7", unless it was given one.
+  std::string name() const;
+  void set_name(std::string name) { name_ = std::move(name); }
+  // The variables that it runs with. Taken over.
+  void set_context(fibers::detail::TaskLocals* context) noexcept {
+    fibers::detail::release_locals(std::exchange(node_.context, context));
+  }
+  fibers::Context context() const;
+  // What it awaits; null while it runs or is about to.
+  FutureCore* awaiting() const { return awaiting_; }
+  TaskCore* next_of_loop() const { return next_; }
+  // Into a list of the loop; out of the one it is in.
+  void enlist(TaskCore*& first) noexcept;
+  void leave_list() noexcept;
+
+  // The first step as a callback, or at once, in the place of whoever runs in this loop.
+  void start();
+  void start_eagerly();
+  // Another step, as a callback; once, however often it is asked for before that. Not once the loop
+  // is closed.
+  void push() noexcept;
+
+  // --- For the core. ---
+  // The node has come out of the ready queue, with its reference.
+  void run_step(Runner& me);
+  void step_blocks(Runner& on) noexcept;
+  // Whoever had the node has let go of it, with its reference.
+  void dropped() noexcept;
+  // The loop is being closed: nothing of it is stepped any more. What waits in a fiber goes on by
+  // itself, cancelled; anything else ends here, as cancelled.
+  virtual void abandon() noexcept;
+  // The future's before_destroy() and describe().
+  void before_destroy() noexcept;
+  void describe(ExceptionContext& context) const noexcept;
+
+ protected:
+  ~TaskCore();
+
+  // Runs on until the code waits or ends. `error`: what is to be thrown there; null to go on.
+  virtual Step resume(std::exception_ptr error) = 0;
+  // The code, with all that it refers to, goes: it has not begun, or does not go on.
+  virtual void drop_code() noexcept = 0;
+  // The code waits elsewhere, or has gone on from there, and is to hear of a cancellation.
+  virtual void cancel_elsewhere() noexcept {}
+  void end_step(Step step);
+  // Takes it out of the callbacks of the future that it awaits. False if it is not there.
+  bool stop_awaiting() noexcept;
+  // The next step is when `awaited` is done.
+  void await(FutureCore& awaited) noexcept;
+
+  std::exception_ptr step_error;
+  FutureCore* step_future = nullptr;
+
+ private:
+  Step step(Running& running);
+  void await_step_future();
+  void throw_next(std::exception_ptr error) noexcept;
+  void require_awaitable(const FutureCore& awaited) const;
+  void end_in_closed_loop() noexcept;
+  void report_pending() noexcept;
+  std::exception_ptr take_cancellation();
+  void finish(FutureCore::State state, std::exception_ptr error);
+  void finish_raised();
+
+  FutureCore& future_;
+  TaskNode node_;
+  FutureCore* awaiting_ = nullptr;
+  Runner* blocked_on_ = nullptr;  // Its step waits, on that one's stack.
+  std::exception_ptr to_throw_;   // In the next step.
+  std::exception_ptr payload_;    // Of the cancellation that must_cancel_ stands for.
+  TaskCore* next_ = nullptr;      // Of the loop's tasks that are not done,
+  TaskCore** at_ = nullptr;       // and where the pointer to this one lies.
+  std::uint32_t cancels_ = 0;
+  bool must_cancel_ = false;
+  bool elsewhere_ = false;
+  const std::uint64_t number_;
+  std::string name_;
+};
+
+}  // namespace weft::loop::detail

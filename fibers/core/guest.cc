@@ -236,7 +236,10 @@ bool Guest::tick_polled() {
 
 // One batch, and what is to be waited for then.
 void Guest::turn(std::size_t events) {
-  if (wait_) scheduler().poller().after_wait(*wait_, events);
+  if (wait_) {
+    scheduler().poller().wait_is_over(*wait_);
+    scheduler().poller().after_wait(*wait_, events);
+  }
   scheduler().run_ready_tasks();
   wait_.reset();
   if (!scheduler().over()) wait_ = scheduler().poller().before_wait();

@@ -50,7 +50,7 @@ inline bool may_be_cancelled(const Scheduler& scheduler, const TaskBlock& task) 
 // The block of a task that may be rescheduled now; UsageError if it may not.
 inline TaskBlock& require_waiting(Task& task) {
   TaskBlock& block = block_of(task);
-  WEFT_REQUIRE(block.scheduler == tls_scheduler,
+  WEFT_REQUIRE(block.scheduler->is_of_this_thread(),
                "reschedule() was called from another thread; use Token::run_sync_soon");
   WEFT_REQUIRE(block.state == TaskState::kWaiting,
                "reschedule() of a task that is not waiting, or has been rescheduled already");

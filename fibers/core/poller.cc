@@ -37,22 +37,29 @@ std::optional<Poller::Wait> Poller::before_wait() {
   return wait;
 }
 
-std::size_t Poller::look(Duration timeout) {
+// Instruments are told before anything is delivered: what they let go of around the wait, such as
+// an interpreter's lock, is held again when the run goes on. (Trio's order.)
+std::size_t Poller::look(Duration timeout, const Wait* told_of) {
   FoundEvents found;
+  bool called = false;
   if (timeout <= Duration::zero()) {
     io_.set().wait(timeout, found);
-    return io_.deliver(found);
+  } else {
+    wakeup().about_to_wait();
+    called = entries_->anything_new() || run_.interrupt().requested();
+    io_.set().wait(called ? Duration::zero() : timeout, found);
+    wakeup().awake();
   }
-  wakeup().about_to_wait();
-  const bool called = entries_->anything_new() || run_.interrupt().requested();
-  io_.set().wait(called ? Duration::zero() : timeout, found);
-  wakeup().awake();
+  if (told_of != nullptr) wait_is_over(*told_of);
   return io_.deliver(found) + (called ? 1 : 0);
 }
 
-void Poller::after_wait(const Wait& wait, std::size_t events) {
+void Poller::wait_is_over(const Wait& wait) {
   if (Instruments* instruments = run_.watchers().instruments()) [[unlikely]]
     instruments->call(kAfterIoWait, &Instrument::after_io_wait, wait.timeout);
+}
+
+void Poller::after_wait(const Wait& wait, std::size_t events) {
   run_entries();
   run_.interrupt().accept_request();
   run_.deadlines().expire(run_.now());

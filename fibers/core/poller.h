@@ -34,8 +34,11 @@ class Poller {
   // Runs calls from outside. Returns how long to look for I/O then; nothing if tasks are ready and
   // no poll is due.
   std::optional<Wait> before_wait();
-  // Waits for I/O, and delivers it. Returns how many events there were; a call from outside counts.
-  std::size_t look(Duration timeout);
+  // Waits for I/O, and delivers it. In between wait_is_over(), if this is the wait that instruments
+  // have been told of. Returns how many events there were; a call from outside counts.
+  std::size_t look(Duration timeout, const Wait* told_of = nullptr);
+  // Tells instruments.
+  void wait_is_over(const Wait& wait);
   // `events` have been delivered: fires deadlines, or does what the wait was primed for.
   void after_wait(const Wait& wait, std::size_t events);
 

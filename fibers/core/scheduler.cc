@@ -41,7 +41,7 @@ void Scheduler::loop() {
   while (living_ > 0) {
     try {
       if (const auto wait = poller_.before_wait()) {
-        const std::size_t events = poller_.look(wait->timeout);
+        const std::size_t events = poller_.look(wait->timeout, &*wait);
         poller_.after_wait(*wait, events);
       }
       failed_polls_ = 0;

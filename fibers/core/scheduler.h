@@ -39,6 +39,10 @@
 
 namespace weft::fibers::detail {
 
+// The run of this thread; null outside one. A plain word, constant-initialised: reading it costs
+// a load. Safe to cache, for a task never leaves its thread.
+extern constinit thread_local Scheduler* tls_scheduler;
+
 class Scheduler {
  public:
   explicit Scheduler(const RunOptions& options);
@@ -65,6 +69,13 @@ class Scheduler {
         "this has to be called from a task, not from a callback of the scheduler (a token's "
         "call, an abort function, an FdWatch)");
     return *running_;
+  }
+  // For who works on a suspended run from outside (run_ref.cc): the task that it stands in.
+  TaskBlock* leave_task() { return std::exchange(running_, nullptr); }
+  void return_to_task(TaskBlock* task) { running_ = task; }
+  // Whether this thread may touch it, also while it is suspended in a greenlet.
+  bool is_of_this_thread() const {
+    return this == tls_scheduler || exceptions_ == thread_exception_state();
   }
   // std::uncaught_exceptions(), without the call.
   unsigned uncaught() const { return exceptions_->uncaught; }
@@ -235,10 +246,6 @@ class Scheduler {
   SwallowedCancelled swallowed_;
   RunLink link_{*this};  // Last: it looks at the rest when it goes.
 };
-
-// The run of this thread; null outside one. A plain word, constant-initialised: reading it costs
-// a load. Safe to cache, for a task never leaves its thread.
-extern constinit thread_local Scheduler* tls_scheduler;
 
 inline Scheduler& current_scheduler() {
   Scheduler* scheduler = tls_scheduler;

@@ -26,6 +26,12 @@ bool in_callback_with_locals() {
   return callback_locals != nullptr && tls_scheduler->running() == nullptr;
 }
 
+// Whether there are any values that code at this place works with.
+bool anybody_here() {
+  return tls_scheduler == nullptr || tls_scheduler->running() != nullptr ||
+         callback_locals != nullptr;
+}
+
 TaskLocals*& own_locals() {
   if (tls_scheduler != nullptr && in_callback_with_locals()) return *callback_locals;
   if (tls_scheduler != nullptr) return tls_scheduler->running_task().locals;
@@ -61,13 +67,12 @@ void release_locals(TaskLocals* locals) noexcept {
   }
 }
 
-TaskLocals* share_locals_here() noexcept {
-  const bool in_task = tls_scheduler != nullptr && tls_scheduler->running() != nullptr;
-  return in_task ? share_locals(tls_scheduler->running()->locals) : nullptr;
-}
-
 TaskLocals* share_own_locals() {
   return share_locals(const_cast<TaskLocals*>(look_at_own_locals()));
+}
+
+TaskLocals* share_locals_here() noexcept {
+  return anybody_here() ? share_own_locals() : nullptr;
 }
 
 namespace {
@@ -96,11 +101,13 @@ class NewLocals {
 
 }  // namespace
 
+TaskLocals** place_of_own_locals() {
+  return anybody_here() ? &own_locals() : nullptr;
+}
+
 TaskLocals* detach_own_locals() {
-  const bool anybody_here =
-      tls_scheduler == nullptr || tls_scheduler->running() != nullptr || callback_locals != nullptr;
   NewLocals copies;
-  const TaskLocals* l = anybody_here ? look_at_own_locals() : nullptr;
+  const TaskLocals* l = anybody_here() ? look_at_own_locals() : nullptr;
   for (; l != nullptr; l = l->next) copies.append(l->var, l->value);
   return copies.take(nullptr);
 }

@@ -57,6 +57,10 @@ void EventLoop::wait_blocked() {
   core_->wait_blocked();
 }
 
+fibers::Instant LoopScheduling::time() const {
+  return core_->now();
+}
+
 Handle LoopDescriptors::watch_node(int fd, FdDirection direction, detail::HandleNode* node) {
   ++node->refs;
   Handle handle = HandleAccess::wrap(node);
@@ -114,9 +118,14 @@ LoopStatistics EventLoop::statistics() const {
   return core_->statistics();
 }
 
+void LoopAccess::set_batch_host(EventLoop& loop, detail::BatchHost* host) {
+  loop.core_->set_batch_host(host);
+}
+
 EventLoop* running_loop() {
-  const detail::Running* running = detail::Running::here();
-  return running == nullptr ? nullptr : running->core->facade();
+  if (const detail::Running* running = detail::Running::here()) return running->core->facade();
+  const LoopCore* const hosted = LoopCore::hosted();
+  return hosted == nullptr ? nullptr : hosted->facade();
 }
 
 TaskBase current_task() {

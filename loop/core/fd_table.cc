@@ -85,7 +85,8 @@ void FdTable::resume_all() {
 }
 
 void FdTable::arm(FdWatcher& watcher) {
-  watcher.watch.arm(watcher.fd, watcher.direction, &on_ready, &watcher);
+  core_.run_ref().call(
+      [&] { watcher.watch.arm(watcher.fd, watcher.direction, &on_ready, &watcher); });
   watcher.paused = false;
 }
 

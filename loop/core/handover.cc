@@ -13,7 +13,7 @@
 namespace weft::loop::detail {
 
 void LoopCore::callback_blocks(Runner& me) noexcept {
-  if (debug) report_slow(*me.node, fibers::current_time() - me.called_at);
+  if (debug) report_slow(*me.node, now() - me.called_at);
   me.blocked = true;
   if (me.node->kind == NodeKind::kTask) {
     static_cast<TaskNode*>(me.node)->task.step_blocks(me);

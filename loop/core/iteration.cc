@@ -178,10 +178,45 @@ void LoopCore::schedule_timers_due_now() {
   return true;
 }
 
+static constinit thread_local LoopCore* hosted_here = nullptr;
+
+LoopCore* LoopCore::hosted() {
+  return fibers::in_trio_task() ? nullptr : hosted_here;
+}
+
+// The host calls back on another stack, in no task: there a callback cannot block. Tasks are
+// stepped here all the same.
+bool LoopCore::run_hosted_batch(Runner& me) {
+  while (batch_ > 0) {
+    if (ready_.front()->kind == NodeKind::kTask) {
+      --batch_;
+      run_task(me, ready_.pop());
+      if (active_ != &me) return false;
+    } else {
+      batch_host_->run_batch([&] { run_.call([&] { run_callbacks(me); }); });
+    }
+  }
+  return true;
+}
+
+void LoopCore::run_callbacks(Runner& me) {
+  struct Hosted {
+    explicit Hosted(LoopCore* core) : before(std::exchange(hosted_here, core)) {}
+    Hosted(const Hosted&) = delete;
+    Hosted& operator=(const Hosted&) = delete;
+    ~Hosted() { hosted_here = before; }
+    LoopCore* before;
+  } const hosted(this);
+  while (batch_ > 0 && ready_.front()->kind != NodeKind::kTask) {
+    --batch_;
+    run_node(me, ready_.pop());
+  }
+}
+
 void LoopCore::invoke_timed(Runner& me, HandleNode* node) {
-  me.called_at = fibers::current_time();
+  me.called_at = now();
   node->ops->invoke(*node);
-  if (!me.blocked) report_slow(*node, fibers::current_time() - me.called_at);
+  if (!me.blocked) report_slow(*node, now() - me.called_at);
 }
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.
@@ -225,7 +260,7 @@ void LoopCore::run(Runner& me) {
       batch_ = ready_.size();
       batch_open_ = true;
     }
-    if (!run_batch(me)) return;
+    if (!(batch_host_ == nullptr ? run_batch(me) : run_hosted_batch(me))) return;
     batch_open_ = false;
     ++iterations_;
     if (at_end() || late_error_ != nullptr) return end_drive(std::exchange(late_error_, nullptr));

@@ -25,6 +25,8 @@
 #include "loop/core/runner.h"
 #include "loop/core/timer_heap.h"
 #include "loop/core/wait_list.h"
+#include "weft/fibers/run_ref.h"
+#include "weft/loop/detail/batch_host.h"
 #include "weft/loop/detail/task_core.h"
 #include "weft/loop/event_loop.h"
 
@@ -46,6 +48,9 @@ class LoopCore {
     if (--refs_ == 0) delete this;
   }
   EventLoop* facade() const { return facade_; }  // Null once the EventLoop is gone.
+  // The loop's run, which may be suspended: what is called from outside goes through these.
+  const fibers::RunRef& run_ref() const { return run_; }
+  fibers::Instant now() const { return clock_.current_time(); }
   void lose_facade();
 
   // --- Nodes: scheduling.cc. ---
@@ -109,6 +114,9 @@ class LoopCore {
 
   // Runs iterations until `me` has lost the role or the loop has stopped.
   void run(Runner& me);
+  void set_batch_host(BatchHost* host) { batch_host_ = host; }
+  // The loop whose batch runs on this stack, by its host; null if there is none.
+  static LoopCore* hosted();
   void report_slow(const HandleNode& node, fibers::Duration took) const noexcept;
 
   // --- Blocking callbacks: handover.cc. ---
@@ -176,6 +184,8 @@ class LoopCore {
   }
   void schedule_timers_due_now();
   inline bool run_batch(Runner& me);
+  bool run_hosted_batch(Runner& me);
+  void run_callbacks(Runner& me);  // Those of the batch up to the next step of a task.
   bool at_end() const;
 
   inline void run_node(Runner& me, HandleNode* node);
@@ -215,6 +225,9 @@ class LoopCore {
 
   EventLoop* facade_;
   fibers::Nursery& nursery_;
+  const fibers::RunRef run_ = fibers::current_run();
+  fibers::Clock& clock_ = fibers::current_clock();
+  BatchHost* batch_host_ = nullptr;  // Usually none: batches run on the runner's stack.
   std::uint64_t refs_ = 1;
   const OwnThread thread_;
   BlockPool pool_;

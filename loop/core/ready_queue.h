@@ -21,7 +21,8 @@ class ReadyQueue {
     tail_ = &node->next;
     ++size_;
   }
-  // Not when empty.
+  // Neither when empty.
+  HandleNode* front() const { return head_; }
   HandleNode* pop() noexcept {
     HandleNode* node = head_;
     head_ = node->next;

@@ -67,4 +67,9 @@ std::exception_ptr Runner::incarnate() {
   return error;
 }
 
+// From outside, too, while the loop's run is suspended.
+void Runner::cancel() noexcept {
+  core().run_ref().call([this] { running.scope.cancel(); });
+}
+
 }  // namespace weft::loop::detail

@@ -37,7 +37,7 @@ class Runner : private fibers::ParkHook, private fibers::Stepper {
   void watch_parking() { fibers::set_park_hook(this); }
   static void ignore_parking() { fibers::set_park_hook(nullptr); }
   // Cancels the incarnation.
-  void cancel() noexcept { running.scope.cancel(); }
+  void cancel() noexcept;
   // While it waits in the step of a task: its turn comes from the loop's queue.
   void resume_from_queue() { fibers::set_stepper(task_, this); }
   void resume_at_once() { fibers::set_stepper(task_, nullptr); }

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "tests/support/captured_log.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
+#include "weft/fibers/fd_watch.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
@@ -156,6 +158,41 @@ TEST(InstrumentTest, IoWaitsComeInPairsWithTheirTimeout) {
   EXPECT_EQ(recorder->before, recorder->after);
   // Ready tasks leave no time to wait; a sleep under a clock that jumps neither.
   EXPECT_THAT(recorder->before, Contains(Duration::zero()));
+}
+
+// What is released around the wait, such as an interpreter's lock, is held again for the delivery.
+TEST(InstrumentTest, TheWaitIsOverBeforeAnythingIsDelivered) {
+  struct Waiting : Instrument {
+    void before_io_wait(Duration) override { waiting = true; }
+    void after_io_wait(Duration) override { waiting = false; }
+    bool waiting = false;
+  };
+  const auto wait = std::make_shared<Waiting>();
+  std::vector<bool> delivered_while_waiting;
+  run(
+      [&] {
+        int ends[2];
+        ASSERT_EQ(::pipe(ends), 0);
+        struct Delivery {
+          const Waiting& wait;
+          std::vector<bool>& seen;
+          FdWatch watch;
+        } delivery{*wait, delivered_while_waiting, {}};
+        delivery.watch.arm(
+            ends[0], FdDirection::kRead,
+            [](void* context) {
+              auto& d = *static_cast<Delivery*>(context);
+              d.seen.push_back(d.wait.waiting);
+              d.watch.disarm();
+            },
+            &delivery);
+        ASSERT_EQ(::write(ends[1], "x", 1), 1);
+        while (delivered_while_waiting.empty()) sleep(1ms);
+        ::close(ends[0]);
+        ::close(ends[1]);
+      },
+      {.instruments = {wait}});
+  EXPECT_THAT(delivered_while_waiting, ElementsAre(false));
 }
 
 // trio: test_instrumentation.py::test_null_instrument

@@ -28,7 +28,7 @@ struct TaskLocals;
 TaskLocals* share_locals(TaskLocals* locals) noexcept;
 void release_locals(TaskLocals* locals) noexcept;
 TaskLocals* share_own_locals();
-// The same for whoever schedules a call: null where no task runs.
+// The same for whoever schedules a call: null on the scheduler's own stack.
 TaskLocals* share_locals_here() noexcept;
 // Whether any variable has ever been set in this process. Until then there is nothing to share.
 // Relaxed: what a thread has set itself it sees, and others' values are not its own.

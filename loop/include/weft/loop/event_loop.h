@@ -10,9 +10,8 @@
 //     loop.wait_stopped();
 //   });
 //
-// The names are asyncio's. Callbacks run one after the other; one that waits, on any operation of
-// fibers or on await(future), suspends only itself: another task takes over the loop. README.md
-// tells how. (asyncio.BaseEventLoop, with trio-asyncio's additions.)
+// Callbacks run one after the other; one that waits, on any operation of fibers or on
+// await(future), suspends only itself. (asyncio.BaseEventLoop, with trio-asyncio's additions.)
 
 #pragma once
 
@@ -30,7 +29,8 @@
 
 namespace weft::loop {
 
-// A resource. Made, used and destroyed inside one run, by its thread. Its methods come in parts:
+// A resource. Made and destroyed inside one run, or by a SyncLoop outside. Its thread may schedule
+// on it also while that run is suspended in a greenlet. Its methods come in parts:
 // loop_scheduling.h, loop_descriptors.h, loop_tasks.h and this header.
 class EventLoop : public LoopTasks {
  public:
@@ -123,8 +123,7 @@ class EventLoop : public LoopTasks {
   LoopStatistics statistics() const;
 };
 
-// The loop whose callback the calling task is running, also while it is blocked and after; null in
-// any other task. (asyncio: _get_running_loop.)
+// The loop whose callback this is, also while it is blocked; else null. (_get_running_loop.)
 EventLoop* running_loop();
 // The same; throws UsageError where there is none. (asyncio: get_running_loop.)
 EventLoop& get_running_loop();

@@ -15,6 +15,7 @@
 
 namespace weft::loop {
 
+struct LoopAccess;
 struct TaskAccess;
 
 class LoopScheduling {
@@ -77,7 +78,7 @@ class LoopScheduling {
   ThreadsafeHandle call_soon_threadsafe(
       absl::AnyInvocable<void()> fn, std::source_location site = std::source_location::current());
   // The time of the run's clock.
-  fibers::Instant time() const { return fibers::current_time(); }
+  fibers::Instant time() const;
 
   // Calls `fn` in every iteration before the loop waits, for libraries that want to be asked then.
   // It may schedule, and may return the fibers::Instant at which the loop is to ask again at the
@@ -101,6 +102,7 @@ class LoopScheduling {
   detail::LoopCore* const core_;
 
  private:
+  friend struct LoopAccess;
   friend struct TaskAccess;
   PrepareHandle add_prepare_node(detail::HandleNode* node);
 };

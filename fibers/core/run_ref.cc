@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/fibers/run_ref.h"
+
+#include "fibers/core/scheduler.h"
+#include "fibers/core/task_locals.h"
+
+namespace weft::fibers {
+
+namespace detail {
+
+EnteredRun::EnteredRun(Scheduler& run) : run_(run), before_(tls_scheduler) {
+  if (before_ == &run_) return;
+  locals_ = set_callback_locals(place_of_own_locals());
+  running_ = run_.leave_task();
+  tls_scheduler = &run_;
+}
+
+EnteredRun::~EnteredRun() {
+  if (before_ == &run_) return;
+  tls_scheduler = before_;
+  run_.return_to_task(static_cast<TaskBlock*>(running_));
+  set_callback_locals(locals_);
+}
+
+}  // namespace detail
+
+RunRef current_run() {
+  return RunRef(detail::current_scheduler());
+}
+
+}  // namespace weft::fibers

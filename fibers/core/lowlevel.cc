@@ -211,14 +211,38 @@ void reschedule(Task& task, std::exception_ptr error) {
   block.wake_error = std::move(error);
 }
 
+namespace {
+
+// The ways of the unusual have bodies of their own, and are jumped to: calls in the usual ones
+// would have the compiler look again at what it has just written to the queue.
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH [[gnu::noinline]] void unusual_checkpoint(
+    Scheduler& scheduler, TaskBlock& me) {
+  if (me.watched()) scheduler.before_cancel_point(me, {"checkpoint"});
+  scheduler.requeue(me);
+  WEFT_LEAVES();
+  scheduler.suspend(me);
+  if (detail::may_be_cancelled(scheduler, me)) [[unlikely]]
+    throw_if_due(scheduler, me);
+}
+
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH [[gnu::noinline]] void unusual_shielded_checkpoint(
+    Scheduler& scheduler, TaskBlock& me) {
+  if (me.watched()) scheduler.before_suspend(me, {"checkpoint"});
+  scheduler.requeue(me);
+  WEFT_LEAVES();
+  scheduler.suspend(me);
+}
+
+}  // namespace
+
 WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void checkpoint() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.schedule_points;
   ++me.counts.cancel_points;
-  if (me.watched) [[unlikely]]
-    scheduler.before_cancel_point(me, {"checkpoint"});
-  scheduler.requeue(me);
+  if (me.unusual != 0) [[unlikely]]
+    return unusual_checkpoint(scheduler, me);
+  scheduler.requeue_unstepped(me);
   WEFT_LEAVES();
   scheduler.suspend(me);
   if (detail::may_be_cancelled(scheduler, me)) [[unlikely]]
@@ -229,7 +253,7 @@ void checkpoint_if_cancelled() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.cancel_points;
-  if (me.watched) [[unlikely]]
+  if (me.watched()) [[unlikely]]
     scheduler.before_effect(me);
   if (!detail::may_be_cancelled(scheduler, me)) [[likely]]
     return;
@@ -244,12 +268,25 @@ WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void cancel_shielded_checkpoint() {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.schedule_points;
-  if (me.watched) [[unlikely]]
-    scheduler.before_suspend(me, {"checkpoint"});
-  scheduler.requeue(me);
+  if (me.unusual != 0) [[unlikely]]
+    return unusual_shielded_checkpoint(scheduler, me);
+  scheduler.requeue_unstepped(me);
   WEFT_LEAVES();
   scheduler.suspend(me);
 }
+
+namespace detail {
+
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void pass_turn() {
+  Scheduler& scheduler = scheduler_of_task();
+  TaskBlock& me = *scheduler.running();
+  ++me.counts.schedule_points;
+  scheduler.requeue_unstepped(me);
+  WEFT_LEAVES();
+  scheduler.suspend(me);
+}
+
+}  // namespace detail
 
 void RaiseCancel::operator()() const {
   if (reason_->interrupt != nullptr) std::rethrow_exception(as_exception());
@@ -271,19 +308,19 @@ Nursery& system_nursery() {
 ParkHook* set_park_hook(ParkHook* hook) {
   TaskBlock& me = *detail::scheduler_of_task().running();
   ParkHook* before = std::exchange(me.park_hook, hook);
-  me.update_watched();
+  me.update_unusual();
   return before;
 }
 
 Stepper* set_stepper(Task& task, Stepper* stepper) noexcept {
   TaskBlock& block = detail::block_of(task);
   Stepper* const before = std::exchange(block.stepper, stepper);
-  block.update_watched();
+  block.update_unusual();
   if (std::exchange(block.told_to_stepper, false)) block.scheduler->make_ready(block);
   return before;
 }
 
-WEFT_SWITCHES void step(Task& task) {
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void step(Task& task) {
   Scheduler& scheduler = detail::scheduler_of_task();
   TaskBlock& block = detail::block_of(task);
   WEFT_REQUIRE(block.scheduler == &scheduler && block.stepper != nullptr &&
@@ -294,6 +331,7 @@ WEFT_SWITCHES void step(Task& task) {
     block.wake = Wake::kValue;
     block.state = TaskState::kReady;
   }
+  WEFT_LEAVES();
   scheduler.step(block);
 }
 
@@ -320,13 +358,13 @@ CheckpointCounts checkpoint_counts() {
 NoSuspend::NoSuspend(const char* where) {
   TaskBlock& me = *detail::scheduler_of_task().running();
   before_ = std::exchange(me.no_suspend, where);
-  me.update_watched();
+  me.update_unusual();
 }
 
 NoSuspend::~NoSuspend() {
   TaskBlock& me = *detail::scheduler_of_task().running();
   me.no_suspend = before_;
-  me.update_watched();
+  me.update_unusual();
 }
 
 }  // namespace weft::fibers

@@ -33,7 +33,7 @@ inline bool may_be_cancelled(const Scheduler& scheduler, const TaskBlock& task) 
   me.wake = Wake::kValue;
   me.state = TaskState::kWaiting;
   // After all that: a park hook may cancel the task.
-  if (me.watched) [[unlikely]]
+  if (me.watched()) [[unlikely]]
     scheduler.before_cancel_point(me, waiting_for);
   if (may_be_cancelled(scheduler, me)) [[unlikely]]
     attempt_delivery(me);

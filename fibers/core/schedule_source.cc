@@ -100,8 +100,8 @@ TaskBlock& Scheduler::take_chosen(std::uint32_t tasks) {
   }
   std::swap(ready_.at(0), ready_.at(static_cast<std::uint32_t>(chosen)));
   TaskBlock& task = *ready_.pop();
-  if (!task.watched) scrub(task);  // It has never run.
-  task.watched = true;
+  if (!task.watched()) scrub(task);  // It has never run.
+  task.unusual |= TaskBlock::kWatched;
   return task;
 }
 

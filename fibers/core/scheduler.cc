@@ -102,21 +102,6 @@ void Scheduler::tell_stepper(TaskBlock& task) {
   task.stepper->task_ready(*task.stepper, task);
 }
 
-// Without a budget, a task that suspends takes the way to the scheduler's own stack, and is sent
-// from there to the one that steps it: hand-overs elsewhere pay nothing for this.
-WEFT_SWITCHES void Scheduler::step(TaskBlock& task) {
-  TaskBlock& me = *running_;
-  Step step{&me, steps_};
-  steps_ = &step;
-  const std::int32_t budget = turns_.withhold();
-  if (watchers_.steps()) [[unlikely]]
-    watchers_.change_step(task);
-  switch_to_task(me.context, task);
-  if (watchers_.steps()) [[unlikely]]
-    watchers_.change_step(me);
-  turns_.give_back(budget);
-}
-
 [[gnu::cold]] void Scheduler::crash(std::exception_ptr error) {
   if (crash_error == nullptr) crash_error = std::move(error);
   if (system_nursery == nullptr) return;

@@ -86,9 +86,10 @@ class Scheduler {
     if (host_.at_leisure) [[unlikely]]
       call_host();
   }
-  // The same for the running task: it is no host.
+  // The same for the running task, which is no host; the first unless it is stepped.
+  void requeue_unstepped(TaskBlock& task) { ready_.push(&task); }
   void requeue(TaskBlock& task) {
-    if (task.watched && task.stepper != nullptr) [[unlikely]]
+    if (task.stepped()) [[unlikely]]
       return tell_stepper(task);
     ready_.push(&task);
   }
@@ -112,8 +113,21 @@ class Scheduler {
       switch_to_task(me.context, end_step());
     }
   }
-  // Runs a ready task that is in nobody's queue, in place of the running one, until it suspends.
-  void step(TaskBlock& task);
+  // Runs a ready task that is in nobody's queue, in place of the running one, until it suspends:
+  // without a budget it takes the way to the scheduler's own stack, and is sent from there to the
+  // one that steps it. So hand-overs elsewhere pay nothing for this.
+  [[gnu::always_inline]] void step(TaskBlock& task) {
+    TaskBlock& me = *running_;
+    Step step{&me, steps_};
+    steps_ = &step;
+    const std::int32_t budget = turns_.withhold();
+    if (watchers_.steps()) [[unlikely]]
+      watchers_.change_step(task);
+    switch_to_task(me.context, task);
+    if (watchers_.steps()) [[unlikely]]
+      watchers_.change_step(me);
+    turns_.give_back(budget);
+  }
   // What a watched task has to go through before it suspends, and where it can be cancelled.
   void before_suspend(TaskBlock& me, const WaitingFor& waiting_for);
   void before_cancel_point(TaskBlock& me, const WaitingFor& waiting_for);
@@ -220,8 +234,10 @@ class Scheduler {
   ReadyQueue ready_;
   Host host_;
   Turns turns_;
-  Step* steps_ = nullptr;  // The innermost; the budget for hand-overs is withheld meanwhile.
   Context own_;
+
+  // The innermost step; the budget for hand-overs is withheld meanwhile.
+  Step* steps_ = nullptr;
 
   static constexpr int kFailedPolls = 100;
   int failed_polls_ = 0;  // In a row.
@@ -261,9 +277,10 @@ inline Scheduler& scheduler_of_task() {
   return scheduler;
 }
 
-inline void TaskBlock::update_watched() {
-  watched = park_hook != nullptr || no_suspend != nullptr || stepper != nullptr ||
-            scheduler->schedule_source() != nullptr;
+inline void TaskBlock::update_unusual() {
+  const bool watched_now =
+      park_hook != nullptr || no_suspend != nullptr || scheduler->schedule_source() != nullptr;
+  unusual = (watched_now ? kWatched : 0) | (stepper != nullptr ? kStepped : 0);
 }
 inline TaskState TaskBlock::present_state() const {
   return state == TaskState::kReady && scheduler->running() == this ? TaskState::kRunning : state;

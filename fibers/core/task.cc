@@ -171,7 +171,7 @@ TaskBlock* Scheduler::create_task(const ClosureType& type, const TaskOptions& op
   task->locals = share_locals(const_cast<TaskLocals*>(inherited));
   task->stack = stack;
   task->stepper = options.stepper;
-  task->watched = options.stepper != nullptr;
+  task->unusual = options.stepper != nullptr ? TaskBlock::kStepped : 0;
   task->run_and_destroy = type.run_and_destroy;
   task->site = site;
   task->number = next_task_number();

@@ -46,10 +46,10 @@ class TaskBlock final : public Task {
   // kReady also while it runs, so that a switch writes nothing here. See present_state().
   TaskState state = TaskState::kReady;
   Wake wake = Wake::kValue;
-  // Something unusual has to happen before the next suspension, or when it becomes ready: a park
-  // hook, a NoSuspend, a ScheduleSource, a Stepper. One flag, so that the usual case tests one
-  // byte.
-  bool watched = false;
+  // kWatched: something unusual has to happen before the next suspension (a park hook, a NoSuspend,
+  // a ScheduleSource). kStepped: when it becomes ready (a Stepper). One byte, so that the usual
+  // case tests that alone.
+  std::uint8_t unusual = 0;
   bool unchecked_captures = false;  // Whoever starts it vouches for them. See captures.h.
   // How many Cancelled it has been thrown that no scope of its has swallowed. More than a few: it
   // catches them and goes on.
@@ -94,10 +94,15 @@ class TaskBlock final : public Task {
   TaskLocals* locals = nullptr;       // Inherited task variables, counted.
   TreeValues* tree_values = nullptr;  // Owned; null if the task has set none.
 
+  static constexpr std::uint8_t kWatched = 1;
+  static constexpr std::uint8_t kStepped = 2;
+
   TaskBlock() = default;
 
   TaskState present_state() const;
-  void update_watched();
+  bool watched() const { return (unusual & kWatched) != 0; }
+  bool stepped() const { return (unusual & kStepped) != 0; }
+  void update_unusual();
   // How deep this task is unwinding; `running` if it is the one that asks.
   unsigned uncaught(const Scheduler& s) const;
 

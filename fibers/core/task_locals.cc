@@ -101,7 +101,7 @@ class NewLocals {
 
 }  // namespace
 
-TaskLocals** place_of_own_locals() {
+TaskLocals** place_of_own_locals() noexcept {
   return anybody_here() ? &own_locals() : nullptr;
 }
 

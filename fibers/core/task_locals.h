@@ -20,9 +20,6 @@ struct TaskLocals {
   std::uint32_t uses;
 };
 
-// Where the values are kept that set_local() changes here; null if nobody's are current.
-TaskLocals** place_of_own_locals();
-
 // Gives `var` that value in the list, whose other users see no change.
 void set_in_list(TaskLocals*& locals, std::uint64_t var, std::shared_ptr<void> value);
 

@@ -23,13 +23,13 @@ class InTask {
         before_(std::exchange(running, &task)),
         task_(task),
         no_suspend_(std::exchange(task.no_suspend, "a hook of an instrument")) {
-    task.update_watched();
+    task.update_unusual();
   }
   InTask(const InTask&) = delete;
   InTask& operator=(const InTask&) = delete;
   ~InTask() {
     task_.no_suspend = no_suspend_;
-    task_.update_watched();
+    task_.update_unusual();
     running_ = before_;
   }
 

@@ -12,31 +12,25 @@
 
 namespace weft::loop::detail {
 
-// While it lives the running fiber has the node's variables. What is set meanwhile stays with the
-// node: what is called again finds it again.
+// While it lives the running fiber, which has no variables of its own at `place`, has the node's.
+// What is set meanwhile stays with the node: what is called again finds it again.
 class InContext {
  public:
-  explicit InContext(HandleNode& node)
-      : node_(node),
-        entered_(fibers::detail::context_in_use()),
-        outside_(entered_
-                     ? fibers::detail::exchange_locals(fibers::detail::share_locals(node.context))
-                     : nullptr) {}
+  InContext(HandleNode& node, fibers::detail::TaskLocals** place) noexcept
+      : node_(node), place_(place), outside_(*place) {
+    *place = fibers::detail::share_locals(node.context);
+  }
   InContext(const InContext&) = delete;
   InContext& operator=(const InContext&) = delete;
-  ~InContext() {
-    // Also if the first variable of the process has been set meanwhile.
-    if (entered_ || fibers::detail::context_in_use()) leave();
-  }
+  ~InContext() { fibers::detail::release_locals(keep()); }
 
  private:
-  void leave() {
-    fibers::detail::release_locals(
-        std::exchange(node_.context, fibers::detail::exchange_locals(outside_)));
+  fibers::detail::TaskLocals* keep() noexcept {
+    return std::exchange(node_.context, std::exchange(*place_, outside_));
   }
 
   HandleNode& node_;
-  const bool entered_;
+  fibers::detail::TaskLocals** const place_;
   fibers::detail::TaskLocals* const outside_;
 };
 

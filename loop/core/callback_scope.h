@@ -13,7 +13,6 @@
 
 namespace weft::loop::detail {
 
-class FiberTaskCore;
 class LoopCore;
 class Runner;
 class TaskCore;
@@ -66,9 +65,8 @@ class CallbackScope {
 // What a fiber of the loop runs; its task's word refers to this.
 struct Running {
   LoopCore* core;
-  TaskCore* task = nullptr;             // Of asyncio: the one that is being stepped.
-  Runner* runner = nullptr;             // If it is one.
-  FiberTaskCore* fiber_task = nullptr;  // If it is the fiber of one.
+  TaskCore* task = nullptr;  // Of asyncio: the one that is being stepped.
+  Runner* runner = nullptr;  // If it is one.
   CallbackScope scope = {};
 
   static Running* here() noexcept { return static_cast<Running*>(fibers::task_word()); }

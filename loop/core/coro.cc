@@ -116,12 +116,6 @@ void drive_in_fiber(CoroDriver& driver) {
   }
 }
 
-void yield_to_loop() {
-  const Running* const running = Running::here();
-  if (running != nullptr && running->fiber_task != nullptr) return running->fiber_task->yield();
-  fibers::checkpoint();
-}
-
 void CoroAccess::throw_cannot_reuse() {
   throw fibers::UsageError("cannot reuse already awaited coroutine; call the function again");
 }
@@ -132,6 +126,11 @@ void report_never_awaited(const std::source_location& where) noexcept {
            place(where) + "); co_await it, or make it a task by create_task";
   });
 }
+
+struct CancelAtEnd {
+  TimerHandle timer;
+  ~CancelAtEnd() { timer.cancel(); }
+};
 
 }  // namespace weft::loop::detail
 
@@ -144,10 +143,7 @@ Coro<void> sleep(fibers::Duration delay) {
   }
   EventLoop& loop = get_running_loop();
   Future<void> future = loop.create_future<void>();
-  struct Cancel {
-    TimerHandle timer;
-    ~Cancel() { timer.cancel(); }
-  } const timer{loop.call_later(delay, [future]() mutable {
+  const detail::CancelAtEnd timer{loop.call_later(delay, [future]() mutable {
     if (!future.done()) future.set_result();
   })};
   co_await future;

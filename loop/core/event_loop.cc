@@ -152,7 +152,7 @@ detail::TaskCore* TaskAccess::first_of(const EventLoop& loop) {
 }
 
 void TaskAccess::begin(detail::TaskCore& task, const TaskOptions& options) {
-  if (!options.name.empty()) task.set_name(options.name);
+  if (!options.name.empty()) task.set_name(std::string(options.name));
   if (options.context != nullptr) {
     task.set_context(fibers::detail::share_locals(fibers::ContextAccess::locals(*options.context)));
   }

@@ -10,6 +10,8 @@
 
 namespace weft::loop::detail {
 
+constinit thread_local FiberTaskCore* stepped_here = nullptr;
+
 FiberTaskCore::FiberTaskCore(FutureCore& future, std::size_t stack_size, std::source_location site)
     : TaskCore(future, site),
       fibers::Stepper{[](fibers::Stepper& self, fibers::Task& fiber) noexcept {
@@ -42,7 +44,7 @@ void FiberTaskCore::start_fiber() {
 
 // What the function leaves ends in resume(), or, once the loop is closed, here.
 void FiberTaskCore::live() {
-  Running running{.core = &loop(), .task = this, .fiber_task = this};
+  Running running{.core = &loop(), .task = this};
   running_ = &running;
   fibers::set_task_word(&running);
   bool returned = false;
@@ -79,7 +81,9 @@ TaskCore::Step FiberTaskCore::resume(std::exception_ptr error) {
   }
   error_ = std::move(error);
   in_step_ = true;
+  FiberTaskCore* const outer = std::exchange(stepped_here, this);
   fibers::step(*fiber_);
+  stepped_here = outer;
   in_step_ = false;
   return step_;
 }
@@ -87,8 +91,10 @@ TaskCore::Step FiberTaskCore::resume(std::exception_ptr error) {
 // --- Its waits. ---
 
 bool FiberTaskCore::begin_await(FutureWaiter& waiter) noexcept {
-  if (!in_step_ || abandoned_ || loop().is_closed()) return false;
+  if (waiter.task != fiber_ || abandoned_ || loop().is_closed()) return false;
+  waiter.place = FutureWaiter::Place::kStepped;
   waiter.stepped = this;
+  waiter.needs_care = true;
   waiter_ = &waiter;
   step_future = &waiter.core;
   step_ = Step::kAwaits;
@@ -112,7 +118,7 @@ fibers::Abort FiberTaskCore::abort_await(FutureWaiter& waiter, const fibers::Rai
   if (!linked && step_future == nullptr) return fibers::Abort::kFailed;  // Its turn is coming.
   FutureCore& awaited = waiter.core;
   if (awaited.cancel_for_waiter(*waiter.task, raise)) {
-    waiter.stepped = nullptr;
+    waiter.place = FutureWaiter::Place::kNowhere;
     end_await();
     return fibers::Abort::kSucceeded;
   }
@@ -121,8 +127,12 @@ fibers::Abort FiberTaskCore::abort_await(FutureWaiter& waiter, const fibers::Rai
   return fibers::Abort::kFailed;
 }
 
-void FiberTaskCore::yield() {
-  if (!in_step_ || abandoned_) return fibers::checkpoint();
+void yield_to_loop() {
+  if (stepped_here == nullptr || !stepped_here->yield()) fibers::checkpoint();
+}
+
+bool FiberTaskCore::yield() {
+  if (&fibers::current_task() != fiber_ || abandoned_) return false;
   yielding_ = true;
   step_ = Step::kYields;
   struct Ended {
@@ -140,6 +150,7 @@ void FiberTaskCore::yield() {
       },
       {"the next iteration of the loop", -1, &loop()});
   throw_error();
+  return true;
 }
 
 void FiberTaskCore::cancel_elsewhere() noexcept {
@@ -158,7 +169,7 @@ void FiberTaskCore::abandon() noexcept {
 // A step that was to come does not come any more.
 void FiberTaskCore::go_on_alone(bool linked) noexcept {
   if (FutureWaiter* const waiter = std::exchange(waiter_, nullptr)) {
-    waiter->stepped = nullptr;
+    waiter->place = FutureWaiter::Place::kNowhere;
     if (in_step_) return;
     if (linked) return waiter->core.link(*waiter);
     fibers::reschedule(*fiber_);

@@ -197,7 +197,7 @@ void FutureCore::drop_callbacks() noexcept {
 // --- Waiting. ---
 
 void FutureCore::link(FutureWaiter& waiter) noexcept {
-  waiter.linked = true;
+  waiter.place = FutureWaiter::Place::kListed;
   waiter.next = nullptr;
   waiter.prev = last_waiter_;
   (last_waiter_ != nullptr ? last_waiter_->next : first_waiter_) = &waiter;
@@ -205,7 +205,7 @@ void FutureCore::link(FutureWaiter& waiter) noexcept {
 }
 
 void FutureCore::unlink(FutureWaiter& waiter) noexcept {
-  waiter.linked = false;
+  waiter.place = FutureWaiter::Place::kNowhere;
   (waiter.prev != nullptr ? waiter.prev->next : first_waiter_) = waiter.next;
   (waiter.next != nullptr ? waiter.next->prev : last_waiter_) = waiter.prev;
 }
@@ -228,20 +228,22 @@ void FutureCore::begin_wait(FutureWaiter& waiter) {
   if (!loop_->is_running()) [[unlikely]]
     loop_->wait_while_stopped();
   waiter.task = &fibers::current_task();
-  const Running* const running = Running::here();
-  if (running != nullptr && running->fiber_task != nullptr &&
-      running->fiber_task->begin_await(waiter)) {
-    return;
+  if (FiberTaskCore* const stepped = stepped_here; stepped != nullptr) [[unlikely]] {
+    if (stepped->begin_await(waiter)) return;
   }
   link(waiter);
 }
 
-void FutureWaiter::end_stepped() noexcept {
-  stepped->end_await();
+void FutureWaiter::leave() noexcept {
+  if (place == Place::kListed) {
+    core.unlink(*this);
+  } else {
+    stepped->end_await();
+  }
 }
 
 void FutureCore::end_wait(FutureWaiter& waiter) const {
-  if (waiter.stepped != nullptr) waiter.stepped->throw_error();
+  if (waiter.place == FutureWaiter::Place::kStepped) waiter.stepped->throw_error();
   if (waiter.cancelled) raise_cancellation(*waiter.cancelled);
 }
 
@@ -254,11 +256,14 @@ bool FutureCore::cancel_for_waiter(const fibers::Task& task, const fibers::Raise
 
 fibers::Abort FutureCore::abort_wait(void* context, const fibers::RaiseCancel& raise) {
   auto& waiter = *static_cast<FutureWaiter*>(context);
-  if (waiter.stepped != nullptr) return waiter.stepped->abort_await(waiter, raise);
+  if (waiter.place == FutureWaiter::Place::kStepped) {
+    return waiter.stepped->abort_await(waiter, raise);
+  }
   FutureCore& self = waiter.core;
   self.unlink(waiter);
   if (self.cancel_for_waiter(*waiter.task, raise)) return fibers::Abort::kSucceeded;
   waiter.cancelled = raise;
+  waiter.needs_care = true;
   if (self.done()) {
     fibers::reschedule(*waiter.task);
   } else {

@@ -62,6 +62,7 @@ bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
     if (error != nullptr && !interrupt) {
       error = try_to_report(callback_context(node, std::move(error)));
     }
+    if (*me.variables != nullptr) me.keep_variables(*node);
     me.node = nullptr;
     ++callbacks_run_;
     finish_node(node);

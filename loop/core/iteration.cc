@@ -86,7 +86,7 @@ void LoopCore::sleep(fibers::Instant until) {
 [[gnu::always_inline]] inline void LoopCore::wait_for_events() {
   if (std::exchange(entered_, false)) [[unlikely]]
     fibers::poll_at_next_suspension();
-  fibers::cancel_shielded_checkpoint();
+  fibers::detail::pass_turn();
   if (!ready_.empty() || stopping_ || mode_ != Mode::kRunning || inbox_->pending()) return;
   if (unasked_hooks_) return;  // One has come during that turn.
   const fibers::Instant until = next_wake();
@@ -120,15 +120,15 @@ void LoopCore::schedule_timers_due_now() {
 
 // What a callback that has blocked leaves behind is seen to in conclude(), after its scope.
 // Inline, and run_batch() too, for the same reason as wait_for_events().
+template <bool kSoon>
 [[gnu::always_inline]] inline void LoopCore::run_node(Runner& me, HandleNode* node) {
   me.node = node;
   if (!node->cancelled) {
     node->phase = NodePhase::kRunning;
     std::exception_ptr error;
     try {
-      const InContext inside(*node);
-      if (debug) [[unlikely]] {
-        invoke_timed(me, node);
+      if (node->context != nullptr || debug) [[unlikely]] {
+        invoke_specially(me, node);
       } else {
         node->ops->invoke(*node);
       }
@@ -139,6 +139,8 @@ void LoopCore::schedule_timers_due_now() {
       error = std::current_exception();
     }
     if (me.blocked) return;
+    if (*me.variables != nullptr) [[unlikely]]
+      me.keep_variables(*node);
     if (error != nullptr) [[unlikely]] {
       report_callback_error(node, std::move(error));
       if (me.blocked) return;
@@ -146,7 +148,7 @@ void LoopCore::schedule_timers_due_now() {
     ++callbacks_run_;
   }
   // The callable's destructor may wait, as the callable may.
-  drop_finished(node);
+  kSoon ? drop_callable(node) : drop_registered(node);
   if (me.blocked) [[unlikely]] {
     --callbacks_run_;  // conclude() counts it.
     return;
@@ -168,10 +170,12 @@ void LoopCore::schedule_timers_due_now() {
   while (batch_ > 0) {
     --batch_;
     HandleNode* const node = ready_.pop();
-    if (node->kind == NodeKind::kTask) {
+    if (node->kind == NodeKind::kSoon) [[likely]] {
+      run_node<true>(me, node);
+    } else if (node->kind == NodeKind::kTask) {
       run_task(me, node);
     } else {
-      run_node(me, node);
+      run_node<false>(me, node);
     }
     if (active_ != &me) return false;
   }
@@ -200,20 +204,35 @@ bool LoopCore::run_hosted_batch(Runner& me) {
 }
 
 void LoopCore::run_callbacks(Runner& me) {
+  // The host's variables are not those of its callbacks.
   struct Hosted {
-    explicit Hosted(LoopCore* core) : before(std::exchange(hosted_here, core)) {}
+    Hosted(LoopCore* core, Runner& runner)
+        : me(runner),
+          before(std::exchange(hosted_here, core)),
+          place(std::exchange(me.variables, fibers::detail::place_of_own_locals())),
+          outside(std::exchange(*me.variables, nullptr)) {}
     Hosted(const Hosted&) = delete;
     Hosted& operator=(const Hosted&) = delete;
-    ~Hosted() { hosted_here = before; }
+    ~Hosted() {
+      *me.variables = outside;
+      me.variables = place;
+      hosted_here = before;
+    }
+    Runner& me;
     LoopCore* before;
-  } const hosted(this);
+    fibers::detail::TaskLocals** place;
+    fibers::detail::TaskLocals* outside;
+  } const hosted(this, me);
   while (batch_ > 0 && ready_.front()->kind != NodeKind::kTask) {
     --batch_;
-    run_node(me, ready_.pop());
+    HandleNode* const node = ready_.pop();
+    node->kind == NodeKind::kSoon ? run_node<true>(me, node) : run_node<false>(me, node);
   }
 }
 
-void LoopCore::invoke_timed(Runner& me, HandleNode* node) {
+void LoopCore::invoke_specially(Runner& me, HandleNode* node) {
+  const InContext inside(*node, me.variables);
+  if (!debug) return node->ops->invoke(*node);
   me.called_at = now();
   node->ops->invoke(*node);
   if (!me.blocked) report_slow(*node, now() - me.called_at);

@@ -188,9 +188,10 @@ class LoopCore {
   void run_callbacks(Runner& me);  // Those of the batch up to the next step of a task.
   bool at_end() const;
 
+  template <bool kSoon>
   inline void run_node(Runner& me, HandleNode* node);
   inline void run_task(Runner& me, HandleNode* node);
-  void invoke_timed(Runner& me, HandleNode* node);
+  void invoke_specially(Runner& me, HandleNode* node);
   void drop_finished(HandleNode* node) noexcept {
     if (node->kind == NodeKind::kSoon) [[likely]] {
       drop_callable(node);

@@ -45,8 +45,13 @@ Runner::Runner(LoopCore& core)
         static_cast<TaskNode*>(runner.node)->task.push();
       }},
       running{.core = &core, .runner = this},
+      variables(fibers::detail::place_of_own_locals()),
       task_(fibers::current_task()) {
   fibers::set_task_word(&running);
+}
+
+[[gnu::cold]] void Runner::keep_variables(HandleNode& of) const noexcept {
+  fibers::detail::release_locals(std::exchange(of.context, std::exchange(*variables, nullptr)));
 }
 
 Runner::~Runner() {

@@ -42,7 +42,12 @@ class Runner : private fibers::ParkHook, private fibers::Stepper {
   void resume_from_queue() { fibers::set_stepper(task_, this); }
   void resume_at_once() { fibers::set_stepper(task_, nullptr); }
 
+  // What has been set where nothing was becomes the node's: the next callback does not see it.
+  void keep_variables(HandleNode& of) const noexcept;
+
   Running running;
+  // Where the task has its variables: null between two callbacks.
+  fibers::detail::TaskLocals** variables;
   // The callback that is being run, from its call until everything about it is done.
   HandleNode* node = nullptr;
   bool blocked = false;         // It has waited, and the role is gone.

@@ -31,7 +31,7 @@ namespace weft::loop::detail {
 
 void LoopCore::recycle(HandleNode* node) noexcept {
   drop_callable(node);
-  fibers::detail::release_locals(node->context);
+  if (node->context != nullptr) fibers::detail::release_locals(node->context);
   pool_.give(node, sizeof(CallbackNode));
   release();
 }

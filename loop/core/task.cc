@@ -39,7 +39,9 @@ void TaskCore::leave_list() noexcept {
 }
 
 std::string TaskCore::name() const {
-  return name_.empty() ? "Task-" + std::to_string(number_) : name_;
+  if (!name_.empty()) return name_;
+  std::string name("Task-");
+  return name += std::to_string(number_);
 }
 
 fibers::Context TaskCore::context() const {
@@ -91,7 +93,7 @@ void TaskCore::start_eagerly() {
   const FutureKeeper kept(future_);
   Step ended = Step::kYields;
   {
-    const InContext inside(node_);
+    const InContext inside(node_, fibers::detail::place_of_own_locals());
     ended = step(*here);
   }
   end_step(ended);
@@ -134,7 +136,7 @@ void TaskCore::run_step(Runner& me) {
   node_.phase = NodePhase::kRunning;
   Step ended = Step::kYields;
   {
-    const InContext inside(node_);
+    const InContext inside(node_, me.variables);
     ended = step(me.running);
   }
   if (me.blocked) {

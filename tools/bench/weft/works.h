@@ -33,6 +33,12 @@ void call_soon_100(Meter& meter);
 void await_future(Meter& meter);
 void blocking_callback(Meter& meter);
 
+// loop_tasks.cc
+void task_switch_coroutine(Meter& meter);
+void task_switch_stack(Meter& meter);
+void coroutine_call(Meter& meter);
+void task_spawn_coroutine(Meter& meter);
+
 // small.cc
 void nursery_open_close(Meter& meter);
 void event_wake(Meter& meter);

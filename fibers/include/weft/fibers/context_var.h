@@ -36,6 +36,9 @@ extern constinit std::atomic<bool> any_variable_set;
 inline bool context_in_use() noexcept {
   return any_variable_set.load(std::memory_order_relaxed);
 }
+// Where the values are kept that set_local() changes here, of a task for as long as it lives; null
+// if nobody's are current.
+TaskLocals** place_of_own_locals() noexcept;
 // Gives the running task other values; returns those it had.
 TaskLocals* exchange_locals(TaskLocals* locals);
 // The values as they are here, for another thread to own: counts are not atomic. Null if nobody has

@@ -176,6 +176,11 @@ void spawn_system_task(F&& fn, const TaskOptions& options = {},
   system_nursery().start_soon(std::forward<F>(fn), options, site);
 }
 
+namespace detail {
+// cancel_shielded_checkpoint() of a task whose own park hook need not hear of it.
+void pass_turn();
+}  // namespace detail
+
 // Called on a task's own stack each time just before it suspends, until it is taken off again
 // (which it may do itself). It must not wait or throw. This is how the loop learns that a callback
 // blocks.

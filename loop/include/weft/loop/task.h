@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -29,10 +30,11 @@ namespace weft::loop {
 
 class EventLoop;
 
-// How to make a task.
+// How to make a task. No string: gcc 12 moves temporaries of a co_await expression about without
+// calling their constructors.
 struct TaskOptions {
-  // Empty: "Task-7", by the loop's own count.
-  std::string name = {};
+  // Copied. Empty: "Task-7", by the loop's own count.
+  std::string_view name = {};
   // The variables that it begins with; null: those of whoever makes it.
   const fibers::Context* context = nullptr;
   // Its first step runs inside create_task, if that is called in a callback or a task of the loop.

@@ -20,7 +20,7 @@ class FiberTaskCore : public TaskCore, private fibers::Stepper {
  public:
   FiberTaskCore(FutureCore& future, std::size_t stack_size, std::source_location site);
 
-  // In the task's own fiber: an await begins. False if it is to wait as any other fiber does.
+  // While it is stepped: an await begins. False if that is to wait as any other fiber does.
   bool begin_await(FutureWaiter& waiter) noexcept;
   // Of that wait, as FutureCore::abort_wait().
   fibers::Abort abort_await(FutureWaiter& waiter, const fibers::RaiseCancel& raise);
@@ -28,8 +28,8 @@ class FiberTaskCore : public TaskCore, private fibers::Stepper {
   void end_await() noexcept;
   // Throws what the step was asked to throw, if that is something.
   void throw_error();
-  // The bare yield: goes on in the next iteration.
-  void yield();
+  // The bare yield: goes on in the next iteration. False if it is not in the task's own fiber.
+  bool yield();
 
   void abandon() noexcept override;
 
@@ -58,5 +58,8 @@ class FiberTaskCore : public TaskCore, private fibers::Stepper {
   bool yielding_ = false;   // It is parked in yield().
   bool abandoned_ = false;  // The loop is closed; the run runs it.
 };
+
+// The one that is stepped at this moment on this thread. A step may step another.
+extern constinit thread_local FiberTaskCore* stepped_here;
 
 }  // namespace weft::loop::detail

@@ -33,21 +33,25 @@ struct TaskNode;
 
 // A fiber in FutureCore::wait(). Lies on its stack.
 struct FutureWaiter {
+  enum class Place : std::uint8_t { kNowhere, kListed, kStepped };
+
   explicit FutureWaiter(FutureCore& future) noexcept : core(future) {}
   FutureWaiter(const FutureWaiter&) = delete;
   FutureWaiter& operator=(const FutureWaiter&) = delete;
   // Also when the wait is refused before it begins.
-  inline ~FutureWaiter();
-  void end_stepped() noexcept;
+  ~FutureWaiter() {
+    if (place != Place::kNowhere) leave();
+  }
+  void leave() noexcept;
 
   FutureCore& core;
   fibers::Task* task = nullptr;
   FutureWaiter* next = nullptr;
   FutureWaiter* prev = nullptr;
-  bool linked = false;
-  FiberTaskCore* stepped = nullptr;  // An asyncio task, which waits as a callback of the future.
+  FiberTaskCore* stepped = nullptr;  // Of kStepped: it waits as a callback of the future.
+  Place place = Place::kNowhere;
+  bool needs_care = false;                                      // The end of the wait does.
   std::optional<fibers::RaiseCancel> cancelled = std::nullopt;  // What has cancelled the wait.
-  bool needs_care() const { return cancelled.has_value() || stepped != nullptr; }
 };
 
 // Memory of the loop's pool, in classes of 64 bytes; large blocks go to the heap. Each block in use
@@ -136,7 +140,7 @@ class FutureCore {
     FutureWaiter waiter(*this);
     begin_wait(waiter);
     fibers::detail::wait_rescheduled(&abort_wait, &waiter, {"a future", -1, this});
-    if (waiter.needs_care()) [[unlikely]]
+    if (waiter.needs_care) [[unlikely]]
       end_wait(waiter);
   }
 
@@ -190,11 +194,6 @@ class FutureCore {
   FutureWaiter* first_waiter_ = nullptr;
   FutureWaiter* last_waiter_ = nullptr;
 };
-
-FutureWaiter::~FutureWaiter() {
-  if (linked) core.unlink(*this);
-  if (stepped != nullptr) end_stepped();
-}
 
 // Holds a future while the code that it runs goes on.
 class FutureKeeper {

@@ -79,10 +79,9 @@ struct HandleNode {
   };
 
   // A callback of its own, not scheduled, with one reference, and with the variables of whoever
-  // makes it. Leaves the union to whoever sets `kind`.
+  // makes it. Leaves the link to whoever queues it, and the union to whoever sets `kind`.
   HandleNode(LoopCore& loop, std::source_location where) noexcept
-      : next(nullptr),
-        core(&loop),
+      : core(&loop),
         ops(nullptr),
         context(fibers::detail::context_in_use() ? fibers::detail::share_locals_here() : nullptr),
         site(where),

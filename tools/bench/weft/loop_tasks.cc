@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Works about asyncio's tasks: awaits of either kind, chains of callbacks and of futures, timers.
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "tools/bench/weft/works.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/run.h"
+#include "weft/loop/event_loop.h"
+
+namespace bench {
+namespace {
+
+namespace fibers = weft::fibers;
+namespace loops = weft::loop;
+using fibers::Nursery;
+
+// Calls `body(loop)` beside a loop that runs.
+template <class Body>
+void with_loop(Body body) {
+  fibers::run([&] {
+    fibers::open_nursery([&](Nursery& nursery) {
+      loops::EventLoop loop(nursery);
+      loop.start();
+      body(loop);
+      loop.stop();
+      loop.wait_stopped();
+    });
+  });
+}
+
+// A future, and a callback scheduled that will set it.
+loops::Future<int> future_set_by_callback(loops::EventLoop& loop) {
+  loops::Future<int> future = loop.create_future<int>();
+  loop.call_soon([future]() mutable { future.set_result(1); });
+  return future;
+}
+
+loops::Coro<void> await_futures(loops::EventLoop& loop, std::uint64_t count) {
+  for (; count > 0; --count) keep(co_await future_set_by_callback(loop));
+}
+
+loops::Coro<int> one() {
+  co_return 1;
+}
+loops::Coro<void> await_coroutines(std::uint64_t count) {
+  for (; count > 0; --count) keep(co_await one());
+}
+
+}  // namespace
+
+void task_switch_coroutine(Meter& meter) {
+  with_loop([&meter](loops::EventLoop& loop) {
+    meter.run([&loop](std::uint64_t count) {
+      loops::await(loop.create_task(await_futures(loop, count)));
+    });
+  });
+}
+
+void task_switch_stack(Meter& meter) {
+  with_loop([&meter](loops::EventLoop& loop) {
+    meter.run([&loop](std::uint64_t count) {
+      loops::await(loop.create_task([&loop, count] {
+        for (std::uint64_t left = count; left > 0; --left) {
+          keep(loops::await(future_set_by_callback(loop)));
+        }
+      }));
+    });
+  });
+}
+
+void coroutine_call(Meter& meter) {
+  with_loop([&meter](loops::EventLoop& loop) {
+    meter.run([&loop](std::uint64_t count) {
+      loops::await(loop.create_task(await_coroutines(count)));
+    });
+  });
+}
+
+void task_spawn_coroutine(Meter& meter) {
+  with_loop([&meter](loops::EventLoop& loop) {
+    meter.run([&loop](std::uint64_t count) {
+      loops::await(loop.create_task([](loops::EventLoop& l, std::uint64_t n) -> loops::Coro<void> {
+        for (; n > 0; --n) keep(co_await l.create_task(one()));
+      }(loop, count)));
+    });
+  });
+}
+
+}  // namespace bench

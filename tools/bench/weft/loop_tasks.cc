@@ -75,9 +75,8 @@ void task_switch_stack(Meter& meter) {
 
 void coroutine_call(Meter& meter) {
   with_loop([&meter](loops::EventLoop& loop) {
-    meter.run([&loop](std::uint64_t count) {
-      loops::await(loop.create_task(await_coroutines(count)));
-    });
+    meter.run(
+        [&loop](std::uint64_t count) { loops::await(loop.create_task(await_coroutines(count))); });
   });
 }
 

@@ -7,11 +7,14 @@
 
 #include "weft/loop/sync_loop.h"
 
+#include <sys/types.h>
+
 #include <exception>
 #include <functional>
 #include <thread>
 #include <utility>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/greenlet.h"
@@ -64,18 +67,21 @@ class SyncLoop::Run final : private detail::BatchHost {
 
 namespace {
 
-// The one that runs on this thread, in whatever greenlet.
-constinit thread_local const void* running_here = nullptr;
+// The one that runs on this thread, in whatever greenlet. A process that one of its callbacks has
+// forked may run loops of its own.
+struct RunningHere {
+  const void* run = nullptr;
+  pid_t process = 0;
+
+  bool in_parent() const { return run != nullptr && process != fibers::sys::getpid(); }
+};
+constinit thread_local RunningHere running_here;
 
 }  // namespace
 
 SyncLoop::Run::Run(EventLoopOptions options)
     : options_(std::move(options)),
       greenlet_([this] { live(); }, {.stack_size = options_.stack_size}) {
-  if (fibers::in_trio_run()) {
-    throw fibers::UsageError(
-        "a SyncLoop is for code that is in no run; inside one make an EventLoop in a nursery");
-  }
   become_caller();
   enter();
 }
@@ -108,7 +114,8 @@ void SyncLoop::Run::require_may_run() const {
   if (loop().is_running()) {
     throw fibers::UsageError("This event loop is already running; its callbacks cannot run it");
   }
-  if (running_here != nullptr || running_loop() != nullptr) {
+  if (running_here.in_parent()) return;
+  if (running_here.run != nullptr || running_loop() != nullptr) {
     throw fibers::UsageError(
         "Cannot run the event loop while another loop is running; end that one first, or use "
         "another thread");
@@ -149,10 +156,10 @@ void SyncLoop::Run::carry_out(Order order) {
 
 void SyncLoop::Run::run_forever() {
   require_may_run();
-  running_here = this;
-  struct Ended {
-    ~Ended() { running_here = nullptr; }
-  } const ended;
+  struct Restore {
+    RunningHere before;
+    ~Restore() { running_here = before; }
+  } const restore{std::exchange(running_here, {.run = this, .process = fibers::sys::getpid()})};
   carry_out(Order::kRun);
 }
 

@@ -53,7 +53,7 @@ struct EventLoopOptions {
 // A resource. Belongs to the thread that made it.
 class SyncLoop {
  public:
-  // Throws UsageError inside a run: its tasks would stand still while this loop runs.
+  // Also inside a run, where it cannot run itself: the tasks of that would stand still.
   explicit SyncLoop(EventLoopOptions options = {});
   SyncLoop(const SyncLoop&) = delete;
   SyncLoop& operator=(const SyncLoop&) = delete;

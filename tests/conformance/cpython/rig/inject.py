@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: The weft authors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Puts weft's objects where CPython's tests find asyncio's.
+
+Tier T1, the loop: the default policy and new_event_loop(), the names SelectorEventLoop (and EventLoop, from 3.13), which many tests
+build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on.
+"""
+import asyncio
+import selectors
+from asyncio import unix_events
+
+import weft
+
+complaints = []  # What exception handlers were told that nobody had asked to hear.
+
+
+class Ready:
+    """What tests ask loop._ready: whether anything is in it."""
+
+    def __init__(self, loop):
+        self.loop = loop
+
+    def __len__(self):
+        return self.loop._core_ready()
+
+    def clear(self):  # By BaseEventLoop.close(); the core sees to it.
+        pass
+
+
+class Selector:
+    """What tests ask loop._selector: who watches a descriptor."""
+
+    def __init__(self, loop):
+        self.loop = loop
+
+    def get_key(self, file):
+        fd = file if isinstance(file, int) else file.fileno()
+        reader, writer = self.loop._core_watching(fd)
+        if reader is None and writer is None:
+            raise KeyError(fd)
+        events = (reader and selectors.EVENT_READ or 0) | (writer and selectors.EVENT_WRITE or 0)
+        return selectors.SelectorKey(file, fd, events, (reader, writer))
+
+    def close(self):
+        pass
+
+
+class Loop(weft.Loop):
+    _ready = property(lambda self: Ready(self), lambda self, value: None)
+
+    def __init__(self, selector=None):
+        if selector is not None:
+            selector.close()
+        super().__init__()
+        self._selector = Selector(self)
+
+    def default_exception_handler(self, context):
+        complaints.append(context.get("message") or "Unhandled exception in event loop")
+        super().default_exception_handler(context)
+
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    _loop_factory = Loop
+
+
+def make_test_loop(stock):
+    """TestLoop on weft's core. Mocked descriptors and the generator of times are the stock's; the clock and what runs are weft's."""
+
+    class TestLoop(Loop, stock):
+        def __init__(self, gen=None):
+            self._begun = False
+            weft.Loop.__init__(self, standing_clock=True)
+            stock.__init__(self, gen)
+            self._core_add_prepare(self._between_iterations)
+
+        _add_reader = stock._add_reader
+        _remove_reader = stock._remove_reader
+        _add_writer = stock._add_writer
+        _remove_writer = stock._remove_writer
+        add_reader = stock.add_reader
+        remove_reader = stock.remove_reader
+        add_writer = stock.add_writer
+        remove_writer = stock.remove_writer
+        _ensure_fd_no_transport = stock._ensure_fd_no_transport
+
+        def close(self):
+            stock.close(self)
+            self._core_close()
+
+        def advance_time(self, advance):
+            if advance:
+                self._core_advance(advance)
+
+        def call_at(self, when, callback, *args, context=None):
+            self._timers.append(when)
+            return weft.Loop.call_at(self, when, callback, *args, context=context)
+
+        def call_later(self, delay, callback, *args, context=None):
+            if delay is None:
+                raise TypeError("delay must not be None")
+            return self.call_at(self.time() + delay, callback, *args, context=context)
+
+        def run_forever(self):
+            self._begun = False
+            super().run_forever()
+            self._ask_for_times()
+
+        def _run_once(self):
+            self._core_run_once()
+            self._ask_for_times()
+
+        def _between_iterations(self):
+            if self._begun:
+                self._ask_for_times()
+            self._begun = True
+
+        # What the test's generator of times says to each new timer.
+        def _ask_for_times(self):
+            timers, self._timers = self._timers, []
+            for when in timers:
+                self.advance_time(self._gen.send(when))
+
+    return TestLoop
+
+
+def install(tier):
+    assert tier == "T1", tier
+    asyncio.DefaultEventLoopPolicy = Policy
+    unix_events.DefaultEventLoopPolicy = Policy
+    asyncio.SelectorEventLoop = Loop
+    unix_events.SelectorEventLoop = Loop
+    if hasattr(asyncio, "EventLoop"):
+        asyncio.EventLoop = Loop
+        unix_events.EventLoop = Loop
+    asyncio.set_event_loop_policy(None)
+    from test.test_asyncio import utils
+    utils.TestLoop = make_test_loop(utils.TestLoop)

@@ -1,0 +1,328 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "tests/conformance/cpython/src/loop.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+
+#include "tests/conformance/cpython/src/handle.h"
+#include "tests/conformance/cpython/src/scheduling.h"
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/instrument.h"
+
+namespace weft::python {
+
+PyTypeObject* loop_type = nullptr;
+
+namespace {
+
+// All loops that are not closed, and what the others have run.
+LoopObject* first_loop = nullptr;
+std::uint64_t run_by_closed_loops = 0;
+
+// Takes the Python exception that is set.
+void keep_exit(LoopObject& loop) {
+  Py_CLEAR(loop.exit_type);
+  Py_CLEAR(loop.exit_value);
+  Py_CLEAR(loop.exit_traceback);
+  PyErr_Fetch(&loop.exit_type, &loop.exit_value, &loop.exit_traceback);
+}
+void restore_exit(LoopObject& loop) {
+  PyErr_Restore(std::exchange(loop.exit_type, nullptr), std::exchange(loop.exit_value, nullptr),
+                std::exchange(loop.exit_traceback, nullptr));
+}
+
+// The interpreter's lock is let go while the loop waits. Signals are looked at when a wait is over:
+// what a handler raises leaves the loop.
+class LetGoOfLock final : public fibers::Instrument {
+ public:
+  explicit LetGoOfLock(LoopObject& loop) : loop_(loop) {}
+  void before_io_wait(fibers::Duration timeout) override {
+    if (timeout > fibers::Duration::zero()) state_ = PyEval_SaveThread();
+  }
+  void after_io_wait(fibers::Duration /*timeout*/) override {
+    if (state_ == nullptr) return;
+    // The interpreter ends threads that ask for its lock now, which a stack of weft's would not
+    // survive.
+    while (_Py_IsFinalizing() != 0) ::pause();
+    PyEval_RestoreThread(std::exchange(state_, nullptr));
+    if (PyErr_CheckSignals() == 0) return;
+    keep_exit(loop_);
+    loop_.sync->loop().call_soon([] { throw fibers::KeyboardInterrupt(); });
+  }
+
+ private:
+  LoopObject& loop_;
+  PyThreadState* state_ = nullptr;
+};
+
+// What C++ reports, a descriptor that cannot be watched any more say.
+void report(LoopObject& loop, const loop::ExceptionContext& context) {
+  const std::string text =
+      context.exception == nullptr ? "" : fibers::describe_exception(context.exception);
+  const Owned dict(
+      Py_BuildValue("{ssss}", "message", context.message.c_str(), "reason", text.c_str()));
+  if (!dict) leave_loop(loop);
+  PyObject* const self = reinterpret_cast<PyObject*>(&loop);
+  const Owned done(PyObject_CallMethod(self, "call_exception_handler", "O", dict.get()));
+  if (!done) leave_loop(loop);
+}
+
+// --- Its life. ---
+
+void enlist(LoopObject& loop) {
+  loop.prev = nullptr;
+  loop.next = first_loop;
+  if (first_loop != nullptr) first_loop->prev = &loop;
+  first_loop = &loop;
+}
+void delist(LoopObject& loop) {
+  (loop.prev != nullptr ? loop.prev->next : first_loop) = loop.next;
+  if (loop.next != nullptr) loop.next->prev = loop.prev;
+}
+
+// With 1 MiB stacks: Python's code runs on the caller's, but signal handlers do not.
+int init(PyObject* self, PyObject* args, PyObject* words) {
+  LoopObject& loop = as_loop(self);
+  static const char* names[] = {"standing_clock", "callbacks_on_task", nullptr};
+  int standing = 0;
+  int on_task = 0;
+  if (PyArg_ParseTupleAndKeywords(args, words, "|$pp", const_cast<char**>(names), &standing,
+                                  &on_task) == 0) {
+    return -1;
+  }
+  if (loop.sync != nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "a loop is made once");
+    return -1;
+  }
+  try {
+    std::unique_ptr<StandingClock> clock(standing != 0 ? new StandingClock : nullptr);
+    loop.sync = new loop::SyncLoop(
+        {.stack_size = std::size_t{on_task != 0 ? 8U : 1U} << 20U,
+         .clock = clock.get(),
+         .callback_stack = on_task != 0 ? loop::CallbackStack::kTask : loop::CallbackStack::kCaller,
+         .instruments = {std::make_shared<LetGoOfLock>(loop)},
+         .handle_interrupt = false});
+    loop.clock = clock.release();
+    loop.sync->loop().set_exception_handler(
+        [&loop](loop::EventLoop&, const loop::ExceptionContext& context) {
+          report(loop, context);
+        });
+  } catch (...) {
+    raise_as_python();
+    return -1;
+  }
+  enlist(loop);
+  return 0;
+}
+
+void close(LoopObject& loop) {
+  loop::SyncLoop& sync = sync_of(loop);
+  if (sync.is_closed()) return;
+  const std::uint64_t run = sync.is_running() ? 0 : sync.loop().statistics().callbacks_run;
+  sync.close();
+  delist(loop);
+  loop.callbacks_run = run;
+  run_by_closed_loops += run;
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  LoopObject& loop = as_loop(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(loop.exit_type);
+  Py_VISIT(loop.exit_value);
+  Py_VISIT(loop.exit_traceback);
+  for (HandleObject* handle = loop.scheduled; handle != nullptr; handle = handle->next) {
+    Py_VISIT(reinterpret_cast<PyObject*>(handle));
+  }
+  return 0;
+}
+
+// What is scheduled goes when the loop is closed, by __del__ at the latest.
+int clear(PyObject* self) {
+  LoopObject& loop = as_loop(self);
+  Py_CLEAR(loop.exit_type);
+  Py_CLEAR(loop.exit_value);
+  Py_CLEAR(loop.exit_traceback);
+  return 0;
+}
+
+// A loop that another thread drops unclosed stays: its run can only be ended by its own.
+void dealloc(PyObject* self) {
+  LoopObject& loop = as_loop(self);
+  PyTypeObject* const type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  if (loop.sync != nullptr) {
+    try {
+      close(loop);
+    } catch (...) {
+      delist(loop);
+      loop.sync = nullptr;
+      loop.clock = nullptr;
+    }
+    delete loop.sync;
+    delete loop.clock;
+  }
+  clear(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+// --- Running. ---
+
+// A KeyboardInterrupt stands for the exception that was kept.
+template <class F>
+PyObject* running(LoopObject& loop, F&& fn) {
+  try {
+    std::forward<F>(fn)();
+  } catch (const fibers::KeyboardInterrupt&) {
+    restore_exit(loop);
+    return nullptr;
+  } catch (...) {
+    raise_as_python();
+    return nullptr;
+  }
+  return Py_NewRef(Py_None);
+}
+
+PyObject* run_forever(PyObject* self, PyObject* /*none*/) {
+  LoopObject& loop = as_loop(self);
+  return running(loop, [&] { sync_of(loop).run_forever(); });
+}
+PyObject* run_once(PyObject* self, PyObject* /*none*/) {
+  LoopObject& loop = as_loop(self);
+  return running(loop, [&] { sync_of(loop).run_once(); });
+}
+// asyncio's may be called on a closed loop.
+PyObject* stop(PyObject* self, PyObject* /*none*/) {
+  return guarded([&] {
+    loop::SyncLoop& sync = sync_of(as_loop(self));
+    if (!sync.is_closed()) sync.stop();
+    return Py_NewRef(Py_None);
+  });
+}
+PyObject* is_running(PyObject* self, PyObject* /*none*/) {
+  const LoopObject& loop = as_loop(self);
+  return PyBool_FromLong(loop.sync != nullptr && loop.sync->is_running() ? 1 : 0);
+}
+PyObject* is_closed(PyObject* self, PyObject* /*none*/) {
+  const LoopObject& loop = as_loop(self);
+  return PyBool_FromLong(loop.sync == nullptr || loop.sync->is_closed() ? 1 : 0);
+}
+PyObject* close_core(PyObject* self, PyObject* /*none*/) {
+  return guarded([&] {
+    close(as_loop(self));
+    return Py_NewRef(Py_None);
+  });
+}
+PyObject* time(PyObject* self, PyObject* /*none*/) {
+  return guarded([&] { return PyFloat_FromDouble(to_seconds(core_of(as_loop(self)).time())); });
+}
+PyObject* advance(PyObject* self, PyObject* seconds) {
+  const double by = PyFloat_AsDouble(seconds);
+  if (by == -1.0 && PyErr_Occurred() != nullptr) return nullptr;
+  if (StandingClock* const clock = as_loop(self).clock) {
+    clock->advance(to_instant(by).time_since_epoch());
+    return Py_NewRef(Py_None);
+  }
+  PyErr_SetString(PyExc_RuntimeError, "this loop is on the machine's clock");
+  return nullptr;
+}
+PyObject* set_debug(PyObject* self, PyObject* enabled) {
+  const int on = PyObject_IsTrue(enabled);
+  if (on < 0) return nullptr;
+  as_loop(self).debug = on != 0;
+  return Py_NewRef(Py_None);
+}
+// Calls `hook` before each wait of the loop.
+PyObject* add_prepare(PyObject* self, PyObject* hook) {
+  return guarded([&] {
+    LoopObject& loop = as_loop(self);
+    Py_INCREF(hook);
+    core_of(loop).add_prepare([&loop, hook] {
+      const Owned done(PyObject_CallNoArgs(hook));
+      if (done) return;
+      keep_exit(loop);
+      loop.sync->loop().call_soon([] { throw fibers::KeyboardInterrupt(); });
+    });
+    return Py_NewRef(Py_None);
+  });
+}
+
+template <class F>
+PyCFunction as_function(F* fn) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fn));
+}
+
+constexpr int kWords = METH_FASTCALL | METH_KEYWORDS;
+
+PyMethodDef methods[] = {
+    {"call_soon", as_function(call_soon), kWords, nullptr},
+    {"call_soon_threadsafe", as_function(call_soon_threadsafe), kWords, nullptr},
+    {"call_at", as_function(call_at), kWords, nullptr},
+    {"call_later", as_function(call_later), kWords, nullptr},
+    {"time", time, METH_NOARGS, nullptr},
+    {"stop", stop, METH_NOARGS, nullptr},
+    {"is_running", is_running, METH_NOARGS, nullptr},
+    {"is_closed", is_closed, METH_NOARGS, nullptr},
+    {"_add_reader", as_function(add_reader), METH_FASTCALL, nullptr},
+    {"_add_writer", as_function(add_writer), METH_FASTCALL, nullptr},
+    {"_remove_reader", remove_reader, METH_O, nullptr},
+    {"_remove_writer", remove_writer, METH_O, nullptr},
+    // For the package.
+    {"_core_run_forever", run_forever, METH_NOARGS, nullptr},
+    {"_core_run_once", run_once, METH_NOARGS, nullptr},
+    {"_core_close", close_core, METH_NOARGS, nullptr},
+    {"_core_set_debug", set_debug, METH_O, nullptr},
+    {"_core_advance", advance, METH_O, nullptr},
+    {"_core_watching", watching, METH_O, nullptr},
+    {"_core_ready", ready, METH_NOARGS, nullptr},
+    {"_core_add_prepare", add_prepare, METH_O, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+PyType_Slot slots[] = {
+    {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
+    {Py_tp_init, reinterpret_cast<void*>(init)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_methods, methods},
+    {0, nullptr},
+};
+PyType_Spec spec = {"_weft.Loop", sizeof(LoopObject), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, slots};
+
+}  // namespace
+
+loop::SyncLoop& sync_of(LoopObject& loop) {
+  if (loop.sync != nullptr) return *loop.sync;
+  throw fibers::UsageError("the loop's __init__ was not called");
+}
+loop::EventLoop& core_of(LoopObject& loop) {
+  return sync_of(loop).loop();
+}
+
+void leave_loop(LoopObject& loop) {
+  keep_exit(loop);
+  throw fibers::KeyboardInterrupt();
+}
+
+bool add_loop_type(PyObject* module) {
+  loop_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  return loop_type != nullptr && PyModule_AddType(module, loop_type) == 0;
+}
+
+PyObject* callbacks_run(PyObject* /*module*/, PyObject* /*none*/) {
+  std::uint64_t count = run_by_closed_loops;
+  for (const LoopObject* loop = first_loop; loop != nullptr; loop = loop->next) {
+    count += loop->sync->loop().statistics().callbacks_run;
+  }
+  return PyLong_FromUnsignedLongLong(count);
+}
+
+}  // namespace weft::python

@@ -1,0 +1,62 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// weft's SyncLoop as a Python object.
+
+#pragma once
+
+#include <cstdint>
+
+#include "tests/conformance/cpython/src/py.h"
+#include "weft/fibers/clock.h"
+#include "weft/loop/sync_loop.h"
+
+namespace weft::python {
+
+struct HandleObject;
+
+// A clock that stands still unless it is told to move on.
+class StandingClock final : public fibers::Clock {
+ public:
+  void advance(fibers::Duration by) { now_ += by; }
+  fibers::Instant current_time() override { return now_; }
+  // Nothing but a call from outside ends a wait.
+  fibers::Duration deadline_to_sleep_time(fibers::Instant deadline) override {
+    return deadline > now_ ? fibers::Duration::max() : fibers::Duration::zero();
+  }
+
+ private:
+  fibers::Instant now_{};
+};
+
+struct LoopObject {
+  PyObject_HEAD loop::SyncLoop* sync;  // Owned. Null before __init__.
+  StandingClock* clock;                // Owned; null: the machine's.
+  HandleObject* scheduled;             // All that the loop's core refers to.
+  LoopObject* next;                    // In the list of all loops.
+  LoopObject* prev;
+  PyObject* exit_type;  // The exception with which run_forever() is left.
+  PyObject* exit_value;
+  PyObject* exit_traceback;
+  std::uint64_t callbacks_run;  // Once closed.
+  bool debug;
+};
+
+extern PyTypeObject* loop_type;
+
+inline LoopObject& as_loop(PyObject* object) {
+  return *reinterpret_cast<LoopObject*>(object);
+}
+// Throws UsageError before __init__.
+loop::SyncLoop& sync_of(LoopObject& loop);
+// Throws UsageError, "Event loop is closed", when it is.
+loop::EventLoop& core_of(LoopObject& loop);
+
+// The Python exception that is set becomes the one that leaves the loop, at once.
+[[noreturn]] void leave_loop(LoopObject& loop);
+
+bool add_loop_type(PyObject* module);
+// How many callbacks all loops of the process have run.
+PyObject* callbacks_run(PyObject* module, PyObject* none);
+
+}  // namespace weft::python

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What the extension's files share: references, the interpreter's lock, errors.
+
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <utility>
+
+namespace weft::python {
+
+// Owns a reference. A resource.
+class Owned {
+ public:
+  explicit Owned(PyObject* object) : object_(object) {}
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+  ~Owned() { Py_XDECREF(object_); }
+  PyObject* get() const { return object_; }
+  PyObject* release() { return std::exchange(object_, nullptr); }
+  explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  PyObject* object_;
+};
+
+// Callables of the loop may be destroyed where the thread does not hold the lock: at its end.
+class WithLock {
+ public:
+  WithLock() : held_(PyGILState_Check() != 0) {
+    if (!held_) state_ = PyGILState_Ensure();
+  }
+  WithLock(const WithLock&) = delete;
+  WithLock& operator=(const WithLock&) = delete;
+  ~WithLock() {
+    if (!held_) PyGILState_Release(state_);
+  }
+
+ private:
+  const bool held_;
+  PyGILState_STATE state_{};
+};
+
+// A Python exception that is set, on its way through C++ to where it is returned to Python.
+struct PythonError {};
+
+// Turns the C++ exception that is being handled into a Python one.
+void raise_as_python() noexcept;
+
+// Calls `fn`, which returns a new reference; what it throws becomes a Python exception.
+template <class F>
+PyObject* guarded(F&& fn) noexcept {
+  try {
+    return std::forward<F>(fn)();
+  } catch (...) {
+    raise_as_python();
+    return nullptr;
+  }
+}
+
+// Functions of the package that C calls. Set once, by the package: see weft/__init__.py.
+struct Helpers {
+  PyObject* handle_repr = nullptr;       // (handle) -> str
+  PyObject* callback_text = nullptr;     // (handle) -> str
+  PyObject* source_traceback = nullptr;  // () -> StackSummary
+  PyObject* report_slow = nullptr;       // (handle, seconds)
+};
+extern Helpers helpers;
+
+}  // namespace weft::python

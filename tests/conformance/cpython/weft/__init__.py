@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: The weft authors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""weft's event loop for Python.
+
+    asyncio.run(main(), loop_factory=weft.new_event_loop)          # 3.12
+    asyncio.set_event_loop_policy(weft.EventLoopPolicy())          # 3.11
+
+The ready queue, timers, descriptors, calls from threads, run, stop and close are weft's, in C++, as every C++ program uses
+them. Sockets, transports, servers, processes and signals are asyncio's own code on top of those.
+"""
+import asyncio
+import sys
+import threading
+import weakref
+from asyncio import base_events, events, format_helpers
+
+import _weft
+
+__all__ = ["EventLoopPolicy", "Loop", "callbacks_run", "new_event_loop"]
+
+callbacks_run = _weft.callbacks_run
+
+
+def _callback_text(handle):
+    return format_helpers._format_callback_source(handle._callback, handle._args)
+
+
+def _handle_repr(handle):
+    info = [type(handle).__name__]
+    if handle.cancelled():
+        info.append("cancelled")
+    if isinstance(handle, _weft.TimerHandle):
+        info.append(f"when={handle.when()}")
+    if handle._callback is not None:
+        info.append(_callback_text(handle))
+    if handle._source_traceback:
+        frame = handle._source_traceback[-1]
+        info.append(f"created at {frame[0]}:{frame[1]}")
+    return f"<{' '.join(info)}>"
+
+
+def _source_traceback():
+    return format_helpers.extract_stack(sys._getframe(1))
+
+
+def _report_slow(handle, seconds):
+    if seconds >= handle._loop.slow_callback_duration:
+        base_events.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), seconds)
+
+
+_weft.set_helpers(handle_repr=_handle_repr, callback_text=_callback_text, source_traceback=_source_traceback,
+                  report_slow=_report_slow)
+
+
+class Loop(_weft.Loop, asyncio.SelectorEventLoop):
+    """What _weft.Loop defines comes first; the rest is asyncio's selector loop without its selector."""
+
+    def __init__(self, selector=None, *, standing_clock=False, callbacks_on_task=False):
+        _weft.Loop.__init__(self, standing_clock=standing_clock, callbacks_on_task=callbacks_on_task)
+        base_events.BaseEventLoop.__init__(self)
+        self._internal_fds = 1  # That by which other threads wake the loop.
+        self._selector = selector  # Not used; closed with the loop.
+        self._transports = weakref.WeakValueDictionary()
+        self._signal_handlers = {}
+        self._ssock = self._csock = None
+
+    def run_forever(self):
+        self._check_closed()
+        self._check_running()
+        self._set_coroutine_origin_tracking(self._debug)
+        hooks = sys.get_asyncgen_hooks()
+        try:
+            self._thread_id = threading.get_ident()
+            sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
+            events._set_running_loop(self)
+            self._core_run_forever()
+        finally:
+            self._thread_id = None
+            events._set_running_loop(None)
+            self._set_coroutine_origin_tracking(False)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def close(self):
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self.is_closed():
+            return
+        super().close()
+
+    def _close_self_pipe(self):
+        # The last that asyncio's close() does before it is BaseEventLoop's turn.
+        if self._ssock is not None:
+            super()._close_self_pipe()
+        self._internal_fds -= 1
+        base_events.BaseEventLoop.close(self)
+        self._core_close()
+
+    def set_debug(self, enabled):
+        self._core_set_debug(enabled)
+        super().set_debug(enabled)
+
+    # Signals: Python writes their numbers into a socket, which the loop reads.
+
+    def add_signal_handler(self, sig, callback, *args):
+        self._check_closed()
+        if self._csock is None:
+            self._make_self_pipe()
+        super().add_signal_handler(sig, callback, *args)
+
+    def _add_callback_signalsafe(self, handle):
+        if not handle._cancelled:
+            self.call_soon_threadsafe(handle._run)
+
+    def _write_to_self(self):
+        self.call_soon_threadsafe(lambda: None)
+
+
+def new_event_loop():
+    return Loop()
+
+
+class EventLoopPolicy(asyncio.DefaultEventLoopPolicy):
+    _loop_factory = Loop

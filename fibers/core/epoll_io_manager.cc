@@ -359,7 +359,7 @@ void IoManager::remove_watch(int fd, FdDirection direction) noexcept {
   FdEntry& entry = *entries_[static_cast<std::size_t>(fd)];
   entry.watch[index_of(direction)] = nullptr;
   --watched_;
-  update_quietly(entry);
+  if (!entry.owned) update_quietly(entry);
 }
 
 // Without memory for it, the std::bad_alloc.
@@ -403,14 +403,27 @@ FdEntry* IoManager::adopt(int fd) {
   return &entry;
 }
 
-void IoManager::wait_owned(FdEntry& entry, FdDirection direction) {
-  const std::size_t d = index_of(direction);
-  if (entry.manager != this || entry.waiting[d] != nullptr) [[unlikely]]
-    checkpoint_if_cancelled();
-  WEFT_REQUIRE(entry.manager == this,
+static void require_same_run(bool same) {
+  WEFT_REQUIRE(same,
                "an OwnedFd belongs to the run that made it; in another one, release() the "
                "descriptor and make a new OwnedFd of it");
-  if (entry.waiting[d] != nullptr) throw_busy(entry.fd);
+}
+
+void IoManager::add_owned_watch(FdEntry& entry, FdDirection direction, FdWatch* watch) {
+  require_same_run(entry.manager == this);
+  const std::size_t d = index_of(direction);
+  if (entry.waiting[d] != nullptr || entry.watch[d] != nullptr) throw_busy(entry.fd);
+  entry.watch[d] = watch;
+  ++watched_;
+}
+
+void IoManager::wait_owned(FdEntry& entry, FdDirection direction) {
+  const std::size_t d = index_of(direction);
+  const bool busy = entry.waiting[d] != nullptr || entry.watch[d] != nullptr;
+  if (entry.manager != this || busy) [[unlikely]]
+    checkpoint_if_cancelled();
+  require_same_run(entry.manager == this);
+  if (busy) throw_busy(entry.fd);
   entry.waiting[d] = &block_of(current_task());
   ++watched_;
   park(entry, direction);
@@ -423,6 +436,11 @@ void IoManager::release(FdEntry& entry) {
   }
   IoManager& manager = *entry.manager;
   manager.close_waiters(entry);
+  for (FdWatch*& watch : entry.watch) {
+    if (watch == nullptr) continue;
+    FdWatchAccess::forget(*std::exchange(watch, nullptr));
+    --manager.watched_;
+  }
   manager.control(entry, EPOLL_CTL_DEL, 0);
   manager.retire(entry);
   entry.owned = false;

@@ -42,6 +42,18 @@ void FdWatch::arm(int fd, FdDirection direction, void (*on_ready)(void*), void* 
   fd_ = fd;
 }
 
+void FdWatch::arm(OwnedFd& fd, FdDirection direction, void (*on_ready)(void*), void* context) {
+  disarm();
+  WEFT_REQUIRE(fd.is_open(), "the descriptor is closed: there is nothing to watch");
+  IoManager& io = detail::current_scheduler().io();
+  on_ready_ = on_ready;
+  context_ = context;
+  direction_ = direction;
+  io.add_owned_watch(*fd.entry_, direction, this);
+  manager_ = &io;
+  fd_ = fd.get();
+}
+
 void FdWatch::disarm() noexcept {
   if (fd_ < 0) return;
   static_cast<IoManager*>(manager_)->remove_watch(std::exchange(fd_, -1), direction_);

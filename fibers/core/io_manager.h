@@ -93,6 +93,7 @@ class IoManager {
   // Owned descriptors, which may be those of another run, or of one that is over.
   FdEntry* adopt(int fd);
   void wait_owned(FdEntry& entry, FdDirection direction);
+  void add_owned_watch(FdEntry& entry, FdDirection direction, FdWatch* watch);
   // Wakes its waiters with ClosedResourceError and forgets it; before close(). Deletes the
   // registration, which a copy of the descriptor would keep alive.
   static void release(FdEntry& entry);

@@ -74,6 +74,16 @@ bool LoopDescriptors::remove_writer(int fd) {
   return core_->fds().remove(fd, FdDirection::kWrite);
 }
 
+Handle LoopSignals::add_signal_node(int signal, detail::HandleNode* node) {
+  ++node->refs;
+  Handle handle = HandleAccess::wrap(node);
+  core_->signals().add(signal, node);
+  return handle;
+}
+bool LoopSignals::remove_signal_handler(int signal) {
+  return core_->signals().remove(signal);
+}
+
 PrepareHandle LoopScheduling::add_prepare_node(detail::HandleNode* node) {
   ++node->refs;
   PrepareHandle handle = HandleAccess::wrap<PrepareHandle>(node);
@@ -112,6 +122,10 @@ fibers::Duration EventLoop::slow_callback_duration() const {
 }
 void EventLoop::set_slow_callback_duration(fibers::Duration duration) {
   core_->slow_callback_duration = duration;
+}
+
+void EventLoop::set_slow_callback_handler(SlowCallbackHandler handler) {
+  core_->slow_callback_handler = std::move(handler);
 }
 
 LoopStatistics EventLoop::statistics() const {

@@ -13,7 +13,7 @@
 namespace weft::loop::detail {
 
 void LoopCore::callback_blocks(Runner& me) noexcept {
-  if (debug) report_slow(*me.node, now() - me.called_at);
+  if (debug) report_slow(me, *me.node);
   me.blocked = true;
   if (me.node->kind == NodeKind::kTask) {
     static_cast<TaskNode*>(me.node)->task.step_blocks(me);
@@ -65,6 +65,7 @@ bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
     if (*me.variables != nullptr) me.keep_variables(*node);
     me.node = nullptr;
     ++callbacks_run_;
+    if (node->kind == NodeKind::kSignal) signals_.returned(node);
     finish_node(node);
   }
   const bool active = active_ == &me;

@@ -155,6 +155,7 @@ template <bool kSoon>
   }
   node->phase = NodePhase::kIdle;
   me.node = nullptr;
+  if (!kSoon && node->kind == NodeKind::kSignal) signals_.returned(node);
   release_node(node);
 }
 
@@ -235,7 +236,7 @@ void LoopCore::invoke_specially(Runner& me, HandleNode* node) {
   if (!debug) return node->ops->invoke(*node);
   me.called_at = now();
   node->ops->invoke(*node);
-  if (!me.blocked) report_slow(*node, now() - me.called_at);
+  if (!me.blocked) report_slow(me, *node);
 }
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.
@@ -248,6 +249,9 @@ void LoopCore::drop_registered(HandleNode* node) noexcept {
       } else {
         drop_callable(node);
       }
+      break;
+    case NodeKind::kSignal:
+      if (node->signal.entry == nullptr) drop_callable(node);
       break;
     case NodeKind::kFuture: {
       drop_callable(node);

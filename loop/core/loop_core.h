@@ -23,6 +23,7 @@
 #include "loop/core/own_thread.h"
 #include "loop/core/ready_queue.h"
 #include "loop/core/runner.h"
+#include "loop/core/signal_table.h"
 #include "loop/core/timer_heap.h"
 #include "loop/core/wait_list.h"
 #include "weft/fibers/run_ref.h"
@@ -117,7 +118,8 @@ class LoopCore {
   void set_batch_host(BatchHost* host) { batch_host_ = host; }
   // The loop whose batch runs on this stack, by its host; null if there is none.
   static LoopCore* hosted();
-  void report_slow(const HandleNode& node, fibers::Duration took) const noexcept;
+  // In debug mode: of a callback that `me` has called, and that has returned or blocks.
+  void report_slow(const Runner& me, const HandleNode& node) noexcept;
 
   // --- Blocking callbacks: handover.cc. ---
 
@@ -152,12 +154,14 @@ class LoopCore {
 
   BlockPool& pool() { return pool_; }
   FdTable& fds() { return fds_; }
+  SignalTable& signals() { return signals_; }
   const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
   LoopStatistics statistics() const;
 
   ExceptionHandler exception_handler;
   ExceptionHandler default_exception_handler;  // The owner's, after the log.
   std::function<void()> needed_handler;        // The owner's, see wait_while_stopped().
+  SlowCallbackHandler slow_callback_handler;
   bool debug = false;
   fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
 
@@ -236,6 +240,7 @@ class LoopCore {
   ReadyQueue ready_;
   TimerHeap timers_;
   FdTable fds_{*this};
+  SignalTable signals_{*this};
   std::shared_ptr<Inbox> inbox_;
   std::vector<HandleNode*> prepare_;  // Null where one was removed while they are asked.
   bool asking_hooks_ = false;

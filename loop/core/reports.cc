@@ -8,12 +8,14 @@
 #include <array>
 #include <cstdio>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "loop/core/loop_core.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
+#include "weft/fibers/no_suspend.h"
 
 namespace weft::loop::detail {
 
@@ -107,13 +109,39 @@ void LoopCore::report_callback_error(HandleNode* node, std::exception_ptr error)
   report(callback_context(node, std::move(error)));
 }
 
-void LoopCore::report_slow(const HandleNode& node, fibers::Duration took) const noexcept {
+namespace {
+
+std::string describe(const SlowCallback& slow) {
+  std::array<char, 32> seconds{};
+  std::snprintf(seconds.data(), seconds.size(), "%.3f",
+                std::chrono::duration<double>(slow.took).count());
+  std::string text = slow.task_name.empty() ? "Executing the callback"
+                                            : "Executing a step of task '" + slow.task_name + "'";
+  return text += " from " + place(slow.source) + " took " + seconds.data() + " seconds";
+}
+
+}  // namespace
+
+void LoopCore::report_slow(const Runner& me, const HandleNode& node) noexcept {
+  const fibers::Duration took = now() - me.called_at;
   if (took < slow_callback_duration) return;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3f", std::chrono::duration<double>(took).count());
-  fibers::detail::log_quietly(fibers::LogLevel::kWarning, [&] {
-    return "Executing the callback from " + place(node.site) + " took " + text.data() + " seconds";
-  });
+  try {
+    SlowCallback slow{.took = took, .source = node.site};
+    if (node.kind == NodeKind::kTask)
+      slow.task_name = static_cast<const TaskNode&>(node).task.name();
+    if (slow_callback_handler == nullptr || facade_ == nullptr) {
+      return fibers::log(fibers::LogLevel::kWarning, describe(slow));
+    }
+    const SlowCallbackHandler handler = slow_callback_handler;  // It may put another in its place.
+    std::optional<fibers::NoSuspend> guard;
+    if (fibers::in_trio_task()) guard.emplace("a handler of slow callbacks");
+    handler(*facade_, slow);
+  } catch (...) {
+    fibers::detail::log_quietly(fibers::LogLevel::kError, [] {
+      return "a handler of slow callbacks has failed: " +
+             fibers::describe_exception(std::current_exception());
+    });
+  }
 }
 
 }  // namespace weft::loop::detail

@@ -96,6 +96,9 @@ void LoopCore::cancel(HandleNode* node) {
       if (node->fd.watcher != nullptr)
         fds_.remove(node->fd.watcher->fd, node->fd.watcher->direction);
       break;
+    case NodeKind::kSignal:
+      if (node->signal.entry != nullptr) signals_.remove(*node->signal.entry);
+      break;
     case NodeKind::kPrepare:
       remove_prepare(node);
       break;
@@ -122,6 +125,7 @@ void LoopCore::forget_everything() noexcept {
   closed_ = true;
   inbox_->close();
   fds_.remove_all();
+  signals_.remove_all();
   while (!timers_.empty()) {
     HandleNode* node = timers_.top();
     timers_.remove(node);

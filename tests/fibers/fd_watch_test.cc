@@ -16,6 +16,7 @@
 #include "weft/fibers/io.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
+#include "weft/fibers/owned_fd.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 
@@ -39,6 +40,10 @@ class Watch {
           if (me.fn_) me.fn_();
         },
         this);
+  }
+  void arm(OwnedFd& fd, FdDirection direction = FdDirection::kRead) {
+    watch.arm(
+        fd, direction, [](void* self) { ++static_cast<Watch*>(self)->calls; }, this);
   }
   FdWatch watch;
   int calls = 0;
@@ -250,6 +255,60 @@ TEST(FdWatchTest, MayOutliveTheRunThatItWasArmedIn) {
     watch.watch.disarm();
   });
   EXPECT_EQ(watch.calls, 1);
+}
+
+// --- Of an OwnedFd. ---
+
+FIBER_TEST(FdWatchTest, OfAnOwnedFdIsCalledOnceAnEdge) {
+  SocketPair pair;
+  OwnedFd fd(pair.take(0));
+  Watch watch;
+  watch.arm(fd);
+  checkpoint();
+  EXPECT_EQ(watch.calls, 0);
+  pair.write(1);
+  for (int i = 0; i < 3; ++i) checkpoint();
+  EXPECT_EQ(watch.calls, 1);
+  pair.write(1);
+  for (int i = 0; i < 3; ++i) checkpoint();
+  EXPECT_EQ(watch.calls, 2);
+  watch.watch.disarm();
+  pair.write(1);
+  checkpoint();
+  EXPECT_EQ(watch.calls, 2);
+}
+
+FIBER_TEST(FdWatchTest, OfAnOwnedFdSharesADirectionWithNobody) {
+  SocketPair pair;
+  OwnedFd fd(pair.take(0));
+  Watch read;
+  Watch write;
+  Watch other;
+  read.arm(fd);
+  write.arm(fd, FdDirection::kWrite);
+  EXPECT_THROW(other.arm(fd), BusyResourceError);
+  EXPECT_THROW(fd.wait_readable(), BusyResourceError);
+  EXPECT_FALSE(other.watch.armed());
+  read.watch.disarm();
+  other.arm(fd);
+  EXPECT_EQ(current_statistics().fds_watched, 2U);
+}
+
+FIBER_TEST(FdWatchTest, OfAnOwnedFdEndsWithThat) {
+  SocketPair pair;
+  OwnedFd fd(pair.take(0));
+  Watch watch;
+  watch.arm(fd);
+  fd.close();
+  EXPECT_FALSE(watch.watch.armed());
+  EXPECT_EQ(current_statistics().fds_watched, 0U);
+  EXPECT_THROW(watch.arm(fd), UsageError);
+  Watch outlives;
+  {
+    OwnedFd other(pair.take(1));
+    outlives.arm(other);
+  }
+  EXPECT_FALSE(outlives.watch.armed());
 }
 
 }  // namespace

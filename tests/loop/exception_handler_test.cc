@@ -162,6 +162,42 @@ TEST_F(SlowCallbackTest, TimeSpentBlockedDoesNotCount) {
   EXPECT_NE(lines[0].find("0.060 seconds"), std::string::npos) << lines[0];
 }
 
+// Who is told instead of the log, of callbacks and of steps of tasks; what a handler throws is
+// logged.
+TEST_F(SlowCallbackTest, AHandlerIsToldInsteadOfTheLog) {
+  fibers::testing::MockClock clock(0.0, fibers::Duration::zero());
+  std::vector<std::string> told;
+  std::vector<std::string> lines;
+  fibers::testing::run_fiber_test(
+      [&] {
+        with_idle_loop([&](EventLoop& loop) {
+          loop.set_debug(true);
+          loop.set_slow_callback_duration(50ms);
+          loop.set_slow_callback_handler([&](EventLoop& l, const SlowCallback& slow) {
+            EXPECT_EQ(&l, &loop);
+            EXPECT_EQ(slow.took, 60ms);
+            told.push_back(slow.task_name);
+            if (told.size() == 3) throw std::runtime_error("from the handler");
+          });
+          const LogCapture log;
+          loop.call_soon([&] { clock.jump(60ms); });
+          loop.create_task([&] { clock.jump(60ms); }, {.name = "stack"});
+          loop.create_task(
+              [](fibers::testing::MockClock& c) -> Coro<void> {
+                c.jump(60ms);
+                co_return;
+              }(clock),
+              {.name = "coro"});
+          run_once(loop);
+          lines = log.lines;
+        });
+      },
+      {.clock = &clock});
+  EXPECT_EQ(told, (std::vector<std::string>{"", "stack", "coro"}));
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_NE(lines[0].find("from the handler"), std::string::npos) << lines[0];
+}
+
 FIBER_TEST(DebugTest, SettingsAreKept) {
   with_idle_loop([](EventLoop& loop) {
     EXPECT_FALSE(loop.get_debug());

@@ -54,6 +54,8 @@ struct SignalMailbox {
 
   // --- The run's thread. ---
   Task* waiting = nullptr;
+  void (*on_signal)(void*, int) = nullptr;  // Instead of a receiver.
+  void* context = nullptr;
   std::deque<Subscription> subscriptions;  // Handlers hold pointers into it.
 
   void arrive(int signal);
@@ -87,20 +89,30 @@ void on_signal(int signal) {
   g_in_handlers.fetch_sub(1);
 }
 
-// Called by way of the run: the mailbox may be gone by then.
+SignalMailbox* find_mailbox(std::uint64_t id) {
+  const auto& all = open_mailboxes();
+  const auto found = std::ranges::find_if(all, [id](const auto* one) { return one->id == id; });
+  return found == all.end() ? nullptr : *found;
+}
+
+// Called by way of the run: the mailbox may be gone by then, and after each callback.
 void wake(std::uint64_t id) {
-  for (SignalMailbox* mailbox : open_mailboxes()) {
-    if (mailbox->id != id) continue;
-    mailbox->wake_submitted.store(false);  // First: what comes from here on submits another.
-    if (mailbox->waiting != nullptr) reschedule(*std::exchange(mailbox->waiting, nullptr));
-    return;
+  SignalMailbox* mailbox = find_mailbox(id);
+  if (mailbox == nullptr) return;
+  mailbox->wake_submitted.store(false);  // First: what comes from here on submits another.
+  if (mailbox->waiting != nullptr) reschedule(*std::exchange(mailbox->waiting, nullptr));
+  while (mailbox != nullptr && mailbox->on_signal != nullptr) {
+    const int signal = mailbox->take_first();
+    if (signal == 0) return;
+    mailbox->on_signal(mailbox->context, signal);
+    mailbox = find_mailbox(id);
   }
 }
 
 [[noreturn]] void refuse(int signal) {
   const std::string number = std::to_string(signal);
-  throw UsageError("open_signal_receiver() cannot receive signal " + number +
-                   ": the system does not let a program handle it");
+  throw UsageError("signal " + number +
+                   " cannot be caught: the system does not let a program handle it");
 }
 
 void subscribe(SignalMailbox& mailbox, int signal) {
@@ -177,27 +189,43 @@ int SignalMailbox::take_first() {
   return static_cast<int>(signal);
 }
 
-SignalReceiver::SignalReceiver(const std::vector<int>& signals) {
+static std::unique_ptr<SignalMailbox> open_mailbox(const std::vector<int>& signals) {
   static std::uint64_t last_id = 0;
-  if (signals.empty()) throw UsageError("open_signal_receiver() needs at least one signal");
   if (!on_main_thread()) {
     throw UsageError(
-        "open_signal_receiver() works on the main thread of the process only; open it there and "
-        "pass on what comes");
+        "signals are received on the main thread of the process only; receive them there and pass "
+        "on what comes");
   }
-  mailbox_ = std::make_unique<SignalMailbox>(++last_id);
-  open_mailboxes().push_back(mailbox_.get());
+  auto mailbox = std::make_unique<SignalMailbox>(++last_id);
+  open_mailboxes().push_back(mailbox.get());
   try {
     for (std::size_t i = 0; i < signals.size(); ++i) {
       const auto earlier = signals.begin() + static_cast<std::ptrdiff_t>(i);
       if (std::find(signals.begin(), earlier, signals[i]) == earlier) {
-        subscribe(*mailbox_, signals[i]);
+        subscribe(*mailbox, signals[i]);
       }
     }
   } catch (...) {
-    close_mailbox(*mailbox_);
+    close_mailbox(*mailbox);
     throw;
   }
+  return mailbox;
+}
+
+SignalReceiver::SignalReceiver(const std::vector<int>& signals) {
+  if (signals.empty()) throw UsageError("open_signal_receiver() needs at least one signal");
+  mailbox_ = open_mailbox(signals);
+}
+
+// A signal that comes before this returns submits a call to the run, which comes later.
+SignalWatch::SignalWatch(int signal, void (*on_signal)(void*, int), void* context)
+    : mailbox_(open_mailbox({signal})) {
+  mailbox_->on_signal = on_signal;
+  mailbox_->context = context;
+}
+
+SignalWatch::~SignalWatch() {
+  close_mailbox(*mailbox_);
 }
 
 SignalReceiver::~SignalReceiver() {

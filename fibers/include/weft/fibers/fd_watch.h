@@ -12,6 +12,8 @@
 
 namespace weft::fibers {
 
+class OwnedFd;
+
 enum class FdDirection : std::uint8_t { kRead, kWrite };
 
 // Level-triggered: `on_ready` is called at every poll as long as the descriptor is ready. It runs
@@ -38,6 +40,15 @@ class FdWatch {
   // Cancel: not a checkpoint.
   // Threads: the run's own only.
   void arm(int fd, FdDirection direction, void (*on_ready)(void*), void* context);
+  // The same for a descriptor that is registered for good (owned_fd.h): edge-triggered, and no
+  // system call is made here or to disarm. What is ready already is not delivered: try first, then
+  // arm. Disarmed by the OwnedFd's close() or release(). It belongs to the run that `fd` belongs
+  // to: UsageError in another one.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the run's own only.
+  void arm(OwnedFd& fd, FdDirection direction, void (*on_ready)(void*), void* context);
   // After this nothing is delivered, not even what the current poll has already found.
   void disarm() noexcept;
   bool armed() const { return fd_ >= 0; }

@@ -18,6 +18,8 @@
 
 namespace weft::fibers {
 
+class FdWatch;
+
 namespace detail {
 struct FdEntry;
 }
@@ -38,6 +40,8 @@ class OwnedFd {
   int get() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
 
+  // For callbacks instead of waits: FdWatch::arm().
+  //
   // To be called right after EAGAIN, with no wait in between, or while is_drained(): waits for the
   // next edge.
   // One waiting task a direction: BusyResourceError. ClosedResourceError if closed meanwhile.
@@ -63,6 +67,7 @@ class OwnedFd {
   int release() noexcept;
 
  private:
+  friend class FdWatch;
   int fd_ = -1;
   detail::FdEntry* entry_ = nullptr;
 };

@@ -73,6 +73,22 @@ class SignalReceiver {
   bool receiving_ = false;
 };
 
+// A callback for each signal that comes, without a task: for loops. `on_signal` runs on the
+// scheduler's own stack, outside any task: it must not wait or throw. Of the same signals it comes
+// before what was there before it, as a receiver does. A resource. Signals that come while it is
+// being destroyed, or that it has not been told of, are dropped.
+class SignalWatch {
+ public:
+  // Throws UsageError for what cannot be received, and on threads other than the main one.
+  SignalWatch(int signal, void (*on_signal)(void* context, int signal), void* context);
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+  ~SignalWatch();
+
+ private:
+  std::unique_ptr<detail::SignalMailbox> mailbox_;
+};
+
 // Runs `body(receiver)`. Meanwhile the process's `signals` go to the receiver instead of where they
 // went before. At the end the old handlers are restored, and signals that came but were not
 // received are raised again for them. Receivers may be nested, even for the same signal: the last

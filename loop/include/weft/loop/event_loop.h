@@ -26,12 +26,13 @@
 #include "weft/loop/handle.h"
 #include "weft/loop/loop_statistics.h"
 #include "weft/loop/loop_tasks.h"
+#include "weft/loop/slow_callback.h"
 
 namespace weft::loop {
 
 // A resource. Made and destroyed inside one run, or by a SyncLoop outside. Its thread may schedule
 // on it also while that run is suspended in a greenlet. Its methods come in parts:
-// loop_scheduling.h, loop_descriptors.h, loop_tasks.h and this header.
+// loop_scheduling.h, loop_descriptors.h, loop_signals.h, loop_tasks.h and this header.
 class EventLoop : public LoopTasks {
  public:
   // The tasks that run callbacks live in `nursery`; it can close once the loop has been closed.
@@ -120,6 +121,8 @@ class EventLoop : public LoopTasks {
   bool get_debug() const;
   fibers::Duration slow_callback_duration() const;
   void set_slow_callback_duration(fibers::Duration duration);
+  // Called instead of logging it. An empty one restores the log.
+  void set_slow_callback_handler(SlowCallbackHandler handler);
   LoopStatistics statistics() const;
 };
 

@@ -10,12 +10,12 @@
 #include <utility>
 
 #include "weft/loop/future.h"
-#include "weft/loop/loop_descriptors.h"
+#include "weft/loop/loop_signals.h"
 #include "weft/loop/task.h"
 
 namespace weft::loop {
 
-class LoopTasks : public LoopDescriptors {
+class LoopTasks : public LoopSignals {
  public:
   template <class T>
   Future<T> create_future(std::source_location site = std::source_location::current()) {
@@ -49,7 +49,7 @@ class LoopTasks : public LoopDescriptors {
   }
 
  protected:
-  using LoopDescriptors::LoopDescriptors;
+  using LoopSignals::LoopSignals;
 };
 
 }  // namespace weft::loop

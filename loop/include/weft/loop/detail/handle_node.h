@@ -24,6 +24,7 @@ class LoopCore;
 class FutureCore;
 class Runner;
 struct FdWatcher;
+struct SignalEntry;
 struct HandleNode;
 
 // What a node holds besides, by its kind.
@@ -38,6 +39,9 @@ struct FuturePart {
 struct FdPart {
   FdWatcher* watcher;  // Null once removed.
 };
+struct SignalPart {
+  SignalEntry* entry;  // Null once removed.
+};
 struct PreparePart {
   fibers::Instant wake_at;  // What the hook returned last.
 };
@@ -49,7 +53,7 @@ struct NodeOps {
 };
 
 // Who else knows the node, besides the queue of ready ones.
-enum class NodeKind : std::uint8_t { kSoon, kTask, kTimer, kFd, kFuture, kPrepare };
+enum class NodeKind : std::uint8_t { kSoon, kTask, kTimer, kFd, kSignal, kFuture, kPrepare };
 
 // Running: from the call to its return. Blocked is a part of that: the callable waits.
 enum class NodePhase : std::uint8_t { kIdle, kQueued, kRunning, kBlocked };
@@ -75,6 +79,7 @@ struct HandleNode {
     TimerPart timer;
     FuturePart future;
     FdPart fd;
+    SignalPart signal;
     PreparePart prepare;
   };
 

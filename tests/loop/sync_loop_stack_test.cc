@@ -20,7 +20,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::thrown;
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;  // NOLINT: for the tests only.
 
 TEST(SyncLoopOnATaskTest, ACallbackMayBlock) {
   fibers::testing::MockClock clock(0, 0s);

@@ -30,9 +30,7 @@ using ::testing::HasSubstr;
 using testing::Pipe;
 using ::testing::StartsWith;
 using testing::thrown;
-using std::chrono_literals::operator""ms;
-using std::chrono_literals::operator""s;
-using std::chrono_literals::operator""h;
+using namespace std::chrono_literals;  // NOLINT: for the tests only.
 
 // Each rule holds whatever stack callbacks run on.
 class SyncLoopTest : public ::testing::TestWithParam<CallbackStack> {

@@ -26,7 +26,7 @@
 namespace weft::fibers {
 namespace {
 
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;  // NOLINT: for the tests only.
 using ::testing::ElementsAre;
 
 // A run in a greenlet, which stands still between two orders.

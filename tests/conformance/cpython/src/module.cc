@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// The module _weft: weft's loop for Python. See ../weft/__init__.py for the rest of it.
+// The module weft_core: weft's loop for Python. See ../weft/__init__.py for the rest of it.
 
 #include <string>
 #include <system_error>
@@ -60,13 +60,13 @@ PyMethodDef functions[] = {
 };
 
 PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_weft", nullptr, -1, functions, nullptr, nullptr, nullptr, nullptr};
+    PyModuleDef_HEAD_INIT, "weft_core", nullptr, -1, functions, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 
 }  // namespace weft::python
 
-PyMODINIT_FUNC PyInit__weft() {
+PyMODINIT_FUNC PyInit_weft_core() {  // NOLINT: CPython's name for it.
   using namespace weft::python;  // NOLINT(google-build-using-namespace)
   Owned module(PyModule_Create(&definition));
   if (!module || !add_handle_types(module.get()) || !add_loop_type(module.get())) return nullptr;

@@ -14,11 +14,11 @@ import threading
 import weakref
 from asyncio import base_events, events, format_helpers
 
-import _weft
+import weft_core
 
 __all__ = ["EventLoopPolicy", "Loop", "callbacks_run", "new_event_loop"]
 
-callbacks_run = _weft.callbacks_run
+callbacks_run = weft_core.callbacks_run
 
 
 def _callback_text(handle):
@@ -29,7 +29,7 @@ def _handle_repr(handle):
     info = [type(handle).__name__]
     if handle.cancelled():
         info.append("cancelled")
-    if isinstance(handle, _weft.TimerHandle):
+    if isinstance(handle, weft_core.TimerHandle):
         info.append(f"when={handle.when()}")
     if handle._callback is not None:
         info.append(_callback_text(handle))
@@ -48,15 +48,15 @@ def _report_slow(handle, seconds):
         base_events.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), seconds)
 
 
-_weft.set_helpers(handle_repr=_handle_repr, callback_text=_callback_text, source_traceback=_source_traceback,
+weft_core.set_helpers(handle_repr=_handle_repr, callback_text=_callback_text, source_traceback=_source_traceback,
                   report_slow=_report_slow)
 
 
-class Loop(_weft.Loop, asyncio.SelectorEventLoop):
-    """What _weft.Loop defines comes first; the rest is asyncio's selector loop without its selector."""
+class Loop(weft_core.Loop, asyncio.SelectorEventLoop):
+    """What weft_core.Loop defines comes first; the rest is asyncio's selector loop without its selector."""
 
     def __init__(self, selector=None, *, standing_clock=False, callbacks_on_task=False):
-        _weft.Loop.__init__(self, standing_clock=standing_clock, callbacks_on_task=callbacks_on_task)
+        weft_core.Loop.__init__(self, standing_clock=standing_clock, callbacks_on_task=callbacks_on_task)
         base_events.BaseEventLoop.__init__(self)
         self._internal_fds = 1  # That by which other threads wake the loop.
         self._selector = selector  # Not used; closed with the loop.

@@ -11,6 +11,7 @@ from asyncio import unix_events
 
 import weft
 
+callbacks_on_task = False  # Else on the caller's stack.
 complaints = []  # What exception handlers were told that nobody had asked to hear.
 
 
@@ -51,7 +52,7 @@ class Loop(weft.Loop):
     def __init__(self, selector=None):
         if selector is not None:
             selector.close()
-        super().__init__()
+        super().__init__(callbacks_on_task=callbacks_on_task)
         self._selector = Selector(self)
 
     def default_exception_handler(self, context):
@@ -69,7 +70,7 @@ def make_test_loop(stock):
     class TestLoop(Loop, stock):
         def __init__(self, gen=None):
             self._begun = False
-            weft.Loop.__init__(self, standing_clock=True)
+            weft.Loop.__init__(self, standing_clock=True, callbacks_on_task=callbacks_on_task)
             stock.__init__(self, gen)
             self._core_add_prepare(self._between_iterations)
 
@@ -123,8 +124,10 @@ def make_test_loop(stock):
     return TestLoop
 
 
-def install(tier):
+def install(tier, stack):
+    global callbacks_on_task
     assert tier == "T1", tier
+    callbacks_on_task = stack == "task"
     asyncio.DefaultEventLoopPolicy = Policy
     unix_events.DefaultEventLoopPolicy = Policy
     asyncio.SelectorEventLoop = Loop

@@ -37,6 +37,14 @@ void restore_exit(LoopObject& loop) {
                 std::exchange(loop.exit_traceback, nullptr));
 }
 
+bool is_finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsFinalizing() != 0;
+#else
+  return _Py_IsFinalizing() != 0;
+#endif
+}
+
 // The interpreter's lock is let go while the loop waits. Signals are looked at when a wait is over:
 // what a handler raises leaves the loop.
 class LetGoOfLock final : public fibers::Instrument {
@@ -49,7 +57,7 @@ class LetGoOfLock final : public fibers::Instrument {
     if (state_ == nullptr) return;
     // The interpreter ends threads that ask for its lock now, which a stack of weft's would not
     // survive.
-    while (_Py_IsFinalizing() != 0) ::pause();
+    while (is_finalizing()) ::pause();
     PyEval_RestoreThread(std::exchange(state_, nullptr));
     if (PyErr_CheckSignals() == 0) return;
     keep_exit(loop_);

@@ -62,6 +62,7 @@ class Loop(weft_core.Loop, asyncio.SelectorEventLoop):
         self._selector = selector  # Not used; closed with the loop.
         self._transports = weakref.WeakValueDictionary()
         self._signal_handlers = {}
+        self._unix_server_sockets = {}
         self._ssock = self._csock = None
 
     def run_forever(self):

@@ -168,7 +168,8 @@ PyType_Slot timer_slots[] = {
 };
 constexpr unsigned kFlags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
                             Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_BASETYPE;
-PyType_Spec spec = {"weft_core.Handle", offsetof(HandleObject, args), sizeof(PyObject*), kFlags, slots};
+PyType_Spec spec = {"weft_core.Handle", offsetof(HandleObject, args), sizeof(PyObject*), kFlags,
+                    slots};
 PyType_Spec timer_spec = {"weft_core.TimerHandle", offsetof(HandleObject, args), sizeof(PyObject*),
                           kFlags, timer_slots};
 

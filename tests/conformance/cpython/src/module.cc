@@ -67,7 +67,7 @@ PyModuleDef definition = {
 }  // namespace weft::python
 
 PyMODINIT_FUNC PyInit_weft_core() {  // NOLINT: CPython's name for it.
-  using namespace weft::python;  // NOLINT(google-build-using-namespace)
+  using namespace weft::python;      // NOLINT(google-build-using-namespace)
   Owned module(PyModule_Create(&definition));
   if (!module || !add_handle_types(module.get()) || !add_loop_type(module.get())) return nullptr;
   return module.release();

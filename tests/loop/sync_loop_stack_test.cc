@@ -4,6 +4,8 @@
 // What depends on the stack that callbacks run on.
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdlib>
@@ -128,6 +130,25 @@ TEST(SyncLoopOnTheCallerTest, TasksMayWaitAllTheSame) {
   });
   EXPECT_EQ(loop.run_until_complete(task), 42);
   EXPECT_EQ(order, "abced");
+}
+
+// asyncio: test_events.py::GetEventLoopTestsMixin::test_get_event_loop_new_process
+TEST(SyncLoopOnTheCallerTest, AChildForkedByACallbackMayRunALoopOfItsOwn) {
+  SyncLoop outer({.callback_stack = CallbackStack::kCaller});
+  int status = -1;
+  outer->call_soon([&] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      SyncLoop loop;
+      Future<void> done = loop->create_future<void>();
+      loop->call_soon([&] { done.set_result(); });
+      loop.run_until_complete(done);
+      ::_exit(42);
+    }
+    ::waitpid(child, &status, 0);
+  });
+  outer.run_once();
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42) << status;
 }
 
 }  // namespace

@@ -4,8 +4,6 @@
 #include "weft/loop/sync_loop.h"
 
 #include <gmock/gmock.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <memory>
 #include <optional>
@@ -211,26 +209,6 @@ TEST_P(SyncLoopTest, MayBeMadeAndClosedByACallbackOfAnother) {
   outer->run_once();
   EXPECT_EQ(calls, 1);
   fibers::run([&] { make()->close(); });
-}
-
-// asyncio: test_events.py::GetEventLoopTestsMixin::test_get_event_loop_new_process
-TEST_P(SyncLoopTest, AChildForkedByACallbackMayRunALoopOfItsOwn) {
-  if (GetParam() == CallbackStack::kTask) GTEST_SKIP() << "the child is inside the run";
-  const auto outer = make();
-  int status = -1;
-  (*outer)->call_soon([&] {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      SyncLoop loop;
-      Future<void> done = loop->create_future<void>();
-      loop->call_soon([&] { done.set_result(); });
-      loop.run_until_complete(done);
-      ::_exit(42);
-    }
-    ::waitpid(child, &status, 0);
-  });
-  outer->run_once();
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42) << status;
 }
 
 TEST_P(SyncLoopTest, RunningItOnAnotherThreadIsRefused) {

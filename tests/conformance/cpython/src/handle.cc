@@ -244,17 +244,6 @@ void call(HandleObject& handle) {
   if (std::exchange(handle.clear_after, false)) drop_callback(handle);
 }
 
-// In debug mode.
-void call_timed(HandleObject& handle) {
-  LoopObject& loop = *handle.loop;
-  const fibers::Instant before = loop.sync->loop().time();
-  call(handle);
-  const fibers::Duration took = loop.sync->loop().time() - before;
-  const Owned done(PyObject_CallFunction(helpers.report_slow, "Od", as_object(handle),
-                                         std::chrono::duration<double>(took).count()));
-  if (!done) leave_loop(loop);
-}
-
 }  // namespace
 
 HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callback,
@@ -311,11 +300,8 @@ HandleCall::~HandleCall() {
 
 void HandleCall::operator()() const {
   if (handle_->callback == nullptr) return;
-  if (handle_->loop->debug) [[unlikely]] {
-    call_timed(*handle_);
-  } else {
-    call(*handle_);
-  }
+  handle_->loop->last_called = handle_;
+  call(*handle_);
 }
 
 bool add_handle_types(PyObject* module) {

@@ -81,6 +81,13 @@ void report(LoopObject& loop, const loop::ExceptionContext& context) {
   if (!done) leave_loop(loop);
 }
 
+void report_slow(LoopObject& loop, const loop::SlowCallback& slow) {
+  const Owned done(PyObject_CallFunction(helpers.report_slow, "Od",
+                                         reinterpret_cast<PyObject*>(loop.last_called),
+                                         std::chrono::duration<double>(slow.took).count()));
+  if (!done) PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&loop));
+}
+
 // --- Its life. ---
 
 void enlist(LoopObject& loop) {
@@ -121,6 +128,8 @@ int init(PyObject* self, PyObject* args, PyObject* words) {
         [&loop](loop::EventLoop&, const loop::ExceptionContext& context) {
           report(loop, context);
         });
+    loop.sync->loop().set_slow_callback_handler(
+        [&loop](loop::EventLoop&, const loop::SlowCallback& slow) { report_slow(loop, slow); });
   } catch (...) {
     raise_as_python();
     return -1;
@@ -244,8 +253,12 @@ PyObject* advance(PyObject* self, PyObject* seconds) {
 PyObject* set_debug(PyObject* self, PyObject* enabled) {
   const int on = PyObject_IsTrue(enabled);
   if (on < 0) return nullptr;
-  as_loop(self).debug = on != 0;
-  return Py_NewRef(Py_None);
+  return guarded([&] {
+    LoopObject& loop = as_loop(self);
+    loop.debug = on != 0;
+    if (!sync_of(loop).is_closed()) core_of(loop).set_debug(loop.debug);
+    return Py_NewRef(Py_None);
+  });
 }
 // Calls `hook` before each wait of the loop.
 PyObject* add_prepare(PyObject* self, PyObject* hook) {
@@ -260,6 +273,22 @@ PyObject* add_prepare(PyObject* self, PyObject* hook) {
     });
     return Py_NewRef(Py_None);
   });
+}
+
+PyObject* get_slow_callback_duration(PyObject* self, void* /*closure*/) {
+  return guarded([&] {
+    const fibers::Duration duration = core_of(as_loop(self)).slow_callback_duration();
+    return PyFloat_FromDouble(std::chrono::duration<double>(duration).count());
+  });
+}
+int set_slow_callback_duration(PyObject* self, PyObject* seconds, void* /*closure*/) {
+  const double given = seconds == nullptr ? -1.0 : PyFloat_AsDouble(seconds);
+  if (PyErr_Occurred() != nullptr) return -1;
+  const Owned done(guarded([&] {
+    core_of(as_loop(self)).set_slow_callback_duration(to_instant(given).time_since_epoch());
+    return Py_NewRef(Py_None);
+  }));
+  return done ? 0 : -1;
 }
 
 template <class F>
@@ -293,6 +322,11 @@ PyMethodDef methods[] = {
     {"_core_add_prepare", add_prepare, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
+PyGetSetDef members[] = {
+    {"slow_callback_duration", get_slow_callback_duration, set_slow_callback_duration, nullptr,
+     nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
 PyType_Slot slots[] = {
     {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
     {Py_tp_init, reinterpret_cast<void*>(init)},
@@ -300,6 +334,7 @@ PyType_Slot slots[] = {
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_methods, methods},
+    {Py_tp_getset, members},
     {0, nullptr},
 };
 PyType_Spec spec = {"weft_core.Loop", sizeof(LoopObject), 0,

@@ -33,7 +33,8 @@ struct LoopObject {
   PyObject_HEAD loop::SyncLoop* sync;  // Owned. Null before __init__.
   StandingClock* clock;                // Owned; null: the machine's.
   HandleObject* scheduled;             // All that the loop's core refers to.
-  LoopObject* next;                    // In the list of all loops.
+  HandleObject* last_called;  // Not owned: for the hook of slow callbacks, right after the call.
+  LoopObject* next;           // In the list of all loops.
   LoopObject* prev;
   PyObject* exit_type;  // The exception with which run_forever() is left.
   PyObject* exit_value;

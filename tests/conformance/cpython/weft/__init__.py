@@ -44,8 +44,7 @@ def _source_traceback():
 
 
 def _report_slow(handle, seconds):
-    if seconds >= handle._loop.slow_callback_duration:
-        base_events.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), seconds)
+    base_events.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), seconds)
 
 
 weft_core.set_helpers(handle_repr=_handle_repr, callback_text=_callback_text, source_traceback=_source_traceback,

@@ -33,10 +33,6 @@ std::shared_ptr<const CancelReason> explicit_reason(std::string_view words) noex
   return detail::with_words(*bare, words, scheduler != nullptr ? scheduler->running() : nullptr);
 }
 
-bool is_cancelled(const std::exception_ptr& error) {
-  return holds<Cancelled>(error);
-}
-
 // Before anything is changed: the run's thread walks these trees without a lock.
 void require_own_thread(const CancelStatus& status) {
   WEFT_REQUIRE(
@@ -160,7 +156,7 @@ bool CancelScope::leave_with_cancelled() {
     cancelled_caught_ = true;
     return nullptr;
   } catch (const BaseExceptionGroup& group) {
-    auto [cancelled, rest] = group.split(is_cancelled);
+    auto [cancelled, rest] = group.split<Cancelled>();
     if (cancelled == nullptr) return error;
     cancelled_caught_ = true;
     return rest;

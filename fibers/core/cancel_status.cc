@@ -3,26 +3,10 @@
 
 #include "fibers/core/cancel_status.h"
 
-#include <new>
-
 #include "fibers/core/check.h"
 #include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
-
-std::shared_ptr<const CancelReason> with_words(const CancelReason& bare, std::string_view words,
-                                               const TaskBlock* by) noexcept {
-  if (words.empty() && by == nullptr) return unowned(bare);
-  try {
-    auto reason = std::make_shared<CancelReason>();
-    reason->source = bare.source;
-    reason->reason = words;
-    if (by != nullptr) reason->source_task = by->name();
-    return reason;
-  } catch (const std::bad_alloc&) {
-    return unowned(bare);
-  }
-}
 
 void link_status(CancelStatus& status, CancelStatus* parent) {
   status.parent = parent;

@@ -4,9 +4,9 @@
 #include "weft/fibers/clock.h"
 
 #include <cmath>
-#include <random>
 
 #include "fibers/core/check.h"
+#include "fibers/core/random_bits.h"
 #include "fibers/core/run_time.h"
 #include "fibers/core/scheduler.h"
 
@@ -39,14 +39,13 @@ namespace detail {
 namespace {
 
 // Nobody should come to rely on where the clock starts. (Trio does the same.)
-Duration random_clock_offset() {
-  std::random_device random;
-  return std::chrono::microseconds(10'000'000'000 + random() % 190'000'000'000);
+[[gnu::cold]] Duration random_clock_offset() {
+  return std::chrono::microseconds(10'000'000'000 + random_bits() % 190'000'000'000);
 }
 
 }  // namespace
 
-RunTime::RunTime(Clock* given) : given_(given) {
+[[gnu::cold]] RunTime::RunTime(Clock* given) : given_(given) {
   if (given_ != nullptr) {
     given_->start_clock();
   } else {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/core/deadlock.h"
+// What a clock that jumps does when the run is idle: it jumps, or the run is in a deadlock.
 
 #include <cstdio>
 #include <cstdlib>
@@ -12,10 +12,12 @@
 
 #include "fibers/core/scheduler.h"
 #include "fibers/core/text.h"
+#include "weft/fibers/clock.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/inspect.h"
 
-namespace weft::fibers::detail {
+namespace weft::fibers {
+namespace detail {
 
 namespace {
 
@@ -53,8 +55,9 @@ bool offer(PendingInterrupt& interrupt, TaskBlock& task) {
   return !interrupt.is_pending();
 }
 
-}  // namespace
-
+// Nothing is ready, and no deadline is left to jump to. Unless something from outside comes after
+// all, raises DeadlockError in the main task, or in another one if that has ended or its wait
+// refuses.
 void report_deadlock(Scheduler& run) {
   if (something_happens(run)) return run.poller().run_entries();
   const std::string text =
@@ -76,4 +79,15 @@ void report_deadlock(Scheduler& run) {
   std::abort();
 }
 
-}  // namespace weft::fibers::detail
+}  // namespace
+
+}  // namespace detail
+
+void Clock::jump(detail::Scheduler& run) {
+  detail::Deadlines& deadlines = run.deadlines();
+  if (deadlines.size() <= run.armed_warnings) return detail::report_deadlock(run);
+  autojump(deadlines.earliest());
+  deadlines.expire(run.now());
+}
+
+}  // namespace weft::fibers

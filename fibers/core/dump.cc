@@ -20,18 +20,10 @@ using detail::concat;
 using detail::Scheduler;
 using detail::TaskBlock;
 
-std::string seconds_text(Duration d) {
-  std::array<char, 32> text;
-  const double s = std::chrono::duration<double>(d).count();
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), s, std::chars_format::general, 4);
-  return concat({std::string_view(text.data(), end.ptr), "s"});
-}
-
-std::string place(const std::source_location& site) {
+std::string_view file_of(const std::source_location& site) {
   std::string_view file = site.file_name();
   if (const auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
-  return detail::concat({file, ":", site.line()});
+  return file;
 }
 
 const char* state_text(TaskState state) {
@@ -55,22 +47,18 @@ class TreeWriter {
       : scheduler_(scheduler), describe_frame_(frames) {}
 
   std::string write(const TaskBlock& root) {
-    add({describe(root), "\n"});
-    add_frames(root, "");
-    push_nurseries(root, "");
+    add_task(root, "");
     while (!todo_.empty()) {
       const Item item = std::move(todo_.back());
       todo_.pop_back();
       add({item.indent, item.last ? "└─ " : "├─ "});
       const std::string below = concat({item.indent, item.last ? "   " : "│  "});
       if (item.nursery != nullptr) {
-        add({"nursery at ", place(NurseryAccess::site(*item.nursery)), cancelled(*item.nursery),
-             "\n"});
+        const std::source_location site = NurseryAccess::site(*item.nursery);
+        add({"nursery at ", file_of(site), ":", site.line(), cancelled(*item.nursery), "\n"});
         push_tasks(*item.nursery, below);
       } else {
-        add({describe(*item.task), "\n"});
-        add_frames(*item.task, below);
-        push_nurseries(*item.task, below);
+        add_task(*item.task, below);
       }
     }
     return std::move(text_);
@@ -85,6 +73,15 @@ class TreeWriter {
     Nursery* nursery;
     const TaskBlock* task;
   };
+
+  // A task, and later what hangs below it.
+  void add_task(const TaskBlock& task, const std::string& below) {
+    add({task.name(), " #", task.number, state_text(task.present_state()), task.waiting_for()});
+    add_deadline(task);
+    add({"  started at ", file_of(task.site), ":", task.site.line(), "\n"});
+    add_frames(task, below);
+    push_nurseries(task, below);
+  }
 
   // Between a task and the nurseries that hang below it.
   void add_frames(const TaskBlock& task, const std::string& indent) {
@@ -109,18 +106,16 @@ class TreeWriter {
     }
   }
 
-  std::string describe(const TaskBlock& task) const {
-    return concat({task.name(), " #", task.number, state_text(task.present_state()),
-                   task.waiting_for(), deadline(task), "  started at ", place(task.site)});
-  }
-
-  std::string deadline(const TaskBlock& task) const {
-    if (task.cancel_status->effectively_cancelled) return ", cancelled";
+  void add_deadline(const TaskBlock& task) {
+    if (task.cancel_status->effectively_cancelled) return add({", cancelled"});
     const Instant earliest =
         std::min(detail::earliest_deadline(task), detail::Sleeper::end_of_wait(task));
-    return earliest == kForever
-               ? ""
-               : concat({", deadline in ", seconds_text(time_between(scheduler_.now(), earliest))});
+    if (earliest == kForever) return;
+    const std::chrono::duration<double> left = time_between(scheduler_.now(), earliest);
+    std::array<char, 32> seconds;
+    const auto end = std::to_chars(seconds.data(), seconds.data() + seconds.size(), left.count(),
+                                   std::chars_format::general, 4);
+    add({", deadline in ", std::string_view(seconds.data(), end.ptr), "s"});
   }
 
   static const char* cancelled(Nursery& nursery) {

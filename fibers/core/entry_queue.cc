@@ -20,11 +20,11 @@ std::uint64_t pack(std::uint64_t changes, std::uint32_t index) {
 
 }  // namespace
 
-EntryQueue::EntryQueue() : free_head_(pack(0, 0)) {
+[[gnu::cold]] EntryQueue::EntryQueue() : free_head_(pack(0, 0)) {
   for (std::uint32_t i = 0; i < kSlots; ++i) next_free_[i] = i + 1 < kSlots ? i + 1 : kNone;
 }
 
-EntryQueue::~EntryQueue() = default;
+[[gnu::cold]] EntryQueue::~EntryQueue() = default;
 
 bool EntryQueue::is_pooled(const EntrySlot* slot) const {
   return slot >= slots_.data() && slot < slots_.data() + slots_.size();
@@ -100,13 +100,13 @@ EntrySlot* EntryQueue::take_all() noexcept {
 }
 
 // Of everything submitted up to now. A repeat that comes when `first` has begun counts again.
-void EntryQueue::drop_repeats(const EntrySlot& first) noexcept {
+[[gnu::cold]] void EntryQueue::drop_repeats(const EntrySlot& first) noexcept {
   *end_of(later_) = take_new();
   drop_repeats(first, batch_);
   drop_repeats(first, later_);
 }
 
-void EntryQueue::drop_repeats(const EntrySlot& first, EntrySlot*& list) noexcept {
+[[gnu::cold]] void EntryQueue::drop_repeats(const EntrySlot& first, EntrySlot*& list) noexcept {
   for (EntrySlot** at = &list; *at != nullptr;) {
     EntrySlot* slot = *at;
     if (slot->idempotent == first.idempotent &&

@@ -56,14 +56,14 @@ std::uint64_t key_of(const FdEntry& entry) {
 
 }  // namespace
 
-IoManager::IoManager(Wakeup& wakeup) : wakeup_(wakeup) {
+[[gnu::cold]] IoManager::IoManager(Wakeup& wakeup) : wakeup_(wakeup) {
   if (set_.control(EPOLL_CTL_ADD, wakeup.fd(), EPOLLIN | EPOLLET, Wakeup::kKey) != 0)
     throw_errno(errno, "epoll_ctl", wakeup.fd());
   wakeup_.attach(set_.fd());
 }
 
 // Watches and OwnedFds may outlive the run: they are no longer armed.
-void IoManager::close() noexcept {
+[[gnu::cold]] void IoManager::close() noexcept {
   if (!set_.is_open()) return;
   for (auto& entry : entries_) {
     if (entry == nullptr) continue;

@@ -5,13 +5,12 @@
 
 #include <cxxabi.h>
 
-#include <algorithm>
 #include <typeinfo>
 
+#include "fibers/core/check.h"
 #include "fibers/core/text.h"
 #include "fibers/core/type_name.h"
 #include "weft/fibers/cancelled.h"
-#include "weft/fibers/errors.h"
 #include "weft/fibers/throw_backtrace.h"
 
 namespace weft::fibers {
@@ -29,17 +28,21 @@ const BaseExceptionGroup* as_group(const std::exception_ptr& error) {
   return exception_cast<BaseExceptionGroup>(error);
 }
 
+// A loop: the standard algorithms are unrolled, wherever they stand.
 bool all_std_exceptions(const std::vector<std::exception_ptr>& exceptions) {
-  return std::all_of(exceptions.begin(), exceptions.end(), &holds<std::exception>);
+  for (const auto& e : exceptions) {
+    if (!holds<std::exception>(e)) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 BaseExceptionGroup::BaseExceptionGroup(std::string message,
                                        std::vector<std::exception_ptr> exceptions) {
-  if (exceptions.empty()) throw UsageError("an exception group needs at least one exception");
+  WEFT_REQUIRE(!exceptions.empty(), "an exception group needs at least one exception");
   for (const auto& e : exceptions) {
-    if (e == nullptr) throw UsageError("an exception group cannot hold a null exception_ptr");
+    WEFT_REQUIRE(e != nullptr, "an exception group cannot hold a null exception_ptr");
   }
   state_ = std::shared_ptr<State>(new State, &State::drop);
   state_->message = std::move(message);
@@ -110,13 +113,13 @@ class Splitter {
     std::vector<std::exception_ptr> rest;
   };
 
-  void sort(Frame& top, const std::exception_ptr& error) {
+  void sort(Frame& top, std::exception_ptr error) {
     if (matches_(error)) {
-      top.taken.push_back(error);
+      top.taken.push_back(std::move(error));
     } else if (const BaseExceptionGroup* inner = as_group(error)) {
-      frames_.push_back({inner, error, 0, {}, {}});
+      frames_.push_back({inner, std::move(error), 0, {}, {}});
     } else {
-      top.rest.push_back(error);
+      top.rest.push_back(std::move(error));
     }
   }
 
@@ -131,7 +134,7 @@ class Splitter {
 
   static void add_notes(const std::exception_ptr& derived, const std::vector<std::string>& notes) {
     auto* const group = const_cast<BaseExceptionGroup*>(as_group(derived));
-    if (group == nullptr) throw UsageError("derive() of an exception group has to return one");
+    WEFT_REQUIRE(group != nullptr, "derive() of an exception group has to return one");
     for (const std::string& note : notes) group->add_note(note);
   }
 
@@ -223,9 +226,8 @@ std::string BaseExceptionGroup::describe() const {
 
 ExceptionGroup::ExceptionGroup(std::string message, std::vector<std::exception_ptr> exceptions)
     : BaseExceptionGroup(std::move(message), std::move(exceptions)) {
-  if (!all_std_exceptions(this->exceptions())) {
-    throw UsageError("an ExceptionGroup holds only std::exceptions; use BaseExceptionGroup");
-  }
+  WEFT_REQUIRE(all_std_exceptions(this->exceptions()),
+               "an ExceptionGroup holds only std::exceptions; use BaseExceptionGroup");
 }
 
 const char* ExceptionGroup::what() const noexcept {

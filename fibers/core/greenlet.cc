@@ -16,6 +16,7 @@
 #include "fibers/core/interrupt.h"
 #include "fibers/core/returns.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/core/text.h"
 #include "fibers/core/type_name.h"
 #include "weft/fibers/exception_group.h"
 
@@ -276,11 +277,11 @@ WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH std::any switch_greenlet(GreenletBlock& 
   return switch_inlined(to, std::move(transfer), handle);
 }
 
-void throw_wrong_values(const std::type_info& wanted, const std::any& given) {
+[[gnu::cold]] void throw_wrong_values(const std::type_info& wanted, const std::any& given) {
   const bool none = wanted == typeid(void);
-  throw GreenletError("the greenlet's function takes " + (none ? "nothing" : type_name(wanted)) +
-                      ", but was switched to with " +
-                      (given.has_value() ? type_name(given.type()) : "nothing"));
+  throw GreenletError(concat({"the greenlet's function takes ",
+                              none ? "nothing" : type_name(wanted), ", but was switched to with ",
+                              given.has_value() ? type_name(given.type()) : "nothing"}));
 }
 
 void describe_own_stack(Context& own) {

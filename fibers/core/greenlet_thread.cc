@@ -9,6 +9,7 @@
 #include "fibers/core/check.h"
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/overflow.h"
+#include "fibers/core/text.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 
@@ -115,8 +116,8 @@ bool leave_to_owner(GreenletBlock& block) {
 
 void report_lost(const std::exception_ptr& error) noexcept {
   log_quietly(LogLevel::kError, [&] {
-    return "a greenlet that was dropped threw " + describe_exception(error) +
-           "; let the GreenletExit pass that is thrown into it";
+    return concat({"a greenlet that was dropped threw ", describe_exception(error),
+                   "; let the GreenletExit pass that is thrown into it"});
   });
 }
 
@@ -317,26 +318,28 @@ void Greenlet::set_context(GreenletContext context) const {
   block().locals = std::move(context.cell_);
 }
 
-std::string Greenlet::repr() const {
+[[gnu::cold]] std::string Greenlet::repr() const {
   if (block_ == nullptr) return "<Greenlet none>";
   char address[32];
   std::snprintf(address, sizeof address, "%p", static_cast<const void*>(block_));
-  std::string text = "<Greenlet " + std::string(address);
+  std::string_view thread;
   const bool own = detail::tls_greenlets != nullptr && detail::tls_greenlets->link == block_->link;
   {
     const std::lock_guard lock(block_->link->mutex);
-    if (block_->link->exited) text += " (thread exited)";
+    if (block_->link->exited) thread = " (thread exited)";
   }
+  std::string_view state;
+  std::string_view main;
   if (block_->is(GreenletState::kPending)) {
-    text += " pending";
+    state = " pending";
   } else if (dead()) {
-    text += " dead";
+    state = " dead";
   } else {
     const bool current = own && detail::tls_greenlets->current() == block_;
-    text += current ? " current active started" : " suspended active started";
-    if (block_->is_main()) text += " main";
+    state = current ? " current active started" : " suspended active started";
+    if (block_->is_main()) main = " main";
   }
-  return text + ">";
+  return detail::concat({"<Greenlet ", address, thread, state, main, ">"});
 }
 
 // The values of a context are looked at from inside it.

@@ -24,7 +24,7 @@ void IdleWaiters::remove(IdleWaiter& waiter) {
   *at = waiter.next;
 }
 
-void IdleWaiters::wake_first() {
+[[gnu::cold]] void IdleWaiters::wake_first() {
   const Duration smallest = cushion();
   while (!empty() && cushion() == smallest) {
     TaskBlock& task = *std::exchange(first_, first_->next)->task;

@@ -3,7 +3,7 @@
 
 #include "weft/fibers/lone_error.h"
 
-#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "weft/fibers/cancelled.h"
@@ -19,20 +19,36 @@ std::vector<std::exception_ptr> errors_in(const std::exception_ptr& error, bool 
   std::vector<std::exception_ptr> todo{error};
   bool open = true;
   while (!todo.empty()) {
-    const std::exception_ptr next = todo.back();
+    std::exception_ptr next = std::move(todo.back());
     todo.pop_back();
-    if (!open) {
-      errors.push_back(next);
+    const auto* group = open ? exception_cast<BaseExceptionGroup>(next) : nullptr;
+    if (group == nullptr) {
+      errors.push_back(std::move(next));
       continue;
     }
-    if (const auto* group = exception_cast<BaseExceptionGroup>(next)) {
-      todo.insert(todo.end(), group->exceptions().rbegin(), group->exceptions().rend());
-    } else {
-      errors.push_back(next);
+    const auto& inside = group->exceptions();
+    for (std::size_t i = inside.size(); i-- > 0;) {
+      std::exception_ptr copy = inside[i];
+      todo.push_back(std::move(copy));
     }
     open = nested;
   }
   return errors;
+}
+
+// Loops: the standard algorithms are unrolled, wherever they stand.
+const std::exception_ptr* find_interrupt(const std::vector<std::exception_ptr>& errors) {
+  for (const std::exception_ptr& e : errors) {
+    if (holds<KeyboardInterrupt>(e)) return &e;
+  }
+  return nullptr;
+}
+
+bool all_cancelled(const std::vector<std::exception_ptr>& errors) {
+  for (const std::exception_ptr& e : errors) {
+    if (!holds<Cancelled>(e)) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -40,8 +56,7 @@ std::vector<std::exception_ptr> errors_in(const std::exception_ptr& error, bool 
 std::exception_ptr lone_error(const std::exception_ptr& error, const LoneErrorOptions& options) {
   std::vector<std::exception_ptr> errors = errors_in(error, options.nested);
   if (options.interrupt_first) {
-    const auto interrupt = std::find_if(errors.begin(), errors.end(), &holds<KeyboardInterrupt>);
-    if (interrupt != errors.end()) return *interrupt;
+    if (const std::exception_ptr* interrupt = find_interrupt(errors)) return *interrupt;
   }
   std::exception_ptr first = errors.front();
   std::erase_if(errors, [](const std::exception_ptr& e) { return holds<Cancelled>(e); });
@@ -52,7 +67,11 @@ std::exception_ptr lone_error(const std::exception_ptr& error, const LoneErrorOp
 std::exception_ptr detail::bare_cancelled(std::exception_ptr error) {
   if (!holds<BaseExceptionGroup>(error)) return error;
   std::vector<std::exception_ptr> errors = errors_in(error, true);
-  return std::all_of(errors.begin(), errors.end(), &holds<Cancelled>) ? errors.front() : error;
+  return all_cancelled(errors) ? errors.front() : error;
+}
+
+bool detail::has_interrupt_inside(const std::exception_ptr& error) {
+  return find_interrupt(errors_in(error, true)) != nullptr;
 }
 
 }  // namespace weft::fibers

@@ -53,7 +53,7 @@ std::uint64_t scaled(double rate) {
 
 }  // namespace
 
-void CycleTime::add(std::uint64_t before, Instant time, std::uint64_t after) {
+[[gnu::cold]] void CycleTime::add(std::uint64_t before, Instant time, std::uint64_t after) {
   if (after - before > kInterrupted || has_failed()) return;
   const std::uint64_t cycles = before + (after - before) / 2;
   if (!measuring_ || cycles <= first_at_ || (has_rate() && !foretold(cycles, time))) {

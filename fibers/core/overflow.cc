@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 
 #include <csignal>
-#include <mutex>
 
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/raw_line.h"
@@ -105,13 +104,12 @@ struct SignalStack {
 
 void install_overflow_handler() {
   static_cast<void>(sys::ThreadObject<SignalStack>::get());
-  static std::once_flag once;
-  std::call_once(once, [] {
+  [[maybe_unused]] static const bool once = [] {
     struct sigaction action {};
     action.sa_sigaction = &on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    sys::sigaction(SIGSEGV, &action, &g_before);
-  });
+    return sys::sigaction(SIGSEGV, &action, &g_before) == 0;
+  }();
 }
 
 #endif

@@ -8,7 +8,6 @@
 #include <thread>
 #include <utility>
 
-#include "fibers/core/deadlock.h"
 #include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
@@ -24,7 +23,7 @@ constexpr std::size_t kTrimAtOnce = 1024;  // Takes about a millisecond.
 
 }  // namespace
 
-Poller::Poller(Scheduler& run)
+[[gnu::cold]] Poller::Poller(Scheduler& run)
     : run_(run), entries_(std::make_shared<EntryQueue>()), io_(entries_->wakeup()) {}
 
 std::optional<Poller::Wait> Poller::before_wait() {
@@ -143,18 +142,11 @@ void Poller::idle(IdleFor primed) {
     case IdleFor::kIdleWaiters:
       return idle_waiters_.wake_first();
     case IdleFor::kAutojump:
-      return autojump();
+      return run_.time().clock().jump(run_);
     case IdleFor::kNothing:
       StackPool& stacks = run_.stacks();
       stacks.trim(stacks.statistics().in_use + kKeepStacks, kTrimAtOnce);
   }
-}
-
-[[gnu::cold]] void Poller::autojump() {
-  Deadlines& deadlines = run_.deadlines();
-  if (deadlines.size() <= run_.armed_warnings) return report_deadlock(run_);
-  run_.time().clock().autojump(deadlines.earliest());
-  deadlines.expire(run_.now());
 }
 
 bool Poller::is_worth_trimming() const {

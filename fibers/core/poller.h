@@ -68,7 +68,6 @@ class Poller {
   Duration until_next_deadline();
   void idle(IdleFor primed);
   bool may_autojump() const;
-  void autojump();
   bool is_worth_trimming() const;
 
   Scheduler& run_;

@@ -10,8 +10,10 @@
 #include "fibers/core/overflow.h"
 #include "fibers/core/run_life.h"
 #include "fibers/core/scheduler.h"
+#include "fibers/core/text.h"
 #include "fibers/sys/lasting.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/lone_error.h"
 
 namespace weft::fibers {
 
@@ -24,17 +26,13 @@ std::exception_ptr as_crash(const std::exception_ptr& cause) {
     try {
       std::rethrow_exception(cause);
     } catch (...) {
-      std::throw_with_nested(
-          InternalError("a system task, a call from outside the run, or the run itself, failed: " +
-                        describe_exception(cause)));
+      std::throw_with_nested(InternalError(
+          concat({"a system task, a call from outside the run, or the run itself, failed: ",
+                  describe_exception(cause)})));
     }
   } catch (...) {
     return std::current_exception();
   }
-}
-
-bool has_interrupt_inside(const std::exception_ptr& error) {
-  return split(error, is_any_of<KeyboardInterrupt>()).first != nullptr;
 }
 
 }  // namespace
@@ -63,7 +61,7 @@ void RunLife::keep_for_ever(std::unique_ptr<RunLife> life) noexcept {
 void RunLife::begin() {
   tls_scheduler = &scheduler_;
   try {
-    for (const InstrumentRef& instrument : instruments_) scheduler_.watchers().add(instrument);
+    for (const InstrumentRef& instrument : instruments_) instrument.add_to(scheduler_);
     tell(kBeforeRun, &Instrument::before_run);
     start_root_task();
   } catch (...) {
@@ -95,8 +93,12 @@ void RunLife::rethrow() {
   if (auto interrupt = scheduler_.interrupt().take()) {
     if (error == nullptr) std::rethrow_exception(interrupt->interrupt);
     if (!has_interrupt_inside(error)) {
+      std::vector<std::exception_ptr> both;
+      std::exception_ptr late = interrupt->interrupt;
+      both.push_back(std::move(late));
+      both.push_back(std::move(error));
       error = make_exception_group("interrupted while the run was ending with an error",
-                                   {interrupt->interrupt, std::move(error)});
+                                   std::move(both));
     }
   }
   if (error != nullptr) std::rethrow_exception(std::move(error));

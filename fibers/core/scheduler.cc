@@ -14,7 +14,7 @@ namespace weft::fibers::detail {
 
 constinit thread_local Scheduler* tls_scheduler = nullptr;
 
-Scheduler::Scheduler(const RunOptions& options)
+[[gnu::cold]] Scheduler::Scheduler(const RunOptions& options)
     : exceptions_(thread_exception_state()),
       turns_(
           options.clock != nullptr || options.schedule_source != nullptr || options.schedule_seed,
@@ -72,32 +72,32 @@ void Scheduler::call_host() noexcept {
 WEFT_SWITCHES void Scheduler::run_ready_tasks(std::int32_t hand_overs) {
   if (ready_.empty()) return;
   if (watchers_.steps()) [[unlikely]]
-    watchers_.tell_scheduled();
+    watchers_.instruments()->tell_scheduled();
   turns_.begin(hand_overs, ready_);
   if (source_ != nullptr || watchers_.steps()) [[unlikely]]
     return run_stepping(static_cast<std::uint32_t>(hand_overs) + 1);
   switch_to_task(own_, *ready_.pop());
   turns_.end(ready_);
   if (watchers_.steps()) [[unlikely]]
-    watchers_.end_step();  // An instrument has come meanwhile.
+    watchers_.instruments()->end_step();  // An instrument has come meanwhile.
 }
 
 // Each task comes back here when it suspends: there is no budget for handing over.
-WEFT_SWITCHES void Scheduler::run_stepping(std::uint32_t tasks) {
+[[gnu::cold]] WEFT_SWITCHES void Scheduler::run_stepping(std::uint32_t tasks) {
   for (; tasks > 0 && !ready_.empty(); --tasks) {
-    if (watchers_.instruments() != nullptr) watchers_.tell_scheduled();
+    if (Instruments* told = watchers_.instruments()) told->tell_scheduled();
     TaskBlock& task = source_ != nullptr ? take_chosen(tasks) : *ready_.pop();
-    if (watchers_.instruments() != nullptr) watchers_.begin_step(task);
+    if (Instruments* told = watchers_.instruments()) told->begin_step(task);
     turns_.stop_hand_overs();
     switch_to_task(own_, task);
-    if (watchers_.instruments() != nullptr) watchers_.end_step();
+    if (Instruments* told = watchers_.instruments()) told->end_step();
     if (source_ != nullptr && !source_->fair()) return;
   }
   turns_.end(ready_);
 }
 
 void Scheduler::tell_stepper(TaskBlock& task) {
-  if (watchers_.steps()) watchers_.task_told(task);
+  if (watchers_.steps()) watchers_.instruments()->task_told(task);
   task.told_to_stepper = true;
   task.stepper->task_ready(*task.stepper, task);
 }

@@ -77,6 +77,8 @@ class Scheduler {
   bool is_of_this_thread() const {
     return this == tls_scheduler || exceptions_ == thread_exception_state();
   }
+  // For instruments: a hook sees the task there that it is about.
+  TaskBlock*& running_slot() { return running_; }
   // std::uncaught_exceptions(), without the call.
   unsigned uncaught() const { return exceptions_->uncaught; }
   // `task` is not in the queue.
@@ -122,10 +124,10 @@ class Scheduler {
     steps_ = &step;
     const std::int32_t budget = turns_.withhold();
     if (watchers_.steps()) [[unlikely]]
-      watchers_.change_step(task);
+      watchers_.instruments()->change_step(task);
     switch_to_task(me.context, task);
     if (watchers_.steps()) [[unlikely]]
-      watchers_.change_step(me);
+      watchers_.instruments()->change_step(me);
     turns_.give_back(budget);
   }
   // What a watched task has to go through before it suspends, and where it can be cancelled.
@@ -258,7 +260,7 @@ class Scheduler {
   Deadlines deadlines_;
   PendingInterrupt interrupt_;
   Poller poller_{*this};
-  Watchers watchers_{running_, ready_, turns_};
+  Watchers watchers_;
   SwallowedCancelled swallowed_;
   RunLink link_{*this};  // Last: it looks at the rest when it goes.
 };

@@ -166,7 +166,7 @@ void StackPool::give_back(Stack stack) noexcept {
   }
 }
 
-Stack StackPool::carve(SizeClass& c) {
+[[gnu::cold]] Stack StackPool::carve(SizeClass& c) {
   if (c.fresh == c.fresh_end) grow(c);
   install_guard(c.fresh, guard_size(c.size));
   const Stack stack{c.fresh, c.size};
@@ -178,16 +178,19 @@ Stack StackPool::carve(SizeClass& c) {
 }
 
 [[gnu::cold]] void StackPool::grow(SizeClass& c) {
-  arenas_.reserve(arenas_.size() + 1);
   c.trimmed.reserve(c.stacks + c.next_arena);
+  Arena& arena = arenas_.emplace_back();
   const std::size_t bytes = c.next_arena * c.size;
   // NORESERVE: only touched pages count. Without it the system refuses what it could never back.
   void* memory = sys::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
+  if (memory == MAP_FAILED) {
+    arenas_.pop_back();
+    throw std::bad_alloc();
+  }
   // Huge pages would make each stack resident as a whole.
   sys::madvise(memory, bytes, MADV_NOHUGEPAGE);
-  arenas_.push_back({static_cast<std::byte*>(memory), bytes});
+  arena = {static_cast<std::byte*>(memory), bytes};
   c.stacks += c.next_arena;
   c.fresh = static_cast<std::byte*>(memory);
   c.fresh_end = c.fresh + bytes;
@@ -201,7 +204,7 @@ bool StackPool::worth_trimming(std::size_t keep) const noexcept {
 
 // From the near end, although those were used last: the way to the far end may lead over a million
 // stacks, each of them a page that is in no cache. If the system refuses, the memory stays.
-void StackPool::trim(std::size_t keep, std::size_t most) noexcept {
+[[gnu::cold]] void StackPool::trim(std::size_t keep, std::size_t most) noexcept {
   for (SizeClass& c : classes_) {
     for (; c.free_count > keep && most > 0; --most) {
       std::byte* const top = c.free;
@@ -213,7 +216,7 @@ void StackPool::trim(std::size_t keep, std::size_t most) noexcept {
   }
 }
 
-StackStatistics StackPool::statistics() const {
+[[gnu::cold]] StackStatistics StackPool::statistics() const {
   StackStatistics s;
   for (const SizeClass& c : classes_) {
     s.in_use += c.in_use;

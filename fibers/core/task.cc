@@ -117,7 +117,7 @@ void task_entry() {
 
 }  // namespace
 
-void ReadyQueue::grow(std::size_t tasks) {
+[[gnu::cold]] void ReadyQueue::grow(std::size_t tasks) {
   const auto capacity =
       static_cast<std::uint32_t>(std::bit_ceil(std::max<std::size_t>(tasks * 2, 64)));
   auto ring = std::make_unique<TaskBlock*[]>(capacity);
@@ -225,7 +225,7 @@ std::size_t Task::stack_high_water() const {
   return detail::stack_high_water(block_of(*this).stack);
 }
 
-std::string Task::waiting_for() const {
+[[gnu::cold]] std::string Task::waiting_for() const {
   const auto& block = block_of(*this);
   if (block.state != TaskState::kWaiting) return {};
   const auto& wait = block.wait_info;

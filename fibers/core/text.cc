@@ -3,26 +3,26 @@
 
 #include "fibers/core/text.h"
 
-#include <array>
-#include <charconv>
-
 namespace weft::fibers::detail {
+
+std::string_view Piece::digits(std::array<char, 21>& storage) const {
+  char* at = storage.data() + storage.size();
+  const bool negative = is_signed_ && static_cast<std::int64_t>(value_) < 0;
+  std::uint64_t left = negative ? 0 - value_ : value_;
+  do {
+    *--at = static_cast<char>('0' + left % 10);
+    left /= 10;
+  } while (left > 0);
+  if (negative) *--at = '-';
+  return {at, storage.data() + storage.size()};
+}
 
 void append(std::string& text, std::initializer_list<Piece> pieces) {
   for (const Piece& piece : pieces) {
-    if (piece.text_ != nullptr) {
-      text += piece.value_ == Piece::kTerminated ? std::string_view(piece.text_)
+    std::array<char, 21> number;
+    text += piece.text_ == nullptr               ? piece.digits(number)
+            : piece.value_ == Piece::kTerminated ? std::string_view(piece.text_)
                                                  : std::string_view(piece.text_, piece.value_);
-      continue;
-    }
-    std::uint64_t number = piece.value_;
-    if (piece.is_signed_ && static_cast<std::int64_t>(number) < 0) {
-      text += '-';
-      number = 0 - number;
-    }
-    std::array<char, 20> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
-    text.append(digits.data(), end.ptr);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -19,7 +20,8 @@ namespace weft::fibers::detail {
 class Piece {
  public:
   constexpr Piece(const char* text) : text_(text), value_(kTerminated) {}
-  constexpr Piece(std::string_view text) : text_(text.data()), value_(text.size()) {}
+  constexpr Piece(std::string_view text)
+      : text_(text.data() != nullptr ? text.data() : ""), value_(text.size()) {}
   Piece(const std::string& text) : text_(text.data()), value_(text.size()) {}
   template <std::unsigned_integral Number>
   constexpr Piece(Number number) : value_(number) {}
@@ -28,6 +30,8 @@ class Piece {
 
  private:
   friend void append(std::string& text, std::initializer_list<Piece> pieces);
+
+  std::string_view digits(std::array<char, 21>& storage) const;
 
   static constexpr std::uint64_t kTerminated = ~std::uint64_t{0};
 

@@ -4,8 +4,8 @@
 #include "fibers/core/turns.h"
 
 #include <algorithm>
-#include <random>
 
+#include "fibers/core/random_bits.h"
 #include "fibers/core/run_time.h"
 
 namespace weft::fibers::detail {
@@ -17,16 +17,10 @@ constexpr std::int32_t kMostHandOvers = 256;
 // ...and system calls are made for it no more often than this.
 constexpr Duration kPollInterval = std::chrono::microseconds(100);
 
-// Of an xorshift sequence: not 0.
-std::uint64_t random_coin() {
-  std::random_device random;
-  return (std::uint64_t{random()} << 32 | random()) | 1;
-}
-
 }  // namespace
 
 Turns::Turns(bool every_tick, bool toss)
-    : every_tick_(every_tick), coin_(toss ? random_coin() : 0) {}
+    : every_tick_(every_tick), coin_(toss ? random_bits() | 1 : 0) {}
 
 void Turns::begin(std::int32_t hand_overs, ReadyQueue& ready) {
   budget_ = hand_overs;

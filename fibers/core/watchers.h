@@ -8,62 +8,72 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
-#include "fibers/core/instruments.h"
+#include "weft/fibers/instrument.h"
 
 namespace weft::fibers::detail {
 
-class ReadyQueue;
-class Turns;
+class TaskBlock;
+
+// Those who need each step told make the scheduler take every hand-over through its own context:
+// the tasks' direct one knows nothing of them.
+inline constexpr std::uint16_t kStepHooks = kTaskScheduled | kBeforeTaskStep | kAfterTaskStep;
+
+// The instruments of a run. The first one that is added makes this: instruments.cc. Abstract, so
+// that a program without an InstrumentRef does not carry what is behind it.
+class Instruments {
+ public:
+  Instruments() = default;
+  Instruments(const Instruments&) = delete;
+  Instruments& operator=(const Instruments&) = delete;
+  virtual ~Instruments() = default;
+
+  // Whether anybody wants any of these hooks.
+  bool want(std::uint16_t hooks) const { return (hooks_ & hooks) != 0; }
+
+  virtual void call(Hook hook, void (Instrument::*method)()) = 0;
+  virtual void call(Hook hook, void (Instrument::*method)(Duration), Duration timeout) = 0;
+  virtual void task_spawned(TaskBlock& task) = 0;
+  // On the stack of the task, which is about to be destroyed.
+  virtual void task_exits(TaskBlock& task) = 0;
+
+  // --- Steps. ---
+  // Tells of the ready tasks of which it has not been told.
+  virtual void tell_scheduled() = 0;
+  // `task` has been taken out of the queue and is to run.
+  virtual void begin_step(TaskBlock& task) = 0;
+  // What ran has suspended or ended.
+  virtual void end_step() = 0;
+  // A task has been told to its stepper: it is in no queue of the run.
+  virtual void task_told(TaskBlock& task) = 0;
+  // What ran has suspended, ended or stepped `to`, which runs next.
+  virtual void change_step(TaskBlock& to) = 0;
+
+ protected:
+  std::uint16_t hooks_ = 0;  // What any of them wants.
+};
 
 class Watchers {
  public:
-  // `running` is the run's; a hook sees the task there that it is about.
-  Watchers(TaskBlock*& running, ReadyQueue& ready, Turns& turns)
-      : running_(running), ready_(ready), turns_(turns) {}
-
   // Nearly always null.
   Instruments* instruments() const { return instruments_.get(); }
-  void add(InstrumentRef instrument);
-  // Throws UsageError if it is not in this run.
-  void remove(const Instrument& instrument);
+  void set(std::unique_ptr<Instruments> instruments) { instruments_ = std::move(instruments); }
 
   // --- Nothing happens here unless there are instruments. ---
   void task_spawned(TaskBlock& task) {
     if (instruments_ != nullptr) [[unlikely]]
-      tell(kTaskSpawned, &Instrument::task_spawned, task);
+      instruments_->task_spawned(task);
   }
-  // On the stack of the task, which is about to be destroyed.
   void task_exits(TaskBlock& task) {
     if (instruments_ != nullptr) [[unlikely]]
-      tell_exit(task);
+      instruments_->task_exits(task);
   }
-
-  // --- Steps. ---
-  // Whether each has to be told.
+  // Whether each step has to be told.
   bool steps() const { return instruments_ != nullptr && instruments_->want(kStepHooks); }
-  // Tells of the ready tasks of which it has not been told.
-  void tell_scheduled();
-  // `task` has been taken out of the queue and is to run.
-  void begin_step(TaskBlock& task);
-  // What ran has suspended or ended.
-  void end_step();
-  // A task has been told to its stepper: it is in no queue of the run.
-  void task_told(TaskBlock& task);
-  // What ran has suspended, ended or stepped `to`, which runs next.
-  void change_step(TaskBlock& to);
 
  private:
-  void tell(Hook hook, void (Instrument::*method)(Task&), TaskBlock& task);
-  void tell_exit(TaskBlock& task);
-  void tell_begin(TaskBlock& task);
-
-  TaskBlock*& running_;
-  ReadyQueue& ready_;
-  Turns& turns_;
   std::unique_ptr<Instruments> instruments_;
-  TaskBlock* stepping_ = nullptr;  // Whose step an instrument has been told of, or is to be.
-  std::uint32_t announced_ = 0;    // How many of the ready tasks have been told to instruments.
 };
 
 }  // namespace weft::fibers::detail

@@ -4,20 +4,17 @@
 // The seam between weft and the system: how each system call of weft's is made, so that a test can
 // let it fail (see weft/fibers/testing/fault_sweep.h) and see that none is made otherwise.
 //
-// Without a gate a call costs one load and one predicted branch more than its name.
+// A call costs one load and one predicted branch more than its name. What happens at a gate is in
+// gated.h: only a program that has a Gate carries it.
 
 #pragma once
-
-#include <sys/mman.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <system_error>
-#include <tuple>
 #include <type_traits>
-#include <utility>
 
 namespace weft::fibers::sys {
 
@@ -54,7 +51,8 @@ class Gate {
   virtual void after() noexcept = 0;
 
  protected:
-  Gate() = default;
+  // From the first one on, for ever, every call looks whether `gate` is set.
+  Gate();
   Gate(const Gate&) = default;
   Gate& operator=(const Gate&) = default;
   ~Gate() = default;
@@ -63,116 +61,41 @@ class Gate {
 // Null but in a test. Relaxed: whoever sets it starts and joins the threads that it is for.
 inline constinit std::atomic<Gate*> gate{nullptr};
 
-// Every program has all of this, and hardly any uses it: for size, and what the calls have in
-// common once. GCC would make copies in each file, specialised to a name, that are not merged.
-#if __has_attribute(noclone)
-#define WEFT_GATED [[gnu::cold, gnu::noinline, gnu::noclone]]
-#else
-#define WEFT_GATED [[gnu::cold, gnu::noinline]]
-#endif
+template <const auto& kCall, class C>
+class GatedCall;
 
-WEFT_GATED inline Answer ask(Gate& present, const Asked& asked) noexcept {
-  const Answer answer = present.before(asked);
-  if (answer.error != 0 && !answer.after) present.after();
-  return answer;
-}
-
-WEFT_GATED inline void told_after(Gate& present) noexcept {
-  const int error = errno;
-  present.after();
-  errno = error;
-}
+// Instead of the function's type: that has attributes, which a template argument cannot have.
+template <class R, class... A>
+struct Signature {};
+template <class R, class... A>
+Signature<R, A...> signature_of(R (*)(A...));
 
 // The call of one function: read(fd, data, size) is Call<&::read>{"read"}(fd, data, size).
-template <auto Function, Failure kFailure = Failure::kMinusOne>
-class Call {
+template <auto Function, Failure kFailure = Failure::kMinusOne,
+          class S = decltype(signature_of(Function))>
+class Call;
+
+template <auto Function, Failure kFailure, class R, class... A>
+class Call<Function, kFailure, Signature<R, A...>> {
  public:
   explicit constexpr Call(const char* name) : name_(name) {}
 
-  template <class... A>
-  auto operator()(A... arguments) const {
-    if (Gate* const present = gate.load(std::memory_order_relaxed)) [[unlikely]] {
-      return gated(*present, arguments...);
-    }
+  // Inlined always: otherwise programs would carry this object, for its address.
+  [[gnu::always_inline]] R operator()(A... arguments) const {
+    const Gated gated = gated_.load(std::memory_order_relaxed);
+    if (gated != nullptr) [[unlikely]]
+      return gated(arguments...);
     return Function(arguments...);
   }
 
  private:
-  template <class... A>
-  WEFT_GATED auto gated(Gate& present, A... arguments) const {
-    using Result = decltype(Function(arguments...));
-    std::tuple<A...> taken(arguments...);
-    const Answer answer = ask(present, describe(taken));
-    if constexpr (has_size<A...>()) {
-      if (answer.size > 0) std::get<2>(taken) = answer.size;
-    }
-    if (answer.error != 0 && !answer.after) return failed<Result>(answer.error, taken);
-    if constexpr (std::is_void_v<Result>) {
-      std::apply(Function, taken);
-      told_after(present);
-    } else {
-      const Result result = std::apply(Function, taken);
-      told_after(present);
-      return answer.error != 0 ? failed<Result>(answer.error, taken) : result;
-    }
-  }
-
-  // read(fd, data, size), and those like it.
-  template <class... A>
-  static constexpr bool has_size() {
-    if constexpr (sizeof...(A) >= 3) {
-      return std::is_same_v<std::tuple_element_t<2, std::tuple<A...>>, std::size_t> &&
-             std::is_same_v<std::tuple_element_t<0, std::tuple<A...>>, int>;
-    }
-    return false;
-  }
-
-  template <class... A>
-  Asked describe(const std::tuple<A...>& taken) const {
-    Asked asked{.name = name_, .failure = kFailure};
-    if constexpr (sizeof...(A) >= 1) {
-      if constexpr (std::is_same_v<std::tuple_element_t<0, std::tuple<A...>>, int>) {
-        asked.fd = std::get<0>(taken);
-      }
-    }
-    if constexpr (sizeof...(A) >= 2) {
-      if constexpr (std::is_same_v<std::tuple_element_t<1, std::tuple<A...>>, int>) {
-        asked.detail = std::get<1>(taken);
-      }
-    }
-    if constexpr (has_size<A...>()) asked.size = std::get<2>(taken);
-    return asked;
-  }
-
-  template <class Result, class Taken>
-  static Result failed(int error, [[maybe_unused]] const Taken& taken) {
-    if constexpr (kFailure == Failure::kStream) mark_failed(taken);
-    if constexpr (kFailure == Failure::kReturnsIt) {
-      return static_cast<Result>(error);
-    } else if constexpr (std::is_same_v<Result, void*>) {
-      errno = error;
-      return MAP_FAILED;
-    } else if constexpr (std::is_pointer_v<Result>) {
-      errno = error;
-      return nullptr;
-    } else if constexpr (!std::is_void_v<Result>) {
-      errno = error;
-      // What fread() and fwrite() return counts what they did.
-      return std::is_unsigned_v<Result> ? Result{0} : static_cast<Result>(-1);
-    }
-  }
-
-  template <class Taken>
-  static void mark_failed(const Taken& taken) {
-    constexpr std::size_t kLast = std::tuple_size_v<Taken> - 1;
-    if constexpr (std::is_pointer_v<std::tuple_element_t<kLast, Taken>>) {
-      std::get<kLast>(taken)->_flags |= _IO_ERR_SEEN;
-    } else {
-      std::get<0>(taken)->_flags |= _IO_ERR_SEEN;
-    }
-  }
+  template <const auto& kCall, class C>
+  friend class GatedCall;
+  using Gated = R (*)(A...);
 
   const char* name_;
+  // What is called instead, once there has been a Gate.
+  static inline constinit std::atomic<Gated> gated_{nullptr};
 };
 
 // Makes a call until no signal has interrupted it.

@@ -37,7 +37,7 @@
 
 namespace weft::fibers::sys {
 
-// System calls for which glibc has no function.
+// System calls for which glibc has no function, or none of one type.
 namespace nameless {
 inline int pidfd_open(int pid) {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
@@ -45,18 +45,25 @@ inline int pidfd_open(int pid) {
 inline int pidfd_send_signal(int pidfd, int number) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0));
 }
+// The system's take a third argument or none.
+inline int open(const char* path, int flags, mode_t mode) {
+  return ::open(path, flags, mode);
+}
+inline int fcntl(int fd, int command, int argument) {
+  return ::fcntl(fd, command, argument);
+}
 }  // namespace nameless
 
 // They stand for functions, and are named so.
 // NOLINTBEGIN(readability-identifier-naming)
 
 // --- Descriptors ---
-inline constexpr Call<&::open> open{"open"};
+inline constexpr Call<&nameless::open> open{"open"};
 inline constexpr Call<&::fstat> fstat{"fstat"};
 inline constexpr Call<&::close> close{"close"};
 inline constexpr Call<&::read> read{"read"};
 inline constexpr Call<&::write> write{"write"};
-inline constexpr Call<&::fcntl> fcntl{"fcntl"};
+inline constexpr Call<&nameless::fcntl> fcntl{"fcntl"};
 inline constexpr Call<&::pipe2> pipe2{"pipe2"};
 inline constexpr Call<&::poll> poll{"poll"};
 inline constexpr Call<&::ppoll> ppoll{"ppoll"};

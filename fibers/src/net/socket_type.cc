@@ -245,7 +245,7 @@ SocketType SocketType::dup() const {
 
 bool SocketType::get_inheritable() const {
   need_open(fd_, kWhat);
-  return (sys::fcntl(fd_.get(), F_GETFD) & FD_CLOEXEC) == 0;
+  return (sys::fcntl(fd_.get(), F_GETFD, 0) & FD_CLOEXEC) == 0;
 }
 void SocketType::set_inheritable(bool inheritable) {
   need_open(fd_, kWhat);
@@ -314,7 +314,7 @@ SocketType fromfd(int fd) {
   const int copy = sys::fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw_errno(errno, "dup of fd " + std::to_string(fd));
   OwnedFd owned(copy);
-  const int flags = sys::fcntl(copy, F_GETFL);
+  const int flags = sys::fcntl(copy, F_GETFL, 0);
   if (flags < 0 || sys::fcntl(copy, F_SETFL, flags | O_NONBLOCK) != 0) {
     throw_errno(errno, "fcntl of fd " + std::to_string(fd));
   }

@@ -157,7 +157,7 @@ std::vector<std::string> as_lines(const std::map<std::string, std::string>& env)
 // Whether reading and writing `fd` blocks. Of a file the flag means nothing.
 bool blocks(int fd) {
   struct stat about {};
-  const int flags = sys::fcntl(fd, F_GETFL);
+  const int flags = sys::fcntl(fd, F_GETFL, 0);
   return flags < 0 || (flags & O_NONBLOCK) == 0 || (flags & O_PATH) != 0 ||
          (sys::fstat(fd, &about) == 0 && S_ISREG(about.st_mode));
 }
@@ -167,9 +167,9 @@ bool blocks(int fd) {
 // and an errno where that is not possible: ENXIO for a socket.
 PlainFd open_again(int fd) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  const int access = sys::fcntl(fd, F_GETFL) & O_ACCMODE;
+  const int access = sys::fcntl(fd, F_GETFL, 0) & O_ACCMODE;
   const int again =
-      sys::uninterrupted([&] { return sys::open(path.c_str(), access | O_CLOEXEC | O_NOCTTY); });
+      sys::uninterrupted([&] { return sys::open(path.c_str(), access | O_CLOEXEC | O_NOCTTY, 0); });
   if (again < 0 || again >= kFirstOther) return PlainFd(again);
   const PlainFd low(again);
   return PlainFd(sys::fcntl(again, F_DUPFD_CLOEXEC, kFirstOther));
@@ -208,9 +208,9 @@ class ChildStreams {
         made_[i] = add_pipe(target, spawned.ours[i]);
         break;
       case Stdio::Kind::kDevNull:
-        made_[i] =
-            need_fd(sys::uninterrupted([] { return sys::open("/dev/null", O_RDWR | O_CLOEXEC); }),
-                    "open /dev/null");
+        made_[i] = need_fd(
+            sys::uninterrupted([] { return sys::open("/dev/null", O_RDWR | O_CLOEXEC, 0); }),
+            "open /dev/null");
         break;
       case Stdio::Kind::kFd:
         made_[i] = for_child(stdio.fd());
@@ -343,7 +343,7 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
   streams.put(actions);
   for (const int fd : options.pass_fds) {
     // In the child the error would be the program's.
-    if (sys::fcntl(fd, F_GETFD) < 0) {
+    if (sys::fcntl(fd, F_GETFD, 0) < 0) {
       throw_system_error(errno, "fd " + std::to_string(fd) + " for a child");
     }
     PlainFd again = blocking_if_possible(fd);

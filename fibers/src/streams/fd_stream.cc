@@ -72,7 +72,7 @@ ssize_t write_without_signal(int fd, std::span<const std::byte> data) {
 }  // namespace
 
 FdStream::FdStream(int fd) {
-  flags_ = sys::fcntl(fd, F_GETFL);
+  flags_ = sys::fcntl(fd, F_GETFL, 0);
   if (flags_ < 0) throw_errno(errno, "FdStream of fd " + std::to_string(fd));
   fd_ = OwnedFd(fd);
   if ((flags_ & O_NONBLOCK) == 0) sys::fcntl(fd, F_SETFL, flags_ | O_NONBLOCK);

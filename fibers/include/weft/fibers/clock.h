@@ -12,6 +12,12 @@
 
 namespace weft::fibers {
 
+namespace detail {
+class Poller;
+class RunTime;
+class Scheduler;
+}  // namespace detail
+
 // The type of the run's clock for std::chrono. Its epoch means nothing: a run starts the clock at a
 // random point, so that nobody comes to rely on it. (Trio: trio.current_time.)
 struct RunClock {
@@ -88,6 +94,13 @@ class Clock {
   virtual AutojumpWaits autojump_waits() const { return {}; }
   // Called when the run has been idle for that long; `next` is the earliest deadline.
   virtual void autojump(Instant next) { static_cast<void>(next); }
+
+ private:
+  friend class detail::Poller;
+  friend class detail::RunTime;
+  // Jumps to the earliest deadline, or reports that nothing can ever happen again. Not to be
+  // overridden. Virtual so that only programs with a clock of their own carry those reports.
+  virtual void jump(detail::Scheduler& run);
 };
 
 // The clock of this run: the one given to it, or the machine's. Lives as long as the run. Throws

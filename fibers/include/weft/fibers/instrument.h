@@ -28,6 +28,7 @@
 namespace weft::fibers {
 
 class Task;
+class InstrumentRef;
 
 // Override the hooks that you want, as public members. They are called on the run's thread, in the
 // order in which the instruments were added. A hook that waits gets a UsageError. A hook may add
@@ -93,6 +94,9 @@ constexpr std::uint16_t overridden_hooks() {
                                     (is_overridden(&I::after_io_wait) ? kAfterIoWait : 0));
 }
 
+class Scheduler;
+void add_instrument_to(Scheduler& run, const InstrumentRef& instrument);
+
 }  // namespace detail
 
 // An instrument, and which of its hooks to call. Made from a pointer to the instrument's own type,
@@ -103,13 +107,22 @@ class InstrumentRef {
   template <std::derived_from<Instrument> I>
   InstrumentRef(std::shared_ptr<I> instrument)
       : instrument_(std::move(instrument)), hooks_(detail::overridden_hooks<I>()) {}
+  InstrumentRef(const InstrumentRef&) = default;
+  InstrumentRef(InstrumentRef&&) = default;
+  InstrumentRef& operator=(const InstrumentRef&) = default;
+  InstrumentRef& operator=(InstrumentRef&&) = default;
+  ~InstrumentRef();  // Not inline, or each call of run() would contain it.
 
   const std::shared_ptr<Instrument>& get() const { return instrument_; }
   std::uint16_t hooks() const { return hooks_; }
+  // Not for users: what run() and add_instrument() do.
+  void add_to(detail::Scheduler& run) const { add_(run, *this); }
 
  private:
   std::shared_ptr<Instrument> instrument_;
   std::uint16_t hooks_;
+  // A pointer, so that only programs which make an InstrumentRef carry what it refers to.
+  void (*add_)(detail::Scheduler&, const InstrumentRef&) = &detail::add_instrument_to;
 };
 
 // Adds an instrument to the current run, unless it is there already. Throws UsageError outside a

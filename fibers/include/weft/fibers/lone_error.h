@@ -33,6 +33,8 @@ namespace detail {
 // The first Cancelled of a group of nothing but Cancelled; anything else as it is. Without this
 // `catch (const Cancelled&)` around a nursery would never run: C++ has no `except*`.
 std::exception_ptr bare_cancelled(std::exception_ptr error);
+// Whether it is a KeyboardInterrupt or has one inside.
+bool has_interrupt_inside(const std::exception_ptr& error);
 }  // namespace detail
 
 }  // namespace weft::fibers

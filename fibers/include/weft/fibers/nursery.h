@@ -156,6 +156,7 @@ class Nursery final {
   void add_error(std::exception_ptr error) noexcept;
   // Waits for all tasks, closes, and throws what has to be thrown.
   void close();
+  void close_with_errors();
   // The stack of the opening task ends here, downwards, for those who start tasks: what lies below
   // may go first. `local` is a variable of the frame that this is the address of.
   void set_body_frame(const void* frame, const void* local);

@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What the synchronisation primitives are made of. Not for use outside weft.
+
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <utility>
+
+#include "weft/loop/future.h"
+
+namespace weft::loop::detail {
+
+// A future that does not end when it is cancelled: it remembers that, and whoever has waited for it
+// throws the cancellation afterwards. It is what Condition.wait() takes its lock back with.
+class LastingFuture final : public FutureBox<void> {
+ public:
+  using FutureBox<void>::FutureBox;
+  bool cancel(std::exception_ptr payload) override;
+  // For whoever has waited: what to throw, or null if nobody has cancelled the future. In a
+  // cancelled scope of fibers that is its Cancelled.
+  std::exception_ptr take_cancellation();
+
+ private:
+  void destroy() noexcept override;
+  bool asked_ = false;
+  std::exception_ptr payload_;  // Of the last cancellation.
+};
+
+// The loop that a primitive belongs to: that of the first call that had to wait, for good.
+// (asyncio: mixins._LoopBoundMixin.)
+class LoopBinding {
+ public:
+  LoopBinding() = default;
+  explicit LoopBinding(EventLoop& loop);
+  // Futures of that loop. `what` names the primitive for the error: UsageError, if another loop is
+  // running, or if none is and this is the first call.
+  Future<void> create_future(const char* what);
+  // The second refers to the first one's state.
+  std::pair<Future<void>, LastingFuture*> create_lasting_future(const char* what);
+
+ private:
+  LoopCore& bind(const char* what);
+  Future<void> token_;  // Of the loop; keeps its core. Empty: not bound.
+};
+
+class Waiter;
+
+// Those who wait for a primitive, in their order. Two kinds are not done yet but wait no more:
+// those who have been woken, until they run; and those whose future has been cancelled.
+class Waiters {
+ public:
+  Waiters() = default;
+  Waiters(const Waiters&) = delete;
+  Waiters& operator=(const Waiters&) = delete;
+
+  std::size_t size() const { return linked_ + woken_; }
+  // Whether everybody has been cancelled, also if there is nobody.
+  bool all_cancelled() const;
+  // Wakes the first who waits. False if there is nobody.
+  bool wake_next() noexcept;
+  // Makes sure that somebody comes, who then sees to the others: the first in the line has been
+  // woken, now or before, or has been cancelled.
+  void wake_first() noexcept;
+  // Throws UsageError on another thread than the loop's, if anybody waits.
+  void require_own_thread() const;
+
+ private:
+  friend class Waiter;
+  void wake(Waiter& waiter) noexcept;
+  Waiter* first_ = nullptr;  // Of those who have not been woken.
+  Waiter* last_ = nullptr;
+  std::size_t linked_ = 0;
+  std::size_t woken_ = 0;
+};
+
+// One of them. Lies in the frame of its coroutine, and leaves with it whatever happens.
+class Waiter {
+ public:
+  Waiter(Waiters& waiters, Future<void> future) noexcept;
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  ~Waiter() { leave(); }
+
+  const Future<void>& future() const { return future_; }
+  // Also if its task has been cancelled since.
+  bool woken() const { return woken_; }
+  void leave() noexcept;
+
+ private:
+  friend class Waiters;
+  void unlink() noexcept;
+  Waiters& waiters_;
+  Future<void> future_;
+  Waiter* next_ = nullptr;
+  Waiter* prev_ = nullptr;
+  bool linked_ = true;
+  bool woken_ = false;
+  bool left_ = false;
+};
+
+}  // namespace weft::loop::detail

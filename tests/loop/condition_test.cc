@@ -166,6 +166,27 @@ FIBER_TEST(LoopConditionTest, ACancellationWaitsForTheLockAndIsThrownThen) {
   });
 }
 
+// The lock is free, and the task about to run: the cancellation comes out of the wait for the lock.
+FIBER_TEST(LoopConditionTest, WhoeverIsCancelledWhenItIsGivenTheLockHasIt) {
+  in_each_form([](Form form) {
+    Condition condition;
+    Log log;
+    with_idle_loop([&](EventLoop& loop) {
+      auto waits = start(loop, form, wait_once(condition, log, "not reached"));
+      run_once(loop);
+      auto guard = acquire_now(condition);
+      condition.notify();
+      run_once(loop);
+      guard.release();
+      EXPECT_TRUE(waits.cancel("late"));
+      run_once(loop);
+      EXPECT_THAT(thrown<CancelledError>([&] { waits.result(); }), HasSubstr("late"));
+      EXPECT_TRUE(condition.locked());
+    });
+    EXPECT_THAT(log, ElementsAre());
+  });
+}
+
 // asyncio: test_locks.py::ConditionTests::test_cancelled_error_wakeup
 // asyncio: test_locks.py::ConditionTests::test_cancelled_error_re_aquire
 FIBER_TEST(LoopConditionTest, TheCancellationIsTheOneThatWasAskedFor) {

@@ -43,13 +43,22 @@ Coro<void> Condition::wait() {
     error = std::current_exception();
   }
   notified.leave();
+  std::exception_ptr late;
   if (!lock_->try_acquire()) {
     Lock::Place place(*lock_, again.first);
-    co_await place.future();
+    try {
+      co_await place.future();
+    } catch (...) {
+      late = std::current_exception();
+    }
+    // A task that is cancelled when it has been woken has the lock all the same. One that was not
+    // woken waits for a loop that does not run any more.
+    if (!place.woken()) std::rethrow_exception(late);
     place.take();
   }
   lock_->turn_ = turn;  // The guard that was made before is still the one that releases it.
   if (auto newer = again.second->take_cancellation()) error = std::move(newer);
+  if (late != nullptr) error = std::move(late);
   if (error != nullptr) std::rethrow_exception(error);
   notified.returns();
 }

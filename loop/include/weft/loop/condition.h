@@ -51,15 +51,15 @@ class Condition {
   bool locked() const { return lock_->locked(); }
   void release() { lock_->release(); }
 
-  // Releases the lock, waits for notify(), and has the lock again, whether it returns or throws: a
-  // cancellation does not cut taking it back short, and is thrown afterwards. Whoever has been
-  // notified and throws passes the notification on to the next. So it may return without what it
-  // waits for: look again, or call wait_for(). Throws UsageError unless somebody holds the lock.
-  // (CPython from 3.13; before, a notification could be lost.)
+  // Releases the lock, waits for notify(), and acquires the lock again, whether it returns or
+  // throws. A task that was notified and throws passes the notification on to the next one. So
+  // wait() may return although nothing has changed: look again, or call wait_for(). Throws
+  // UsageError unless somebody holds the lock. A coroutine that is destroyed while it waits,
+  // because its loop is closed, does not have the lock; a guard takes account of that.
+  // (CPython 3.13; before that a notification could be lost.)
   //
   // Blocks: whoever awaits it, always.
-  // Cancel: once the lock is its own again. In a task of fibers, as soon as it has been notified,
-  //         only at the next checkpoint if its scope is no longer cancelled by then.
+  // Cancel: thrown when it has the lock again, however often it is cancelled until then.
   // Threads: the loop's own only.
   Coro<void> wait();
   // wait() until `predicate()` is true; returns what it returned. Called with the lock held, at

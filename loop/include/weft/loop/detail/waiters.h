@@ -48,8 +48,9 @@ class LoopBinding {
 
 class Waiter;
 
-// Those who wait for a primitive, in their order. Two kinds are not done yet but wait no more:
-// those who have been woken, until they run; and those whose future has been cancelled.
+// Those who wait for a primitive, in the order in which they came. One that has been woken leaves
+// the line, but is counted until its task runs. One that has been cancelled stays in the line until
+// its task runs.
 class Waiters {
  public:
   Waiters() = default;

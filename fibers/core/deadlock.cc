@@ -83,7 +83,7 @@ void report_deadlock(Scheduler& run) {
 
 }  // namespace detail
 
-void Clock::jump(detail::Scheduler& run) {
+void Clock::jump_or_report(detail::Scheduler& run) {
   detail::Deadlines& deadlines = run.deadlines();
   if (deadlines.size() <= run.armed_warnings) return detail::report_deadlock(run);
   autojump(deadlines.earliest());

@@ -142,7 +142,7 @@ void Poller::idle(IdleFor primed) {
     case IdleFor::kIdleWaiters:
       return idle_waiters_.wake_first();
     case IdleFor::kAutojump:
-      return run_.time().clock().jump(run_);
+      return run_.time().clock().jump_or_report(run_);
     case IdleFor::kNothing:
       StackPool& stacks = run_.stacks();
       stacks.trim(stacks.statistics().in_use + kKeepStacks, kTrimAtOnce);

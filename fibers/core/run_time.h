@@ -25,7 +25,7 @@ class RunTime final : private Clock {
   [[gnu::cold]] Duration deadline_to_sleep_time(Instant deadline) override {
     return time_between(now(), deadline);
   }
-  void jump(Scheduler& /*run*/) override {}  // Its autojump_threshold() is never reached.
+  void jump_or_report(Scheduler& /*run*/) override {}  // Its autojump_threshold() is never reached.
 
   Clock* const given_;
   Duration offset_{0};

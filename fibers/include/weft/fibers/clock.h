@@ -100,7 +100,7 @@ class Clock {
   friend class detail::RunTime;
   // Jumps to the earliest deadline, or reports that nothing can ever happen again. Not to be
   // overridden. Virtual so that only programs with a clock of their own carry those reports.
-  virtual void jump(detail::Scheduler& run);
+  virtual void jump_or_report(detail::Scheduler& run);
 };
 
 // The clock of this run: the one given to it, or the machine's. Lives as long as the run. Throws

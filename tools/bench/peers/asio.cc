@@ -166,6 +166,27 @@ void scope_deadline(Meter& meter) {
   });
 }
 
+// A cancelled wait's handler is run, and its memory used again, within a hundred.
+void timer_churn(Meter& meter) {
+  bench::Deadlines deadlines;
+  std::vector<asio::steady_timer> timers;
+  const auto arm = [&deadlines](asio::steady_timer& timer) {
+    timer.expires_after(deadlines.next());
+    timer.async_wait([](const error_code&) {});
+  };
+  timers.reserve(1'000'000);
+  for (std::size_t i = 0; i < 1'000'000; ++i) arm(timers.emplace_back(context()));
+  std::size_t next = 0;
+  meter.run([&](std::uint64_t count) {
+    for (; count > 0; --count) {
+      arm(timers[next]);  // Setting the time anew cancels the wait.
+      if (++next == timers.size()) next = 0;
+      if (count % 100 == 0) context().poll();
+    }
+    context().poll();
+  });
+}
+
 // Callbacks that post themselves again until the common count is used up.
 struct Requeue {
   std::uint64_t* left;
@@ -328,6 +349,8 @@ int main(int argc, char** argv) {
                               {"call_soon", &call_soon<100>},
                               {"call_soon/1", &call_soon<1>},
                               {"await_future", &await_future},
+                              {"task_switch/coroutine", &await_future},
+                              {"timer_churn/1000000", &timer_churn},
                               {"blocking_callback", &blocking_callback},
                               {"to_thread", &to_thread},
                               {"tcp_echo/1", &tcp_echo},

@@ -111,6 +111,47 @@ async def await_future(meter):
     await meter.run(batch)
 
 
+async def future_chain(meter):
+    loop = asyncio.get_running_loop()
+
+    async def batch(count):
+        left = count + 1
+        end = loop.create_future()
+
+        def link(_=None):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                end.set_result(None)
+                return
+            following = loop.create_future()
+            following.add_done_callback(link)
+            following.set_result(None)
+
+        loop.call_soon(link)
+        await end
+
+    await meter.run(batch)
+
+
+async def timer_churn(timers, meter):
+    length = deadlines()
+    loop = asyncio.get_running_loop()
+    armed = [loop.call_later(next(length), nothing) for _ in range(timers)]
+    place = 0
+
+    async def batch(count):
+        nonlocal place
+        for _ in range(count):
+            armed[place].cancel()
+            armed[place] = loop.call_later(next(length), nothing)
+            place = (place + 1) % timers
+
+    await meter.run(batch)
+    for timer in armed:
+        timer.cancel()
+
+
 async def blocking_callback(meter):
     """A callback cannot wait: it starts a task for what comes after."""
     loop = asyncio.get_running_loop()
@@ -244,6 +285,9 @@ WORKS = {
     "call_soon": partial(call_soon, 100),
     "call_soon/1": partial(call_soon, 1),
     "await_future": await_future,
+    "task_switch/coroutine": await_future,
+    "future_chain": future_chain,
+    "timer_churn/1000000": partial(timer_churn, 1_000_000),
     "blocking_callback": blocking_callback,
     "nursery_open_close": nursery_open_close,
     "event_wake": event_wake,

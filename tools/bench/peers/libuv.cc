@@ -38,6 +38,28 @@ void scope_deadline(Meter& meter) {
   });
 }
 
+void timer_churn(Meter& meter) {
+  uv_loop_t* loop = uv_default_loop();
+  bench::Deadlines deadlines;
+  std::vector<uv_timer_t> timers(1'000'000);
+  const auto arm = [&deadlines](uv_timer_t& timer) {
+    uv_timer_start(
+        &timer, [](uv_timer_t*) {}, static_cast<std::uint64_t>(deadlines.next().count()), 0);
+  };
+  for (uv_timer_t& timer : timers) {
+    uv_timer_init(loop, &timer);
+    arm(timer);
+  }
+  std::size_t next = 0;
+  meter.run([&](std::uint64_t count) {
+    for (; count > 0; --count) {
+      uv_timer_stop(&timers[next]);
+      arm(timers[next]);
+      if (++next == timers.size()) next = 0;
+    }
+  });
+}
+
 // libuv has no queue of callbacks for the same thread; what comes nearest is an idle handle, which
 // runs once an iteration. Each stops and starts itself again, as a callback that queues itself
 // does.
@@ -140,6 +162,7 @@ int main(int argc, char** argv) {
                               {"scaling/timers/10000", &scope_deadline<10'000>},
                               {"scaling/timers/100000", &scope_deadline<100'000>},
                               {"scaling/timers/1000000", &scope_deadline<1'000'000>},
+                              {"timer_churn/1000000", &timer_churn},
                               {"call_soon", &call_soon<100>},
                               {"call_soon/1", &call_soon<1>},
                               {"to_thread", &to_thread},

@@ -3,10 +3,12 @@
 //
 // Works about asyncio's tasks: awaits of either kind, chains of callbacks and of futures, timers.
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
+#include "tools/bench/common/deadlines.h"
 #include "tools/bench/weft/works.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
@@ -51,7 +53,49 @@ loops::Coro<void> await_coroutines(std::uint64_t count) {
   for (; count > 0; --count) keep(co_await one());
 }
 
+// A future whose callback makes the next one, and sets it.
+struct Link {
+  loops::EventLoop* loop;
+  std::uint64_t* left;
+  loops::Future<void> end;
+  void operator()() {
+    if (--*left == 0) return end.set_result();
+    loops::Future<void> next = loop->create_future<void>();
+    next.add_done_callback(*this);
+    next.set_result();
+  }
+};
+
 }  // namespace
+
+void future_chain(Meter& meter) {
+  with_loop([&meter](loops::EventLoop& loop) {
+    meter.run([&loop](std::uint64_t count) {
+      std::uint64_t left = count + 1;
+      loops::Future<void> end = loop.create_future<void>();
+      loop.call_soon(Link{&loop, &left, end});
+      loops::await(end);
+    });
+  });
+}
+
+void timer_churn(std::size_t timers, Meter& meter) {
+  with_loop([timers, &meter](loops::EventLoop& loop) {
+    Deadlines deadlines;
+    const auto arm = [&] { return loop.call_later(deadlines.next(), [] {}); };
+    std::vector<loops::TimerHandle> armed(timers);
+    for (loops::TimerHandle& timer : armed) timer = arm();
+    std::size_t next = 0;
+    meter.run([&](std::uint64_t count) {
+      for (; count > 0; --count) {
+        armed[next].cancel();
+        armed[next] = arm();
+        if (++next == timers) next = 0;
+      }
+    });
+    for (loops::TimerHandle& timer : armed) timer.cancel();
+  });
+}
 
 void task_switch_coroutine(Meter& meter) {
   with_loop([&meter](loops::EventLoop& loop) {

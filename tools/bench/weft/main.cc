@@ -33,6 +33,8 @@ int main(int argc, char** argv) {
        {"call_soon", &bench::call_soon_100},
        {"call_soon/1", &bench::call_soon_1},
        {"await_future", &bench::await_future},
+       {"future_chain", &bench::future_chain},
+       {"timer_churn/1000000", [](bench::Meter& meter) { bench::timer_churn(1'000'000, meter); }},
        {"task_switch/coroutine", &bench::task_switch_coroutine},
        {"task_switch/stack", &bench::task_switch_stack},
        {"coroutine_call", &bench::coroutine_call},

@@ -34,6 +34,8 @@ void await_future(Meter& meter);
 void blocking_callback(Meter& meter);
 
 // loop_tasks.cc
+void future_chain(Meter& meter);
+void timer_churn(std::size_t timers, Meter& meter);
 void task_switch_coroutine(Meter& meter);
 void task_switch_stack(Meter& meter);
 void coroutine_call(Meter& meter);

@@ -52,6 +52,29 @@ FIBER_TEST(CallbackContextTest, WhatACallbackSetsIsNotTheNextOnes) {
   EXPECT_THAT(seen, ElementsAre("outside"));
 }
 
+// Where nothing was set before, too.
+FIBER_TEST(CallbackContextTest, TheFirstVariableThatIsSetStaysWithItsCallback) {
+  ContextVar<int> fresh("fresh");
+  std::vector<int> seen;
+  const Pipe pipe;
+  with_loop([&](EventLoop& loop) {
+    loop.add_reader(pipe.reader(), [&] {
+      pipe.take();
+      seen.push_back(fresh.get_or(0));
+      fresh.set(fresh.get_or(0) + 1);
+    });
+    for (int i = 0; i < 3; ++i) {
+      pipe.put();
+      fibers::sleep(1s);
+      loop.call_soon([&] { seen.push_back(fresh.get_or(0)); });
+      loop.synchronize();
+    }
+    loop.remove_reader(pipe.reader());
+    EXPECT_EQ(fresh.get_or(0), 0);
+  });
+  EXPECT_THAT(seen, ElementsAre(0, 0, 1, 0, 2, 0));
+}
+
 FIBER_TEST(CallbackContextTest, WhatItSchedulesInheritsWhatItHasSet) {
   var.set("outside");
   std::vector<std::string> seen;

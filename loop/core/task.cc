@@ -74,6 +74,11 @@ std::uint32_t TaskCore::uncancel() {
   return cancels_;
 }
 
+bool TaskCore::take_cancellation_here() {
+  Running* const running = Running::here();
+  return running != nullptr && running->scope.take();
+}
+
 std::exception_ptr TaskCore::take_cancellation() {
   must_cancel_ = false;
   std::exception_ptr payload = std::exchange(payload_, nullptr);

@@ -57,6 +57,10 @@ class [[nodiscard]] Coro {
     handle_.destroy();
   }
   explicit operator bool() const { return handle_ != nullptr; }
+  // Drops it. Nothing is reported if it has not begun. (asyncio: coroutine.close.)
+  void close() noexcept {
+    if (handle_ != nullptr) std::exchange(handle_, nullptr).destroy();
+  }
   auto operator co_await() &&;
 
  private:

@@ -38,6 +38,9 @@ class CancelledError {
   std::string message_;
 };
 
+// The time of a timeout(), wait_for() or as_completed() is up. (TimeoutError.)
+class TimeoutError : public fibers::TooSlowError {};
+
 // What is left of `error` when the CancelledErrors in it are taken away: null if it is one, or a
 // group of nothing else.
 std::exception_ptr without_cancelled_errors(const std::exception_ptr& error);

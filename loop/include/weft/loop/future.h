@@ -201,7 +201,10 @@ struct FutureAccess {
     return Future<T>(box);
   }
   static detail::FutureCore& core(const FutureBase& future) { return future.core(); }
-  // Of a future that is a task.
+  static FutureBase share(detail::FutureCore& core) noexcept {
+    core.retain();
+    return FutureBase(&core);
+  }
   static detail::TaskCore& task(const FutureBase& future) { return *future.core().task(); }
 };
 

@@ -70,6 +70,11 @@ class TaskCore {
   fibers::Context context() const;
   // What it awaits; null while it runs or is about to.
   FutureCore* awaiting() const { return awaiting_; }
+  // It waits for something of fibers, in the middle of a step.
+  bool elsewhere() const { return elsewhere_ || blocked_on_ != nullptr; }
+  // After a wait of fibers that a cancel() has ended, on the stack that has waited: whoever asked
+  // for that cancellation takes it back, and the next waits go on. False if there was none.
+  static bool take_cancellation_here();
   TaskCore* next_of_loop() const { return next_; }
   // Into a list of the loop; out of the one it is in.
   void enlist(TaskCore*& first) noexcept;

@@ -84,8 +84,9 @@ void is_not_lost_to_a_cancelled_task_of_the_loop() {
   with_loop([](EventLoop& loop) {
     L lock(loop);
     std::optional guard = await(lock.scoped());
-    auto waits = loop.create_task([&]() -> Coro<void> { co_await lock.scoped(); });
-    auto next = loop.create_task([&]() -> Coro<void> { co_await lock.scoped(); });
+    const auto take = [&]() -> Coro<void> { const auto mine = co_await lock.scoped(); };
+    auto waits = loop.create_task(take);
+    auto next = loop.create_task(take);
     fibers::open_nursery([&](Nursery& nursery) {
       nursery.start_soon([&] { guard.reset(); });
       nursery.start_soon([&] {

@@ -3,6 +3,8 @@
 //
 // Subject "weft".
 
+#include <vector>
+
 #include "tools/bench/common/meter.h"
 #include "tools/bench/weft/works.h"
 
@@ -15,66 +17,74 @@ void with(Meter& meter) {
   kScaling(kCount, meter);
 }
 
+const std::vector<bench::Work> kScalingWorks = {
+    {"scaling/tasks/10", &with<&bench::scaling_tasks, 10>},
+    {"scaling/tasks/100", &with<&bench::scaling_tasks, 100>},
+    {"scaling/tasks/1000", &with<&bench::scaling_tasks, 1'000>},
+    {"scaling/tasks/10000", &with<&bench::scaling_tasks, 10'000>},
+    {"scaling/tasks/100000", &with<&bench::scaling_tasks, 100'000>},
+    {"scaling/tasks/1000000", &with<&bench::scaling_tasks, 1'000'000>},
+    {"scaling/timers/10", &with<&bench::scaling_timers, 10>},
+    {"scaling/timers/100", &with<&bench::scaling_timers, 100>},
+    {"scaling/timers/1000", &with<&bench::scaling_timers, 1'000>},
+    {"scaling/timers/10000", &with<&bench::scaling_timers, 10'000>},
+    {"scaling/timers/100000", &with<&bench::scaling_timers, 100'000>},
+    {"scaling/timers/1000000", &with<&bench::scaling_timers, 1'000'000>},
+    {"scaling/descriptors/10", &with<&bench::scaling_descriptors, 10>},
+    {"scaling/descriptors/100", &with<&bench::scaling_descriptors, 100>},
+    {"scaling/descriptors/1000", &with<&bench::scaling_descriptors, 1'000>},
+    {"scaling/descriptors/10000", &with<&bench::scaling_descriptors, 10'000>},
+    {"scaling/descriptors/100000", &with<&bench::scaling_descriptors, 100'000>},
+    {"scaling/descriptors/1000000", &with<&bench::scaling_descriptors, 1'000'000>}};
+
+std::vector<bench::Work> with_scaling(std::vector<bench::Work> works) {
+  works.insert(works.end(), kScalingWorks.begin(), kScalingWorks.end());
+  return works;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   return bench::subject_main(
       "weft",
-      {{"yield/2", &bench::yield_2},
-       {"yield/100", &bench::yield_100},
-       {"yield/10000", &bench::yield_10000},
-       {"spawn_join", &bench::spawn_join},
-       {"spawn_join/100", &bench::spawn_join_100},
-       {"channel_rendezvous", &bench::channel_rendezvous},
-       {"greenlet_switch", &bench::greenlet_switch},
-       {"scope_deadline/1", &bench::scope_deadline_1},
-       {"scope_deadline/1000000", &bench::scope_deadline_1000000},
-       {"sleep/100", &bench::sleep_100},
-       {"call_soon", &bench::call_soon_100},
-       {"call_soon/1", &bench::call_soon_1},
-       {"await_future", &bench::await_future},
-       {"future_chain", &bench::future_chain},
-       {"timer_churn/1000000", [](bench::Meter& meter) { bench::timer_churn(1'000'000, meter); }},
-       {"task_switch/coroutine", &bench::task_switch_coroutine},
-       {"task_switch/stack", &bench::task_switch_stack},
-       {"coroutine_call", &bench::coroutine_call},
-       {"task_spawn/coroutine", &bench::task_spawn_coroutine},
-       {"blocking_callback", &bench::blocking_callback},
-       {"trio_as_aio", &bench::trio_as_aio},
-       {"nursery_open_close", &bench::nursery_open_close},
-       {"event_wake", &bench::event_wake},
-       {"lock_uncontended", &bench::lock_uncontended},
-       {"to_thread", &bench::to_thread},
-       {"cancel_parked/10000", &bench::cancel_parked},
-       {"parked_memory/1000000", &bench::parked_memory},
-       {"tcp_echo/1", &bench::tcp_echo},
-       {"tcp_echo/100", &bench::tcp_echo},
-       {"tcp_echo/1000", &bench::tcp_echo},
+      with_scaling({{"yield/2", &bench::yield_2},
+                    {"yield/100", &bench::yield_100},
+                    {"yield/10000", &bench::yield_10000},
+                    {"spawn_join", &bench::spawn_join},
+                    {"spawn_join/100", &bench::spawn_join_100},
+                    {"channel_rendezvous", &bench::channel_rendezvous},
+                    {"greenlet_switch", &bench::greenlet_switch},
+                    {"scope_deadline/1", &bench::scope_deadline_1},
+                    {"scope_deadline/1000000", &bench::scope_deadline_1000000},
+                    {"sleep/100", &bench::sleep_100},
+                    {"call_soon", &bench::call_soon_100},
+                    {"call_soon/1", &bench::call_soon_1},
+                    {"await_future", &bench::await_future},
+                    {"future_chain", &bench::future_chain},
+                    {"timer_churn/1000000",
+                     [](bench::Meter& meter) { bench::timer_churn(1'000'000, meter); }},
+                    {"task_switch/coroutine", &bench::task_switch_coroutine},
+                    {"task_switch/stack", &bench::task_switch_stack},
+                    {"coroutine_call", &bench::coroutine_call},
+                    {"task_spawn/coroutine", &bench::task_spawn_coroutine},
+                    {"blocking_callback", &bench::blocking_callback},
+                    {"trio_as_aio", &bench::trio_as_aio},
+                    {"nursery_open_close", &bench::nursery_open_close},
+                    {"event_wake", &bench::event_wake},
+                    {"lock_uncontended", &bench::lock_uncontended},
+                    {"to_thread", &bench::to_thread},
+                    {"cancel_parked/10000", &bench::cancel_parked},
+                    {"parked_memory/1000000", &bench::parked_memory},
+                    {"tcp_echo/1", &bench::tcp_echo},
+                    {"tcp_echo/100", &bench::tcp_echo},
+                    {"tcp_echo/1000", &bench::tcp_echo},
 #ifdef WEFT_BENCH_CURL
-       {"curl_get/64", &bench::curl_get_64},
+                    {"curl_get/64", &bench::curl_get_64},
 #endif
-       {"scaling/tasks/10", &with<&bench::scaling_tasks, 10>},
-       {"scaling/tasks/100", &with<&bench::scaling_tasks, 100>},
-       {"scaling/tasks/1000", &with<&bench::scaling_tasks, 1'000>},
-       {"scaling/tasks/10000", &with<&bench::scaling_tasks, 10'000>},
-       {"scaling/tasks/100000", &with<&bench::scaling_tasks, 100'000>},
-       {"scaling/tasks/1000000", &with<&bench::scaling_tasks, 1'000'000>},
-       {"scaling/timers/10", &with<&bench::scaling_timers, 10>},
-       {"scaling/timers/100", &with<&bench::scaling_timers, 100>},
-       {"scaling/timers/1000", &with<&bench::scaling_timers, 1'000>},
-       {"scaling/timers/10000", &with<&bench::scaling_timers, 10'000>},
-       {"scaling/timers/100000", &with<&bench::scaling_timers, 100'000>},
-       {"scaling/timers/1000000", &with<&bench::scaling_timers, 1'000'000>},
-       {"scaling/descriptors/10", &with<&bench::scaling_descriptors, 10>},
-       {"scaling/descriptors/100", &with<&bench::scaling_descriptors, 100>},
-       {"scaling/descriptors/1000", &with<&bench::scaling_descriptors, 1'000>},
-       {"scaling/descriptors/10000", &with<&bench::scaling_descriptors, 10'000>},
-       {"scaling/descriptors/100000", &with<&bench::scaling_descriptors, 100'000>},
-       {"scaling/descriptors/1000000", &with<&bench::scaling_descriptors, 1'000'000>},
-       {"allocations/yield", &bench::allocations_yield},
-       {"allocations/sleep", &bench::allocations_sleep},
-       {"allocations/channel", &bench::allocations_channel},
-       {"allocations/call_soon", &bench::allocations_call_soon},
-       {"allocations/spawn", &bench::allocations_spawn}},
+                    {"allocations/yield", &bench::allocations_yield},
+                    {"allocations/sleep", &bench::allocations_sleep},
+                    {"allocations/channel", &bench::allocations_channel},
+                    {"allocations/call_soon", &bench::allocations_call_soon},
+                    {"allocations/spawn", &bench::allocations_spawn}}),
       argc, argv);
 }

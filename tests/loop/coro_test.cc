@@ -74,7 +74,7 @@ FIBER_TEST(CoroTest, AwaitsAnotherInPlace) {
   EXPECT_THAT(log, ElementsAre("3", "callback"));
 }
 
-FIBER_TEST(CoroTest, AMillionAwaitsThatDoNotWaitNeedNoStack) {
+FIBER_TEST(CoroTest, AwaitsThatDoNotWaitNeedNoStack) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([]() -> Coro<int> {
       int sum = 0;

@@ -19,9 +19,10 @@
 #include "weft/loop/detail/future_core.h"
 
 // Going from one coroutine to the next is a jump where the compiler makes it one: clang does so
-// always, gcc when it optimises. Elsewhere it would be a call, and use up the stack: there the
-// driver does it. Both kinds may meet in one program.
-#if defined(__clang__) || (defined(__OPTIMIZE__) && !defined(WEFT_ASAN) && !defined(WEFT_TSAN))
+// always, gcc from -O2 on, and with -O1 or a sanitizer not, which no macro tells. Elsewhere it
+// would be a call, and use up the stack: there the driver does it. Both kinds may meet in one
+// program; who compiles with gcc and -O2 may define this to save the detour.
+#if defined(__clang__) && !defined(WEFT_COROUTINES_TAIL_CALL)
 #define WEFT_COROUTINES_TAIL_CALL
 #endif
 

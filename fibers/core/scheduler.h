@@ -115,6 +115,9 @@ class Scheduler {
       switch_to_task(me.context, end_step());
     }
   }
+  // Whether the turn of the running task, which is ready and not stepped, would come straight back
+  // to it: then it has, and has cost what it costs of the budget.
+  bool keeps_turn() { return ready_.empty() && turns_.may_spend() && turns_.spend(); }
   // Runs a ready task that is in nobody's queue, in place of the running one, until it suspends:
   // without a budget it takes the way to the scheduler's own stack, and is sent from there to the
   // one that steps it. So hand-overs elsewhere pay nothing for this.

@@ -28,6 +28,7 @@ class Turns {
   // --- The hot path. ---
   // Takes a hand-over from the budget; false if none is left.
   bool spend() { return budget_-- > 0; }
+  bool may_spend() const { return budget_ > 0; }
 
   // --- A batch. ---
   // How many hand-overs it may have.

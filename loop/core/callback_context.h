@@ -18,11 +18,14 @@ class InContext {
  public:
   InContext(HandleNode& node, fibers::detail::TaskLocals** place) noexcept
       : node_(node), place_(place), outside_(*place) {
-    *place = fibers::detail::share_locals(node.context);
+    // Nearly always there are none: no call then.
+    *place = node.context != nullptr ? fibers::detail::share_locals(node.context) : nullptr;
   }
   InContext(const InContext&) = delete;
   InContext& operator=(const InContext&) = delete;
-  ~InContext() { fibers::detail::release_locals(keep()); }
+  ~InContext() {
+    if (auto* const before = keep(); before != nullptr) fibers::detail::release_locals(before);
+  }
 
  private:
   fibers::detail::TaskLocals* keep() noexcept {

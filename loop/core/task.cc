@@ -206,10 +206,12 @@ void TaskCore::require_awaitable(const FutureCore& awaited) const {
 
 void TaskCore::await_step_future() {
   FutureCore& awaited = *std::exchange(step_future, nullptr);
-  try {
-    require_awaitable(awaited);
-  } catch (...) {
-    return throw_next(std::current_exception());
+  if (&awaited == &future_ || &awaited.loop() != &loop()) [[unlikely]] {
+    try {
+      require_awaitable(awaited);
+    } catch (...) {
+      return throw_next(std::current_exception());
+    }
   }
   await(awaited);
   if (must_cancel_ && awaited.cancel(payload_)) must_cancel_ = false;

@@ -113,6 +113,7 @@ FIBER_TEST(LoopBarrierTest, TheLastOneLetsAllGo) {
 
 // asyncio: test_locks.py::BarrierTests::test_filling_tasks_wait_twice
 // asyncio: test_locks.py::BarrierTests::test_filling_tasks_check_return_value
+// asyncio: claims_sync::barrier_reuse
 FIBER_TEST(LoopBarrierTest, CanBeUsedAgain) {
   in_each_form([](Form form) {
     Barrier barrier(5);
@@ -159,6 +160,7 @@ FIBER_TEST(LoopBarrierTest, WhoComesWhileItDrainsWaitsForTheNextRound) {
 }
 
 // asyncio: test_locks.py::BarrierTests::test_filling_tasks_cancel_one
+// asyncio: claims_sync::barrier_cancel_one
 FIBER_TEST(LoopBarrierTest, WithoutTheOneThatIsCancelledOneMoreHasToCome) {
   in_each_form([](Form form) {
     Barrier barrier(3);
@@ -201,6 +203,7 @@ FIBER_TEST(LoopBarrierTest, AnEmptyOneIsResetOrBroken) {
 
 // asyncio: test_locks.py::BarrierTests::test_reset_barrier_while_tasks_waiting
 // asyncio: test_locks.py::BarrierTests::test_reset_barrier_while_tasks_waiting_and_waiting_again
+// asyncio: claims_sync::barrier_reset_while_filling
 FIBER_TEST(LoopBarrierTest, ResetSendsAwayWhoWaits) {
   in_each_form([](Form form) {
     Barrier barrier(3);
@@ -223,6 +226,7 @@ FIBER_TEST(LoopBarrierTest, ResetSendsAwayWhoWaits) {
 
 // asyncio: test_locks.py::BarrierTests::test_reset_barrier_when_tasks_half_draining
 // asyncio: test_locks.py::BarrierTests::test_reset_barrier_when_tasks_half_draining_half_blocking
+// asyncio: claims_sync::barrier_reset_while_draining
 FIBER_TEST(LoopBarrierTest, ResetSendsAwayWhoHasNotLeftYet) {
   in_each_form([](Form form) {
     Barrier barrier(5);
@@ -275,6 +279,7 @@ FIBER_TEST(LoopBarrierTest, ResetByTheLastOneOutDisturbsNobody) {
 }
 
 // asyncio: test_locks.py::BarrierTests::test_abort_barrier_when_tasks_half_draining_half_blocking
+// asyncio: claims_sync::barrier_abort_while_draining
 FIBER_TEST(LoopBarrierTest, AbortSendsAwayWhoIsInsideAndWhoWaitsToComeIn) {
   in_each_form([](Form form) {
     Barrier barrier(5);
@@ -311,6 +316,7 @@ FIBER_TEST(LoopBarrierTest, AbortSendsAwayWhoIsInsideAndWhoWaitsToComeIn) {
 
 // asyncio: test_locks.py::BarrierTests::test_abort_barrier_when_exception
 // asyncio: test_locks.py::BarrierTests::test_abort_barrier_when_exception_then_resetting
+// asyncio: claims_sync::barrier_abort_while_filling
 FIBER_TEST(LoopBarrierTest, IsWholeAgainAfterAReset) {
   in_each_form([](Form form) {
     Barrier barrier(5);

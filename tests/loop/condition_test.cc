@@ -84,6 +84,7 @@ FIBER_TEST(LoopConditionTest, WhoeverIsNotifiedHasTheLockAgain) {
 
 // asyncio: test_locks.py::ConditionTests::test_notify
 // asyncio: test_locks.py::ConditionTests::test_notify_all
+// asyncio: claims_sync::condition_notify_counts
 FIBER_TEST(LoopConditionTest, NotifiesSoManyInTheOrderOfTheirWaits) {
   in_each_form([](Form form) {
     Condition condition;
@@ -141,6 +142,7 @@ FIBER_TEST(LoopConditionTest, ACancelledWaitHasTheLockAgain) {
 
 // asyncio: test_locks.py::ConditionTests::test_wait_cancel_contested
 // asyncio: test_locks.py::ConditionTests::test_wait_cancel_after_notify
+// asyncio: claims_sync::condition_wait_reacquires_under_repeated_cancel
 FIBER_TEST(LoopConditionTest, ACancellationWaitsForTheLockAndIsThrownThen) {
   in_each_form([](Form form) {
     Condition condition;
@@ -214,6 +216,7 @@ FIBER_TEST(LoopConditionTest, TheCancellationIsTheOneThatWasAskedFor) {
 
 // asyncio: test_locks.py::ConditionTests::test_cancelled_wakeup
 // asyncio: test_locks.py::ConditionTests::test_cancelled_wakeup_relock
+// asyncio: claims_sync::condition_lost_notify_is_passed_on
 FIBER_TEST(LoopConditionTest, ANotificationThatIsLostGoesToTheNext) {
   in_each_form([](Form form) {
     for (const bool waits_for_lock : {true, false}) {

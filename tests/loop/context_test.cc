@@ -89,6 +89,7 @@ FIBER_TEST(CallbackContextTest, WhatItSchedulesInheritsWhatItHasSet) {
   EXPECT_THAT(seen, ElementsAre("inside"));
 }
 
+// asyncio: claims_futures::callbacks_have_the_context_they_were_added_in
 FIBER_TEST(CallbackContextTest, AFuturesCallbackSeesWhatTheCallerOfAddDoneCallbackSaw) {
   var.set("outside");
   std::vector<std::string> seen;

@@ -188,6 +188,7 @@ FIBER_TEST(CoroTest, ATaskOfFibersThatAwaitsOneCanBeCancelled) {
 
 // --- sleep. ---
 
+// asyncio: test_tasks.py::BaseTaskTests::test_sleep
 FIBER_TEST(SleepTest, TakesAsLongAsItSays) {
   with_loop([](EventLoop& loop) {
     const auto before = loop.time();
@@ -197,6 +198,7 @@ FIBER_TEST(SleepTest, TakesAsLongAsItSays) {
   });
 }
 
+// asyncio: test_tasks.py::SleepTests::test_sleep_zero
 FIBER_TEST(SleepTest, OfZeroGoesOnInTheNextIteration) {
   std::vector<std::string> log;
   with_idle_loop([&](EventLoop& loop) {
@@ -217,6 +219,8 @@ FIBER_TEST(SleepTest, OfZeroGoesOnInTheNextIteration) {
   });
 }
 
+// asyncio: claims_tasks::cancel_on_a_bare_yield_comes_once_in_the_next_iteration
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel_yield
 FIBER_TEST(SleepTest, CancelledWhileItYieldsItIsRaisedInTheNextIteration) {
   int caught = 0;
   with_loop([&](EventLoop& loop) {
@@ -244,6 +248,7 @@ FIBER_TEST(SleepTest, CancelledWhileItYieldsItIsRaisedInTheNextIteration) {
   EXPECT_EQ(caught, 2);
 }
 
+// asyncio: test_tasks.py::BaseTaskTests::test_sleep_cancel
 FIBER_TEST(SleepTest, LeavesNoTimerBehindWhenItIsCancelled) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([]() -> Coro<void> { co_await sleep(100s); }());

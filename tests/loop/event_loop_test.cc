@@ -19,6 +19,9 @@ using testing::run_once;
 using testing::with_idle_loop;
 using testing::with_loop;
 
+// asyncio: claims_ready_queue::call_soon_is_fifo_across_nesting
+// asyncio: test_events.py::EventLoopTestsMixin::test_call_soon
+// asyncio: test_base_events.py::BaseEventLoopTests::test_call_soon
 FIBER_TEST(EventLoopTest, CallSoonIsFirstInFirstOut) {
   with_loop([](EventLoop& loop) {
     std::vector<int> order;
@@ -38,6 +41,7 @@ FIBER_TEST(EventLoopTest, CallbacksNeverRunInsideCallSoon) {
   });
 }
 
+// asyncio: claims_ready_queue::what_an_iteration_adds_runs_in_the_next_after_another_poll
 FIBER_TEST(EventLoopTest, WhatACallbackQueuesRunsInTheNextIteration) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
@@ -88,6 +92,7 @@ FIBER_TEST(EventLoopTest, TakesMoveOnlyAndLargeCallables) {
   });
 }
 
+// asyncio: claims_ready_queue::a_callback_is_dropped_before_the_next_runs
 FIBER_TEST(EventLoopTest, CallableIsDestroyedBeforeTheNextCallbackRuns) {
   with_loop([](EventLoop& loop) {
     auto resource = std::make_shared<int>(0);
@@ -146,6 +151,8 @@ FIBER_TEST(EventLoopTest, CancelledSynchronizeTakesItsMarkerOut) {
   });
 }
 
+// asyncio: test_events.py::GetEventLoopTestsMixin::test_get_event_loop_returns_running_loop
+// asyncio: test_events.py::GetEventLoopTestsMixin::test_get_event_loop_returns_running_loop2
 FIBER_TEST(EventLoopTest, RunningLoopIsKnownInCallbacksOnly) {
   with_loop([](EventLoop& loop, fibers::Nursery& nursery) {
     EventLoop* inside = nullptr;

@@ -18,6 +18,9 @@ using testing::with_idle_loop;
 using testing::with_loop;
 using namespace std::chrono_literals;
 
+// asyncio: claims_ready_queue::an_exception_goes_to_the_handler_and_the_loop_goes_on
+// asyncio: test_base_events.py::BaseEventLoopTests::test_set_exc_handler_custom
+// asyncio: test_events.py::HandleTests::test_callback_with_exception
 FIBER_TEST(ExceptionHandlerTest, ErrorOfACallbackGoesThereAndTheLoopGoesOn) {
   with_loop([](EventLoop& loop) {
     ExceptionContext seen;
@@ -52,6 +55,7 @@ FIBER_TEST(ExceptionHandlerTest, AnythingThrownIsReported) {
   });
 }
 
+// asyncio: test_base_events.py::BaseEventLoopTests::test_default_exc_handler_callback
 FIBER_TEST(ExceptionHandlerTest, DefaultLogsTheErrorAndItsPlace) {
   with_idle_loop([](EventLoop& loop) {
     loop.set_exception_handler({});
@@ -87,6 +91,7 @@ FIBER_TEST(ExceptionHandlerTest, TheOwnersDefaultComesAfterTheLog) {
   });
 }
 
+// asyncio: test_base_events.py::BaseEventLoopTests::test_set_exc_handler_broken
 FIBER_TEST(ExceptionHandlerTest, HandlerThatThrowsIsLoggedWithWhatItWasFor) {
   with_idle_loop([](EventLoop& loop) {
     loop.set_exception_handler(
@@ -147,6 +152,7 @@ class SlowCallbackTest : public ::testing::Test {
   }
 };
 
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_log_slow_callbacks
 TEST_F(SlowCallbackTest, IsReportedInDebugModeOnly) {
   EXPECT_TRUE(logged(false, false).empty());
   const auto lines = logged(true, false);
@@ -198,6 +204,7 @@ TEST_F(SlowCallbackTest, AHandlerIsToldInsteadOfTheLog) {
   EXPECT_NE(lines[0].find("from the handler"), std::string::npos) << lines[0];
 }
 
+// asyncio: test_base_events.py::BaseEventLoopTests::test_set_debug
 FIBER_TEST(DebugTest, SettingsAreKept) {
   with_idle_loop([](EventLoop& loop) {
     EXPECT_FALSE(loop.get_debug());

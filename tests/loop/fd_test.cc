@@ -26,6 +26,7 @@ using testing::with_idle_loop;
 using testing::with_loop;
 using namespace std::chrono_literals;
 
+// asyncio: test_events.py::EventLoopTestsMixin::test_reader_callback
 FIBER_TEST(FdTest, ReaderIsCalledWhenThereIsSomethingToRead) {
   with_loop([](EventLoop& loop) {
     const Pipe pipe;
@@ -57,6 +58,7 @@ FIBER_TEST(FdTest, LevelTriggered) {
   });
 }
 
+// asyncio: test_events.py::EventLoopTestsMixin::test_writer_callback
 FIBER_TEST(FdTest, WriterIsCalledWhenThereIsRoom) {
   with_loop([](EventLoop& loop) {
     const Pipe pipe;
@@ -72,6 +74,7 @@ FIBER_TEST(FdTest, WriterIsCalledWhenThereIsRoom) {
   });
 }
 
+// asyncio: claims_descriptors::reader_and_writer_are_independent
 FIBER_TEST(FdTest, ReaderAndWriterOfOneDescriptorAreIndependent) {
   with_loop([](EventLoop& loop) {
     int ends[2];
@@ -100,6 +103,7 @@ FIBER_TEST(FdTest, ReaderAndWriterOfOneDescriptorAreIndependent) {
   });
 }
 
+// asyncio: claims_descriptors::error_and_hangup_wake_reader_and_writer
 FIBER_TEST(FdTest, HangUpWakesTheReaderAndErrorTheWriter) {
   with_loop([](EventLoop& loop) {
     Pipe pipe;
@@ -131,6 +135,7 @@ FIBER_TEST(FdTest, HangUpWakesTheReaderAndErrorTheWriter) {
 }
 
 // Law 3: the event of the second has been queued when the first removes it.
+// asyncio: claims_descriptors::remove_suppresses_a_queued_event
 FIBER_TEST(FdTest, NothingIsDeliveredAfterARemoveAlsoFromTheSameBatch) {
   with_loop([](EventLoop& loop) {
     const Pipe a;
@@ -150,6 +155,7 @@ FIBER_TEST(FdTest, NothingIsDeliveredAfterARemoveAlsoFromTheSameBatch) {
   });
 }
 
+// asyncio: claims_descriptors::remove_suppresses_a_queued_event
 FIBER_TEST(FdTest, RemoveSuppressesAnEventThatIsAlreadyQueued) {
   with_idle_loop([](EventLoop& loop) {
     const Pipe pipe;
@@ -163,6 +169,7 @@ FIBER_TEST(FdTest, RemoveSuppressesAnEventThatIsAlreadyQueued) {
   });
 }
 
+// asyncio: claims_descriptors::add_reader_on_a_used_one_cancels_the_old_handle
 FIBER_TEST(FdTest, ReplacedReaderIsCancelledAndNotCalled) {
   with_loop([](EventLoop& loop) {
     const Pipe pipe;
@@ -237,6 +244,8 @@ FIBER_TEST(FdTest, ReusedNumberGetsNoEventOfItsPredecessor) {
 }
 
 // Law 2: closed and reopened behind the loop's back; the owner says so by adding again.
+// asyncio: claims_descriptors::a_reused_number_works
+// asyncio: test_events.py::EventLoopTestsMixin::test_add_fds_after_closing
 FIBER_TEST(FdTest, SurvivesReuseBehindItsBack) {
   WEFT_NOT_SWEPT("it plays with a number that nobody owns");
   WEFT_NOT_FAULT_SWEPT("it plays with a number that nobody owns");
@@ -281,6 +290,7 @@ FIBER_TEST(FdTest, TakesEffectAtOnce) {
   });
 }
 
+// asyncio: claims_ready_queue::order_is_ready_then_descriptors_then_timers
 FIBER_TEST(FdTest, ReadyCallbacksRunBeforeFdEventsAndThoseBeforeTimers) {
   WEFT_NOT_FAULT_SWEPT("nobody stops the loop when its descriptor cannot be watched");
   with_idle_loop([](EventLoop& loop) {
@@ -303,6 +313,7 @@ FIBER_TEST(FdTest, ReadyCallbacksRunBeforeFdEventsAndThoseBeforeTimers) {
   });
 }
 
+// asyncio: claims_ready_queue::a_poll_happens_even_if_work_is_ready
 FIBER_TEST(FdTest, BusyLoopDoesNotStarveDescriptors) {
   with_loop([](EventLoop& loop) {
     const Pipe pipe;
@@ -324,6 +335,7 @@ FIBER_TEST(FdTest, BusyLoopDoesNotStarveDescriptors) {
   });
 }
 
+// asyncio: claims_descriptors::registrations_survive_stop
 FIBER_TEST(FdTest, StoppedLoopIsNotBusyAndRegistrationsSurvive) {
   WEFT_NOT_FAULT_SWEPT("nobody stops the loop when its descriptor cannot be watched");
   with_idle_loop([](EventLoop& loop) {
@@ -363,6 +375,8 @@ FIBER_TEST(FdTest, CannotBeWatchedByTheLoopAndATaskAtOnce) {
   });
 }
 
+// asyncio: claims_descriptors::a_regular_file_is_refused
+// asyncio: test_unix_events.py::TestFunctional::test_add_reader_invalid_argument
 FIBER_TEST(FdTest, BadDescriptorsAreRefused) {
   with_idle_loop([](EventLoop& loop) {
     EXPECT_THROW(loop.add_reader(-1, [] {}), fibers::UsageError);
@@ -386,6 +400,7 @@ FIBER_TEST(FdTest, AnAbsurdNumberIsRefusedBeforeThereIsRoomForIt) {
   });
 }
 
+// asyncio: claims_descriptors::close_drops_all
 FIBER_TEST(FdTest, CloseDropsRegistrations) {
   with_idle_loop([](EventLoop& loop) {
     const Pipe pipe;
@@ -398,6 +413,8 @@ FIBER_TEST(FdTest, CloseDropsRegistrations) {
 }
 
 // An fd callback queued when the loop stops runs once, not twice.
+// asyncio: claims_running::a_descriptors_callback_runs_once_around_stop
+// asyncio: test_base_events.py::test_single_selecter_event_callback_after_stopping
 FIBER_TEST(FdTest, EventAroundStopIsDeliveredOnce) {
   with_idle_loop([](EventLoop& loop) {
     const Pipe pipe;
@@ -418,6 +435,7 @@ FIBER_TEST(FdTest, EventAroundStopIsDeliveredOnce) {
 
 // On the machine's clock, where a run with ready tasks polls at its own pace: an iteration that is
 // entered from outside polls all the same.
+// asyncio: claims_ready_queue::a_poll_happens_even_if_work_is_ready
 TEST(FdTest, TheOneIterationOfAStoppedLoopPolls) {
   int called = 0;
   fibers::run([&called] {

@@ -19,6 +19,11 @@ using testing::with_idle_loop;
 using testing::with_loop;
 using namespace std::chrono_literals;
 
+// asyncio: claims_futures::ending_a_done_one_is_refused
+// asyncio: claims_futures::cancel_of_a_done_one_is_false
+// asyncio: claims_futures::result_before_done_is_refused
+// asyncio: test_futures.py::BaseFutureTests::test_initial_state
+// asyncio: test_futures.py::BaseFutureTests::test_result
 FIBER_TEST(FutureTest, GoesFromPendingToDoneOnce) {
   with_idle_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();
@@ -39,6 +44,7 @@ FIBER_TEST(FutureTest, GoesFromPendingToDoneOnce) {
   });
 }
 
+// asyncio: test_futures.py::BaseFutureTests::test_exception
 FIBER_TEST(FutureTest, HoldsAnException) {
   with_idle_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();
@@ -58,6 +64,9 @@ FIBER_TEST(FutureTest, NullExceptionIsRefused) {
   });
 }
 
+// asyncio: claims_futures::the_cancel_message_is_kept
+// asyncio: test_futures.py::BaseFutureTests::test_cancel
+// asyncio: test_futures.py::BaseFutureTests::test_future_cancel_message_getter
 FIBER_TEST(FutureTest, CancelKeepsItsMessage) {
   with_idle_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();
@@ -86,6 +95,9 @@ FIBER_TEST(FutureTest, EmptyFutureSaysWhatToDo) {
   EXPECT_THROW(await(empty), fibers::UsageError);
 }
 
+// asyncio: claims_futures::callbacks_always_go_through_call_soon
+// asyncio: claims_futures::callbacks_run_in_their_order
+// asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_callbacks_invoked_on_set_result
 FIBER_TEST(FutureTest, CallbacksRunThroughCallSoonInTheirOrder) {
   with_idle_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();
@@ -104,6 +116,7 @@ FIBER_TEST(FutureTest, CallbacksRunThroughCallSoonInTheirOrder) {
   });
 }
 
+// asyncio: claims_futures::callbacks_always_go_through_call_soon
 FIBER_TEST(FutureTest, CallbackOnADoneFutureIsStillScheduled) {
   with_idle_loop([](EventLoop& loop) {
     Future<void> future = loop.create_future<void>();
@@ -127,6 +140,9 @@ FIBER_TEST(FutureTest, CancelSchedulesTheCallbacksToo) {
   });
 }
 
+// asyncio: claims_futures::remove_done_callback_counts
+// asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_remove_done_callback
+// asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_callbacks_remove_third_callback
 FIBER_TEST(FutureTest, RemovedCallbackDoesNotRun) {
   with_idle_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();
@@ -153,6 +169,8 @@ FIBER_TEST(FutureTest, RemovedCallbackDoesNotRun) {
   });
 }
 
+// asyncio: claims_futures::callbacks_may_remove_callbacks
+// asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_schedule_callbacks_list_mutation_1
 FIBER_TEST(FutureTest, CallbackMayRemoveAnotherThatIsScheduled) {
   with_idle_loop([](EventLoop& loop) {
     Future<void> future = loop.create_future<void>();
@@ -164,6 +182,7 @@ FIBER_TEST(FutureTest, CallbackMayRemoveAnotherThatIsScheduled) {
   });
 }
 
+// asyncio: test_futures.py::BaseFutureTests::test_tb_logger_abandoned
 FIBER_TEST(FutureTest, DroppedPendingFutureTakesItsCallbacksAlong) {
   with_idle_loop([](EventLoop& loop) {
     auto resource = std::make_shared<int>(0);
@@ -192,6 +211,9 @@ FIBER_TEST(FutureTest, ScheduledCallbackKeepsTheFutureAlive) {
   });
 }
 
+// asyncio: claims_futures::an_unretrieved_exception_is_reported_once
+// asyncio: test_futures.py::BaseFutureTests::test_future_exception_never_retrieved
+// asyncio: test_futures.py::BaseFutureTests::test_tb_logger_exception_unretrieved
 FIBER_TEST(FutureTest, UnretrievedExceptionIsReportedOnce) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> reports;
@@ -212,6 +234,10 @@ FIBER_TEST(FutureTest, UnretrievedExceptionIsReportedOnce) {
   });
 }
 
+// asyncio: claims_futures::asking_for_the_exception_or_cancelling_is_retrieving
+// asyncio: test_futures.py::BaseFutureTests::test_tb_logger_exception_retrieved
+// asyncio: test_futures.py::BaseFutureTests::test_tb_logger_exception_result_retrieved
+// asyncio: test_futures.py::BaseFutureTests::test_tb_logger_not_called_after_cancel
 FIBER_TEST(FutureTest, RetrievedExceptionIsNotReported) {
   with_idle_loop([](EventLoop& loop) {  // Its handler fails the test.
     for (int way = 0; way < 4; ++way) {
@@ -264,6 +290,8 @@ FIBER_TEST(FutureTest, ThrowingValueLeavesItPending) {
   });
 }
 
+// asyncio: claims_futures::await_twice_works
+// asyncio: test_futures.py::BaseFutureTests::test_yield_from_twice
 FIBER_TEST(AwaitTest, FiberWaitsForWhatACallbackSets) {
   with_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();
@@ -310,6 +338,7 @@ FIBER_TEST(AwaitTest, ManyWaitersWakeInTheirOrder) {
   });
 }
 
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel_with_message_then_future_result
 FIBER_TEST(AwaitTest, ExceptionAndForeignCancellationComeOut) {
   WEFT_NOT_ALLOCATION_SWEPT("nobody else ends its future");
   with_loop([](EventLoop& loop) {

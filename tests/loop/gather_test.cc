@@ -36,6 +36,7 @@ Coro<int> fails_after(fibers::Duration delay) {
 }
 
 // asyncio: test_tasks.py::FutureGatherTests::test_constructor_heterogenous_futures
+// asyncio: claims_combinators::gather_keeps_the_order
 FIBER_TEST(GatherTest, TakesEverythingThatCanBeAwaitedAndKeepsTheOrder) {
   WEFT_NOT_ALLOCATION_SWEPT("nobody else ends its future");
   with_loop([](EventLoop& loop) {
@@ -52,7 +53,8 @@ FIBER_TEST(GatherTest, TakesEverythingThatCanBeAwaitedAndKeepsTheOrder) {
   });
 }
 
-// asyncio: test_tasks.py::FutureGatherTests::test_success_multiple
+// asyncio: test_tasks.py::FutureGatherTests::test_constructor_homogenous_futures
+// asyncio: test_tasks.py::GatherTestsBase::test_success
 FIBER_TEST(GatherTest, OfARangeIsAVectorInItsOrder) {
   with_loop([](EventLoop& loop) {
     std::vector<Task<int>> tasks;
@@ -70,7 +72,8 @@ FIBER_TEST(GatherTest, OfARangeIsAVectorInItsOrder) {
   });
 }
 
-// asyncio: test_tasks.py::FutureGatherTests::test_constructor_empty_sequence
+// asyncio: test_tasks.py::test_constructor_empty_sequence_use_running_loop
+// asyncio: claims_combinators::gather_of_nothing_is_done
 FIBER_TEST(GatherTest, OfNothingIsDone) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([&loop] {
@@ -87,6 +90,7 @@ FIBER_TEST(GatherTest, OfNothingIsDone) {
 }
 
 // asyncio: test_tasks.py::CoroutineGatherTests::test_duplicate_coroutines
+// asyncio: claims_combinators::gather_runs_duplicates_once
 FIBER_TEST(GatherTest, WhatIsThereTwiceRunsOnce) {
   int runs = 0;
   with_loop([&](EventLoop& loop) {
@@ -115,6 +119,8 @@ FIBER_TEST(GatherTest, TheFirstErrorComesOutAndTheOthersGoOn) {
 }
 
 // asyncio: test_tasks.py::FutureGatherTests::test_return_exceptions
+// asyncio: claims_combinators::gather_returns_exceptions_of_cancelled_children
+// asyncio: test_tasks.py::FutureGatherTests::test_result_exception_one_cancellation
 FIBER_TEST(GatherTest, WithReturnExceptionsErrorsAreResults) {
   with_loop([](EventLoop& loop) {
     auto cancelled = loop.create_future<void>();
@@ -172,6 +178,7 @@ FIBER_TEST(GatherTest, CancellingTheAwaiterCancelsAllChildren) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_cancel_gather_1
+// asyncio: claims_combinators::gather_cancel_after_all_are_done_is_false
 FIBER_TEST(GatherTest, CancelIsFalseOnceAllChildrenAreDone) {
   with_idle_loop([](EventLoop& loop) {
     auto child = loop.create_future<int>();

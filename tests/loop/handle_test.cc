@@ -16,6 +16,7 @@ using testing::run_once;
 using testing::with_idle_loop;
 using testing::with_loop;
 
+// asyncio: test_events.py::HandleTests::test_handle
 FIBER_TEST(HandleTest, CancelledCallbackDoesNotRunAndIsDestroyedAtOnce) {
   with_loop([](EventLoop& loop) {
     auto resource = std::make_shared<int>(0);
@@ -50,6 +51,8 @@ FIBER_TEST(HandleTest, DroppedHandleDoesNotCancel) {
   });
 }
 
+// asyncio: claims_timers::handles_are_compared
+// asyncio: test_events.py::TimerTests::test_timer_comparison
 FIBER_TEST(HandleTest, CopiesNameTheSameCallback) {
   with_idle_loop([](EventLoop& loop) {
     const Handle handle = loop.call_soon([] { ADD_FAILURE(); });

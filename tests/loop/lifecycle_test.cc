@@ -20,6 +20,8 @@ using testing::thrown;
 using testing::with_idle_loop;
 using testing::with_loop;
 
+// asyncio: claims_running::stop_finishes_the_iteration
+// asyncio: claims_running::what_the_last_iteration_schedules_stays_for_the_next_run
 FIBER_TEST(LifecycleTest, StopFinishesTheIteration) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
@@ -35,6 +37,7 @@ FIBER_TEST(LifecycleTest, StopFinishesTheIteration) {
   });
 }
 
+// asyncio: claims_running::stop_before_run_forever_is_one_iteration_that_polls
 FIBER_TEST(LifecycleTest, StopBeforeRunningMeansOneIteration) {
   with_idle_loop([](EventLoop& loop) {
     int ran = 0;
@@ -77,6 +80,7 @@ FIBER_TEST(LifecycleTest, SecondMainLoopIsRefused) {
   });
 }
 
+// asyncio: claims_running::close_while_running_is_refused
 FIBER_TEST(LifecycleTest, CloseWhileRunningIsRefused) {
   with_loop([](EventLoop& loop) {
     EXPECT_NE(
@@ -86,6 +90,10 @@ FIBER_TEST(LifecycleTest, CloseWhileRunningIsRefused) {
   });
 }
 
+// asyncio: claims_ready_queue::a_closed_loop_refuses_calls
+// asyncio: claims_descriptors::remove_of_an_unknown_one_is_false_also_after_close
+// asyncio: claims_running::close_twice_is_fine
+// asyncio: test_base_events.py::BaseEventLoopTests::test_close
 FIBER_TEST(LifecycleTest, ClosedLoopRefusesWork) {
   with_idle_loop([](EventLoop& loop) {
     loop.close();
@@ -183,6 +191,8 @@ FIBER_TEST(LifecycleTest, LoopRunsInANurseryThatIsCancelled) {
   });
 }
 
+// asyncio: claims_ready_queue::an_interrupt_leaves_the_loop_and_the_rest_stays_queued
+// asyncio: test_base_events.py::BaseEventLoopTests::test_run_forever_keyboard_interrupt
 FIBER_TEST(LifecycleTest, InterruptOutOfACallbackEndsMainLoopAndKeepsTheRest) {
   with_idle_loop([](EventLoop& loop) {
     bool rest = false;
@@ -367,6 +377,7 @@ FIBER_TEST(LifecycleTest, UnboundCallbacksOfAFutureOfAClosedLoopAreRefused) {
   EXPECT_EQ(future.result(), 1);
 }
 
+// asyncio: claims_running::a_loop_can_be_run_again
 FIBER_TEST(LifecycleTest, LoopCanBeRunAgain) {
   with_idle_loop([](EventLoop& loop) {
     for (int run = 0; run < 3; ++run) {

@@ -48,6 +48,7 @@ FIBER_TEST(LoopLockTest, AFreeOneIsAcquiredWithoutWaiting) {
 }
 
 // asyncio: test_locks.py::LockTests::test_acquire
+// asyncio: claims_sync::lock_is_fifo
 FIBER_TEST(LoopLockTest, WhoAskedFirstGetsItFirst) {
   in_each_form([](Form form) {
     Lock lock;
@@ -164,6 +165,7 @@ FIBER_TEST(LoopLockTest, ACancellationAndAReleaseTogetherLetOneIn) {
 }
 
 // asyncio: test_locks.py::LockTests::test_finished_waiter_cancelled
+// asyncio: claims_sync::lock_cancelled_waiter_passes_the_wakeup_on
 FIBER_TEST(LoopLockTest, WhoeverIsWokenAndCancelledPassesTheTurnOn) {
   in_each_form([](Form form) {
     for (const bool released_first : {true, false}) {
@@ -187,6 +189,7 @@ FIBER_TEST(LoopLockTest, WhoeverIsWokenAndCancelledPassesTheTurnOn) {
 }
 
 // asyncio: test_locks.py::LockTests::test_release_not_acquired
+// asyncio: claims_sync::lock_release_unlocked_is_refused
 FIBER_TEST(LoopLockTest, OneThatIsFreeIsNotReleased) {
   Lock lock;
   EXPECT_THAT(thrown<fibers::UsageError>([&] { lock.release(); }),

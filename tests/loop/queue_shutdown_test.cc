@@ -72,6 +72,7 @@ FIBER_TEST(LoopQueueShutdownTest, JoinWaitsUntilAllIsDone) {
   });
 }
 
+// asyncio: claims_queues::join_ends_at_zero
 FIBER_TEST(LoopQueueShutdownTest, EveryJoinEndsWhenTheCountComesToZero) {
   in_each_form([](Form form) {
     Queue<int> queue;
@@ -101,6 +102,7 @@ FIBER_TEST(LoopQueueShutdownTest, EveryJoinEndsWhenTheCountComesToZero) {
 
 // asyncio: test_queues.py::QueueJoinTests::test_task_done_underflow
 // asyncio: test_queues.py::QueueJoinTests::test_join_empty_queue
+// asyncio: claims_queues::an_extra_task_done_is_refused
 FIBER_TEST(LoopQueueShutdownTest, NothingIsDoneMoreOftenThanItWasPutIn) {
   Queue<int> queue;
   await(queue.join());
@@ -141,6 +143,7 @@ FIBER_TEST(LoopQueueShutdownTest, ShutDownEndsEveryGet) {
 }
 
 // asyncio: test_queues.py::QueueShutdownTests::test_shutdown_nonempty
+// asyncio: claims_queues::shutdown_lets_getters_drain
 FIBER_TEST(LoopQueueShutdownTest, ShutDownEndsEveryPutAndLeavesWhatIsIn) {
   in_each_form([](Form form) {
     Queue<int> queue(1);
@@ -193,6 +196,8 @@ void shut_down_at_once(Form form) {
 // asyncio: test_queues.py::QueueShutdownTests::test_shutdown_immediate_with_unfinished
 // asyncio: test_queues.py::LifoQueueShutdownTests::test_shutdown_immediate_with_unfinished
 // asyncio: test_queues.py::PriorityQueueShutdownTests::test_shutdown_immediate_with_unfinished
+// asyncio: claims_queues::immediate_shutdown_drops_items
+// asyncio: claims_queues::shutdown_releases_join
 FIBER_TEST(LoopQueueShutdownTest, ShutDownAtOnceDropsWhatIsInAsDone) {
   in_each_form([](Form form) {
     shut_down_at_once<Queue<int>>(form);

@@ -174,6 +174,7 @@ FIBER_TEST(LoopQueueTest, NobodyWaitsForWhatIsThere) {
 // asyncio: test_queues.py::QueueGetTests::test_blocking_get_wait
 // asyncio: test_queues.py::QueuePutTests::test_put_with_waiting_getters
 // asyncio: test_queues.py::QueueGetTests::test_nonblocking_get_exception
+// asyncio: claims_queues::put_nowait_wakes_one
 FIBER_TEST(LoopQueueTest, GetWaitsForAnItem) {
   in_each_form([](Form form) {
     Queue<int> queue;
@@ -239,6 +240,7 @@ FIBER_TEST(LoopQueueTest, ACancelledGetTakesNothing) {
 
 // asyncio: test_queues.py::QueuePutTests::test_get_cancel_drop_one_pending_reader
 // asyncio: test_queues.py::QueuePutTests::test_get_cancel_drop_many_pending_readers
+// asyncio: claims_queues::a_cancelled_getter_swallows_no_item
 FIBER_TEST(LoopQueueTest, AGetThatIsWokenAndCancelledLeavesTheItemToTheNext) {
   in_each_form([](Form form) {
     Queue<int> queue;
@@ -289,6 +291,7 @@ FIBER_TEST(LoopQueueTest, ACancelledPutPutsNothingIn) {
 }
 
 // asyncio: test_queues.py::QueuePutTests::test_cancelled_put_silence_value_error_exception
+// asyncio: claims_queues::a_cancelled_putter_swallows_no_slot
 FIBER_TEST(LoopQueueTest, APutThatIsWokenAndCancelledLeavesThePlaceToTheNext) {
   in_each_form([](Form form) {
     Queue<int> queue(1);

@@ -108,6 +108,7 @@ FIBER_TEST(LoopSemaphoreTest, AReleaseGoesToTheFirstWhoIsNotCancelled) {
 }
 
 // asyncio: test_locks.py::SemaphoreTests::test_acquire_no_hang
+// asyncio: claims_sync::semaphore_woken_and_cancelled_gives_back
 FIBER_TEST(LoopSemaphoreTest, WhoeverIsWokenAndCancelledGivesItBack) {
   in_each_form([](Form form) {
     for (const bool others : {true, false}) {
@@ -159,6 +160,7 @@ FIBER_TEST(LoopSemaphoreTest, WhoReleasesAndAsksAgainGoesToTheEndOfTheLine) {
 
 // asyncio: test_locks.py::SemaphoreTests::test_acquire_fifo_order_2
 // asyncio: test_locks.py::SemaphoreTests::test_acquire_fifo_order_3
+// asyncio: claims_sync::semaphore_has_no_barging
 FIBER_TEST(LoopSemaphoreTest, NobodyPushesIn) {
   in_each_form([](Form form) {
     Semaphore semaphore(1);
@@ -207,6 +209,7 @@ FIBER_TEST(LoopSemaphoreTest, WhoGetsInWakesThoseWhoWaitedForTheOrderAlone) {
 }
 
 // asyncio: test_locks.py::SemaphoreTests::test_release_not_acquired
+// asyncio: claims_sync::bounded_semaphore_overflow_is_refused
 FIBER_TEST(LoopSemaphoreTest, ABoundedOneIsNotReleasedTooOften) {
   BoundedSemaphore semaphore;
   EXPECT_THAT(thrown<fibers::UsageError>([&] { semaphore.release(); }),

@@ -23,6 +23,7 @@ using ::testing::ElementsAre;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
 // asyncio: test_tasks.py::BaseTaskTests::test_shield_result
+// asyncio: claims_combinators::shield_result
 FIBER_TEST(ShieldTest, EndsWithTheInnerValue) {
   with_loop([](EventLoop& loop) {
     auto inner = loop.create_future<int>();
@@ -39,6 +40,7 @@ FIBER_TEST(ShieldTest, EndsWithTheInnerValue) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_shield_exception
+// asyncio: claims_combinators::shield_exception
 FIBER_TEST(ShieldTest, EndsWithTheInnerException) {
   with_loop([](EventLoop& loop) {
     auto inner = loop.create_future<int>();
@@ -49,6 +51,7 @@ FIBER_TEST(ShieldTest, EndsWithTheInnerException) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_shield_cancel_inner
+// asyncio: claims_combinators::shield_cancel_inner
 FIBER_TEST(ShieldTest, IsCancelledWithTheInnerOne) {
   with_loop([](EventLoop& loop) {
     auto inner = loop.create_future<int>();
@@ -61,6 +64,7 @@ FIBER_TEST(ShieldTest, IsCancelledWithTheInnerOne) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_shield_cancel_outer
+// asyncio: claims_combinators::shield_cancel_outer
 FIBER_TEST(ShieldTest, CancelledItLeavesTheInnerOneAlone) {
   with_loop([](EventLoop& loop) {
     auto inner = loop.create_future<int>();
@@ -75,6 +79,7 @@ FIBER_TEST(ShieldTest, CancelledItLeavesTheInnerOneAlone) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_shield_shortcut
+// asyncio: claims_combinators::shield_of_a_done_one_is_itself
 FIBER_TEST(ShieldTest, OfAFutureThatIsDoneIsThatFuture) {
   with_loop([](EventLoop& loop) {
     auto inner = loop.create_future<int>();
@@ -122,6 +127,7 @@ FIBER_TEST(ShieldTest, AnErrorThatComesAfterTheCancellationIsReported) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_shield_gather
+// asyncio: claims_combinators::shield_and_gather
 FIBER_TEST(ShieldTest, ShieldsAGather) {
   with_loop([](EventLoop& loop) {
     auto one = loop.create_future<int>();
@@ -137,6 +143,7 @@ FIBER_TEST(ShieldTest, ShieldsAGather) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_gather_shield
+// asyncio: claims_combinators::shield_and_gather
 FIBER_TEST(ShieldTest, IsGathered) {
   with_loop([](EventLoop& loop) {
     auto one = loop.create_future<int>();

@@ -28,6 +28,10 @@ void (*action_of(int signal))(int) {
   return present.sa_handler;
 }
 
+// asyncio: claims_signals::the_callback_runs_in_the_loops_thread
+// asyncio: claims_signals::a_signal_wakes_an_idle_poll
+// asyncio: test_events.py::EventLoopTestsMixin::test_add_signal_handler
+// asyncio: test_events.py::EventLoopTestsMixin::test_signal_handling_while_selecting
 FIBER_TEST(LoopSignalTest, CallsBackInTheLoop) {
   std::vector<std::string> log;
   with_loop([&](EventLoop& loop) {
@@ -47,6 +51,7 @@ FIBER_TEST(LoopSignalTest, CallsBackInTheLoop) {
   });
 }
 
+// asyncio: claims_signals::several_coalesce
 FIBER_TEST(LoopSignalTest, SeveralBeforeItRunsCountAsOne) {
   int calls = 0;
   with_loop([&](EventLoop& loop) {
@@ -112,6 +117,7 @@ FIBER_TEST(LoopSignalTest, ANewCallbackTakesThePlaceOfTheOld) {
   EXPECT_EQ(calls, 1);
 }
 
+// asyncio: claims_signals::remove_during_handling
 FIBER_TEST(LoopSignalTest, ACallbackMayRemoveItself) {
   int calls = 0;
   with_loop([&](EventLoop& loop) {
@@ -125,6 +131,7 @@ FIBER_TEST(LoopSignalTest, ACallbackMayRemoveItself) {
   EXPECT_EQ(calls, 1);
 }
 
+// asyncio: claims_signals::close_removes_all_and_restores
 FIBER_TEST(LoopSignalTest, CloseRemovesAll) {
   const auto before = action_of(SIGUSR1);
   with_idle_loop([](EventLoop& loop) {

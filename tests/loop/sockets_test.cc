@@ -154,7 +154,6 @@ FIBER_TEST(SockTest, ReceivesIntoMemoryOfTheCaller) {
   });
 }
 
-// asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_sock_recvfrom
 FIBER_TEST(SockTest, DatagramsComeWithTheirSender) {
   with_loop([](EventLoop& loop) {
     const Socket one(SOCK_DGRAM);
@@ -174,6 +173,8 @@ FIBER_TEST(SockTest, DatagramsComeWithTheirSender) {
 }
 
 // asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_sock_client_connect_racing
+// asyncio: claims_descriptors::a_cancelled_accept_or_connect_leaves_no_reader
+// asyncio: test_events.py::EventLoopTestsMixin::test_prompt_cancellation
 FIBER_TEST(SockTest, WhatIsCancelledLeavesNothingBehind) {
   SocketPair pair;
   with_loop([&](EventLoop& loop) {
@@ -194,6 +195,7 @@ FIBER_TEST(SockTest, WhatIsCancelledLeavesNothingBehind) {
 }
 
 // asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_sock_client_racing
+// asyncio: claims_descriptors::a_second_sock_recv_cancels_only_the_first_ones_registration
 FIBER_TEST(SockTest, CancellingTheFirstOfTwoLeavesTheSecond) {
   SocketPair pair;
   with_loop([&](EventLoop& loop) {

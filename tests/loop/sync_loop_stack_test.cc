@@ -132,7 +132,8 @@ TEST(SyncLoopOnTheCallerTest, TasksMayWaitAllTheSame) {
   EXPECT_EQ(order, "abced");
 }
 
-// asyncio: test_events.py::GetEventLoopTestsMixin::test_get_event_loop_new_process
+// asyncio: test_unix_events.py::TestFork::test_fork_not_share_event_loop
+// asyncio: test_unix_events.py::TestFork::test_fork_asyncio_run
 TEST(SyncLoopOnTheCallerTest, AChildForkedByACallbackMayRunALoopOfItsOwn) {
   SyncLoop outer({.callback_stack = CallbackStack::kCaller});
   int status = -1;

@@ -79,6 +79,7 @@ TEST_P(SyncLoopTest, ThrowsWhatTheFutureEndsWith) {
 }
 
 // asyncio: test_events.py::EventLoopTestsMixin::test_run_until_complete_stopped
+// asyncio: claims_running::stopped_before_the_future_completed
 TEST_P(SyncLoopTest, AStopBeforeTheFutureIsDoneIsAnError) {
   const auto loop = make();
   Future<void> never = (*loop)->create_future<void>();
@@ -96,6 +97,7 @@ TEST_P(SyncLoopTest, AStopBeforeTheFutureIsDoneIsAnError) {
   EXPECT_TRUE(ran);
 }
 
+// asyncio: claims_running::a_future_of_another_loop_is_refused
 TEST_P(SyncLoopTest, AnothersFutureIsRefused) {
   const auto loop = make();
   const auto other = make();
@@ -104,7 +106,7 @@ TEST_P(SyncLoopTest, AnothersFutureIsRefused) {
               StartsWith("The future belongs to a different loop than the one specified"));
 }
 
-// asyncio: test_events.py::EventLoopTestsMixin::test_run_forever
+// asyncio: claims_running::a_loop_can_be_run_again
 TEST_P(SyncLoopTest, MayRunAgainAndAgain) {
   const auto loop = make();
   int runs = 0;
@@ -135,6 +137,7 @@ TEST_P(SyncLoopTest, AStopBeforehandIsExactlyOneIteration) {
   EXPECT_EQ((*loop)->statistics().iterations, 2);
 }
 
+// asyncio: claims_running::stop_before_run_forever_is_one_iteration_that_polls
 TEST_P(SyncLoopTest, OneIterationWaitsForNothing) {
   const auto loop = make();
   const fibers::Instant before = (*loop)->time();
@@ -143,7 +146,7 @@ TEST_P(SyncLoopTest, OneIterationWaitsForNothing) {
   EXPECT_EQ((*loop)->time(), before);
 }
 
-// asyncio: test_base_events.py::BaseEventLoopTests, stop() finishes the iteration
+// asyncio: claims_running::stop_finishes_the_iteration
 TEST_P(SyncLoopTest, AStopFinishesTheIteration) {
   const auto loop = make();
   std::vector<int> order;
@@ -158,7 +161,8 @@ TEST_P(SyncLoopTest, AStopFinishesTheIteration) {
   EXPECT_THAT(order, ElementsAre(1, 2));
 }
 
-// asyncio: test_events.py::EventLoopTestsMixin::test_run_forever, "already running"
+// asyncio: claims_running::a_nested_run_is_refused_with_both_messages
+// asyncio: test_events.py::EventLoopTestsMixin::test_run_until_complete_nesting
 TEST_P(SyncLoopTest, RunningItFromItsOwnCallbackIsRefused) {
   const auto loop = make();
   Future<void> future = (*loop)->create_future<void>();
@@ -175,6 +179,7 @@ TEST_P(SyncLoopTest, RunningItFromItsOwnCallbackIsRefused) {
 }
 
 // asyncio: test_base_events.py::BaseEventLoopTests::test_running_loop_within_a_loop
+// asyncio: claims_running::a_nested_run_is_refused_with_both_messages
 TEST_P(SyncLoopTest, RunningAnotherFromACallbackIsRefused) {
   const auto outer = make();
   const auto inner = make();
@@ -196,7 +201,6 @@ TEST_P(SyncLoopTest, RunningItInsideARunIsRefused) {
   });
 }
 
-// asyncio: test_locks.py, loops made in a coroutine of another loop
 TEST_P(SyncLoopTest, MayBeMadeAndClosedByACallbackOfAnother) {
   const auto outer = make();
   int calls = 0;

@@ -23,6 +23,10 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 
 using Log = std::vector<std::string>;
 
+// asyncio: claims_tasks::cancel_goes_to_the_awaited_future_with_its_message
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel_inner_future
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel_task_catching
 FIBER_TEST(TaskCancelTest, CancelIsRaisedOnceWhereItWaits) {
   Log log;
   with_loop([&](EventLoop& loop) {
@@ -57,6 +61,7 @@ FIBER_TEST(TaskCancelTest, CancelIsRaisedOnceWhereItWaits) {
   EXPECT_THAT(log, ElementsAre("coro: one", "stack: two", "coro goes on", "stack goes on"));
 }
 
+// asyncio: claims_tasks::cancelled_before_the_first_step_the_body_never_runs
 FIBER_TEST(TaskCancelTest, CancelledBeforeItsFirstStepItNeverBegins) {
   bool begun = false;
   with_loop([&](EventLoop& loop) {
@@ -80,6 +85,7 @@ FIBER_TEST(TaskCancelTest, CancelledBeforeItsFirstStepItNeverBegins) {
   EXPECT_FALSE(begun);
 }
 
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel_current_task
 FIBER_TEST(TaskCancelTest, ATaskThatCancelsItselfHearsOfItAtItsNextAwait) {
   int caught = 0;
   with_loop([&](EventLoop& loop) {
@@ -106,6 +112,8 @@ FIBER_TEST(TaskCancelTest, ATaskThatCancelsItselfHearsOfItAtItsNextAwait) {
   EXPECT_EQ(caught, 2);
 }
 
+// asyncio: claims_tasks::cancel_in_the_last_step_ends_it_cancelled
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel_at_end
 FIBER_TEST(TaskCancelTest, CancelInTheLastStepCancelsTheTask) {
   with_loop([](EventLoop& loop) {
     auto coro = loop.create_task([]() -> Coro<int> {
@@ -164,6 +172,11 @@ FIBER_TEST(TaskCancelTest, AScopeInsideATaskEndsItsAwait) {
   });
 }
 
+// asyncio: claims_tasks::cancelling_and_uncancel_count
+// asyncio: claims_tasks::uncancel_to_zero_clears_a_pending_cancel
+// asyncio: test_tasks.py::BaseTaskTests::test_cancelling
+// asyncio: test_tasks.py::BaseTaskTests::test_uncancel_basic
+// asyncio: test_tasks.py::BaseTaskTests::test_uncancel_resets_must_cancel
 FIBER_TEST(TaskCancelTest, UncancelTakesBackWhatWasNotDelivered) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([]() -> Coro<int> { co_return 1; }());

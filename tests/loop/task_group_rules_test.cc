@@ -56,6 +56,7 @@ FIBER_TEST(TaskGroupRulesTest, WrongUseIsRefusedAndTheCodeNeverRuns) {
 }
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_no_create_task_after_failure
+// asyncio: claims_task_group::create_task_after_failure_is_refused_and_closes_the_coroutine
 FIBER_TEST(TaskGroupRulesTest, TakesNoTasksAfterAnError) {
   LogCapture log;
   with_loop([](EventLoop& loop) {

@@ -50,6 +50,7 @@ FIBER_TEST(TaskGroupTest, WaitsForItsTasks) {
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_cancel_children_on_child_error
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_04
+// asyncio: claims_task_group::an_error_cancels_siblings_and_body
 FIBER_TEST(TaskGroupTest, AChildsErrorCancelsItsSiblingsAndTheBody) {
   Log log;
   with_loop([&](EventLoop& loop) {
@@ -135,6 +136,7 @@ FIBER_TEST(TaskGroupTest, AChildThatEndsCancelledIsNoError) {
 }
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_09
+// asyncio: claims_task_group::several_errors_are_grouped
 FIBER_TEST(TaskGroupTest, SeveralErrorsComeOutTogether) {
   with_loop([](EventLoop& loop) {
     const auto fails_when_cancelled = []() -> Coro<void> {
@@ -165,6 +167,7 @@ FIBER_TEST(TaskGroupTest, SeveralErrorsComeOutTogether) {
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_10
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_12
+// asyncio: claims_task_group::an_error_in_the_body
 FIBER_TEST(TaskGroupTest, AnErrorOfTheBodyCancelsTheTasksAndIsInAGroup) {
   with_loop([](EventLoop& loop) {
     Task<int> slow;
@@ -188,6 +191,7 @@ FIBER_TEST(TaskGroupTest, AnErrorOfTheBodyCancelsTheTasksAndIsInAGroup) {
 }
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_25
+// asyncio: claims_task_group::an_error_while_unwinding
 FIBER_TEST(TaskGroupTest, AnErrorOfTheBodyWhileItIsBeingCancelledComesOutToo) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([] {
@@ -236,6 +240,7 @@ FIBER_TEST(TaskGroupTest, CancellingTheTaskCancelsTheGroup) {
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_08
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_23
+// asyncio: claims_task_group::outer_cancel_and_a_childs_error
 FIBER_TEST(TaskGroupTest, ErrorsWinOverACancellationAndTheTaskHearsOfThatNext) {
   Log log;
   with_loop([&](EventLoop& loop) {
@@ -299,6 +304,7 @@ FIBER_TEST(TaskGroupTest, ACancellationDoesNotCutTheWaitForTheTasksShort) {
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_14
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_16
+// asyncio: claims_task_group::groups_nest
 FIBER_TEST(TaskGroupTest, GroupsNest) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([]() -> Coro<void> {
@@ -329,6 +335,7 @@ FIBER_TEST(TaskGroupTest, GroupsNest) {
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_17
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_18
+// asyncio: claims_task_group::the_cancel_count_is_stable
 FIBER_TEST(TaskGroupTest, TheTaskGoesOnAfterAGroupWhoseErrorItCatches) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([]() -> Coro<int> {
@@ -351,6 +358,7 @@ FIBER_TEST(TaskGroupTest, TheTaskGoesOnAfterAGroupWhoseErrorItCatches) {
 }
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_20
+// asyncio: claims_task_group::interrupts_have_priority
 FIBER_TEST(TaskGroupTest, AKeyboardInterruptOfTheBodyComesOutAlone) {
   WEFT_NOT_ALLOCATION_SWEPT("nobody else ends its future");
   with_loop([](EventLoop& loop) {

@@ -19,6 +19,8 @@ using testing::with_idle_loop;
 using testing::with_loop;
 using namespace std::chrono_literals;
 
+// asyncio: claims_ready_queue::threadsafe_wakes_an_idle_poll
+// asyncio: test_events.py::EventLoopTestsMixin::test_call_soon_threadsafe
 FIBER_TEST(ThreadsafeTest, WakesAnIdleLoop) {
   with_loop([](EventLoop& loop) {
     const auto here = std::this_thread::get_id();
@@ -36,6 +38,8 @@ FIBER_TEST(ThreadsafeTest, WakesAnIdleLoop) {
   });
 }
 
+// asyncio: claims_ready_queue::threadsafe_is_fifo_with_call_soon_of_the_same_thread
+// asyncio: test_events.py::EventLoopTestsMixin::test_call_soon_threadsafe_same_thread
 FIBER_TEST(ThreadsafeTest, KeepsTheOrderWithCallSoonOfTheSameThread) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<int> order;
@@ -50,6 +54,7 @@ FIBER_TEST(ThreadsafeTest, KeepsTheOrderWithCallSoonOfTheSameThread) {
 
 // What another thread scheduled before this one did runs before it, although the loop has not
 // looked yet.
+// asyncio: claims_ready_queue::threadsafe_follows_what_happened_before
 FIBER_TEST(ThreadsafeTest, EarlierCallOfAnotherThreadRunsEarlier) {
   WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   with_idle_loop([](EventLoop& loop) {
@@ -181,6 +186,8 @@ FIBER_TEST(ThreadsafeTest, CallableDiesOnTheLoopsThread) {
   });
 }
 
+// asyncio: claims_ready_queue::a_wrong_thread_is_refused
+// asyncio: test_base_events.py::BaseEventLoopTests::test_check_thread
 FIBER_TEST(ThreadsafeTest, OtherCallsFromAnotherThreadAreRefused) {
   WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
   with_idle_loop([](EventLoop& loop) {

@@ -121,7 +121,8 @@ FIBER_TEST(TimeoutTest, MayHaveNoLimit) {
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_timeout_zero
-// asyncio: test_timeouts.py::TimeoutTests::test_timeout_in_the_past
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_in_the_past_sleep_zero
+// asyncio: claims_combinators::timeout_zero_or_past_cancels_at_the_first_await
 FIBER_TEST(TimeoutTest, ATimeThatHasPassedCancelsAtTheFirstWait) {
   for (const fibers::Duration delay : {0s, -1s}) {
     std::vector<std::string> log;
@@ -155,6 +156,7 @@ FIBER_TEST(TimeoutTest, ATimeThatHasPassedCancelsAtTheFirstWait) {
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_foreign_exception_passed
+// asyncio: claims_combinators::timeout_leaves_foreign_cancellations_and_errors
 FIBER_TEST(TimeoutTest, ErrorsOfTheBodyPass) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([] {
@@ -187,6 +189,7 @@ FIBER_TEST(TimeoutTest, AnErrorThrownOnBeingCancelledPasses) {
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_foreign_cancel_doesnt_timeout_if_not_expired
+// asyncio: claims_combinators::timeout_leaves_foreign_cancellations_and_errors
 FIBER_TEST(TimeoutTest, ACancellationByOthersPasses) {
   with_loop([](EventLoop& loop) {
     auto limit = timeout_at(fibers::kForever);
@@ -217,6 +220,7 @@ FIBER_TEST(TimeoutTest, TheTaskGoesOnAfterwards) {
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_nested_timeouts
+// asyncio: claims_combinators::timeouts_nest
 FIBER_TEST(TimeoutTest, TheInnerOneOfTwoIsNotTheOuterOnes) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([] {
@@ -237,6 +241,7 @@ FIBER_TEST(TimeoutTest, TheInnerOneOfTwoIsNotTheOuterOnes) {
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_nested_timeouts_concurrent
+// asyncio: claims_combinators::timeouts_of_a_busy_loop_expire_together
 FIBER_TEST(TimeoutTest, OfTwoThatExpireTogetherBothHave) {
   with_loop([](EventLoop& loop) {
     auto coro = loop.create_task([]() -> Coro<void> {
@@ -258,6 +263,7 @@ FIBER_TEST(TimeoutTest, OfTwoThatExpireTogetherBothHave) {
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_reschedule
+// asyncio: claims_combinators::timeout_reschedules
 FIBER_TEST(TimeoutTest, MayBeRescheduled) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([&loop] {
@@ -288,8 +294,14 @@ FIBER_TEST(TimeoutTest, MayBeRescheduled) {
   });
 }
 
-// asyncio: test_timeouts.py::TimeoutTests::test_enter_twice
-// asyncio: test_timeouts.py::TimeoutTests::test_reschedule_expired
+// asyncio: claims_combinators::timeout_is_not_usable_twice
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_already_entered
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_double_enter
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_finished
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_expired
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_expiring
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_not_entered
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_without_task
 FIBER_TEST(TimeoutTest, WrongUseIsRefused) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([&loop] {
@@ -316,7 +328,6 @@ FIBER_TEST(TimeoutTest, WrongUseIsRefused) {
                   HasSubstr("Cannot change state of finished Timeout"));
     });
     await(task);
-    // asyncio: test_timeouts.py::TimeoutTests::test_timeout_without_task
     EXPECT_THAT(thrown<fibers::UsageError>([&] { timeout_at(loop.time()).run([] {}); }),
                 HasSubstr("Timeout should be used inside a task"));
     EXPECT_THROW(timeout(1s), fibers::UsageError);

@@ -20,6 +20,10 @@ using testing::with_idle_loop;
 using testing::with_loop;
 using namespace std::chrono_literals;
 
+// asyncio: claims_timers::not_late
+// asyncio: test_events.py::EventLoopTestsMixin::test_call_later
+// asyncio: test_events.py::TimerTests::test_when
+// asyncio: test_base_events.py::BaseEventLoopTests::test_call_later
 FIBER_TEST(TimerTest, FiresExactlyWhenDue) {
   with_loop([](EventLoop& loop) {
     const Instant start = loop.time();
@@ -31,6 +35,7 @@ FIBER_TEST(TimerTest, FiresExactlyWhenDue) {
   });
 }
 
+// asyncio: claims_timers::never_early
 FIBER_TEST(TimerTest, NeverFiresANanosecondEarly) {
   with_idle_loop([](EventLoop& loop) {
     bool fired = false;
@@ -67,6 +72,7 @@ FIBER_TEST(TimerTest, TimersThatAreLateTogetherKeepTheirOrder) {
   });
 }
 
+// asyncio: claims_timers::equal_deadlines_are_fifo
 FIBER_TEST(TimerTest, EqualDeadlinesInTheOrderOfTheCalls) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<int> order;
@@ -79,6 +85,8 @@ FIBER_TEST(TimerTest, EqualDeadlinesInTheOrderOfTheCalls) {
   });
 }
 
+// asyncio: claims_timers::negative_delays_keep_their_order
+// asyncio: test_base_events.py::BaseEventLoopTests::test_call_later_negative_delays
 FIBER_TEST(TimerTest, NegativeDelaysAreOrderedToo) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<int> order;
@@ -90,7 +98,7 @@ FIBER_TEST(TimerTest, NegativeDelaysAreOrderedToo) {
   });
 }
 
-// asyncio: what was ready comes before the timers of the iteration.
+// asyncio: claims_timers::no_delay_goes_through_the_heap
 FIBER_TEST(TimerTest, DueTimersComeAfterWhatIsReady) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> order;
@@ -101,6 +109,7 @@ FIBER_TEST(TimerTest, DueTimersComeAfterWhatIsReady) {
   });
 }
 
+// asyncio: claims_timers::cancel_twice_or_after_firing_is_harmless
 FIBER_TEST(TimerTest, CancelledTimerNeverFiresAndLeavesAtOnce) {
   with_loop([](EventLoop& loop) {
     auto resource = std::make_shared<int>(0);
@@ -114,6 +123,8 @@ FIBER_TEST(TimerTest, CancelledTimerNeverFiresAndLeavesAtOnce) {
   });
 }
 
+// asyncio: claims_timers::cancelled_timers_are_taken_out
+// asyncio: test_base_events.py::BaseEventLoopTests::test__run_once_cancelled_event_cleanup
 FIBER_TEST(TimerTest, CancelledTimersTakeNoRoom) {
   with_idle_loop([](EventLoop& loop) {
     loop.call_later(1h, [] {});
@@ -157,6 +168,7 @@ FIBER_TEST(TimerTest, LoopDoesNotWakeForACancelledTimer) {
   });
 }
 
+// asyncio: claims_timers::a_very_long_timeout_does_not_overflow
 FIBER_TEST(TimerTest, VeryLongDelayDoesNotOverflow) {
   with_loop([](EventLoop& loop) {
     const TimerHandle never = loop.call_later(Duration::max(), [] { ADD_FAILURE(); });
@@ -168,6 +180,7 @@ FIBER_TEST(TimerTest, VeryLongDelayDoesNotOverflow) {
   });
 }
 
+// asyncio: claims_timers::cancel_twice_or_after_firing_is_harmless
 FIBER_TEST(TimerTest, CancelAfterFiringIsHarmless) {
   with_loop([](EventLoop& loop) {
     int fired = 0;

@@ -44,6 +44,8 @@ FIBER_TEST(WaitForTest, GivesTheResultOfWhatEndsInTime) {
 }
 
 // asyncio: test_waitfor.py::AsyncioWaitForTest::test_asyncio_wait_for_timeout
+// asyncio: claims_combinators::wait_for_waits_for_the_cancelled_one
+// asyncio: test_waitfor.py::AsyncioWaitForTest::test_wait_for_waits_for_task_cancellation
 FIBER_TEST(WaitForTest, CancelsWhatTakesLongerAndWaitsForItsEnd) {
   with_loop([](EventLoop& loop) {
     const auto start = loop.time();
@@ -65,6 +67,7 @@ FIBER_TEST(WaitForTest, CancelsWhatTakesLongerAndWaitsForItsEnd) {
 }
 
 // asyncio: test_waitfor.py::AsyncioWaitForTest::test_wait_for_timeout_less_then_0_or_0_future_done
+// asyncio: claims_combinators::wait_for_without_time_returns_a_done_future
 FIBER_TEST(WaitForTest, WithoutAnyTimeGivesTheResultOfADoneFuture) {
   with_loop([](EventLoop& loop) {
     auto done = loop.create_future<int>();
@@ -76,8 +79,8 @@ FIBER_TEST(WaitForTest, WithoutAnyTimeGivesTheResultOfADoneFuture) {
   });
 }
 
-// asyncio:
-// test_waitfor.py::AsyncioWaitForTest::test_wait_for_timeout_less_then_0_or_0_coroutine_do_not_started
+// asyncio: test_waitfor.py::test_wait_for_timeout_less_then_0_or_0_coroutine_do_not_started
+// asyncio: claims_combinators::wait_for_without_time_never_starts_a_coroutine
 FIBER_TEST(WaitForTest, WithoutAnyTimeNothingIsBegun) {
   bool begun = false;
   with_loop([&](EventLoop& loop) {
@@ -107,8 +110,7 @@ FIBER_TEST(WaitForTest, WithoutAnyTimeATaskIsCancelled) {
   });
 }
 
-// asyncio:
-// test_waitfor.py::AsyncioWaitForTest::test_wait_for_waits_for_task_cancellation_w_timeout_0
+// asyncio: test_waitfor.py::test_wait_for_waits_for_task_cancellation_w_timeout_0
 FIBER_TEST(WaitForTest, WithoutAnyTimeTheCancelledOneIsWaitedFor) {
   with_loop([](EventLoop& loop) {
     auto slow = loop.create_task([] {
@@ -139,8 +141,8 @@ FIBER_TEST(WaitForTest, AResultThatComesWithTheTimeWins) {
   });
 }
 
-// asyncio:
-// test_waitfor.py::AsyncioWaitForTest::test_wait_for_reraises_exception_during_cancellation
+// asyncio: test_waitfor.py::test_wait_for_reraises_exception_during_cancellation
+// asyncio: claims_combinators::wait_for_passes_an_exception_during_cancel
 FIBER_TEST(WaitForTest, AnErrorThrownOnBeingCancelledComesOut) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([] {

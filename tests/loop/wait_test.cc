@@ -64,6 +64,7 @@ FIBER_TEST(WaitTest, ReturnsWhenAllAreDone) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_wait_duplicate_coroutines
+// asyncio: claims_combinators::wait_merges_duplicates
 FIBER_TEST(WaitTest, KnowsTheSameFutureOnce) {
   with_loop([](EventLoop& loop) {
     auto one = loop.create_task(after(1s, 1));
@@ -119,6 +120,7 @@ FIBER_TEST(WaitTest, DoneAreAllThatAreDoneWhenItReturns) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_wait_first_exception
+// asyncio: claims_combinators::wait_first_exception_is_not_a_cancellation
 FIBER_TEST(WaitTest, FirstExceptionReturnsWithTheFirstError) {
   WEFT_NOT_ALLOCATION_SWEPT("nobody else ends its future");
   with_loop([](EventLoop& loop) {
@@ -181,6 +183,7 @@ FIBER_TEST(WaitTest, AnErrorThatItHasSeenIsStillReportedIfNobodyAsks) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_wait_with_timeout
+// asyncio: claims_combinators::wait_timeout_leaves_tasks_running
 FIBER_TEST(WaitTest, ATimeoutEndsTheWaitAndNothingElse) {
   with_loop([](EventLoop& loop) {
     auto fast = loop.create_task(after(1s, 1));
@@ -206,6 +209,7 @@ FIBER_TEST(WaitTest, AFutureThatEndsTogetherWithTheTimeoutIsDone) {
   });
 }
 
+// asyncio: claims_combinators::wait_cleans_its_callbacks
 FIBER_TEST(WaitTest, CancelledItLeavesTheFuturesAndItsCallbacksGo) {
   int calls = 0;
   with_loop([&](EventLoop& loop) {

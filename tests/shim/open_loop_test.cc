@@ -290,7 +290,7 @@ FIBER_TEST(OpenLoopTest, AnExceptionHandlerOfYourOwnReplacesThat) {
   EXPECT_NE(seen[0].find("callback"), std::string::npos);
 }
 
-// asyncio: set_exception_handler(None); trio-asyncio: default_exception_handler
+// Both models: set_exception_handler(None) and default_exception_handler.
 FIBER_TEST(OpenLoopTest, TakingTheHandlerOffBringsTheDefaultBack) {
   const CapturedLog log;
   const auto error = error_of([] {

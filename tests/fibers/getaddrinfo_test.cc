@@ -84,6 +84,23 @@ FIBER_TEST(GetaddrinfoTest, FailureNamesTheHost) {
   }
 }
 
+TEST(GetaddrinfoNowaitTest, ConvertsWhatIsNumeric) {
+  const auto found = socket::getaddrinfo_nowait("127.0.0.1", "80", {.type = SOCK_STREAM});
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->at(0).address.to_string(), "127.0.0.1:80");
+  EXPECT_FALSE(socket::getaddrinfo_nowait("localhost", "80").has_value());
+  EXPECT_FALSE(socket::getaddrinfo_nowait("127.0.0.1", "http").has_value());
+  EXPECT_THROW(socket::getaddrinfo_nowait("name", "80", {.flags = AI_NUMERICHOST}),
+               std::system_error);
+}
+
+FIBER_TEST(GetaddrinfoTest, ServiceMayBeANameWhereTheHostMustBeNumeric) {
+  const auto found =
+      socket::getaddrinfo("127.0.0.1", "http", {.type = SOCK_STREAM, .flags = AI_NUMERICHOST});
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].address.port(), 80);
+}
+
 // trio: test_socket.py::test_getnameinfo
 FIBER_TEST(GetnameinfoTest, TurnsAddressesIntoNames) {
   const SocketAddress address = socket::getaddrinfo("127.0.0.1", "80")[0].address;

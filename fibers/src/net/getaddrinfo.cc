@@ -111,6 +111,14 @@ Answer look_up_host(const std::string& host, const std::string& service,
   return look_up(host, service, international);
 }
 
+std::vector<AddressInfo> addresses_of(Answer answer, const std::string& host,
+                                      const std::string& service) {
+  if (answer.code != 0) {
+    throw_resolver_error(answer.code, answer.system_error, describe(host, service));
+  }
+  return std::move(answer.addresses);
+}
+
 struct Names {
   int code = 0;
   int system_error = 0;
@@ -143,29 +151,31 @@ const std::error_category& resolver_category() {
   return *category;
 }
 
+std::optional<std::vector<AddressInfo>> getaddrinfo_nowait(const std::string& host,
+                                                           const std::string& service,
+                                                           const AddressHints& hints) {
+  need_text(host, "a host's name");
+  need_text(service, "a service's name");
+  if (!is_number(service)) return std::nullopt;
+  AddressHints numeric = hints;
+  numeric.flags |= AI_NUMERICHOST | AI_NUMERICSERV;
+  Answer answer = look_up(host, service, numeric);
+  const bool may_be_name = (hints.flags & AI_NUMERICHOST) == 0 && !host.empty();
+  if (answer.code == EAI_NONAME && may_be_name) return std::nullopt;
+  return addresses_of(std::move(answer), host, service);
+}
+
 std::vector<AddressInfo> getaddrinfo(const std::string& host, const std::string& service,
                                      const AddressHints& hints) {
   checkpoint();
-  need_text(host, "a host's name");
-  need_text(service, "a service's name");
-  Answer answer{.code = EAI_NONAME};
-  if (is_number(service)) {
-    AddressHints numeric = hints;
-    numeric.flags |= AI_NUMERICHOST | AI_NUMERICSERV;
-    answer = look_up(host, service, numeric);
+  if (auto found = getaddrinfo_nowait(host, service, hints)) return std::move(*found);
+  const bool is_name = !host.empty() && (hints.flags & AI_NUMERICHOST) == 0;
+  if (HostnameResolver* custom = custom_hostname_resolver(); custom != nullptr && is_name) {
+    return custom->getaddrinfo(host, service, hints);
   }
-  const bool is_name = answer.code == EAI_NONAME && (hints.flags & AI_NUMERICHOST) == 0 &&
-                       !(host.empty() && is_number(service));
-  if (is_name) {
-    if (HostnameResolver* custom = custom_hostname_resolver(); custom != nullptr && !host.empty()) {
-      return custom->getaddrinfo(host, service, hints);
-    }
-    answer = in_thread([host, service, hints] { return look_up_host(host, service, hints); });
-  }
-  if (answer.code != 0) {
-    throw_resolver_error(answer.code, answer.system_error, describe(host, service));
-  }
-  return std::move(answer.addresses);
+  return addresses_of(
+      in_thread([host, service, hints] { return look_up_host(host, service, hints); }), host,
+      service);
 }
 
 std::pair<std::string, std::string> getnameinfo(const SocketAddress& address, int flags) {

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -41,6 +42,14 @@ struct AddressInfo {
 // Threads: the run's own only.
 std::vector<AddressInfo> getaddrinfo(const std::string& host, const std::string& service,
                                      const AddressHints& hints = {});
+// The same for what needs no look-up; nothing if it does: a host or a service that is a name.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: any.
+std::optional<std::vector<AddressInfo>> getaddrinfo_nowait(const std::string& host,
+                                                           const std::string& service,
+                                                           const AddressHints& hints = {});
 
 // The host and service of an address. `flags` are NI_...; NI_NUMERICHOST together with
 // NI_NUMERICSERV needs no thread. A custom resolver is always asked.

@@ -153,8 +153,9 @@ bool FiberTaskCore::yield() {
   return true;
 }
 
-void FiberTaskCore::cancel_elsewhere() noexcept {
+bool FiberTaskCore::cancel_elsewhere() noexcept {
   if (running_ != nullptr) running_->scope.cancel();
+  return true;
 }
 
 void FiberTaskCore::abandon() noexcept {

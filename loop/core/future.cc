@@ -294,8 +294,8 @@ void FutureCore::cancel_for_waiter() noexcept {
 
 // --- The end. ---
 
-void FutureCore::dispose() noexcept {
-  if (unretrieved_) report_unretrieved();
+void FutureCore::last_reference_gone() noexcept {
+  report_lost();
   if (first_callback_ != nullptr) drop_callbacks();
   before_destroy();
   destroy();
@@ -306,13 +306,17 @@ void FutureCore::describe(ExceptionContext& context) const noexcept {
   context.source = site_;
 }
 
+void FutureCore::report(const ExceptionContext& context) {
+  loop_->report(context);
+}
+
 void FutureCore::report_unretrieved() noexcept {
   try {
     ExceptionContext context{.message = "Future exception was never retrieved",
                              .exception = exception_};
     if (is_task_) context.message.replace(0, 6, "Task");
     describe(context);
-    loop_->report(context);
+    report(context);
   } catch (...) {
     // Only a cancellation or an interrupt; there is no one here who could take it, and the next
     // wait raises it again.

@@ -60,7 +60,7 @@ bool TaskCore::request_cancel(std::exception_ptr payload) {
   }
   payload_ = std::move(payload);
   if (elsewhere_) {
-    cancel_elsewhere();
+    must_cancel_ = !cancel_elsewhere();
   } else if (blocked_on_ != nullptr) {
     blocked_on_->cancel();
   } else {
@@ -185,7 +185,7 @@ void TaskCore::end_step(Step step) {
       return push();
     case Step::kElsewhere:
       elsewhere_ = true;
-      if (std::exchange(must_cancel_, false)) cancel_elsewhere();
+      if (must_cancel_) must_cancel_ = !cancel_elsewhere();
   }
 }
 
@@ -273,7 +273,7 @@ void TaskCore::report_pending() noexcept {
   try {
     ExceptionContext context{.message = "Task was destroyed but it is pending!"};
     describe(context);
-    loop().report(context);
+    future_.report(context);
   } catch (...) {
     // As for a future's exception that was never retrieved.
   }

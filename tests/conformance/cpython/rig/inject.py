@@ -3,11 +3,12 @@
 """Puts weft's objects where CPython's tests find asyncio's.
 
 Tier T1, the loop: the default policy and new_event_loop(), the names SelectorEventLoop (and EventLoop, from 3.13), which many tests
-build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on.
+build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on. Futures and tasks are asyncio's.
+Tier T2: what the loop's create_future() and create_task() make is weft's, too.
 """
 import asyncio
 import selectors
-from asyncio import unix_events
+from asyncio import base_events, unix_events
 
 import weft
 
@@ -126,8 +127,10 @@ def make_test_loop(stock):
 
 def install(tier, stack):
     global callbacks_on_task
-    assert tier == "T1", tier
     callbacks_on_task = stack == "task"
+    if tier == "T1":
+        Loop.create_future = base_events.BaseEventLoop.create_future
+        Loop.create_task = base_events.BaseEventLoop.create_task
     asyncio.DefaultEventLoopPolicy = Policy
     unix_events.DefaultEventLoopPolicy = Policy
     asyncio.SelectorEventLoop = Loop

@@ -14,14 +14,17 @@ import time
 import unittest
 
 
+EXTRA = ["mixins"]  # Files of our own, which give CPython's tests other types.
+
+
 class Result(unittest.TextTestResult):
     """Notes each test's outcome, and what weft's loop had to do with it."""
 
-    def __init__(self, out, complaints, callbacks_run):
+    def __init__(self, out, complaints, counts):
         super().__init__(sys.stderr, False, 0)
         self.out = out
         self.complaints = complaints
-        self.callbacks_run = callbacks_run
+        self.counts = counts
         self.outcome = None
 
     def write(self, **line):
@@ -36,7 +39,7 @@ class Result(unittest.TextTestResult):
         self.outcome = "passed"
         self.detail = ""
         self.started = time.monotonic()
-        self.before = self.callbacks_run()
+        self.before = self.counts()
         self.complaints.clear()
         self.write(begin=test.id())
 
@@ -48,7 +51,7 @@ class Result(unittest.TextTestResult):
 
     def end(self, test):
         self.write(end=test.id(), outcome=self.outcome, detail=self.detail, complaints=list(self.complaints),
-                   callbacks=self.callbacks_run() - self.before, seconds=round(time.monotonic() - self.started, 3))
+                   counts={name: n - self.before[name] for name, n in self.counts().items()}, seconds=round(time.monotonic() - self.started, 3))
         self.outcome = None
 
     def note(self, test, outcome, detail):
@@ -101,16 +104,16 @@ def main():
     out = os.fdopen(os.open(result, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC), "w")
     import inject
     import weft
+    counts = weft.counts
     if tier == "stock":
-        callbacks_run = lambda: 0
+        counts = lambda: {"callbacks": 0}
     else:
         inject.install(tier, stack)
-        callbacks_run = weft.callbacks_run
     try:
-        suite = unittest.defaultTestLoader.loadTestsFromName(f"test.test_asyncio.{name}")
+        suite = unittest.defaultTestLoader.loadTestsFromName(name if name in EXTRA else f"test.test_asyncio.{name}")
     except unittest.SkipTest:  # For another system.
         suite = unittest.TestSuite()
-    tests = Result(out, inject.complaints, callbacks_run)
+    tests = Result(out, inject.complaints, counts)
     gc.collect()
     gc.freeze()
     without(suite, set(left_out)).run(tests)

@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 
+#include "tests/conformance/cpython/src/errors.h"
 #include "tests/conformance/cpython/src/loop.h"
 
 namespace weft::python {
@@ -194,46 +195,21 @@ void report(HandleObject& handle) {
       PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0) {
     leave_loop(*handle.loop);
   }
-  PyObject* type = nullptr;
-  PyObject* value = nullptr;
-  PyObject* traceback = nullptr;
-  PyErr_Fetch(&type, &value, &traceback);
-  PyErr_NormalizeException(&type, &value, &traceback);
-  if (traceback != nullptr) PyException_SetTraceback(value, traceback);
-  const Owned owned_type(type);
-  const Owned error(value);
-  const Owned owned_traceback(traceback);
-  const Owned context(error_context(handle, value));
+  const Owned error(take_error());
+  const Owned context(error_context(handle, error.get()));
   if (!context) leave_loop(*handle.loop);
   PyObject* const loop = reinterpret_cast<PyObject*>(handle.loop);
   const Owned done(PyObject_CallMethod(loop, "call_exception_handler", "O", context.get()));
   if (!done) leave_loop(*handle.loop);
 }
 
-// Leaves the context whatever the callback did, and keeps its exception.
-bool leave_context(PyObject* context) {
-  PyObject* type = nullptr;
-  PyObject* value = nullptr;
-  PyObject* traceback = nullptr;
-  PyErr_Fetch(&type, &value, &traceback);
-  const bool left = PyContext_Exit(context) == 0;
-  if (type != nullptr) PyErr_Restore(type, value, traceback);
-  return left;
-}
-
 // False with a Python exception.
 bool invoke(HandleObject& handle, PyObject* context) {
-  if (PyContext_Enter(context) < 0) return false;
   handle.running = true;
-  const Owned result(PyObject_Vectorcall(
-      handle.callback, handle.args,
-      static_cast<std::size_t>(Py_SIZE(as_object(handle))) | PY_VECTORCALL_ARGUMENTS_OFFSET,
-      nullptr));
+  const Owned result(
+      call_in_context(context, handle.callback, handle.args, Py_SIZE(as_object(handle))));
   handle.running = false;
-  if (result) [[likely]]
-    return PyContext_Exit(context) == 0;
-  static_cast<void>(leave_context(context));
-  return false;
+  return static_cast<bool>(result);
 }
 
 void call(HandleObject& handle) {
@@ -265,6 +241,16 @@ HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callba
   for (Py_ssize_t i = 0; i < count; ++i) handle.args[i] = Py_NewRef(args[i]);
   handle.callback = Py_NewRef(callback);
   return &handle;
+}
+
+void report_failed_call(LoopObject& loop, PyObject* callback, PyObject* const* args,
+                        Py_ssize_t count, PyObject* context) {
+  const Owned error(take_error());
+  const Owned handle(
+      reinterpret_cast<PyObject*>(make_handle(handle_type, loop, callback, args, count, context)));
+  if (!handle) leave_loop(loop);
+  set_error(error.get());
+  report(as_handle(handle.get()));
 }
 
 bool is_cancelled(const HandleObject& handle) {
@@ -300,7 +286,7 @@ HandleCall::~HandleCall() {
 
 void HandleCall::operator()() const {
   if (handle_->callback == nullptr) return;
-  handle_->loop->last_called = handle_;
+  handle_->loop->last_called = as_object(*handle_);
   call(*handle_);
 }
 

@@ -43,6 +43,11 @@ HandleObject* make_handle(PyTypeObject* type, LoopObject& loop, PyObject* callba
 bool is_cancelled(const HandleObject& handle);
 void cancel_handle(HandleObject& handle);
 
+// What a callback without a handle has raised, which is set: SystemExit and KeyboardInterrupt leave
+// the loop, anything else is the exception handler's.
+void report_failed_call(LoopObject& loop, PyObject* callback, PyObject* const* args,
+                        Py_ssize_t count, PyObject* context);
+
 // What the loop calls.
 class HandleCall {
  public:

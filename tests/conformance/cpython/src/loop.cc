@@ -8,8 +8,11 @@
 #include <chrono>
 #include <memory>
 
+#include "tests/conformance/cpython/src/errors.h"
+#include "tests/conformance/cpython/src/future.h"
 #include "tests/conformance/cpython/src/handle.h"
 #include "tests/conformance/cpython/src/scheduling.h"
+#include "tests/conformance/cpython/src/task.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
@@ -25,13 +28,6 @@ namespace {
 LoopObject* first_loop = nullptr;
 std::uint64_t run_by_closed_loops = 0;
 
-// Takes the Python exception that is set.
-void keep_exit(LoopObject& loop) {
-  Py_CLEAR(loop.exit_type);
-  Py_CLEAR(loop.exit_value);
-  Py_CLEAR(loop.exit_traceback);
-  PyErr_Fetch(&loop.exit_type, &loop.exit_value, &loop.exit_traceback);
-}
 void restore_exit(LoopObject& loop) {
   PyErr_Restore(std::exchange(loop.exit_type, nullptr), std::exchange(loop.exit_value, nullptr),
                 std::exchange(loop.exit_traceback, nullptr));
@@ -69,21 +65,9 @@ class LetGoOfLock final : public fibers::Instrument {
   PyThreadState* state_ = nullptr;
 };
 
-// What C++ reports, a descriptor that cannot be watched any more say.
-void report(LoopObject& loop, const loop::ExceptionContext& context) {
-  const std::string text =
-      context.exception == nullptr ? "" : fibers::describe_exception(context.exception);
-  const Owned dict(
-      Py_BuildValue("{ssss}", "message", context.message.c_str(), "reason", text.c_str()));
-  if (!dict) leave_loop(loop);
-  PyObject* const self = reinterpret_cast<PyObject*>(&loop);
-  const Owned done(PyObject_CallMethod(self, "call_exception_handler", "O", dict.get()));
-  if (!done) leave_loop(loop);
-}
-
 void report_slow(LoopObject& loop, const loop::SlowCallback& slow) {
   const Owned done(PyObject_CallFunction(helpers.report_slow, "Od",
-                                         reinterpret_cast<PyObject*>(loop.last_called),
+                                         loop.last_called != nullptr ? loop.last_called : Py_None,
                                          std::chrono::duration<double>(slow.took).count()));
   if (!done) PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&loop));
 }
@@ -101,7 +85,7 @@ void delist(LoopObject& loop) {
   if (loop.next != nullptr) loop.next->prev = loop.prev;
 }
 
-// With 1 MiB stacks: Python's code runs on the caller's, but signal handlers do not.
+// With 8 MiB stacks, Linux's usual: callbacks run on the caller's, steps of tasks on the loop's.
 int init(PyObject* self, PyObject* args, PyObject* words) {
   LoopObject& loop = as_loop(self);
   static const char* names[] = {"standing_clock", "callbacks_on_task", nullptr};
@@ -118,15 +102,16 @@ int init(PyObject* self, PyObject* args, PyObject* words) {
   try {
     std::unique_ptr<StandingClock> clock(standing != 0 ? new StandingClock : nullptr);
     loop.sync = new loop::SyncLoop(
-        {.stack_size = std::size_t{on_task != 0 ? 8U : 1U} << 20U,
+        {.stack_size = std::size_t{8} << 20U,
          .clock = clock.get(),
          .callback_stack = on_task != 0 ? loop::CallbackStack::kTask : loop::CallbackStack::kCaller,
          .instruments = {std::make_shared<LetGoOfLock>(loop)},
          .handle_interrupt = false});
     loop.clock = clock.release();
+    loop.anchor = new loop::FutureBase(loop.sync->loop().create_future<void>());
     loop.sync->loop().set_exception_handler(
         [&loop](loop::EventLoop&, const loop::ExceptionContext& context) {
-          report(loop, context);
+          tell_exception_handler(loop, context);
         });
     loop.sync->loop().set_slow_callback_handler(
         [&loop](loop::EventLoop&, const loop::SlowCallback& slow) { report_slow(loop, slow); });
@@ -157,7 +142,8 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   for (HandleObject* handle = loop.scheduled; handle != nullptr; handle = handle->next) {
     Py_VISIT(reinterpret_cast<PyObject*>(handle));
   }
-  return 0;
+  if (loop.sync == nullptr || loop.sync->is_closed()) return 0;
+  return traverse_ready_tasks(loop.sync->loop(), visit, arg);
 }
 
 // What is scheduled goes when the loop is closed, by __del__ at the latest.
@@ -181,7 +167,9 @@ void dealloc(PyObject* self) {
       delist(loop);
       loop.sync = nullptr;
       loop.clock = nullptr;
+      loop.anchor = nullptr;
     }
+    delete loop.anchor;
     delete loop.sync;
     delete loop.clock;
   }
@@ -350,9 +338,32 @@ loop::EventLoop& core_of(LoopObject& loop) {
   return sync_of(loop).loop();
 }
 
+loop::detail::LoopCore& loop_core(LoopObject& loop) {
+  sync_of(loop);
+  return loop::FutureAccess::core(*loop.anchor).loop();
+}
+
+// Takes the Python exception that is set.
+void keep_exit(LoopObject& loop) {
+  Py_CLEAR(loop.exit_type);
+  Py_CLEAR(loop.exit_value);
+  Py_CLEAR(loop.exit_traceback);
+  PyErr_Fetch(&loop.exit_type, &loop.exit_value, &loop.exit_traceback);
+}
+
 void leave_loop(LoopObject& loop) {
   keep_exit(loop);
   throw fibers::KeyboardInterrupt();
+}
+
+// What C++ reports: futures and tasks that were lost, a descriptor that cannot be watched any more.
+void tell_exception_handler(LoopObject& loop, const loop::ExceptionContext& context) {
+  const ErrorKept kept;
+  const Owned dict(context_dict(context));
+  if (!dict) leave_loop(loop);
+  PyObject* const self = reinterpret_cast<PyObject*>(&loop);
+  const Owned done(PyObject_CallMethod(self, "call_exception_handler", "O", dict.get()));
+  if (!done) leave_loop(loop);
 }
 
 bool add_loop_type(PyObject* module) {

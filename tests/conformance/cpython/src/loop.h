@@ -31,10 +31,13 @@ class StandingClock final : public fibers::Clock {
 
 struct LoopObject {
   PyObject_HEAD loop::SyncLoop* sync;  // Owned. Null before __init__.
+  loop::FutureBase* anchor;            // Owned: keeps the loop's core, also once it is closed.
   StandingClock* clock;                // Owned; null: the machine's.
   HandleObject* scheduled;             // All that the loop's core refers to.
-  HandleObject* last_called;  // Not owned: for the hook of slow callbacks, right after the call.
-  LoopObject* next;           // In the list of all loops.
+  // A handle, a task or a future's callable. Not owned: for the hook of slow callbacks, right after
+  // the call.
+  PyObject* last_called;
+  LoopObject* next;  // In the list of all loops.
   LoopObject* prev;
   PyObject* exit_type;  // The exception with which run_forever() is left.
   PyObject* exit_value;
@@ -55,6 +58,12 @@ loop::EventLoop& core_of(LoopObject& loop);
 
 // The Python exception that is set becomes the one that leaves the loop, at once.
 [[noreturn]] void leave_loop(LoopObject& loop);
+// The same, for whoever throws by itself.
+void keep_exit(LoopObject& loop);
+// Calls the loop's call_exception_handler(); what that raises leaves the loop.
+void tell_exception_handler(LoopObject& loop, const loop::ExceptionContext& context);
+// Throws UsageError before __init__.
+loop::detail::LoopCore& loop_core(LoopObject& loop);
 
 bool add_loop_type(PyObject* module);
 // How many callbacks all loops of the process have run.

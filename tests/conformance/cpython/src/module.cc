@@ -3,59 +3,79 @@
 
 // The module weft_core: weft's loop for Python. See ../weft/__init__.py for the rest of it.
 
-#include <string>
-#include <system_error>
-
+#include "tests/conformance/cpython/src/core_future.h"
+#include "tests/conformance/cpython/src/errors.h"
+#include "tests/conformance/cpython/src/future.h"
 #include "tests/conformance/cpython/src/handle.h"
 #include "tests/conformance/cpython/src/loop.h"
 #include "tests/conformance/cpython/src/py.h"
-#include "weft/fibers/errors.h"
-#include "weft/fibers/exception_group.h"
+#include "tests/conformance/cpython/src/task.h"
 
 namespace weft::python {
 
 Helpers helpers;
 
-void raise_as_python() noexcept {
-  try {
-    throw;
-  } catch (const PythonError&) {
-  } catch (const fibers::UsageError& error) {
-    PyErr_SetString(PyExc_RuntimeError, error.what());
-  } catch (const std::system_error& error) {
-    errno = error.code().value();
-    PyErr_SetFromErrno(PyExc_OSError);
-  } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-  } catch (...) {
-    PyErr_SetString(PyExc_RuntimeError,
-                    fibers::describe_exception(std::current_exception()).c_str());
-  }
+PyObject* call_in_context(PyObject* context, PyObject* callable, PyObject* const* args,
+                          Py_ssize_t count) {
+  if (PyContext_Enter(context) < 0) return nullptr;
+  Owned result(PyObject_Vectorcall(
+      callable, args, static_cast<std::size_t>(count) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+  if (result) [[likely]]
+    return PyContext_Exit(context) == 0 ? result.release() : nullptr;
+  // Leaves the context whatever the callable did, and keeps its exception.
+  const ErrorKept kept;
+  if (PyContext_Exit(context) < 0) PyErr_WriteUnraisable(callable);
+  return nullptr;
 }
 
 namespace {
 
-PyObject* set_helpers(PyObject* /*module*/, PyObject* args, PyObject* words) {
-  static const char* names[] = {"handle_repr", "callback_text", "source_traceback", "report_slow",
-                                nullptr};
-  Helpers given;
-  if (PyArg_ParseTupleAndKeywords(args, words, "OOOO", const_cast<char**>(names),
-                                  &given.handle_repr, &given.callback_text, &given.source_traceback,
-                                  &given.report_slow) == 0) {
-    return nullptr;
+struct HelperName {
+  const char* name;
+  PyObject* Helpers::*place;
+};
+constexpr HelperName kHelperNames[] = {
+    {"handle_repr", &Helpers::handle_repr},
+    {"callback_text", &Helpers::callback_text},
+    {"source_traceback", &Helpers::source_traceback},
+    {"report_slow", &Helpers::report_slow},
+    {"get_event_loop", &Helpers::get_event_loop},
+    {"is_coroutine", &Helpers::is_coroutine},
+    {"register_task", &Helpers::register_task},
+    {"enter_task", &Helpers::enter_task},
+    {"leave_task", &Helpers::leave_task},
+    {"swap_task", &Helpers::swap_task},
+};
+
+// By their names; all of them.
+PyObject* set_helpers(PyObject* /*module*/, PyObject* /*args*/, PyObject* words) {
+  for (const HelperName& helper : kHelperNames) {
+    PyObject* const given = words == nullptr ? nullptr : PyDict_GetItemString(words, helper.name);
+    if (given == nullptr) {
+      PyErr_Format(PyExc_TypeError, "set_helpers() needs %s", helper.name);
+      return nullptr;
+    }
+    helpers.*helper.place = Py_NewRef(given);  // For ever.
   }
-  for (PyObject* helper :
-       {given.handle_repr, given.callback_text, given.source_traceback, given.report_slow}) {
-    Py_INCREF(helper);  // For ever.
-  }
-  helpers = given;
   return Py_NewRef(Py_None);
+}
+
+// How much weft has been at work.
+PyObject* counts(PyObject* module, PyObject* none) {
+  const Owned callbacks(callbacks_run(module, none));
+  if (!callbacks) return nullptr;
+  return Py_BuildValue("{sOsKsK}", "callbacks", callbacks.get(), "steps",
+                       static_cast<unsigned long long>(steps_run), "futures",
+                       static_cast<unsigned long long>(futures_made));
 }
 
 PyMethodDef functions[] = {
     {"set_helpers", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(set_helpers)),
      METH_VARARGS | METH_KEYWORDS, nullptr},
     {"callbacks_run", callbacks_run, METH_NOARGS, nullptr},
+    {"counts", counts, METH_NOARGS, nullptr},
+    {"tasks_of", tasks_of, METH_O, nullptr},
+    {"stepped_task", stepped_task, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -69,6 +89,9 @@ PyModuleDef definition = {
 PyMODINIT_FUNC PyInit_weft_core() {  // NOLINT: CPython's name for it.
   using namespace weft::python;      // NOLINT(google-build-using-namespace)
   Owned module(PyModule_Create(&definition));
-  if (!module || !add_handle_types(module.get()) || !add_loop_type(module.get())) return nullptr;
-  return module.release();
+  const bool good = module && load_error_types() && add_handle_types(module.get()) &&
+                    add_loop_type(module.get()) && add_future_type(module.get()) &&
+                    add_future_iterator_type(module.get()) && add_core_future_type(module.get()) &&
+                    add_wakeup_type() && add_task_type(module.get());
+  return good ? module.release() : nullptr;
 }

@@ -21,6 +21,8 @@ class Owned {
   ~Owned() { Py_XDECREF(object_); }
   PyObject* get() const { return object_; }
   PyObject* release() { return std::exchange(object_, nullptr); }
+  // Takes over a reference, and gives up the one it has.
+  void reset(PyObject* object) { Py_XDECREF(std::exchange(object_, object)); }
   explicit operator bool() const { return object_ != nullptr; }
 
  private:
@@ -61,12 +63,23 @@ PyObject* guarded(F&& fn) noexcept {
   }
 }
 
-// Functions of the package that C calls. Set once, by the package: see weft/__init__.py.
+// Calls it in a contextvars.Context. args[-1] may be written to.
+PyObject* call_in_context(PyObject* context, PyObject* callable, PyObject* const* args,
+                          Py_ssize_t count);
+
+// Functions of the package and of asyncio that C calls. Set once, by the package: see
+// weft/__init__.py.
 struct Helpers {
   PyObject* handle_repr = nullptr;       // (handle) -> str
   PyObject* callback_text = nullptr;     // (handle) -> str
   PyObject* source_traceback = nullptr;  // () -> StackSummary
-  PyObject* report_slow = nullptr;       // (handle, seconds)
+  PyObject* report_slow = nullptr;       // (handle, task or callable, seconds)
+  PyObject* get_event_loop = nullptr;    // () -> the running loop, or the policy's
+  PyObject* is_coroutine = nullptr;      // (object) -> bool
+  PyObject* register_task = nullptr;     // (task)
+  PyObject* enter_task = nullptr;        // (loop, task)
+  PyObject* leave_task = nullptr;        // (loop, task)
+  PyObject* swap_task = nullptr;         // (loop, task or None) -> the one before; None before 3.12
 };
 extern Helpers helpers;
 

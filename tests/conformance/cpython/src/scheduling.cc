@@ -10,6 +10,7 @@
 
 #include "tests/conformance/cpython/src/handle.h"
 #include "tests/conformance/cpython/src/loop.h"
+#include "tests/conformance/cpython/src/task.h"
 
 namespace weft::python {
 
@@ -72,6 +73,10 @@ PyObject* call_soon(PyObject* self, PyObject* const* args, Py_ssize_t count, PyO
   return guarded([&]() -> PyObject* {
     LoopObject& loop = as_loop(self);
     loop::EventLoop& core = core_of(loop);
+    if (TaskObject* const task = count > 0 ? woken_by(args[0]) : nullptr) {
+      core_of(*task).push();
+      return Py_NewRef(Py_None);
+    }
     const auto call = parse(loop, "call_soon", args, count, words, 0);
     if (!call) return nullptr;
     Owned handle(reinterpret_cast<PyObject*>(&make(handle_type, loop, *call)));
@@ -79,6 +84,11 @@ PyObject* call_soon(PyObject* self, PyObject* const* args, Py_ssize_t count, PyO
     made.node = core.call_soon(HandleCall(made));
     return handle.release();
   });
+}
+
+bool is_own_call_soon(PyObject* method) {
+  const auto function = reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&call_soon));
+  return PyCFunction_Check(method) && PyCFunction_GET_FUNCTION(method) == function;
 }
 
 PyObject* call_soon_threadsafe(PyObject* self, PyObject* const* args, Py_ssize_t count,

@@ -16,6 +16,8 @@ double to_seconds(fibers::Instant time);
 fibers::Instant to_instant(double seconds);
 
 PyObject* call_soon(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* words);
+// Whether it is that method, of any loop.
+bool is_own_call_soon(PyObject* method);
 PyObject* call_soon_threadsafe(PyObject* self, PyObject* const* args, Py_ssize_t count,
                                PyObject* words);
 PyObject* call_at(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* words);

@@ -11,14 +11,15 @@ them. Sockets, transports, servers, processes and signals are asyncio's own code
 import asyncio
 import sys
 import threading
+import types
 import weakref
-from asyncio import base_events, events, format_helpers
+from asyncio import base_events, base_futures, base_tasks, coroutines, events, format_helpers, tasks
 
 import weft_core
 
-__all__ = ["EventLoopPolicy", "Loop", "callbacks_run", "new_event_loop"]
+__all__ = ["EventLoopPolicy", "Future", "Loop", "Task", "counts", "new_event_loop"]
 
-callbacks_run = weft_core.callbacks_run
+counts = weft_core.counts
 
 
 def _callback_text(handle):
@@ -43,12 +44,29 @@ def _source_traceback():
     return format_helpers.extract_stack(sys._getframe(1))
 
 
-def _report_slow(handle, seconds):
-    base_events.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), seconds)
+def _report_slow(called, seconds):
+    if isinstance(called, weft_core.Handle):
+        text = base_events._format_handle(called)
+    elif isinstance(called, weft_core.Task):
+        text = repr(called)
+    else:
+        text = format_helpers._format_callback_source(called, ())
+    base_events.logger.warning("Executing %s took %.3f seconds", text, seconds)
 
 
 weft_core.set_helpers(handle_repr=_handle_repr, callback_text=_callback_text, source_traceback=_source_traceback,
-                  report_slow=_report_slow)
+                      report_slow=_report_slow, get_event_loop=getattr(events, "_get_event_loop", events.get_event_loop),
+                      is_coroutine=coroutines.iscoroutine, register_task=tasks._register_task, enter_task=tasks._enter_task,
+                      leave_task=tasks._leave_task, swap_task=getattr(tasks, "_swap_current_task", None))
+
+Future = weft_core.Future
+Task = weft_core.Task
+# What these have in Python in asyncio, too.
+Future.__repr__ = base_futures._future_repr
+Future.__class_getitem__ = classmethod(types.GenericAlias)
+Task.__repr__ = base_tasks._task_repr
+Task.get_stack = lambda self, *, limit=None: base_tasks._task_get_stack(self, limit)
+Task.print_stack = lambda self, *, limit=None, file=None: base_tasks._task_print_stack(self, limit, file)
 
 
 class Loop(weft_core.Loop, asyncio.SelectorEventLoop):
@@ -63,6 +81,18 @@ class Loop(weft_core.Loop, asyncio.SelectorEventLoop):
         self._signal_handlers = {}
         self._unix_server_sockets = {}
         self._ssock = self._csock = None
+
+    def create_future(self):
+        return Future(loop=self)
+
+    def create_task(self, coro, **options):
+        if self._task_factory is not None:
+            return super().create_task(coro, **options)
+        self._check_closed()
+        task = Task(coro, loop=self, **options)
+        if task._source_traceback:
+            del task._source_traceback[-1]
+        return task
 
     def run_forever(self):
         self._check_closed()

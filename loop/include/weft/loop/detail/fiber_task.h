@@ -37,7 +37,7 @@ class FiberTaskCore : public TaskCore, private fibers::Stepper {
   ~FiberTaskCore() = default;
 
   Step resume(std::exception_ptr error) override;
-  void cancel_elsewhere() noexcept override;
+  bool cancel_elsewhere() noexcept override;
   // Calls the function, and puts its value in place.
   virtual void call() = 0;
 

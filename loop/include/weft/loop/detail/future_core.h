@@ -76,11 +76,15 @@ class FutureCore {
   FutureCore(const FutureCore&) = delete;
   FutureCore& operator=(const FutureCore&) = delete;
 
-  void retain() noexcept { ++refs_; }
+  void retain() noexcept {
+    if (++refs_ == 1) [[unlikely]]
+      first_reference();
+  }
   void release() noexcept {
-    if (--refs_ == 0) dispose();
+    if (--refs_ == 0) last_reference_gone();
   }
   bool is_shared() const { return refs_ > 1; }
+  std::uint32_t references() const { return refs_; }
 
   State state() const { return state_; }
   bool done() const { return state_ != State::kPending; }
@@ -150,8 +154,20 @@ class FutureCore {
   virtual void destroy() noexcept = 0;
   // Nobody refers to it any more.
   virtual void before_destroy() noexcept {}
-  // What a report says of it.
+  // One that is a part of another language's object lives as long as that does. It overrides these
+  // two, so that all references together hold the object, and ends by report_lost(),
+  // drop_callbacks() and destroy(), as last_reference_gone() does.
+  virtual void first_reference() noexcept {}
+  virtual void last_reference_gone() noexcept;
+  // Reports an exception that nobody has asked for, if there is one.
+  void report_lost() noexcept {
+    if (std::exchange(unretrieved_, false)) report_unretrieved();
+  }
+  // Those that wait for its end will not be called.
+  void drop_callbacks() noexcept;
+  // What a report says of it, and where it goes: to the loop's exception handler.
   virtual void describe(ExceptionContext& context) const noexcept;
+  virtual void report(const ExceptionContext& context);
   // Ends it. Throws UsageError if it has callbacks and the loop is closed: it has ended all the
   // same.
   void complete(State state);
@@ -168,10 +184,8 @@ class FutureCore {
   static fibers::Abort abort_wait(void* waiter, const fibers::RaiseCancel& raise);
   void link(FutureWaiter& waiter) noexcept;
   void unlink(FutureWaiter& waiter) noexcept;
-  void dispose() noexcept;
   void wake_waiters() noexcept;
   void schedule_callbacks();
-  void drop_callbacks() noexcept;
   void cancel_for_waiter() noexcept;
   // The same; true if the wait ends with the cancellation that `raise` stands for.
   bool cancel_for_waiter(const fibers::Task& task, const fibers::RaiseCancel& raise);

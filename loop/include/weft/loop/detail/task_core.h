@@ -60,6 +60,8 @@ class TaskCore {
   // None left also takes back a cancellation that has not been delivered.
   std::uint32_t cancelling() const { return cancels_; }
   std::uint32_t uncancel();
+  // Whether the next step is to throw a cancellation.
+  bool must_cancel() const { return must_cancel_; }
   // "Task-7", unless it was given one.
   std::string name() const;
   void set_name(std::string name) { name_ = std::move(name); }
@@ -107,8 +109,9 @@ class TaskCore {
   virtual Step resume(std::exception_ptr error) = 0;
   // The code, with all that it refers to, goes: it has not begun, or does not go on.
   virtual void drop_code() noexcept = 0;
-  // The code waits elsewhere, or has gone on from there, and is to hear of a cancellation.
-  virtual void cancel_elsewhere() noexcept {}
+  // The code waits elsewhere, or has gone on from there, and is to hear of a cancellation. False if
+  // that wait cannot be cancelled any more: the next step throws it.
+  virtual bool cancel_elsewhere() noexcept { return true; }
   void end_step(Step step);
   // Takes it out of the callbacks of the future that it awaits. False if it is not there.
   bool stop_awaiting() noexcept;

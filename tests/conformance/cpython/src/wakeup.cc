@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What wakes a task from outside: see task.h.
+
+#include "tests/conformance/cpython/src/task.h"
+
+namespace weft::python {
+
+namespace {
+
+struct Wakeup {
+  PyObject_HEAD TaskObject* task;  // A reference; null once the garbage collector has taken it.
+};
+PyTypeObject* wakeup_type = nullptr;
+
+Wakeup& as_wakeup(PyObject* object) {
+  return *reinterpret_cast<Wakeup*>(object);
+}
+
+PyObject* call(PyObject* self, PyObject* /*args*/, PyObject* /*words*/) {
+  if (TaskObject* const task = as_wakeup(self).task) core_of(*task).push();
+  return Py_NewRef(Py_None);
+}
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(reinterpret_cast<PyObject*>(as_wakeup(self).task));
+  return 0;
+}
+int clear(PyObject* self) {
+  Py_CLEAR(as_wakeup(self).task);
+  return 0;
+}
+void dealloc(PyObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  clear(self);
+  PyObject_GC_Del(self);
+  Py_DECREF(type);
+}
+
+PyType_Slot slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_call, reinterpret_cast<void*>(call)},
+    {0, nullptr},
+};
+PyType_Spec spec = {"weft_core.TaskWakeup", sizeof(Wakeup), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                    slots};
+
+}  // namespace
+
+PyObject* wakeup_of(loop::detail::TaskCore& task) {
+  auto* const wakeup = PyObject_GC_New(Wakeup, wakeup_type);
+  if (wakeup == nullptr) return nullptr;
+  PyObject* const object = object_of(task.future());
+  wakeup->task = reinterpret_cast<TaskObject*>(Py_XNewRef(object));
+  PyObject_GC_Track(wakeup);
+  return reinterpret_cast<PyObject*>(wakeup);
+}
+
+TaskObject* woken_by(PyObject* callable) {
+  return Py_IS_TYPE(callable, wakeup_type) ? as_wakeup(callable).task : nullptr;
+}
+
+bool add_wakeup_type() {
+  wakeup_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  return wakeup_type != nullptr;
+}
+
+}  // namespace weft::python

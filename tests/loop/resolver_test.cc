@@ -67,7 +67,7 @@ class Resolver final : public fibers::socket::HostnameResolver {
 
 constexpr AddressHints kStream{.family = AF_INET, .type = SOCK_STREAM};
 
-// asyncio: test_base_events.BaseEventTests.test_ipaddr_info
+// asyncio: test_base_events.py::BaseEventTests::test_ipaddr_info
 FIBER_TEST(LoopResolverTest, NumericAddressesNeedNeitherThreadNorIteration) {
   WEFT_NOT_FAULT_SWEPT("it has no thread to ask again in");
   const NoThreads none;
@@ -88,7 +88,6 @@ FIBER_TEST(LoopResolverTest, NumericAddressesNeedNeitherThreadNorIteration) {
   });
 }
 
-// asyncio: test_base_events.BaseEventLoopTests.test_getaddrinfo_async
 FIBER_TEST(LoopResolverTest, OtherCallbacksRunDuringALookUp) {
   with_loop([](EventLoop& loop) {
     Resolver resolver;
@@ -101,7 +100,7 @@ FIBER_TEST(LoopResolverTest, OtherCallbacksRunDuringALookUp) {
   });
 }
 
-// asyncio: test_base_events.BaseEventLoopTests.test_getnameinfo
+// asyncio: test_base_events.py::test_getnameinfo
 FIBER_TEST(LoopResolverTest, NamesOfAddressesToo) {
   with_loop([](EventLoop& loop) {
     const SocketAddress address = await(loop.getaddrinfo("127.0.0.1", 80)).at(0).address;

@@ -260,4 +260,17 @@ void SyncLoop::run_until_done(FutureBase& future) {
   }
 }
 
+void SyncLoop::run_new_task(FutureBase& task) {
+  try {
+    run_until_done(task);
+  } catch (...) {
+    if (task.done() && !task.cancelled()) static_cast<void>(task.exception());
+    throw;
+  }
+}
+
+void SyncLoop::require_may_run() const {
+  run_->require_may_run();
+}
+
 }  // namespace weft::loop

@@ -24,6 +24,7 @@
 
 #include "weft/fibers/clock.h"
 #include "weft/fibers/instrument.h"
+#include "weft/loop/ensure_future.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/future.h"
 
@@ -91,6 +92,19 @@ class SyncLoop {
     run_until_done(future);
     return future.result();
   }
+  // The same of a coroutine or a function, which it makes a task. If KeyboardInterrupt leaves the
+  // loop, it is not also reported as the error of that task, which nobody else knows.
+  //
+  // Blocks: the thread, until the task is done.
+  // Cancel: does not apply.
+  // Threads: the loop's own only.
+  template <Awaitable A>
+  requires(!detail::kIsFuture<A>) auto run_until_complete(A&& code) -> Awaited<A> {
+    require_may_run();
+    auto task = loop().create_task(std::forward<A>(code));
+    run_new_task(task);
+    return detail::take_outcome(std::move(task));
+  }
   // Ends run_forever() after the iteration that is going on, or after one if it is called before.
   //
   // Blocks: no.
@@ -110,6 +124,8 @@ class SyncLoop {
  private:
   class Run;
   void run_until_done(FutureBase& future);
+  void run_new_task(FutureBase& task);
+  void require_may_run() const;
 
   std::unique_ptr<Run> run_;
 };

@@ -3,10 +3,12 @@
 
 #include "loop/core/fd_table.h"
 
+#include <string>
 #include <utility>
 
 #include "loop/core/loop_core.h"
 #include "weft/fibers/errors.h"
+#include "weft/loop/detail/transport_core.h"
 
 namespace weft::loop::detail {
 
@@ -20,11 +22,11 @@ void FdTable::add(int fd, FdDirection direction, HandleNode* node) {
     release_node(node);
     throw fibers::UsageError("a negative number is no descriptor; is the socket closed already?");
   }
-  // The old callable's destructor may have added another.
-  while (remove(fd, direction)) {
-  }
   FdWatcher* watcher = nullptr;
   try {
+    // The old callable's destructor may have added another.
+    while (remove(fd, direction)) {
+    }
     watcher = take_watcher();
   } catch (...) {
     release_node(node);
@@ -46,6 +48,7 @@ void FdTable::add(int fd, FdDirection direction, HandleNode* node) {
 }
 
 bool FdTable::remove(int fd, FdDirection direction) {
+  require_unclaimed(fd);
   FdWatcher* watcher = find(fd, direction);
   if (watcher == nullptr) return false;
   drop(*watcher);
@@ -119,6 +122,26 @@ void FdTable::retire(FdWatcher& watcher) {
   node->cancelled = true;
   if (!node->running()) LoopCore::drop_callable(node);
   release_node(node);
+}
+
+void FdTable::claim(int fd, const TransportCore& transport) {
+  require_unclaimed(fd);
+  for (const FdDirection direction : {FdDirection::kRead, FdDirection::kWrite}) {
+    if (find(fd, direction) == nullptr) continue;
+    throw fibers::UsageError("File descriptor " + std::to_string(fd) +
+                             " is watched by add_reader() or add_writer(), or a sock_ call waits "
+                             "for it; end that before a transport gets it");
+  }
+  const auto at = static_cast<std::size_t>(fd);
+  if (at >= claimed_.size()) claimed_.resize(at + at / 2 + 16);
+  claimed_[at] = &transport;
+}
+
+void FdTable::require_unclaimed(int fd) const {
+  const auto at = static_cast<std::size_t>(fd);
+  if (fd < 0 || at >= claimed_.size() || claimed_[at] == nullptr) return;
+  throw fibers::UsageError("File descriptor " + std::to_string(fd) + " is used by transport <" +
+                           claimed_[at]->kind() + ">; read and write by that");
 }
 
 FdWatcher*& FdTable::slot(int fd, FdDirection direction) {

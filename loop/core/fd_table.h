@@ -15,6 +15,8 @@
 
 namespace weft::loop::detail {
 
+class TransportCore;
+
 // One registration: a descriptor, a direction, a callback. Recycled, but not while armed.
 struct FdWatcher {
   fibers::FdWatch watch;
@@ -45,6 +47,9 @@ class FdTable {
   void resume(FdWatcher& watcher);
   // The loop starts to run.
   void resume_all();
+  // A transport's: nobody else may watch it. Throws UsageError if somebody does.
+  void claim(int fd, const TransportCore& transport);
+  void disclaim(int fd) noexcept { claimed_[static_cast<std::size_t>(fd)] = nullptr; }
 
  private:
   static std::size_t index(fibers::FdDirection direction) {
@@ -52,6 +57,7 @@ class FdTable {
   }
   FdWatcher*& slot(int fd, fibers::FdDirection direction);
   FdWatcher* find(int fd, fibers::FdDirection direction) const;
+  void require_unclaimed(int fd) const;
   FdWatcher* take_watcher();
   void arm(FdWatcher& watcher);
   void drop(FdWatcher& watcher);
@@ -64,6 +70,7 @@ class FdTable {
   std::array<std::size_t, 2> counts_{};
   std::vector<std::unique_ptr<FdWatcher>> all_;
   std::vector<FdWatcher*> free_;
+  std::vector<const TransportCore*> claimed_;  // By number.
 };
 
 }  // namespace weft::loop::detail

@@ -65,7 +65,7 @@ bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
     if (*me.variables != nullptr) me.keep_variables(*node);
     me.node = nullptr;
     ++callbacks_run_;
-    if (node->kind == NodeKind::kSignal) signals_.returned(node);
+    returned(node);
     finish_node(node);
   }
   const bool active = active_ == &me;
@@ -99,7 +99,8 @@ bool LoopCore::keep_idle(Runner& me) {
 
 void LoopCore::cancel_blocked() {
   for (Runner* runner = blocked_.first(); runner != nullptr; runner = runner->next) {
-    if (runner->node->kind != NodeKind::kTask) runner->node->cancelled = true;
+    const NodeKind kind = runner->node->kind;
+    if (kind != NodeKind::kTask && kind != NodeKind::kOwned) runner->node->cancelled = true;
     runner->cancel();
   }
 }

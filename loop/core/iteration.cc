@@ -155,7 +155,7 @@ template <bool kSoon>
   }
   node->phase = NodePhase::kIdle;
   me.node = nullptr;
-  if (!kSoon && node->kind == NodeKind::kSignal) signals_.returned(node);
+  if (!kSoon) returned(node);
   release_node(node);
 }
 
@@ -252,6 +252,8 @@ void LoopCore::drop_registered(HandleNode* node) noexcept {
       break;
     case NodeKind::kSignal:
       if (node->signal.entry == nullptr) drop_callable(node);
+      break;
+    case NodeKind::kOwned:
       break;
     case NodeKind::kFuture: {
       drop_callable(node);

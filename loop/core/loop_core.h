@@ -21,6 +21,7 @@
 #include "loop/core/fd_table.h"
 #include "loop/core/inbox.h"
 #include "loop/core/own_thread.h"
+#include "loop/core/read_buffers.h"
 #include "loop/core/ready_queue.h"
 #include "loop/core/runner.h"
 #include "loop/core/signal_table.h"
@@ -28,6 +29,7 @@
 #include "loop/core/wait_list.h"
 #include "weft/fibers/run_ref.h"
 #include "weft/loop/detail/batch_host.h"
+#include "weft/loop/detail/loop_object.h"
 #include "weft/loop/detail/task_core.h"
 #include "weft/loop/event_loop.h"
 
@@ -155,6 +157,8 @@ class LoopCore {
   BlockPool& pool() { return pool_; }
   FdTable& fds() { return fds_; }
   SignalTable& signals() { return signals_; }
+  OpenObjects& open_objects() { return open_objects_; }
+  ReadBuffers& read_buffers() { return read_buffers_; }
   const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
   LoopStatistics statistics() const;
 
@@ -204,6 +208,17 @@ class LoopCore {
     }
   }
   void drop_registered(HandleNode* node) noexcept;
+  // A callback that may be called again has returned, and is idle.
+  void returned(HandleNode* node) noexcept {
+    if (node->kind == NodeKind::kSignal) {
+      signals_.returned(node);
+    } else if (node->kind == NodeKind::kOwned && node->owned.again) {
+      node->owned.again = false;
+      if (closed_) return;
+      ++node->refs;
+      push_ready(node);
+    }
+  }
   void finish_node(HandleNode* node) noexcept;
   void remove_prepare(HandleNode* node);
   void ask_prepare_hook(HandleNode* node);
@@ -241,6 +256,8 @@ class LoopCore {
   TimerHeap timers_;
   FdTable fds_{*this};
   SignalTable signals_{*this};
+  OpenObjects open_objects_;
+  ReadBuffers read_buffers_;
   std::shared_ptr<Inbox> inbox_;
   std::vector<HandleNode*> prepare_;  // Null where one was removed while they are asked.
   bool asking_hooks_ = false;

@@ -73,7 +73,7 @@ void LoopCore::add_prepare(HandleNode* node) {
 // What is queued stays in the queue, empty, until its turn comes.
 void LoopCore::cancel(HandleNode* node) {
   if (node->blocked()) node->blocked_on->cancel();
-  if (node->cancelled) return;
+  if (node->cancelled || node->kind == NodeKind::kOwned) return;
   const bool registered = node->ops != nullptr && node->phase == NodePhase::kIdle;
   node->cancelled = true;
   ++node->refs;  // The callable may hold the handle that this was called on.
@@ -103,7 +103,8 @@ void LoopCore::cancel(HandleNode* node) {
       remove_prepare(node);
       break;
     case NodeKind::kSoon:
-    case NodeKind::kTask:  // Has no handle.
+    case NodeKind::kTask:   // Has no handle.
+    case NodeKind::kOwned:  // Its owner's.
       break;
   }
   if (!node->running()) drop_callable(node);
@@ -139,6 +140,7 @@ void LoopCore::forget_everything() noexcept {
     finish_node(node);
   }
   batch_ = 0;
+  open_objects_.close_all();
   forget_hooks();
 }
 
@@ -163,6 +165,7 @@ HandleNode* take_node(LoopCore& core, std::source_location site) {
 }
 
 void recycle_node(HandleNode* node) noexcept {
+  if (node->kind == NodeKind::kOwned) return node->ops->destroy(*node);
   node->core->recycle(node);
 }
 

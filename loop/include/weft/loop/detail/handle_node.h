@@ -22,6 +22,7 @@ namespace weft::loop::detail {
 
 class LoopCore;
 class FutureCore;
+class LoopObject;
 class Runner;
 struct FdWatcher;
 struct SignalEntry;
@@ -42,6 +43,10 @@ struct FdPart {
 struct SignalPart {
   SignalEntry* entry;  // Null once removed.
 };
+struct OwnedPart {
+  LoopObject* owner;
+  bool again;  // Another turn is wanted, after the one that is going on.
+};
 struct PreparePart {
   fibers::Instant wake_at;  // What the hook returned last.
 };
@@ -53,7 +58,16 @@ struct NodeOps {
 };
 
 // Who else knows the node, besides the queue of ready ones.
-enum class NodeKind : std::uint8_t { kSoon, kTask, kTimer, kFd, kSignal, kFuture, kPrepare };
+enum class NodeKind : std::uint8_t {
+  kSoon,
+  kTask,
+  kTimer,
+  kFd,
+  kSignal,
+  kFuture,
+  kPrepare,
+  kOwned,  // See loop_object.h.
+};
 
 // Running: from the call to its return. Blocked is a part of that: the callable waits.
 enum class NodePhase : std::uint8_t { kIdle, kQueued, kRunning, kBlocked };
@@ -81,6 +95,7 @@ struct HandleNode {
     FdPart fd;
     SignalPart signal;
     PreparePart prepare;
+    OwnedPart owned;
   };
 
   // A callback of its own, not scheduled, with one reference, and with the variables of whoever

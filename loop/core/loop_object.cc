@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/loop/detail/loop_object.h"
+
+#include <utility>
+
+#include "loop/core/loop_core.h"
+#include "weft/fibers/errors.h"
+
+namespace weft::loop::detail {
+
+LoopObject::LoopObject(LoopCore& loop) noexcept : loop_(loop) {
+  loop_.retain();
+}
+
+LoopObject::~LoopObject() {
+  loop_.release();
+}
+
+EventLoop& LoopObject::event_loop() const {
+  if (EventLoop* const facade = loop_.facade()) return *facade;
+  throw fibers::UsageError("the event loop is gone");
+}
+
+void LoopObject::keep_open() noexcept {
+  if (at_ != nullptr) return;
+  retain();
+  loop_.open_objects().add(*this);
+}
+
+void LoopObject::let_go() noexcept {
+  if (at_ == nullptr) return;
+  OpenObjects::remove(*this);
+  release();
+}
+
+void OpenObjects::add(LoopObject& object) noexcept {
+  object.next_ = first_;
+  object.at_ = &first_;
+  if (first_ != nullptr) first_->at_ = &object.next_;
+  first_ = &object;
+}
+
+void OpenObjects::remove(LoopObject& object) noexcept {
+  *object.at_ = object.next_;
+  if (object.next_ != nullptr) object.next_->at_ = object.at_;
+  object.next_ = nullptr;
+  object.at_ = nullptr;
+}
+
+void OpenObjects::close_all() noexcept {
+  while (first_ != nullptr) {
+    LoopObject& object = *first_;
+    remove(object);
+    object.loop_closed();
+    object.release();
+  }
+}
+
+void OwnedCallback::schedule() noexcept {
+  if (queued()) return;
+  if (running()) {
+    owned.again = true;
+    return;
+  }
+  if (core->is_closed()) return;
+  if (refs++ == 0) owned.owner->retain();
+  core->push_ready(this);
+}
+
+void owned_callback::let_go(HandleNode& node) noexcept {
+  node.owned.owner->release();
+}
+
+const fibers::RunRef& run_of(const LoopCore& loop) {
+  return loop.run_ref();
+}
+
+ReadBuffer::ReadBuffer(LoopCore& loop)
+    : loop_(loop), data_(loop.read_buffers().take(kReadBufferSize)) {}
+
+ReadBuffer::~ReadBuffer() {
+  loop_.read_buffers().give(data_);
+}
+
+void claim_descriptor(LoopCore& loop, int fd, const TransportCore& transport) {
+  loop.fds().claim(fd, transport);
+}
+
+void disclaim_descriptor(LoopCore& loop, int fd) noexcept {
+  loop.fds().disclaim(fd);
+}
+
+void report(LoopCore& loop, const TransportReport& report) noexcept {
+  loop.report_without_throwing({.message = LoopCore::text(report.message),
+                                .exception = report.exception,
+                                .transport = report.transport,
+                                .protocol = report.protocol,
+                                .server = report.server,
+                                .socket = report.socket});
+}
+
+}  // namespace weft::loop::detail

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What is behind the transports of transport.h. Not for use outside weft, but to implement a
+// transport.
+
+#pragma once
+
+#include <any>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "weft/loop/detail/loop_object.h"
+
+namespace weft::loop::detail {
+
+// The methods of asyncio's transports. Those that a kind of transport does not have throw
+// UsageError.
+class TransportCore : public LoopObject {
+ public:
+  using LoopObject::LoopObject;
+
+  // "<SocketTransport fd=7>", for messages.
+  virtual const char* kind() const noexcept = 0;
+
+  virtual void close() = 0;
+  virtual bool is_closing() const = 0;
+  virtual void abort();
+  // As abort(), but connection_lost() is told `error`. (asyncio: _force_close.)
+  virtual void force_close(std::exception_ptr error) = 0;
+  // Empty if there is none.
+  virtual std::any extra_info(std::string_view name) const;
+
+  // Throws UsageError if the protocol is null or of a kind that the transport does not drive.
+  virtual void set_protocol(std::shared_ptr<BaseProtocol> protocol) = 0;
+  virtual std::shared_ptr<BaseProtocol> protocol() const = 0;
+
+  virtual void pause_reading();
+  virtual void resume_reading();
+  virtual bool is_reading() const;
+
+  virtual void write(std::string_view data);
+  virtual void writelines(std::span<const std::string_view> pieces);
+  virtual void write_eof();
+  virtual bool can_write_eof() const;
+  virtual void set_write_buffer_limits(std::optional<std::size_t> high,
+                                       std::optional<std::size_t> low);
+  virtual std::pair<std::size_t, std::size_t> write_buffer_limits() const;
+  virtual std::size_t write_buffer_size() const;
+
+  // Whether a layer such as TLS can be put on it. (asyncio: _start_tls_compatible.)
+  virtual bool start_tls_compatible() const { return false; }
+
+ private:
+  [[noreturn]] void throw_cannot(const char* what) const;
+};
+
+}  // namespace weft::loop::detail

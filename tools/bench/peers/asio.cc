@@ -127,9 +127,10 @@ void spawn_join_100(Meter& meter) {
       100);
 }
 
-void channel_rendezvous(Meter& meter) {
+template <std::size_t kPlaces>
+void channel(Meter& meter) {
   meter.run([](std::uint64_t count) {
-    Channel channel(context(), 0);
+    Channel channel(context(), kPlaces);
     asio::co_spawn(
         context(),
         [&channel, count]() -> awaitable<void> {
@@ -205,6 +206,53 @@ void call_soon(Meter& meter) {
     for (int i = 0; i < kCallbacks; ++i) asio::post(context(), Requeue{&left});
     context().run();
   });
+}
+
+// A message of 40 bytes that goes from callback to callback.
+struct Hop {
+  std::uint64_t* left;
+  std::array<std::uint64_t, 5> message;
+  void operator()() {
+    ++message[0];
+    bench::keep(message);
+    if (*left == 0) return;
+    --*left;
+    asio::post(context(), *this);
+  }
+};
+
+void callback_chain(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    std::uint64_t left = count;
+    context().restart();
+    for (std::uint64_t i = 0; i < 10; ++i) asio::post(context(), Hop{&left, {i}});
+    context().run();
+  });
+}
+
+// Asio gathers nothing: callbacks note their value, and the last one cancels a timer.
+void gather(Meter& meter) {
+  constexpr std::size_t kGathered = 1000;
+  meter.run(
+      [](std::uint64_t count) {
+        run_coroutine([count]() -> awaitable<void> {
+          asio::steady_timer done(context());
+          for (std::uint64_t i = 0; i < count; ++i) {
+            std::vector<int> values(kGathered);
+            std::size_t left = kGathered;
+            done.expires_at(asio::steady_timer::time_point::max());
+            for (int& value : values) {
+              asio::post(context(), [&value, &left, &done] {
+                value = 1;
+                if (--left == 0) done.cancel();
+              });
+            }
+            co_await done.async_wait(asio::as_tuple(use_awaitable));
+            bench::keep(values);
+          }
+        });
+      },
+      kGathered);
 }
 
 // Suspends until a callback, queued before, hands over a value. Asio has no future to await; this
@@ -331,7 +379,7 @@ int main(int argc, char** argv) {
                               {"sleep/100", &sleep<100>},
                               {"spawn_join", &spawn_join},
                               {"spawn_join/100", &spawn_join_100},
-                              {"channel_rendezvous", &channel_rendezvous},
+                              {"channel_rendezvous", &channel<0>},
                               {"scope_deadline/1", &scope_deadline<1>},
                               {"scope_deadline/1000000", &scope_deadline<1'000'000>},
                               {"scaling/tasks/10", &yield<10>},
@@ -350,6 +398,9 @@ int main(int argc, char** argv) {
                               {"call_soon/1", &call_soon<1>},
                               {"await_future", &await_future},
                               {"task_switch/coroutine", &await_future},
+                              {"callback_chain", &callback_chain},
+                              {"gather/1000", &gather},
+                              {"queue", &channel<1>},
                               {"timer_churn/1000000", &timer_churn},
                               {"blocking_callback", &blocking_callback},
                               {"to_thread", &to_thread},

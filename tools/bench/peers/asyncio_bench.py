@@ -111,6 +111,38 @@ async def await_future(meter):
     await meter.run(batch)
 
 
+async def callback_chain(meter):
+    loop = asyncio.get_running_loop()
+
+    async def batch(count):
+        left = count
+        done = loop.create_future()
+
+        def hop(first, *rest):
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                loop.call_soon(hop, first + 1, *rest)
+            elif not done.done():
+                done.set_result(None)
+
+        for i in range(10):
+            loop.call_soon(hop, i, 0, 0, 0, 0)
+        await done
+
+    await meter.run(batch)
+
+
+async def gather(gathered, meter):
+    loop = asyncio.get_running_loop()
+
+    async def batch(count):
+        for _ in range(count):
+            await asyncio.gather(*[future_set_by_callback(loop) for _ in range(gathered)])
+
+    await meter.run(batch, gathered)
+
+
 async def future_chain(meter):
     loop = asyncio.get_running_loop()
 
@@ -286,7 +318,10 @@ WORKS = {
     "call_soon/1": partial(call_soon, 1),
     "await_future": await_future,
     "task_switch/coroutine": await_future,
+    "callback_chain": callback_chain,
     "future_chain": future_chain,
+    "gather/1000": partial(gather, 1000),
+    "queue": channel_rendezvous,
     "timer_churn/1000000": partial(timer_churn, 1_000_000),
     "blocking_callback": blocking_callback,
     "nursery_open_close": nursery_open_close,

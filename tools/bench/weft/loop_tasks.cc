@@ -3,6 +3,7 @@
 //
 // Works about asyncio's tasks: awaits of either kind, chains of callbacks and of futures, timers.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -13,6 +14,8 @@
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
 #include "weft/loop/event_loop.h"
+#include "weft/loop/gather.h"
+#include "weft/loop/queue.h"
 
 namespace bench {
 namespace {
@@ -66,7 +69,72 @@ struct Link {
   }
 };
 
+// A message of 40 bytes that goes from callback to callback.
+struct Hop {
+  loops::EventLoop* loop;
+  std::uint64_t* left;
+  std::array<std::uint64_t, 5> message;
+  void operator()() {
+    ++message[0];
+    keep(message);
+    if (*left == 0) return loop->stop();
+    --*left;
+    loop->call_soon(*this);
+  }
+};
+
+constexpr std::size_t kGathered = 1000;
+
+loops::Coro<void> gather_futures(loops::EventLoop& loop, std::uint64_t count) {
+  std::vector<loops::Future<int>> futures(kGathered);
+  for (; count > 0; --count) {
+    for (loops::Future<int>& future : futures) future = future_set_by_callback(loop);
+    keep(co_await loops::gather(futures));
+  }
+}
+
+loops::Coro<void> put_numbers(loops::Queue<std::uint64_t>& queue, std::uint64_t count) {
+  for (; count > 0; --count) co_await queue.put(count);
+}
+loops::Coro<void> get_numbers(loops::Queue<std::uint64_t>& queue, std::uint64_t count) {
+  for (; count > 0; --count) keep(co_await queue.get());
+}
+
 }  // namespace
+
+void callback_chain(Meter& meter) {
+  fibers::run([&] {
+    fibers::open_nursery([&](Nursery& nursery) {
+      loops::EventLoop loop(nursery);
+      meter.run([&](std::uint64_t count) {
+        std::uint64_t left = count;
+        for (std::uint64_t i = 0; i < 10; ++i) loop.call_soon(Hop{&loop, &left, {i}});
+        loop.main_loop();
+      });
+    });
+  });
+}
+
+void gather_1000(Meter& meter) {
+  with_loop([&meter](loops::EventLoop& loop) {
+    meter.run(
+        [&loop](std::uint64_t count) {
+          loops::await(loop.create_task(gather_futures(loop, count)));
+        },
+        kGathered);
+  });
+}
+
+void queue(Meter& meter) {
+  with_loop([&meter](loops::EventLoop& loop) {
+    loops::Queue<std::uint64_t> numbers(loop, 1);
+    meter.run([&](std::uint64_t count) {
+      auto puts = loop.create_task(put_numbers(numbers, count));
+      loops::await(loop.create_task(get_numbers(numbers, count)));
+      loops::await(puts);
+    });
+  });
+}
 
 void future_chain(Meter& meter) {
   with_loop([&meter](loops::EventLoop& loop) {

@@ -34,7 +34,10 @@ void await_future(Meter& meter);
 void blocking_callback(Meter& meter);
 
 // loop_tasks.cc
+void callback_chain(Meter& meter);
 void future_chain(Meter& meter);
+void gather_1000(Meter& meter);
+void queue(Meter& meter);
 void timer_churn(std::size_t timers, Meter& meter);
 void task_switch_coroutine(Meter& meter);
 void task_switch_stack(Meter& meter);

@@ -8,11 +8,12 @@
 #include <stdexcept>
 #include <string>
 
-#include "tests/loop/loop_testing.h"
+#include "tests/loop/streams_testing.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/fiber_test.h"
+#include "weft/loop/detail/drain_core.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/stream_reader.h"
 #include "weft/loop/task.h"
@@ -106,6 +107,62 @@ EXPLORE_TEST(LoopStreamReaderExplored, AnErrorReachesWhoeverWaits) {
           [&] { reader.set_exception(std::make_exception_ptr(std::out_of_range("broken"))); });
     });
     EXPECT_THROW(await(reads), std::out_of_range);
+  });
+}
+
+// --- What StreamWriter::drain() waits in. ---
+
+// explores: loop.StreamWriter
+EXPLORE_TEST(LoopStreamWriterExplored, NobodyWhoDrainsIsForgotten) {
+  with_loop([](EventLoop& loop) {
+    detail::DrainCore flow(loop);
+    flow.pause_writing();
+    auto task = loop.create_task([&] { return flow.wait(); });
+    fibers::open_nursery([&](Nursery& nursery) {
+      for (int i = 0; i < 2; ++i) nursery.start_soon([&] { await(flow.wait()); });
+      nursery.start_soon([&] { flow.resume_writing(); });
+    });
+    await(task);
+  });
+}
+
+// explores: loop.StreamWriter
+EXPLORE_TEST(LoopStreamWriterExplored, ACancelledDrainKeepsNobodyElse) {
+  with_loop([](EventLoop& loop) {
+    detail::DrainCore flow(loop);
+    fibers::CancelScope leaves;
+    flow.pause_writing();
+    auto task = loop.create_task([&] { return flow.wait(); });
+    fibers::open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] { leaves.run([&] { await(flow.wait()); }); });
+      nursery.start_soon([&] { flow.resume_writing(); });
+      nursery.start_soon([&] { leaves.cancel(); });
+    });
+    await(task);
+  });
+}
+
+// explores: loop.StreamWriter
+EXPLORE_TEST(LoopStreamWriterExplored, TheLossOfTheConnectionReachesEverybody) {
+  with_loop([](EventLoop& loop) {
+    detail::DrainCore flow(loop);
+    flow.pause_writing();
+    int told = 0;
+    auto task = loop.create_task([&] { return flow.wait(); });
+    fibers::open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        try {
+          await(flow.wait());
+        } catch (const std::exception&) {
+          ++told;
+        }
+      });
+      nursery.start_soon(
+          [&] { flow.connection_lost(std::make_exception_ptr(std::out_of_range("cut"))); });
+      nursery.start_soon([] { checkpoint(); });
+    });
+    EXPECT_EQ(told, 1);
+    EXPECT_ANY_THROW(await(task));
   });
 }
 

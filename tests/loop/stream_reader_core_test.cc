@@ -190,64 +190,53 @@ FIBER_TEST(StreamReaderTest, AViewLastsUntilTheNextReadWhateverComesMeanwhile) {
 
 // --- Flow control. ---
 
-struct Source final : detail::StreamSource {
-  bool pause_reading() override {
-    log.emplace_back("pause");
-    return can_pause;
-  }
-  void resume_reading() override { log.emplace_back("resume"); }
-  bool can_pause = true;
-  std::vector<std::string> log;
-};
-
 FIBER_TEST(StreamReaderTest, PausesAboveTwiceTheLimitAndResumesAtTheLimit) {
   with_loop([](EventLoop& loop) {
-    Source source;
+    const Fake source(loop);
     StreamReader reader(loop, 4);
-    StreamAccess::core(reader)->set_source(source);
+    reader.set_transport(source.transport());
     reader.feed_data("12345678");
-    EXPECT_THAT(source.log, ElementsAre());
+    EXPECT_THAT(source->log, ElementsAre());
     reader.feed_data("9");
     reader.feed_data("0");
-    EXPECT_THAT(source.log, ElementsAre("pause"));
+    EXPECT_THAT(source->log, ElementsAre("pause"));
     await(reader.readexactly(5));
-    EXPECT_THAT(source.log, ElementsAre("pause"));
+    EXPECT_THAT(source->log, ElementsAre("pause"));
     await(reader.read(1));
-    EXPECT_THAT(source.log, ElementsAre("pause", "resume"));
-    EXPECT_THROW(StreamAccess::core(reader)->set_source(source), fibers::UsageError);
+    EXPECT_THAT(source->log, ElementsAre("pause", "resume"));
+    EXPECT_THAT(thrown<fibers::UsageError>([&] { reader.set_transport(source.transport()); }),
+                HasSubstr("Transport already set"));
   });
 }
 
 FIBER_TEST(StreamReaderTest, WhoeverWaitsForMoreThanTheLimitHasItComing) {
   in_each_form([](Form form) {
-    Source source;  // Outlives a task on a stack that ends with the loop.
     with_idle_loop([&](EventLoop& loop) {
+      const Fake source(loop);
       StreamReader reader(loop, 2);
-      StreamAccess::core(reader)->set_source(source);
+      reader.set_transport(source.transport());
       reader.feed_data("12345");
       auto read = start(loop, form, [reader]() mutable { return reader.readexactly(7); });
       run_once(loop);
-      EXPECT_THAT(source.log, ElementsAre("pause", "resume"));
+      EXPECT_THAT(source->log, ElementsAre("pause", "resume"));
       reader.feed_data("67");
-      EXPECT_THAT(source.log, ElementsAre("pause", "resume", "pause"));
+      EXPECT_THAT(source->log, ElementsAre("pause", "resume", "pause"));
       run_iterations(loop, 2);
       EXPECT_EQ(read.result(), "1234567");
-      EXPECT_THAT(source.log, ElementsAre("pause", "resume", "pause", "resume"));
+      EXPECT_THAT(source->log, ElementsAre("pause", "resume", "pause", "resume"));
     });
   });
 }
 
-FIBER_TEST(StreamReaderTest, ATransportThatCannotPauseIsNotAskedAgain) {
+FIBER_TEST(StreamReaderTest, ATransportThatCannotPauseKeepsWhatComes) {
   with_loop([](EventLoop& loop) {
-    Source source;
-    source.can_pause = false;
+    const Fake source(loop, false);
     StreamReader reader(loop, 1);
-    StreamAccess::core(reader)->set_source(source);
+    reader.set_transport(source.transport());
     reader.feed_data("123");
     reader.feed_data("456");
-    EXPECT_THAT(source.log, ElementsAre("pause"));
     EXPECT_EQ(await(reader.read(10)), "123456");
-    EXPECT_THAT(source.log, ElementsAre("pause"));
+    EXPECT_THAT(source->log, ElementsAre());
   });
 }
 

@@ -84,15 +84,15 @@ StreamReaderCore::StreamReaderCore(EventLoop& loop, std::size_t limit) : StreamR
   binding_ = LoopBinding(loop);
 }
 
-void StreamReaderCore::set_source(StreamSource& source) {
-  if (source_ != nullptr) {
+void StreamReaderCore::set_transport(ReadTransport transport) {
+  if (transport_) {
     throw fibers::UsageError("Transport already set; a StreamReader is for one connection");
   }
-  source_ = &source;
+  transport_ = std::move(transport);
 }
 
-void StreamReaderCore::replace_source(StreamSource* source) noexcept {
-  source_ = source;
+void StreamReaderCore::replace_transport(ReadTransport transport) noexcept {
+  transport_ = std::move(transport);
   paused_ = false;
 }
 
@@ -119,11 +119,12 @@ void StreamReaderCore::fed(bool something) {
 
 void StreamReaderCore::pause_if_full() {
   const bool full = buffer_.size() > limit_ && buffer_.size() - limit_ > limit_;
-  if (source_ == nullptr || paused_ || !full) return;
-  if (source_->pause_reading()) {
+  if (!transport_ || paused_ || !full) return;
+  try {
+    transport_.pause_reading();
     paused_ = true;
-  } else {
-    source_ = nullptr;
+  } catch (const fibers::UsageError&) {
+    transport_ = {};  // It cannot be paused: all that comes has to be kept.
   }
 }
 
@@ -177,7 +178,7 @@ Future<void> StreamReaderCore::begin_wait(const char* what) {
   }
   waiter_ = binding_.create_future("StreamReader");
   // Nothing would come while it is paused: more than the limit has been asked for.
-  if (std::exchange(paused_, false)) source_->resume_reading();
+  if (std::exchange(paused_, false)) transport_.resume_reading();
   return waiter_;
 }
 
@@ -254,7 +255,7 @@ void StreamReaderCore::consume(std::size_t count) {
 void StreamReaderCore::resume_if_low() {
   if (!paused_ || buffer_.size() > limit_) return;
   paused_ = false;
-  source_->resume_reading();
+  transport_.resume_reading();
 }
 
 // --- The coroutines: steps, and waits in between. ---

@@ -22,6 +22,7 @@
 #include "weft/loop/coro.h"
 #include "weft/loop/detail/stream_reader_core.h"
 #include "weft/loop/stream_errors.h"
+#include "weft/loop/transport.h"
 
 namespace weft::loop {
 
@@ -44,9 +45,6 @@ class StreamReader {
   explicit StreamReader(std::size_t limit = kDefaultLimit);
   // Bound from the beginning: for tasks of fibers, which have no running loop.
   explicit StreamReader(EventLoop& loop, std::size_t limit = kDefaultLimit);
-  StreamReader(const StreamReader&) = default;
-  StreamReader& operator=(const StreamReader&) = default;
-  ~StreamReader() = default;
 
   // Up to `n` bytes, as soon as there is one; none at the end of the stream. -1: all up to the end.
   //
@@ -104,6 +102,8 @@ class StreamReader {
   std::exception_ptr exception() const { return core_->exception(); }
 
   // --- For protocols. ---
+  // What is paused while the reader is full. Throws UsageError if it has one.
+  void set_transport(ReadTransport transport) { core_->set_transport(std::move(transport)); }
   // More data. Throws UsageError after feed_eof().
   void feed_data(std::string_view data) { core_->feed_data(data); }
   void feed_eof() { core_->feed_eof(); }
@@ -113,16 +113,6 @@ class StreamReader {
   friend struct StreamAccess;
   explicit StreamReader(detail::Ref<detail::StreamReaderCore> core) : core_(std::move(core)) {}
   detail::Ref<detail::StreamReaderCore> core_;
-};
-
-// For weft's own files.
-struct StreamAccess {
-  static const detail::Ref<detail::StreamReaderCore>& core(const StreamReader& reader) {
-    return reader.core_;
-  }
-  static StreamReader wrap(detail::Ref<detail::StreamReaderCore> core) {
-    return StreamReader(std::move(core));
-  }
 };
 
 }  // namespace weft::loop

@@ -18,19 +18,9 @@
 #include "weft/loop/detail/stream_buffer.h"
 #include "weft/loop/detail/waiters.h"
 #include "weft/loop/stream_errors.h"
+#include "weft/loop/transport.h"
 
 namespace weft::loop::detail {
-
-// What stops and starts the flow of data into a reader: its transport.
-class StreamSource {
- public:
-  // False: it cannot be paused, and the reader has to keep whatever comes.
-  virtual bool pause_reading() = 0;
-  virtual void resume_reading() = 0;
-
- protected:
-  ~StreamSource() = default;
-};
 
 // What ends a message. Copied: the coroutine that looks for it begins later.
 class Separators {
@@ -74,10 +64,10 @@ class StreamReaderCore final : public Counted {
   bool waited_for() const { return waiter_.operator bool(); }
 
   // --- For who feeds it. ---
-  // Throws UsageError if it has one. The source outlives its time here.
-  void set_source(StreamSource& source);
-  // The connection goes on by another one, or has ended.
-  void replace_source(StreamSource* source) noexcept;
+  // What is paused while the reader is full. Throws UsageError if it has one.
+  void set_transport(ReadTransport transport);
+  // The connection goes on by another one, or has ended: then it is empty.
+  void replace_transport(ReadTransport transport) noexcept;
   void feed_data(std::string_view data);
   // The same without a copy: receive into the first, and say how much.
   std::span<std::byte> get_buffer();
@@ -127,8 +117,8 @@ class StreamReaderCore final : public Counted {
   LoopBinding binding_;
   StreamBuffer buffer_;
   std::size_t limit_;
-  StreamSource* source_ = nullptr;
-  Future<void> waiter_;  // Of who waits for data; empty if nobody does.
+  ReadTransport transport_;  // Empty: none, or one that cannot be paused.
+  Future<void> waiter_;      // Of who waits for data; empty if nobody does.
   std::exception_ptr exception_;
   bool eof_ = false;
   bool paused_ = false;

@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/loop/stream_writer.h"
+
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "weft/fibers/log.h"
+#include "weft/loop/event_loop.h"
+#include "weft/loop/stream_protocol.h"
+
+namespace weft::loop {
+
+namespace {
+
+// One iteration of the loop, for any kind of task.
+Future<void> next_iteration(EventLoop& loop) {
+  Future<void> later = loop.create_future<void>();
+  loop.call_soon([later]() mutable {
+    if (!later.done()) later.set_result();
+  });
+  return later;
+}
+
+}  // namespace
+
+namespace detail {
+
+StreamWriterCore::~StreamWriterCore() {
+  if (transport.is_closing()) return;
+  try {
+    transport.close();
+  } catch (...) {
+    // The loop is gone, and the connection with it.
+  }
+  fibers::detail::log_quietly(fibers::LogLevel::kWarning, [] {
+    return std::string("unclosed StreamWriter: its connection has been closed; call close()");
+  });
+}
+
+Coro<void> StreamWriterCore::drain(Ref<StreamWriterCore> core) {
+  if (core->reader && core->reader->exception() != nullptr) {
+    std::rethrow_exception(core->reader->exception());
+  }
+  // Whoever writes and drains in turns is to hear of the end, which comes as a callback.
+  if (core->transport.is_closing()) co_await next_iteration(core->transport.get_loop());
+  co_await core->protocol->flow_.wait();
+}
+
+Coro<void> StreamWriterCore::wait_closed(Ref<StreamWriterCore> core) {
+  co_await core->protocol->wait_closed();
+}
+
+}  // namespace detail
+
+Coro<void> StreamWriter::drain() {
+  return detail::StreamWriterCore::drain(core_);
+}
+
+Coro<void> StreamWriter::wait_closed() {
+  return detail::StreamWriterCore::wait_closed(core_);
+}
+
+}  // namespace weft::loop

@@ -93,6 +93,7 @@ FIBER_TEST(CoroTest, WhatItThrowsGoesToWhoAwaitsIt) {
   EXPECT_EQ(thrown<std::runtime_error>([&] { await(thrower(5, thrower)); }), "deep");
 }
 
+// asyncio: test_pep492.py::CoroutineTests::test_double_await
 FIBER_TEST(CoroTest, CanBeAwaitedOnceOnly) {
   LogCapture log;
   Coro<int> coro = count_down(1);
@@ -249,6 +250,7 @@ FIBER_TEST(SleepTest, CancelledWhileItYieldsItIsRaisedInTheNextIteration) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_sleep_cancel
+// asyncio: test_tasks.py::BaseTaskTests::test_task_cancel_sleeping_task
 FIBER_TEST(SleepTest, LeavesNoTimerBehindWhenItIsCancelled) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([]() -> Coro<void> { co_await sleep(100s); }());

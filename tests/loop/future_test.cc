@@ -143,6 +143,8 @@ FIBER_TEST(FutureTest, CancelSchedulesTheCallbacksToo) {
 // asyncio: claims_futures::remove_done_callback_counts
 // asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_remove_done_callback
 // asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_callbacks_remove_third_callback
+// asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_callbacks_remove_first_callback
+// asyncio: test_futures.py::test_callbacks_remove_first_and_second_callback
 FIBER_TEST(FutureTest, RemovedCallbackDoesNotRun) {
   with_idle_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();

@@ -90,6 +90,7 @@ Coro<void> echo(EventLoop& loop, int fd) {
 }
 
 // asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_sock_client_ops
+// asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_sock_accept
 FIBER_TEST(SockTest, ConnectsAcceptsSendsAndReceives) {
   SocketAddress peer;
   SocketAddress mine;
@@ -154,6 +155,8 @@ FIBER_TEST(SockTest, ReceivesIntoMemoryOfTheCaller) {
   });
 }
 
+// asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_recvfrom
+// asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_recvfrom_into
 FIBER_TEST(SockTest, DatagramsComeWithTheirSender) {
   with_loop([](EventLoop& loop) {
     const Socket one(SOCK_DGRAM);
@@ -175,6 +178,7 @@ FIBER_TEST(SockTest, DatagramsComeWithTheirSender) {
 // asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_sock_client_connect_racing
 // asyncio: claims_descriptors::a_cancelled_accept_or_connect_leaves_no_reader
 // asyncio: test_events.py::EventLoopTestsMixin::test_prompt_cancellation
+// asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_cancel_sock_accept
 FIBER_TEST(SockTest, WhatIsCancelledLeavesNothingBehind) {
   SocketPair pair;
   with_loop([&](EventLoop& loop) {

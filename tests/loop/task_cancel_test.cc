@@ -27,6 +27,8 @@ using Log = std::vector<std::string>;
 // asyncio: test_tasks.py::BaseTaskTests::test_cancel
 // asyncio: test_tasks.py::BaseTaskTests::test_cancel_inner_future
 // asyncio: test_tasks.py::BaseTaskTests::test_cancel_task_catching
+// asyncio: test_tasks.py::BaseTaskTests::test_task_cancel_message_getter
+// asyncio: test_tasks.py::BaseTaskTests::test_task_cancel_waiter_future
 FIBER_TEST(TaskCancelTest, CancelIsRaisedOnceWhereItWaits) {
   Log log;
   with_loop([&](EventLoop& loop) {
@@ -62,6 +64,7 @@ FIBER_TEST(TaskCancelTest, CancelIsRaisedOnceWhereItWaits) {
 }
 
 // asyncio: claims_tasks::cancelled_before_the_first_step_the_body_never_runs
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel_with_message_before_starting_task
 FIBER_TEST(TaskCancelTest, CancelledBeforeItsFirstStepItNeverBegins) {
   bool begun = false;
   with_loop([&](EventLoop& loop) {

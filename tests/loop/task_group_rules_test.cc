@@ -28,6 +28,7 @@ using ::testing::HasSubstr;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_21a
+// asyncio: test_taskgroups.py::TestTaskGroup::test_coro_closed_when_tg_closed
 FIBER_TEST(TaskGroupRulesTest, WrongUseIsRefusedAndTheCodeNeverRuns) {
   bool begun = false;
   LogCapture log;

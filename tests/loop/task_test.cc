@@ -97,6 +97,7 @@ FIBER_TEST(TaskTest, NoStepRunsWhileTheLoopIsStopped) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_task_basics
+// asyncio: test_tasks.py::BaseTaskTests::test_step_result_future
 FIBER_TEST(TaskTest, EndsWithItsValue) {
   with_loop([](EventLoop& loop) {
     auto coro = loop.create_task([]() -> Coro<int> { co_return 6; }());

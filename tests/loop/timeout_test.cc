@@ -108,6 +108,7 @@ FIBER_TEST(TimeoutTest, ABodyThatEndsInTimeGivesItsValue) {
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_timeout_disabled
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_at_disabled
 FIBER_TEST(TimeoutTest, MayHaveNoLimit) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([] {
@@ -335,6 +336,7 @@ FIBER_TEST(TimeoutTest, WrongUseIsRefused) {
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_cancel_in_timeout_after_cancellation
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_after_cancellation
 FIBER_TEST(TimeoutTest, WhoWasCancelledBeforeMayStillUseOne) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([] {

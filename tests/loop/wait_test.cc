@@ -210,6 +210,7 @@ FIBER_TEST(WaitTest, AFutureThatEndsTogetherWithTheTimeoutIsDone) {
 }
 
 // asyncio: claims_combinators::wait_cleans_its_callbacks
+// asyncio: test_tasks.py::BaseTaskTests::test_yield_wait_does_not_shield_cancel
 FIBER_TEST(WaitTest, CancelledItLeavesTheFuturesAndItsCallbacksGo) {
   int calls = 0;
   with_loop([&](EventLoop& loop) {

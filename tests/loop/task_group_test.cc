@@ -274,6 +274,35 @@ FIBER_TEST(TaskGroupTest, ErrorsWinOverACancellationAndTheTaskHearsOfThatNext) {
   EXPECT_THAT(log, ElementsAre("hears of it"));
 }
 
+// asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_12
+FIBER_TEST(TaskGroupTest, AnErrorOfTheBodyWinsOverACancellationOfTheWaitForTheTasks) {
+  with_loop([](EventLoop& loop) {
+    const auto is_group = [](const std::exception_ptr& error) {
+      EXPECT_THAT(errors_of(error), ElementsAre("body"));
+    };
+    auto coro = loop.create_task([]() -> Coro<void> {
+      co_await task_group([](TaskGroup& tg) -> Coro<void> {
+        tg.create_task(after(10s, 1));
+        co_await sleep(0s);
+        // It has not been delivered yet when the body ends: the wait for the tasks hears of it.
+        current_task().cancel();
+        throw std::runtime_error("body");
+      });
+    });
+    is_group(error_of([&] { await(coro); }));
+    EXPECT_EQ(coro.cancelling(), 1U);
+    auto stack = loop.create_task([] {
+      task_group([](TaskGroup& tg) {
+        tg.create_task(after(10s, 1));
+        await(sleep(0s));
+        current_task().cancel();
+        throw std::runtime_error("body");
+      });
+    });
+    is_group(error_of([&] { await(stack); }));
+  });
+}
+
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_24
 FIBER_TEST(TaskGroupTest, ACancellationDoesNotCutTheWaitForTheTasksShort) {
   with_loop([](EventLoop& loop) {

@@ -84,8 +84,9 @@ void TaskGroupCore::finish_leave(const std::exception_ptr& error) {
     const bool by_fibers = cancelled_ != nullptr && fibers::holds<fibers::Cancelled>(cancelled_);
     if (!by_fibers || TaskCore::take_cancellation_here()) cancelled_ = nullptr;
   }
-  if (cancelled_ != nullptr && errors_.empty()) std::rethrow_exception(cancelled_);
+  // An error of the body as well wins over a cancellation that has come since.
   if (body_error_ != nullptr && !is_cancellation(body_error_)) errors_.push_back(body_error_);
+  if (cancelled_ != nullptr && errors_.empty()) std::rethrow_exception(cancelled_);
   if (errors_.empty()) return;
   // The task was cancelled from outside as well: it will hear of that at its next wait.
   if (parent.cancelling() > 0) {
@@ -94,6 +95,17 @@ void TaskGroupCore::finish_leave(const std::exception_ptr& error) {
   }
   std::rethrow_exception(
       fibers::make_exception_group("unhandled errors in a TaskGroup", std::move(errors_)));
+}
+
+Coro<void> leave_group(std::shared_ptr<TaskGroupCore> core, std::exception_ptr error) {
+  const Future<void> end = core->begin_leave(error);
+  error = nullptr;
+  try {
+    co_await end;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  core->finish_leave(error);
 }
 
 void run_group_here(const std::shared_ptr<TaskGroupCore>& core, const std::function<void()>& body) {

@@ -31,12 +31,15 @@ void TimeoutCore::enter(fibers::CancelScope* scope) {
   state_ = State::kEntered;
 }
 
-void TimeoutCore::reschedule(fibers::Instant when) {
+const char* TimeoutCore::state_name() const {
   static constexpr const char* kNames[] = {"created", "active", "expiring", "expired", "finished"};
+  return kNames[static_cast<int>(state_)];
+}
+
+void TimeoutCore::reschedule(fibers::Instant when) {
   if (state_ == State::kCreated) throw fibers::UsageError("Timeout has not been entered; run() it");
   if (state_ != State::kEntered) {
-    throw fibers::UsageError(std::string("Cannot change state of ") +
-                             kNames[static_cast<int>(state_)] +
+    throw fibers::UsageError(std::string("Cannot change state of ") + state_name() +
                              " Timeout; reschedule it before its time is up");
   }
   when_ = when;

@@ -67,6 +67,7 @@ class Barrier {
   bool broken() const { return state_ == State::kBroken; }
 
  private:
+  friend struct detail::SyncAccess;
   enum class State : std::uint8_t { kFilling, kDraining, kResetting, kBroken };
   class Party;
   bool emptying() const { return state_ == State::kDraining || state_ == State::kResetting; }

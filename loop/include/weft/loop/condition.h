@@ -87,6 +87,7 @@ class Condition {
 
  private:
   friend class Barrier;
+  friend struct detail::SyncAccess;
   class Notified;
   void require_locked(const char* what) const;
   // Whoever holds the lock.

@@ -44,6 +44,7 @@ class Event {
   Coro<void> wait();
 
  private:
+  friend struct detail::SyncAccess;
   detail::LoopBinding binding_;
   detail::Waiters waiters_;
   bool set_ = false;

@@ -87,6 +87,7 @@ class Lock {
  private:
   friend class Condition;
   friend class Guard<Lock>;
+  friend struct detail::SyncAccess;
   class Place;
   bool try_acquire() noexcept;
   void take() noexcept;

@@ -137,6 +137,7 @@ class BasicQueue {
   }
 
  private:
+  friend struct detail::SyncAccess;
   detail::QueueCore core_;
   Items items_;
 };

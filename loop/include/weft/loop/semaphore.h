@@ -61,6 +61,7 @@ class Semaphore {
 
  private:
   friend class Guard<Semaphore>;
+  friend struct detail::SyncAccess;
   class Place;
   bool try_acquire() noexcept;
   bool wake_next() noexcept;

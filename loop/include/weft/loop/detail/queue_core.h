@@ -29,6 +29,8 @@ class QueueCore {
   bool full() const { return maxsize_ > 0 && size_ >= static_cast<std::size_t>(maxsize_); }
   std::size_t getters() const { return getters_.size(); }
   std::size_t putters() const { return putters_.size(); }
+  // Put in, and not done yet.
+  std::size_t unfinished() const { return unfinished_; }
 
   // Throws QueueShutDown or QueueFull.
   void require_slot() const;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <list>
@@ -65,6 +66,9 @@ class TaskGroupCore : public std::enable_shared_from_this<TaskGroupCore> {
   bool open() const { return entered_ && !(exiting_ && tasks_.empty()) && !aborting_; }
   void require_open() const;
   bool aborting() const { return aborting_; }
+  bool entered() const { return entered_; }
+  std::size_t tasks() const { return tasks_.size(); }
+  std::size_t errors() const { return errors_.size(); }
   EventLoop& loop() const { return end_.get_loop(); }
   // Before a task is made: so that there is memory for it, and for its error.
   void make_room();
@@ -97,6 +101,9 @@ class TaskGroupCore : public std::enable_shared_from_this<TaskGroupCore> {
   bool parent_cancel_requested_ = false;  // By cancel_parent(): to be taken back.
 };
 
+// begin_leave(), the wait, and finish_leave().
+Coro<void> leave_group(std::shared_ptr<TaskGroupCore> core, std::exception_ptr error);
+
 template <class Group, class F>
 Coro<void> run_group(std::shared_ptr<TaskGroupCore> core, Group& group, F body) {
   core->enter();
@@ -106,14 +113,7 @@ Coro<void> run_group(std::shared_ptr<TaskGroupCore> core, Group& group, F body) 
   } catch (...) {
     error = std::current_exception();
   }
-  const Future<void> end = core->begin_leave(error);
-  error = nullptr;
-  try {
-    co_await end;
-  } catch (...) {
-    error = std::current_exception();
-  }
-  core->finish_leave(error);
+  co_await leave_group(std::move(core), std::move(error));
 }
 
 // Calls `body`, here and now.

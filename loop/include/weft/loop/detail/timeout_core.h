@@ -50,6 +50,8 @@ class TimeoutCore {
   fibers::Instant when() const { return when_; }
   void reschedule(fibers::Instant when);
   bool expired() const { return state_ == State::kExpiring || state_ == State::kExpired; }
+  // "created", "active", "expiring", "expired" or "finished".
+  const char* state_name() const;
 
  private:
   enum class State { kCreated, kEntered, kExpiring, kExpired, kExited };

@@ -67,6 +67,9 @@ class Waiters {
   void wake_first() noexcept;
   // Throws UsageError on another thread than the loop's, if anybody waits.
   void require_own_thread() const;
+  // Calls `fn` with the future of each who has not been woken, in their order.
+  template <class F>
+  void for_each(F&& fn) const;
 
  private:
   friend class Waiter;
@@ -100,6 +103,42 @@ class Waiter {
   bool linked_ = true;
   bool woken_ = false;
   bool left_ = false;
+};
+
+template <class F>
+void Waiters::for_each(F&& fn) const {
+  for (const Waiter* waiter = first_; waiter != nullptr; waiter = waiter->next_) {
+    fn(waiter->future());
+  }
+}
+
+// What is inside of a primitive, for bindings to other languages, whose objects show it.
+struct SyncAccess {
+  template <class P>
+  static const Waiters& waiters(const P& primitive) {
+    return primitive.waiters_;
+  }
+  template <class P>
+  static void bind(P& primitive, EventLoop& loop) {
+    primitive.binding_ = LoopBinding(loop);
+  }
+  template <class S>
+  static auto value(const S& semaphore) {
+    return semaphore.value_;
+  }
+  template <class B>
+  static auto count(const B& barrier) {
+    return barrier.count_;
+  }
+  template <class B>
+  static const char* state_name(const B& barrier) {
+    static constexpr const char* kNames[] = {"filling", "draining", "resetting", "broken"};
+    return kNames[static_cast<int>(barrier.state_)];
+  }
+  template <class Q>
+  static auto& core(Q& queue) {
+    return queue.core_;
+  }
 };
 
 }  // namespace weft::loop::detail

@@ -5,6 +5,8 @@
 Tier T1, the loop: the default policy and new_event_loop(), the names SelectorEventLoop (and EventLoop, from 3.13), which many tests
 build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on. Futures and tasks are asyncio's.
 Tier T2: what the loop's create_future() and create_task() make is weft's, too.
+Tier T4: also locks, queues, timeouts, groups and combinators.
+Tier T5: also the name asyncio.BaseEventLoop, which the tests of runners build their loops of. The runners are asyncio's.
 """
 import asyncio
 import selectors
@@ -125,6 +127,22 @@ def make_test_loop(stock):
     return TestLoop
 
 
+# Where asyncio's own code finds these.
+HOMES = {"locks": ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore"],
+         "queues": ["LifoQueue", "PriorityQueue", "Queue"],
+         "timeouts": ["Timeout", "timeout", "timeout_at"],
+         "taskgroups": ["TaskGroup"],
+         "tasks": ["gather", "shield", "wait", "wait_for"]}
+
+
+def install_primitives():
+    from weft import primitives
+    for home, names in HOMES.items():
+        for name in names:
+            setattr(asyncio, name, getattr(primitives, name))
+            setattr(getattr(asyncio, home), name, getattr(primitives, name))
+
+
 def install(tier, stack):
     global callbacks_on_task
     callbacks_on_task = stack == "task"
@@ -138,6 +156,10 @@ def install(tier, stack):
     if hasattr(asyncio, "EventLoop"):
         asyncio.EventLoop = Loop
         unix_events.EventLoop = Loop
+    if tier in ("T4", "T5"):
+        install_primitives()
+    if tier == "T5":
+        asyncio.BaseEventLoop = Loop
     asyncio.set_event_loop_policy(None)
     from test.test_asyncio import utils
     utils.TestLoop = make_test_loop(utils.TestLoop)

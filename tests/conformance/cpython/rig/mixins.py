@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The weft authors
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """CPython's tests of futures and tasks, which it runs on asyncio's types, on weft's."""
+import sys
 from asyncio import futures, tasks
 
 import weft
@@ -36,4 +37,17 @@ class Task_CFuture_Tests(test_tasks.BaseTaskTests, utils.TestCase):
     Future = futures._CFuture
 
 
+class CurrentLoopTests(test_tasks.BaseCurrentLoopTests, utils.TestCase):
+    def new_task(self, coro):
+        return weft.Task(coro, loop=self.loop)
+
+
 del test_futures, test_tasks
+
+if sys.version_info >= (3, 12):
+    from test.test_asyncio import test_eager_task_factory as eager
+
+    class EagerTaskFactoryTests(eager.EagerTaskFactoryLoopTests, utils.TestCase):
+        Task = weft.Task
+
+    del eager

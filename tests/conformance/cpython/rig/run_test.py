@@ -50,14 +50,14 @@ class FloorsTest(unittest.TestCase):
 class WorkerTest(unittest.TestCase):
     """With a program instead of Python that writes what the worker would."""
 
-    def work(self, script):
+    def work(self, script, left_out=()):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             program = folder / "python"
             program.write_text("#!/bin/sh\nresult=$5\nshift 5\n" + script)
             program.chmod(0o755)
             options = types.SimpleNamespace(tier="T1", stack="caller", build=folder, python=str(program), patience=0.3)
-            return run.Worker(options, "test_x", folder).run().tests
+            return run.Worker(options, "test_x", folder, left_out).run().tests
 
     def test_a_test_that_hangs_is_named_and_the_others_run(self):
         tests = self.work(f"""
@@ -67,6 +67,12 @@ class WorkerTest(unittest.TestCase):
             sleep 60""")
         self.assertIn("took more", tests[ID]["detail"])
         self.assertEqual(tests["b"]["outcome"], "passed")
+
+    def test_a_test_that_is_left_out_is_not_run(self):
+        tests = self.work(f"""
+            [ "$1" = {run.PREFIX}{ID} ] || exit 1
+            echo '{{"begin": "b"}}\n{{"end": "b", "outcome": "passed"}}\n{{"done": 1}}' >$result""", [ID])
+        self.assertEqual(list(tests), ["b"])
 
     def test_a_test_that_ends_the_process_is_named(self):
         tests = self.work(f"""

@@ -19,12 +19,12 @@ std::uint64_t futures_made = 0;
 // --- The core. ---
 
 PyFuture::PyFuture(loop::detail::LoopCore& loop, FutureObject& object) noexcept
-    : FutureCore(loop, std::source_location::current()), object_(object) {
+    : FutureBox<Ref>(loop, std::source_location::current()), object_(object) {
   ++futures_made;
 }
 PyFuture::PyFuture(loop::detail::LoopCore& loop, FutureObject& object,
                    loop::detail::IsTask task) noexcept
-    : FutureCore(loop, std::source_location::current(), task), object_(object) {
+    : FutureBox<Ref>(loop, std::source_location::current(), task), object_(object) {
   ++futures_made;
 }
 
@@ -67,9 +67,9 @@ void PyFuture::require_not_done() {
   if (done()) throw loop::InvalidStateError("invalid state: the task is done already");
 }
 
-void PyFuture::end_with_value(PyObject* value) {
+void PyFuture::end_with_value(PyObject* object) {
   require_not_done();
-  Py_XSETREF(object_.value, Py_NewRef(value));
+  value.emplace(Py_NewRef(object));
   finish();
 }
 
@@ -133,10 +133,13 @@ PyObject* context_dict(const loop::ExceptionContext& context) {
 
 PyObject* make_cancelled_error(FutureObject& future) {
   if (future.cancelled_error != nullptr) return std::exchange(future.cancelled_error, nullptr);
-  PyObject* const message = future.cancel_message;
-  return message == nullptr || message == Py_None
+  // C++ may have cancelled it.
+  const Owned message(future.cancel_message != nullptr || future.core == nullptr
+                          ? Py_XNewRef(future.cancel_message)
+                          : message_of(future.core->stored_exception()));
+  return !message || message.get() == Py_None
              ? PyObject_CallNoArgs(error_types.cancelled)
-             : PyObject_CallOneArg(error_types.cancelled, message);
+             : PyObject_CallOneArg(error_types.cancelled, message.get());
 }
 
 // C++ may have ended it: then its error becomes a Python object now.
@@ -169,10 +172,15 @@ static void require_done(const PyFuture& core, const char* what) {
   if (!core.done()) throw loop::InvalidStateError(what);
 }
 
+PyObject* value_of(FutureObject& future) {
+  const auto& value = future.core->value;
+  return Py_NewRef(value ? value->get() : Py_None);
+}
+
 PyObject* result_of(FutureObject& future) {
   require_done(core_of(future), "Result is not set.");
   const Owned error(take_error_of(future));
-  if (!error) return Py_NewRef(future.value != nullptr ? future.value : Py_None);
+  if (!error) return value_of(future);
   set_error(error.get());
   return nullptr;
 }
@@ -205,20 +213,24 @@ int traverse_future(PyObject* self, visitproc visit, void* arg) {
   FutureObject& future = as_future(self);
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(reinterpret_cast<PyObject*>(future.head.loop));
-  Py_VISIT(future.value);
   Py_VISIT(future.error);
   Py_VISIT(future.error_traceback);
   Py_VISIT(future.cancel_message);
   Py_VISIT(future.cancelled_error);
   Py_VISIT(future.traceback);
   Py_VISIT(future.dict);
-  return future.core == nullptr ? 0 : traverse_callbacks(*future.core, visit, arg);
+  if (future.core == nullptr) return 0;
+  if (future.core->value) Py_VISIT(future.core->value->get());
+  return traverse_callbacks(*future.core, visit, arg);
 }
 
 int clear_future(PyObject* self) {
   FutureObject& future = as_future(self);
-  if (future.core != nullptr) future.core->forget_callbacks();
-  Py_CLEAR(future.value);
+  if (future.core != nullptr) {
+    future.core->forget_callbacks();
+    // Moved out first: what it destroys may look at the future.
+    const auto value = std::exchange(future.core->value, std::nullopt);
+  }
   Py_CLEAR(future.error_traceback);
   Py_CLEAR(future.cancel_message);
   Py_CLEAR(future.cancelled_error);
@@ -235,7 +247,6 @@ void finalize_future(PyObject* self) {
 void end_future(FutureObject& future) {
   if (PyFuture* const core = std::exchange(future.core, nullptr)) core->end();
   Py_CLEAR(future.error);
-  Py_CLEAR(future.value);
   Py_CLEAR(future.error_traceback);
   Py_CLEAR(future.cancel_message);
   Py_CLEAR(future.cancelled_error);

@@ -7,20 +7,22 @@
 
 #include <cstdint>
 #include <exception>
+#include <new>
+#include <utility>
 
 #include "tests/conformance/cpython/src/errors.h"
+#include "tests/conformance/cpython/src/loop.h"
 #include "tests/conformance/cpython/src/py.h"
-#include "weft/loop/detail/future_core.h"
+#include "weft/loop/detail/future_box.h"
 #include "weft/loop/exception_context.h"
 
 namespace weft::python {
 
-struct LoopObject;
 struct FutureObject;
 
 // The core of a Future. A Python object and its core live and die together: all of C++'s references
 // to the core are one reference to the object.
-class PyFuture : public loop::detail::FutureCore {
+class PyFuture : public loop::detail::FutureBox<Ref> {
  public:
   PyFuture(loop::detail::LoopCore& loop, FutureObject& object) noexcept;
 
@@ -28,7 +30,7 @@ class PyFuture : public loop::detail::FutureCore {
   bool cancel(std::exception_ptr payload) override;
   // Ends it, also if it is a task's: Python's Future.set_result(task) does that. Throws
   // InvalidStateError.
-  void end_with_value(PyObject* value);
+  void end_with_value(PyObject* object);
   void end_with_error(PyObject* error);
   // The object is about to go, or may be: reports what is lost.
   virtual void finalize() noexcept { report_lost(); }
@@ -61,7 +63,6 @@ struct FutureHead {
 struct FutureObject {
   FutureHead head;
   PyFuture* core;   // Null before __init__.
-  PyObject* value;  // Once it has one.
   PyObject* error;  // What it has ended with: see Raised.
   PyObject* error_traceback;
   PyObject* cancel_message;
@@ -84,7 +85,9 @@ PyObject* object_of(const loop::detail::FutureCore& core);
 // Throws UsageError before __init__.
 PyFuture& core_of(FutureObject& future);
 
-// The result, or what it has ended with is raised. `fetch`: counts as asking for it.
+// The value, or None; a new reference.
+PyObject* value_of(FutureObject& future);
+// The result, or what it has ended with is raised.
 PyObject* result_of(FutureObject& future);
 // What it has ended with, a new reference; null if that is a value. It is done.
 PyObject* take_error_of(FutureObject& future);
@@ -103,6 +106,29 @@ bool add_future_iterator_type(PyObject* module);
 
 // What an exception handler is told. Null with a Python exception.
 PyObject* context_dict(const loop::ExceptionContext& context);
+
+// Puts the core into a future that begin_future() has begun. Its first reference is nobody's.
+template <class Core, class... Args>
+Core& give_core(FutureObject& future, loop::detail::LoopCore& loop, Args&&... args) {
+  void* const block = loop::detail::allocate_block(loop, sizeof(Core));
+  auto* const core = ::new (block) Core(loop, std::forward<Args>(args)...);
+  Py_INCREF(as_object(future));
+  future.core = core;
+  static_cast<loop::detail::FutureCore&>(*future.core).release();
+  return *core;
+}
+// A new weft_core.Future with another core than usual, which is made of the object and of `args`.
+// The reference is the caller's.
+template <class Core, class... Args>
+Core& make_future(LoopObject& loop, Args&&... args) {
+  PyObject* const object = future_type->tp_alloc(future_type, 0);
+  if (object == nullptr || !begin_future(as_future(object), reinterpret_cast<PyObject*>(&loop))) {
+    Py_XDECREF(object);
+    throw PythonError();
+  }
+  return give_core<Core>(as_future(object), loop_core(loop), as_future(object),
+                         std::forward<Args>(args)...);
+}
 
 bool add_future_type(PyObject* module);
 extern std::uint64_t futures_made;

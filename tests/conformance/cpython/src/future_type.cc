@@ -10,9 +10,6 @@
 #include "tests/conformance/cpython/src/future.h"
 #include "tests/conformance/cpython/src/loop.h"
 
-// After Python's own header.
-#include <structmember.h>
-
 namespace weft::python {
 
 PyTypeObject* future_type = nullptr;
@@ -28,12 +25,7 @@ int init(PyObject* self, PyObject* args, PyObject* words) {
   FutureObject& future = as_future(self);
   if (!begin_future(future, loop)) return -1;
   const Owned done(guarded([&] {
-    loop::detail::LoopCore& core = loop_core(*future.head.loop);
-    void* const block = loop::detail::allocate_block(core, sizeof(PyFuture));
-    // The core's first reference is nobody's.
-    Py_INCREF(self);
-    future.core = ::new (block) PyFuture(core, future);
-    future.core->release();
+    give_core<PyFuture>(future, loop_core(*future.head.loop), future);
     return Py_NewRef(Py_None);
   }));
   return done ? 0 : -1;
@@ -192,7 +184,7 @@ PyObject* get_callbacks(PyObject* self, void* /*closure*/) {
   return guarded([&] { return list_done_calls(core_of(as_future(self))); });
 }
 PyObject* get_value(PyObject* self, void* /*closure*/) {
-  return or_none(is_in(self, PyFuture::State::kFinished) ? as_future(self).value : nullptr);
+  return is_in(self, PyFuture::State::kFinished) ? value_of(as_future(self)) : Py_NewRef(Py_None);
 }
 PyObject* get_error(PyObject* self, void* /*closure*/) {
   if (!is_in(self, PyFuture::State::kFinished)) return Py_NewRef(Py_None);

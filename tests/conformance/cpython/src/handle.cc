@@ -3,8 +3,6 @@
 
 #include "tests/conformance/cpython/src/handle.h"
 
-#include <structmember.h>
-
 #include <cstddef>
 #include <memory>
 #include <new>

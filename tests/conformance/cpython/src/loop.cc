@@ -338,6 +338,13 @@ loop::EventLoop& core_of(LoopObject& loop) {
   return sync_of(loop).loop();
 }
 
+LoopObject& loop_with(const loop::detail::LoopCore& core) {
+  LoopObject* loop = first_loop;
+  while (loop != nullptr && &loop_core(*loop) != &core) loop = loop->next;
+  if (loop != nullptr) return *loop;
+  throw fibers::UsageError("Event loop is closed");
+}
+
 loop::detail::LoopCore& loop_core(LoopObject& loop) {
   sync_of(loop);
   return loop::FutureAccess::core(*loop.anchor).loop();

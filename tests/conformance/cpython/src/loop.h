@@ -62,6 +62,8 @@ loop::EventLoop& core_of(LoopObject& loop);
 void keep_exit(LoopObject& loop);
 // Calls the loop's call_exception_handler(); what that raises leaves the loop.
 void tell_exception_handler(LoopObject& loop, const loop::ExceptionContext& context);
+// The one that is open and has this core. Throws UsageError if there is none.
+LoopObject& loop_with(const loop::detail::LoopCore& core);
 // Throws UsageError before __init__.
 loop::detail::LoopCore& loop_core(LoopObject& loop);
 

@@ -4,10 +4,12 @@
 // The module weft_core: weft's loop for Python. See ../weft/__init__.py for the rest of it.
 
 #include "tests/conformance/cpython/src/core_future.h"
+#include "tests/conformance/cpython/src/coro_object.h"
 #include "tests/conformance/cpython/src/errors.h"
 #include "tests/conformance/cpython/src/future.h"
 #include "tests/conformance/cpython/src/handle.h"
 #include "tests/conformance/cpython/src/loop.h"
+#include "tests/conformance/cpython/src/primitives.h"
 #include "tests/conformance/cpython/src/py.h"
 #include "tests/conformance/cpython/src/task.h"
 
@@ -64,9 +66,10 @@ PyObject* set_helpers(PyObject* /*module*/, PyObject* /*args*/, PyObject* words)
 PyObject* counts(PyObject* module, PyObject* none) {
   const Owned callbacks(callbacks_run(module, none));
   if (!callbacks) return nullptr;
-  return Py_BuildValue("{sOsKsK}", "callbacks", callbacks.get(), "steps",
+  return Py_BuildValue("{sOsKsKsK}", "callbacks", callbacks.get(), "steps",
                        static_cast<unsigned long long>(steps_run), "futures",
-                       static_cast<unsigned long long>(futures_made));
+                       static_cast<unsigned long long>(futures_made), "primitives",
+                       static_cast<unsigned long long>(primitives_used));
 }
 
 PyMethodDef functions[] = {
@@ -92,6 +95,9 @@ PyMODINIT_FUNC PyInit_weft_core() {  // NOLINT: CPython's name for it.
   const bool good = module && load_error_types() && add_handle_types(module.get()) &&
                     add_loop_type(module.get()) && add_future_type(module.get()) &&
                     add_future_iterator_type(module.get()) && add_core_future_type(module.get()) &&
-                    add_wakeup_type() && add_task_type(module.get());
+                    add_wakeup_type() && add_task_type(module.get()) &&
+                    add_coro_type(module.get()) && add_sync_types(module.get()) &&
+                    add_queue_types(module.get()) && add_structured_types(module.get()) &&
+                    add_combinators(module.get());
   return good ? module.release() : nullptr;
 }

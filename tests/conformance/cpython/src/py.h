@@ -7,6 +7,8 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+// After that.
+#include <structmember.h>
 
 #include <utility>
 
@@ -24,6 +26,27 @@ class Owned {
   // Takes over a reference, and gives up the one it has.
   void reset(PyObject* object) { Py_XDECREF(std::exchange(object_, object)); }
   explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  PyObject* object_;
+};
+
+// The same as a value, for what C++ keeps: copies are references to the same object.
+class Ref {
+ public:
+  // Takes over a reference.
+  explicit Ref(PyObject* object) noexcept : object_(object) {}
+  Ref(const Ref& other) noexcept : object_(Py_XNewRef(other.object_)) {}
+  Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  Ref& operator=(Ref other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Ref() {
+    if (Py_IsInitialized() != 0) Py_XDECREF(object_);
+  }
+  PyObject* get() const { return object_; }
+  PyObject* release() { return std::exchange(object_, nullptr); }
 
  private:
   PyObject* object_;

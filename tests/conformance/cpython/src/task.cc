@@ -12,6 +12,7 @@
 #include "tests/conformance/cpython/src/errors.h"
 #include "tests/conformance/cpython/src/handle.h"
 #include "tests/conformance/cpython/src/loop.h"
+#include "tests/conformance/cpython/src/throwing.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 
@@ -183,16 +184,11 @@ PySendResult PyTask::run(PyObject* error, PyObject** result) {
   const Entered entered(object_, context.get());
   if (!entered) return PYGEN_ERROR;
   if (error == nullptr) return PyIter_Send(coroutine.get(), Py_None, result);
-  *result = PyObject_CallMethod(coroutine.get(), "throw", "O", error);
-  if (*result != nullptr) return PYGEN_NEXT;
-  if (PyErr_ExceptionMatches(PyExc_StopIteration) == 0) return PYGEN_ERROR;
-  const Owned stop(take_error());
-  *result = PyObject_GetAttrString(stop.get(), "value");
-  return *result != nullptr ? PYGEN_RETURN : PYGEN_ERROR;
+  return throw_python(coroutine.get(), error, result);
 }
 
-loop::detail::TaskCore::Step PyTask::ended(PyObject* value) {
-  Py_XSETREF(object_.future.value, value);
+loop::detail::TaskCore::Step PyTask::ended(PyObject* result) {
+  value.emplace(result);
   return Step::kReturned;
 }
 

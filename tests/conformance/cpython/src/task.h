@@ -54,7 +54,7 @@ class PyTask final : public PyFuture, public loop::detail::TaskCore {
   PyObject* what_to_throw(const std::exception_ptr& error);
   PyObject* error_of_awaited();
   PySendResult run(PyObject* error, PyObject** result);
-  Step ended(PyObject* value);
+  Step ended(PyObject* result);
   Step failed();
   Step yielded(PyObject* result);
   Step awaits(PyObject* future);

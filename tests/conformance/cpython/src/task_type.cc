@@ -78,19 +78,12 @@ bool start(TaskObject& task, bool eager) {
 }
 
 bool make(TaskObject& task, const Given& given) {
-  PyObject* const self = as_object(task);
-  loop::detail::LoopCore& core = loop_core(*task.future.head.loop);
-  void* const block = loop::detail::allocate_block(core, sizeof(PyTask));
-  Py_INCREF(self);
-  auto* const made = ::new (block) PyTask(core, task);
-  task.future.core = made;
-  loop::detail::FutureCore& as_core = static_cast<PyFuture&>(*made);
-  as_core.release();
+  give_core<PyTask>(task.future, loop_core(*task.future.head.loop), task);
   const bool named = given.name != nullptr && given.name != Py_None;
   if (named && !set_name_of(task, given.name)) return false;
   task.initialized = true;
   if (!start(task, given.eager != 0)) return false;
-  const Owned known(PyObject_CallOneArg(helpers.register_task, self));
+  const Owned known(PyObject_CallOneArg(helpers.register_task, as_object(task)));
   return static_cast<bool>(known);
 }
 

@@ -38,6 +38,15 @@ PyObject* error_to_throw(PyObject* const* args, Py_ssize_t count) {
   return take_error();
 }
 
+PySendResult throw_python(PyObject* coroutine, PyObject* error, PyObject** result) {
+  *result = PyObject_CallMethod(coroutine, "throw", "O", error);
+  if (*result != nullptr) return PYGEN_NEXT;
+  if (PyErr_ExceptionMatches(PyExc_StopIteration) == 0) return PYGEN_ERROR;
+  const Owned stop(take_error());
+  *result = PyObject_GetAttrString(stop.get(), "value");
+  return *result != nullptr ? PYGEN_RETURN : PYGEN_ERROR;
+}
+
 PyObject* next_by_send(PyObject* self, sendfunc send, PyObject* value) {
   PyObject* result = nullptr;
   switch (send(self, value, &result)) {

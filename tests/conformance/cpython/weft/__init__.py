@@ -5,8 +5,9 @@
     asyncio.run(main(), loop_factory=weft.new_event_loop)          # 3.12
     asyncio.set_event_loop_policy(weft.EventLoopPolicy())          # 3.11
 
-The ready queue, timers, descriptors, calls from threads, run, stop and close are weft's, in C++, as every C++ program uses
-them. Sockets, transports, servers, processes and signals are asyncio's own code on top of those.
+The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks are weft's, in C++, as every C++
+program uses them. Sockets, transports, servers, processes and signals are asyncio's own code on top of those. Locks, queues, groups
+and combinators of weft's are in weft.primitives.
 """
 import asyncio
 import sys
@@ -147,6 +148,17 @@ class Loop(weft_core.Loop, asyncio.SelectorEventLoop):
 
 def new_event_loop():
     return Loop()
+
+
+def current_task(loop=None):
+    """The task of weft's that is running; asyncio.current_task() also knows others."""
+    task = weft_core.stepped_task()
+    return task if task is None or loop is None or task.get_loop() is loop else None
+
+
+def all_tasks(loop=None):
+    """The tasks of weft's of a loop that are not done; asyncio.all_tasks() also knows others."""
+    return set(weft_core.tasks_of(loop or events.get_running_loop()))
 
 
 class EventLoopPolicy(asyncio.DefaultEventLoopPolicy):

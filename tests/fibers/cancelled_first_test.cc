@@ -64,6 +64,8 @@ FIBER_TEST(CancelledFirstTest, WhatIsSetAlready) {
   ThreadEvent thread_event;
   thread_event.set();
   says_cancelled("fibers/thread_event.h wait", [&] { thread_event.wait(); });
+  says_cancelled("fibers/thread_event.h wait_for",
+                 [&] { thread_event.wait_for(std::chrono::seconds(1)); });
 }
 
 FIBER_TEST(CancelledFirstTest, ALockThatThisTaskHolds) {

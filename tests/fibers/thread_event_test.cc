@@ -44,6 +44,23 @@ FIBER_TEST(ThreadEventTest, AThreadWakesTasks) {
   EXPECT_TRUE(event.is_set());
 }
 
+FIBER_TEST(ThreadEventTest, ATaskWaitsNoLongerThanItsTimeout) {
+  ThreadEvent event;
+  const Instant began = current_time();
+  EXPECT_FALSE(event.wait_for(std::chrono::seconds(2)));
+  EXPECT_EQ(current_time() - began, std::chrono::seconds(2));
+  event.set();
+  EXPECT_TRUE(event.wait_for(std::chrono::seconds(2)));
+}
+
+TEST(ThreadEventInThreadTest, AThreadWaitsNoLongerThanItsTimeout) {
+  ThreadEvent event;
+  EXPECT_FALSE(event.wait_for(std::chrono::milliseconds(1)));
+  const std::jthread setter([&] { event.set(); });
+  EXPECT_TRUE(event.wait_for(Duration::max()));
+  EXPECT_TRUE(event.wait_for(-std::chrono::seconds(1)));
+}
+
 FIBER_TEST(ThreadEventTest, ATaskWakesThreads) {
   WEFT_NOT_ALLOCATION_SWEPT("its threads wait for what the body does later");
   ThreadEvent event;

@@ -3,11 +3,13 @@
 
 #include "weft/fibers/thread_event.h"
 
+#include <chrono>
 #include <utility>
 
 #include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/timeouts.h"
 #include "weft/fibers/token.h"
 
 namespace weft::fibers {
@@ -46,15 +48,34 @@ void ThreadEvent::set() {
   }
 }
 
+void ThreadEvent::refuse_in_callback() {
+  if (!in_trio_run()) return;
+  throw UsageError(
+      "ThreadEvent::wait would block the thread of this run, in a callback of its scheduler; "
+      "wait in a task");
+}
+
 void ThreadEvent::wait() {
   if (in_trio_task()) return wait_in_task();
-  if (in_trio_run()) {
-    throw UsageError(
-        "ThreadEvent::wait would block the thread of this run, in a callback of its scheduler; "
-        "wait in a task");
-  }
+  refuse_in_callback();
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return set_; });
+}
+
+bool ThreadEvent::wait_for(Duration timeout) {
+  if (in_trio_task()) {
+    move_on_after(timeout, [this] { wait_in_task(); });
+    return is_set();
+  }
+  refuse_in_callback();
+  // Not longer than a year at once: the library's own sum would overflow.
+  constexpr Duration kMost = std::chrono::hours(24 * 365);
+  const bool for_ever = timeout > kMost;
+  const auto until = std::chrono::steady_clock::now() + (for_ever ? kMost : timeout);
+  std::unique_lock lock(mutex_);
+  if (!for_ever) return changed_.wait_until(lock, until, [this] { return set_; });
+  changed_.wait(lock, [this] { return set_; });
+  return true;
 }
 
 void ThreadEvent::wait_in_task() {

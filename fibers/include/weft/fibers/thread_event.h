@@ -17,6 +17,7 @@
 #include <mutex>
 #include <vector>
 
+#include "weft/fibers/clock.h"
 #include "weft/fibers/detail/requirements.h"
 
 namespace weft::fibers {
@@ -52,8 +53,16 @@ class ThreadEvent {
   // Cancel: in a task at once; a plain thread cannot be cancelled.
   // Threads: any.
   void wait();
+  // The same, but not for longer than `timeout`, of the run's clock in a task and of the machine's
+  // in a plain thread. Returns whether it is set.
+  //
+  // Blocks: yes; in a task always a checkpoint.
+  // Cancel: in a task at once; a plain thread cannot be cancelled.
+  // Threads: any.
+  bool wait_for(Duration timeout);
 
  private:
+  static void refuse_in_callback();
   void wait_in_task();
 
   mutable std::mutex mutex_;

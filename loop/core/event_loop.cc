@@ -15,7 +15,7 @@ namespace weft::loop {
 using detail::LoopCore;
 using fibers::FdDirection;
 
-EventLoop::EventLoop(fibers::Nursery& nursery) : LoopResolver(new LoopCore(*this, nursery)) {}
+EventLoop::EventLoop(fibers::Nursery& nursery) : LoopExecutor(new LoopCore(*this, nursery)) {}
 
 EventLoop::~EventLoop() {
   core_->lose_facade();
@@ -132,6 +132,9 @@ LoopStatistics EventLoop::statistics() const {
   return core_->statistics();
 }
 
+LoopCore& LoopAccess::core(const LoopScheduling& loop) {
+  return *loop.core_;
+}
 void LoopAccess::set_batch_host(EventLoop& loop, detail::BatchHost* host) {
   loop.core_->set_batch_host(host);
 }
@@ -171,6 +174,28 @@ void TaskAccess::begin(detail::TaskCore& task, const TaskOptions& options) {
     task.set_context(fibers::detail::share_locals(fibers::ContextAccess::locals(*options.context)));
   }
   options.eager_start ? task.start_eagerly() : task.start();
+}
+
+void TaskAccess::begin_by_factory(detail::TaskCore& task, const TaskOptions& options) {
+  if (task.loop().task_factory == nullptr) [[likely]]
+    return begin(task, options);
+  TaskOptions chosen = options;
+  try {
+    const TaskFactory factory = task.loop().task_factory;  // It may put another in its place.
+    task.future().retain();
+    factory(task.future().event_loop(), wrap(&task.future()), chosen);
+  } catch (...) {
+    task.discard();
+    throw;
+  }
+  begin(task, chosen);
+}
+
+void LoopTasks::set_task_factory(TaskFactory factory) {
+  core_->task_factory = std::move(factory);
+}
+const TaskFactory& LoopTasks::get_task_factory() const {
+  return core_->task_factory;
 }
 
 EventLoop& get_running_loop() {

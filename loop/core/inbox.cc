@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "loop/core/loop_core.h"
+#include "weft/fibers/detail/outside_work.h"
 #include "weft/fibers/errors.h"
+#include "weft/loop/detail/hand_back.h"
 #include "weft/loop/handle.h"
 
 namespace weft::loop::detail {
@@ -41,9 +43,7 @@ bool Inbox::post(ThreadsafeCall* call) {
     closed = closed_;
     if (!closed) {
       first = first_ == nullptr;
-      *last_ = call;
-      last_ = &call->next;
-      pending_.store(true, std::memory_order_release);
+      append(call);
     }
   }
   if (closed) release_call(call);
@@ -52,6 +52,64 @@ bool Inbox::post(ThreadsafeCall* call) {
     if (self->core_ != nullptr) self->core_->notice_inbox();
   });
   return true;
+}
+
+void Inbox::append(ThreadsafeCall* call) noexcept {
+  *last_ = call;
+  last_ = &call->next;
+  pending_.store(true, std::memory_order_release);
+}
+
+void Inbox::reserve(ThreadsafeCall* call) {
+  call->wake.emplace(token_);
+  retain_call(call);
+  const std::lock_guard lock(mutex_);
+  call->next_reserved = reserved_;
+  if (reserved_ != nullptr) reserved_->prev_reserved = call;
+  reserved_ = call;
+}
+
+void Inbox::unlink_reserved(ThreadsafeCall* call) noexcept {
+  ThreadsafeCall* const next = call->next_reserved;
+  ThreadsafeCall* const prev = call->prev_reserved;
+  (prev != nullptr ? prev->next_reserved : reserved_) = next;
+  if (next != nullptr) next->prev_reserved = prev;
+}
+
+// The inbox's reference goes to the queue.
+void Inbox::post_reserved(ThreadsafeCall* call) noexcept {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) {
+      unlink_reserved(call);
+      first = first_ == nullptr;
+      append(call);
+    }
+  }
+  if (on_own_thread()) {
+    if (core_ != nullptr) core_->notice_inbox();
+  } else if (first) {
+    // Refused, the run is over, and the loop closed.
+    call->wake->make([self = shared_from_this()] {
+      if (self->core_ != nullptr) self->core_->notice_inbox();
+    });
+  }
+  release_call(call);
+}
+
+void Inbox::drop_reserved(ThreadsafeCall* call) noexcept {
+  bool mine = false;
+  {
+    const std::lock_guard lock(mutex_);
+    mine = !closed_;
+    if (mine) unlink_reserved(call);
+  }
+  if (mine) {
+    call->fn = nullptr;
+    release_call(call);
+  }
+  release_call(call);
 }
 
 ThreadsafeCall* Inbox::take_all() {
@@ -76,6 +134,13 @@ void Inbox::close() {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
+  }
+  // Nobody else changes the list any more.
+  for (ThreadsafeCall* call = std::exchange(reserved_, nullptr); call != nullptr;) {
+    ThreadsafeCall* next = call->next_reserved;
+    call->fn = nullptr;
+    release_call(call);
+    call = next;
   }
   for (ThreadsafeCall* call = take_all(); call != nullptr;) {
     ThreadsafeCall* next = call->next;
@@ -135,6 +200,39 @@ void LoopCore::notice_inbox() noexcept {
   } catch (const std::bad_alloc&) {
     if (sleeper_ != nullptr) wake();
   }
+}
+
+HandBack::HandBack(LoopCore& loop, absl::AnyInvocable<void()> fn, std::source_location site) {
+  require_open(loop);
+  auto call = std::make_unique<ThreadsafeCall>();
+  call->fn = std::move(fn);
+  call->site = site;
+  call->inbox = loop.inbox();
+  loop.inbox()->reserve(call.get());
+  call_ = call.release();
+}
+
+HandBack::~HandBack() {
+  if (call_ == nullptr) return;
+  const std::shared_ptr<Inbox> inbox = call_->inbox;
+  if (inbox->on_own_thread()) {
+    inbox->drop_reserved(call_);
+  } else {
+    call_->state = State::kCancelled;
+    post();
+  }
+}
+
+void HandBack::post() noexcept {
+  if (call_ == nullptr) return;
+  const std::shared_ptr<Inbox> inbox = call_->inbox;
+  inbox->post_reserved(std::exchange(call_, nullptr));
+}
+
+void count_work_outside(const LoopCore& loop, int change) noexcept {
+  loop.run_ref().call([change] {
+    fibers::detail::count_outside_work(fibers::detail::OutsideWork::kThread, change);
+  });
 }
 
 }  // namespace weft::loop::detail

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <source_location>
 #include <thread>
 
@@ -39,6 +40,10 @@ struct ThreadsafeCall {
   std::shared_ptr<Inbox> inbox;
   ThreadsafeCall* next = nullptr;
   HandleNode* node = nullptr;  // While it is scheduled or running.
+  // --- Of a HandBack. ---
+  std::optional<fibers::detail::LastCall> wake;  // Of the loop, with memory of its own.
+  ThreadsafeCall* next_reserved = nullptr;       // Guarded by the inbox's mutex.
+  ThreadsafeCall* prev_reserved = nullptr;
 
   // False if it has been cancelled.
   bool begin();
@@ -56,16 +61,25 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
   // Any thread. Takes over a reference. False, and nothing happens, when closed.
   bool post(ThreadsafeCall* call);
   bool pending() const { return pending_.load(std::memory_order_acquire); }
+  // The same for one that was reserved. Its caller's reference is dropped.
+  void post_reserved(ThreadsafeCall* call) noexcept;
 
   // The loop's thread only.
   ThreadsafeCall* take_all();
   // In front of what has come since. `first` is not null.
   void put_back(ThreadsafeCall* first);
   void close();
+  // One that will be posted, or dropped: the inbox has a reference of its own until then.
+  void reserve(ThreadsafeCall* call);
+  void drop_reserved(ThreadsafeCall* call) noexcept;
   bool on_own_thread() const { return thread_ == std::this_thread::get_id(); }
   LoopCore* core() const { return core_; }
 
  private:
+  // With the mutex.
+  void append(ThreadsafeCall* call) noexcept;
+  void unlink_reserved(ThreadsafeCall* call) noexcept;
+
   LoopCore* core_;  // Null once closed.
   const std::thread::id thread_;
   const fibers::Token token_;
@@ -73,6 +87,7 @@ class Inbox : public std::enable_shared_from_this<Inbox> {
   bool closed_ = false;
   ThreadsafeCall* first_ = nullptr;
   ThreadsafeCall** last_ = &first_;
+  ThreadsafeCall* reserved_ = nullptr;
   std::atomic<bool> pending_{false};
 };
 

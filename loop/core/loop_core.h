@@ -30,6 +30,7 @@
 #include "weft/fibers/run_ref.h"
 #include "weft/loop/detail/batch_host.h"
 #include "weft/loop/detail/loop_object.h"
+#include "weft/loop/detail/loop_part.h"
 #include "weft/loop/detail/task_core.h"
 #include "weft/loop/event_loop.h"
 
@@ -55,6 +56,8 @@ class LoopCore {
   const fibers::RunRef& run_ref() const { return run_; }
   fibers::Instant now() const { return clock_.current_time(); }
   void lose_facade();
+  // Told when the loop is closed. Made by the files above the core that need it.
+  std::unique_ptr<LoopPart> executors;
 
   // --- Nodes: scheduling.cc. ---
 
@@ -166,6 +169,7 @@ class LoopCore {
   ExceptionHandler default_exception_handler;  // The owner's, after the log.
   std::function<void()> needed_handler;        // The owner's, see wait_while_stopped().
   SlowCallbackHandler slow_callback_handler;
+  TaskFactory task_factory;
   bool debug = false;
   fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
 

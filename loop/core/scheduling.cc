@@ -142,6 +142,7 @@ void LoopCore::forget_everything() noexcept {
   batch_ = 0;
   open_objects_.close_all();
   forget_hooks();
+  if (executors != nullptr) executors->loop_closed();
 }
 
 // A callable's destructor may cancel other hooks: meanwhile none leaves the vector.
@@ -189,6 +190,10 @@ void cancel_node(HandleNode* node) {
 void require_open(const LoopCore& core) {
   core.require_own_thread();
   core.require_open();
+}
+
+std::unique_ptr<LoopPart>& executors_of(LoopCore& core) {
+  return core.executors;
 }
 
 void* allocate_block(LoopCore& core, std::size_t size) {

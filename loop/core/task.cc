@@ -104,6 +104,11 @@ void TaskCore::start_eagerly() {
   end_step(ended);
 }
 
+void TaskCore::discard() noexcept {
+  drop_code();
+  finish(FutureCore::State::kCancelled, nullptr);
+}
+
 void TaskCore::push() noexcept {
   if (node_.queued() || loop().is_closed()) return;
   future_.retain();

@@ -20,9 +20,10 @@ template <class Fn>
 auto look_up_in_task(detail::LoopCore& core, Fn fn) {
   using T = std::invoke_result_t<Fn&>;
   const TaskOptions options{.name = "resolver", .eager_start = true};
-  return TaskAccess::launch<T>(detail::make_task<detail::FiberTask<T, Fn>>(
-                                   core, std::source_location::current(), std::move(fn), options),
-                               options);
+  return TaskAccess::launch_own<T>(
+      detail::make_task<detail::FiberTask<T, Fn>>(core, std::source_location::current(),
+                                                  std::move(fn), options),
+      options);
 }
 
 }  // namespace

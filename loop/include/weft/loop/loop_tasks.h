@@ -48,6 +48,11 @@ class LoopTasks : public LoopSignals {
         options);
   }
 
+  // Called for each task from now on; an empty one restores the default.
+  void set_task_factory(TaskFactory factory);
+  // Empty if there is none.
+  const TaskFactory& get_task_factory() const;
+
  protected:
   using LoopSignals::LoopSignals;
 };

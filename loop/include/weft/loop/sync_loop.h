@@ -30,6 +30,8 @@
 
 namespace weft::loop {
 
+class Runner;
+
 // Whose stack a callback runs on.
 enum class CallbackStack : std::uint8_t {
   kTask,    // A task's: a callback may block.
@@ -122,6 +124,7 @@ class SyncLoop {
   void close();
 
  private:
+  friend class Runner;
   class Run;
   void run_until_done(FutureBase& future);
   void run_new_task(FutureBase& task);

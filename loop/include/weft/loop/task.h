@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -91,6 +92,24 @@ class Task : public Future<T>, public TaskMethods<Task<T>> {
   explicit Task(Future<T> future) noexcept : Future<T>(std::move(future)) {}
 };
 
+// Looks at each task that create_task makes, before its first step, and may change the options:
+// name, context and eager_start. What it throws comes out of create_task, and the task is dropped.
+// (asyncio: task factories, which make the task themselves; here its type is that of its code.)
+using TaskFactory = std::function<void(EventLoop&, const TaskBase&, TaskOptions&)>;
+
+// Makes every task an eager one: loop.set_task_factory(eager_task_factory). (asyncio's.)
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the loop's own only.
+void eager_task_factory(EventLoop& loop, const TaskBase& task, TaskOptions& options);
+// The same, after `custom`. (asyncio: create_eager_task_factory.)
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: any.
+TaskFactory create_eager_task_factory(TaskFactory custom);
+
 // For weft's own files.
 struct TaskAccess {
   // Takes over one reference.
@@ -102,11 +121,19 @@ struct TaskAccess {
   template <class T, class Made>
   static Task<T> launch(Made* made, const TaskOptions& options) {
     Task<T> task = wrap_as<T>(made);
+    begin_by_factory(*made, options);
+    return task;
+  }
+  // The same for weft's own tasks, which no factory sees.
+  template <class T, class Made>
+  static Task<T> launch_own(Made* made, const TaskOptions& options) {
+    Task<T> task = wrap_as<T>(made);
     begin(*made, options);
     return task;
   }
   static detail::TaskCore* first_of(const EventLoop& loop);
   static void begin(detail::TaskCore& task, const TaskOptions& options);
+  static void begin_by_factory(detail::TaskCore& task, const TaskOptions& options);
 };
 
 // The task whose step runs here; empty in a plain callback. (asyncio.current_task.)

@@ -11,9 +11,11 @@
 
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <ranges>
 #include <utility>
 #include <vector>
@@ -87,7 +89,7 @@ template <FutureRange R>
 auto wait(R&& futures, WaitOptions options = {})
     -> Coro<WaitResult<std::ranges::range_value_t<R>>> {
   std::vector<std::ranges::range_value_t<R>> copies;
-  for (auto&& future : futures) copies.push_back(future);
+  std::ranges::copy(futures, std::back_inserter(copies));
   return detail::wait_for_some(std::move(copies), options);
 }
 

@@ -13,8 +13,11 @@
 namespace weft::loop {
 
 class EventLoop;
+class LoopScheduling;
 
 namespace detail {
+
+class LoopCore;
 
 class BatchHost {
  public:
@@ -32,6 +35,7 @@ class BatchHost {
 }  // namespace detail
 
 struct LoopAccess {
+  static detail::LoopCore& core(const LoopScheduling& loop);
   // Null: batches run in the loop's own tasks again.
   static void set_batch_host(EventLoop& loop, detail::BatchHost* host);
 };

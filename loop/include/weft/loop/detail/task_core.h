@@ -85,6 +85,8 @@ class TaskCore {
   // The first step as a callback, or at once, in the place of whoever runs in this loop.
   void start();
   void start_eagerly();
+  // Instead: it ends as cancelled, and nobody is told.
+  void discard() noexcept;
   // Another step, as a callback; once, however often it is asked for before that. Not once the loop
   // is closed.
   void push() noexcept;

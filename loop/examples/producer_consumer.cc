@@ -44,7 +44,7 @@
 #include "weft/loop/coro.h"
 #include "weft/loop/gather.h"
 #include "weft/loop/queue.h"
-#include "weft/loop/sync_loop.h"
+#include "weft/loop/runner.h"
 
 using namespace std::chrono_literals;
 using namespace weft::loop;
@@ -76,6 +76,5 @@ Coro<void> run_shop() {
 }
 
 int main() {
-  SyncLoop loop;
-  loop.run_until_complete(run_shop());
+  run(run_shop());
 }

@@ -54,7 +54,7 @@
 #include "weft/fibers/exception_group.h"
 #include "weft/loop/coro.h"
 #include "weft/loop/errors.h"
-#include "weft/loop/sync_loop.h"
+#include "weft/loop/runner.h"
 #include "weft/loop/task_group.h"
 #include "weft/loop/timeout.h"
 
@@ -113,11 +113,9 @@ Coro<void> failing() {
 }
 
 int main() {
-  SyncLoop loop;
-  loop.run_until_complete(results());
-  loop.run_until_complete(limited());
-  catch_([&] { loop.run_until_complete(failing()); },
-         on<std::invalid_argument>([](const ExceptionGroup& group) {
+  run(results());
+  run(limited());
+  catch_([] { run(failing()); }, on<std::invalid_argument>([](const ExceptionGroup& group) {
            std::cout << describe_exception(group.exceptions()[0]) << '\n';
          }));
 }

@@ -29,12 +29,15 @@
 #include "weft/loop/gather.h"
 #include "weft/loop/lock.h"
 #include "weft/loop/queue.h"
+#include "weft/loop/run_coroutine_threadsafe.h"
+#include "weft/loop/runner.h"
 #include "weft/loop/semaphore.h"
 #include "weft/loop/shield.h"
 #include "weft/loop/sync_loop.h"
 #include "weft/loop/task.h"
 #include "weft/loop/task_group.h"
 #include "weft/loop/timeout.h"
+#include "weft/loop/to_thread.h"
 #include "weft/loop/wait.h"
 #include "weft/loop/wait_for.h"
 
@@ -62,6 +65,10 @@ Coro<int> program() {
 }
 
 int run_program() {
+  return run(program());
+}
+
+int step_by_step() {
   SyncLoop loop;
   return loop.run_until_complete(program());
 }
@@ -252,6 +259,23 @@ void report(EventLoop& loop, Log& log) {
       [&log](EventLoop&, const ExceptionContext& context) { log.push_back(context.message); });
 }
 
+// --- Threads. ---
+
+int slow_sum(int a, int b) {
+  return a + b;
+}
+
+Coro<int> in_a_thread() {
+  const int sum = co_await to_thread([] { return slow_sum(1, 2); });
+  EventLoop& loop = get_running_loop();
+  co_return sum + co_await loop.run_in_executor(nullptr, [] { return slow_sum(3, 4); });
+}
+
+int from_another_thread(EventLoop& loop) {
+  ConcurrentFuture<int> answer = run_coroutine_threadsafe(ask(41), loop);
+  return answer.result();  // Waits.
+}
+
 // --- What asyncio does not have. ---
 
 std::string block(EventLoop& loop) {
@@ -298,6 +322,16 @@ auto in_a_task(EventLoop& loop, F&& code) {
 
 TEST(AsyncioGuideTest, AProgram) {
   EXPECT_EQ(run_program(), 42);
+  EXPECT_EQ(step_by_step(), 42);
+}
+
+TEST(AsyncioGuideTest, Threads) {
+  EXPECT_EQ(run(in_a_thread()), 10);
+  const auto asks = []() -> Coro<int> {
+    EventLoop& loop = get_running_loop();
+    co_return co_await to_thread([&loop] { return from_another_thread(loop); });
+  };
+  EXPECT_EQ(run(asks()), 42);
 }
 
 FIBER_TEST(AsyncioGuideTest, Callbacks) {

@@ -14,7 +14,7 @@
 #include <csignal>
 #include <utility>
 
-#include "fibers/tls/src/openssl.h"
+#include "fibers/tls/session/openssl.h"
 
 namespace weft::fibers {
 

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include "fibers/tls/src/openssl.h"
+#include "fibers/tls/session/openssl.h"
 
 namespace weft::fibers {
 

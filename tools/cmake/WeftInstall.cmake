@@ -161,7 +161,7 @@ foreach(folder IN ITEMS fibers loop shim)
   install(FILES "${PROJECT_SOURCE_DIR}/${folder}/README.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}"
     COMPONENT weft_docs)
 endforeach()
-foreach(folder IN ITEMS fibers/examples fibers/tls/examples loop/examples shim/examples tools/docs)
+foreach(folder IN ITEMS fibers/examples fibers/tls/examples loop/examples loop/tls/examples shim/examples tools/docs)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/" DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}"
     COMPONENT weft_docs)
 endforeach()

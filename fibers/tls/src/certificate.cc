@@ -10,7 +10,7 @@
 #include <array>
 #include <ctime>
 
-#include "fibers/tls/src/openssl.h"
+#include "fibers/tls/session/openssl.h"
 
 namespace weft::fibers::detail {
 

@@ -14,7 +14,7 @@
 #include <system_error>
 #include <utility>
 
-#include "fibers/tls/src/openssl.h"
+#include "fibers/tls/session/openssl.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {

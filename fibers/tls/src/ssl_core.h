@@ -11,7 +11,7 @@
 #include <span>
 #include <string>
 
-#include "fibers/tls/src/tls_session.h"
+#include "fibers/tls/session/tls_session.h"
 #include "weft/fibers/conflict_detector.h"
 #include "weft/fibers/lock.h"
 #include "weft/fibers/stream.h"

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "fibers/tls/src/openssl.h"
+#include "fibers/tls/session/openssl.h"
 #include "fibers/tls/src/ssl_core.h"
 #include "weft/fibers/errors.h"
 

@@ -10,10 +10,11 @@
 #include <exception>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
-#include "fibers/tls/src/network_bio.h"
-#include "fibers/tls/src/openssl.h"
+#include "fibers/tls/session/network_bio.h"
+#include "fibers/tls/session/openssl.h"
 
 namespace weft::fibers::detail {
 
@@ -38,6 +39,13 @@ class TlsSession {
   // What has come from the network, and that no more will.
   void feed(std::string data) { network_.feed(std::move(data)); }
   void feed_eof() { network_.feed_eof(); }
+  // feed() without a copy, for the steps until take_back().
+  void lend(std::string_view data) noexcept { network_.lend(data); }
+  void take_back() { network_.take_back(); }
+  // What has been fed and not been used.
+  std::size_t pending_input() const { return network_.pending_input(); }
+  // Whether another read() may give something, without more being fed.
+  bool readable() const { return has_input() || read_error_ != nullptr; }
   // What has to go there.
   std::size_t pending_output() const { return network_.pending_output(); }
   std::string take_output() { return network_.take_output(); }

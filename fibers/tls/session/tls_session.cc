@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/tls/src/tls_session.h"
+#include "fibers/tls/session/tls_session.h"
 
 #include <arpa/inet.h>
 #include <idn2.h>

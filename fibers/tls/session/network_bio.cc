@@ -1,9 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/tls/src/network_bio.h"
+#include "fibers/tls/session/network_bio.h"
 
-#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -56,7 +55,7 @@ BioPtr NetworkBio::make_bio() {
 }
 
 void NetworkBio::feed(std::string data) {
-  if (pending_input() == 0) {
+  if (input_.size() == read_) {
     input_ = std::move(data);
   } else {
     input_.erase(0, read_);
@@ -65,7 +64,13 @@ void NetworkBio::feed(std::string data) {
   read_ = 0;
 }
 
+void NetworkBio::take_back() {
+  const std::string_view rest = std::exchange(lent_, {});
+  if (!rest.empty()) feed(std::string(rest));
+}
+
 std::string NetworkBio::take_input() {
+  take_back();
   std::string rest = input_.substr(read_);
   free_input();
   return rest;
@@ -87,11 +92,16 @@ void NetworkBio::rethrow() {
 
 // -1: there is nothing yet. 0: there will be nothing any more.
 int NetworkBio::read(char* buffer, int size) {
-  const std::size_t count = std::min(static_cast<std::size_t>(size), pending_input());
-  if (count == 0) return eof_ ? 0 : -1;
-  input_.copy(buffer, count, read_);
+  const std::size_t wanted = static_cast<std::size_t>(size);
+  if (pending_input() == 0) return eof_ ? 0 : -1;
+  if (input_.size() == read_) {
+    const std::size_t count = lent_.copy(buffer, wanted);
+    lent_.remove_prefix(count);
+    return static_cast<int>(count);
+  }
+  const std::size_t count = input_.copy(buffer, wanted, read_);
   read_ += count;
-  if (pending_input() == 0) free_input();
+  if (input_.size() == read_) free_input();
   return static_cast<int>(count);
 }
 

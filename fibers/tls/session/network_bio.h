@@ -9,8 +9,9 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
-#include "fibers/tls/src/openssl.h"
+#include "fibers/tls/session/openssl.h"
 
 namespace weft::fibers::detail {
 
@@ -25,9 +26,12 @@ class NetworkBio {
 
   // What has come from the network, and that no more will.
   void feed(std::string data);
+  // The same without a copy, until take_back(), which copies what OpenSSL has not read by then.
+  void lend(std::string_view data) noexcept { lent_ = data; }
+  void take_back();
   void feed_eof() { eof_ = true; }
   bool fed_eof() const { return eof_; }
-  std::size_t pending_input() const { return input_.size() - read_; }
+  std::size_t pending_input() const { return input_.size() - read_ + lent_.size(); }
   // What was fed and OpenSSL has not read.
   std::string take_input();
 
@@ -45,7 +49,8 @@ class NetworkBio {
   int write(const char* data, int size) noexcept;
 
   std::string input_;
-  std::size_t read_ = 0;  // How much of input_ OpenSSL has had.
+  std::string_view lent_;  // Comes after input_.
+  std::size_t read_ = 0;   // How much of input_ OpenSSL has had.
   std::string output_;
   bool eof_ = false;
   bool out_of_memory_ = false;

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "fibers/tls/src/openssl.h"
+#include "fibers/tls/session/openssl.h"
 
 #include <openssl/err.h>
 

@@ -83,16 +83,16 @@ FIBER_TEST(RunCoroutineThreadsafeTest, ReturnsWhatTheCoroutineReturns) {
 FIBER_TEST(RunCoroutineThreadsafeTest, ThrowsWhatTheCoroutineThrows) {
   WEFT_NOT_ALLOCATION_SWEPT("a loop without memory ends, and its thread waits for it");
   with_loop([](EventLoop& loop) {
+    // Outlives the thread: TSan does not see how the library counts exceptions.
+    ConcurrentFuture<void> failed;
     const std::string text = elsewhere([&] {
-      return thrown<std::runtime_error>([&] {
-        run_coroutine_threadsafe(
-            []() -> Coro<void> {
-              co_await sleep(0s);
-              throw std::runtime_error("Fail!");
-            },
-            loop)
-            .result();
-      });
+      failed = run_coroutine_threadsafe(
+          []() -> Coro<void> {
+            co_await sleep(0s);
+            throw std::runtime_error("Fail!");
+          },
+          loop);
+      return thrown<std::runtime_error>([&] { failed.result(); });
     });
     EXPECT_EQ(text, "Fail!");
   });
@@ -155,9 +155,11 @@ FIBER_TEST(RunCoroutineThreadsafeTest, ATaskThatCannotBeMadeIsTheFuturesError) {
   with_loop([&](EventLoop& loop) {
     loop.set_exception_handler(
         [&](EventLoop&, const ExceptionContext& context) { reported.push_back(context.message); });
+    // Outlives the thread: TSan does not see how the library counts exceptions.
+    ConcurrentFuture<void> failed;
     const std::string text = elsewhere([&] {
-      return thrown<std::runtime_error>(
-          [&] { run_coroutine_threadsafe(ThrowsWhenMoved(), loop).result(); });
+      failed = run_coroutine_threadsafe(ThrowsWhenMoved(), loop);
+      return thrown<std::runtime_error>([&] { failed.result(); });
     });
     EXPECT_EQ(text, "moved too often");
   });

@@ -53,10 +53,25 @@ Coro<void> StreamWriterCore::wait_closed(Ref<StreamWriterCore> core) {
   co_await core->protocol->wait_closed();
 }
 
+Coro<void> StreamWriterCore::start_tls(Ref<StreamWriterCore> core, TransportLayer& layer,
+                                       StartTLSOptions options, std::string hostname) {
+  co_await drain(core);
+  options.server_side = options.server_side || core->protocol->is_server();
+  options.server_hostname = hostname;
+  Coro<Transport> starting = loop::start_tls(core->transport, core->protocol, layer, options);
+  core->transport = co_await std::move(starting);
+  core->protocol->set_transport(core->transport);
+}
+
 }  // namespace detail
 
 Coro<void> StreamWriter::drain() {
   return detail::StreamWriterCore::drain(core_);
+}
+
+Coro<void> StreamWriter::start_tls(TransportLayer& layer, const StartTLSOptions& options) {
+  return detail::StreamWriterCore::start_tls(core_, layer, options,
+                                             std::string(options.server_hostname));
 }
 
 Coro<void> StreamWriter::wait_closed() {

@@ -79,11 +79,12 @@ void SslConnection::writelines(std::span<const std::string_view> pieces) {
   write(joined);
 }
 
+// A record that has been begun cannot be taken back, also if it is memory that has run out.
 bool SslConnection::encrypt(std::string_view data) {
   try {
     session_.write(std::as_bytes(std::span(data)));
     return true;
-  } catch (const fibers::SSLError&) {
+  } catch (const std::exception&) {
     fatal_error(std::current_exception(), "Fatal error on SSL protocol");
     return false;
   }
@@ -99,7 +100,12 @@ void SslConnection::flush() {
   const bool held_up = below_full_ && state_ != State::kShutdown;
   if (!below_ || held_up || session_.pending_output() == 0) return;
   const std::string output = session_.take_output();
-  below_.write(output);
+  try {
+    below_.write(output);
+  } catch (const std::exception&) {
+    // The peer misses a record, and could not decrypt the next.
+    fatal_error(std::current_exception(), "Fatal error on SSL protocol");
+  }
 }
 
 void SslConnection::resume_below() {
@@ -229,11 +235,7 @@ void SslConnection::fail_handshake(const std::exception_ptr& error) {
 // Errors of TLS and of the system are the connection's, and connection_lost() tells of them. What
 // else there is, is the program's, and is reported.
 void SslConnection::fatal_error(const std::exception_ptr& error, const char* message) {
-  try {
-    flush();
-  } catch (const std::exception&) {
-    // The first error is the one to tell of.
-  }
+  flush();
   force_close(error);
   const bool of_connection =
       fibers::holds<fibers::SSLError>(error) || fibers::holds<std::system_error>(error);

@@ -76,6 +76,7 @@ class StreamReaderProtocol : public BufferedProtocol,
  private:
   friend struct StreamAccess;
   friend struct detail::StreamWriterCore;
+  bool is_server() const { return client_connected_.operator bool(); }
   void set_transport(const Transport& transport);
   void serve(const Transport& transport);
   Coro<void> wait_closed();

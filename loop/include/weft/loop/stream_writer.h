@@ -19,6 +19,7 @@
 
 #include "weft/loop/coro.h"
 #include "weft/loop/detail/stream_writer_core.h"
+#include "weft/loop/start_tls.h"
 #include "weft/loop/transport.h"
 
 namespace weft::loop {
@@ -71,6 +72,15 @@ class StreamWriter {
   // Cancel: at once.
   // Threads: the loop's own only.
   Coro<void> wait_closed();
+
+  // Puts TLS on the connection, after drain(): for protocols with a STARTTLS. On the server's side,
+  // which has been called by start_server() or the like, the layer is the server's. What the peer
+  // has sent before has to have been read. Throws as start_tls() of start_tls.h does.
+  //
+  // Blocks: whoever awaits it, until hands have been shaken.
+  // Cancel: the connection is closed.
+  // Threads: the loop's own only.
+  Coro<void> start_tls(TransportLayer& layer, const StartTLSOptions& options = {});
 
   // What there is under `key`, or nothing: see extra_info.h.
   template <class T>

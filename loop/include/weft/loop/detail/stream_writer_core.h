@@ -6,11 +6,13 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "weft/loop/coro.h"
 #include "weft/loop/detail/counted.h"
 #include "weft/loop/detail/stream_reader_core.h"
+#include "weft/loop/start_tls.h"
 #include "weft/loop/transport.h"
 
 namespace weft::loop {
@@ -30,6 +32,9 @@ struct StreamWriterCore final : Counted {
 
   static Coro<void> drain(Ref<StreamWriterCore> core);
   static Coro<void> wait_closed(Ref<StreamWriterCore> core);
+  // The hostname is that of the options.
+  static Coro<void> start_tls(Ref<StreamWriterCore> core, TransportLayer& layer,
+                              StartTLSOptions options, std::string hostname);
 
   Transport transport;
   std::shared_ptr<StreamReaderProtocol> protocol;

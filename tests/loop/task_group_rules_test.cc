@@ -48,7 +48,7 @@ FIBER_TEST(TaskGroupRulesTest, WrongUseIsRefusedAndTheCodeNeverRuns) {
       EXPECT_THAT(thrown<fibers::UsageError>([&] { group.create_task(code()); }),
                   HasSubstr("TaskGroup is finished"));
       EXPECT_THAT(thrown<fibers::UsageError>([&] { group.run([](TaskGroup&) {}); }),
-                  HasSubstr("TaskGroup has been already entered"));
+                  HasSubstr("TaskGroup has already been entered"));
     });
     await(task);
   });

@@ -46,7 +46,7 @@ TaskGroupCore::~TaskGroupCore() {
 
 void TaskGroupCore::enter(fibers::CancelScope* scope) {
   if (entered_) {
-    throw fibers::UsageError("TaskGroup has been already entered; make another one");
+    throw fibers::UsageError("TaskGroup has already been entered; make another one");
   }
   parent_ = current_task();
   if (!parent_) {

@@ -38,6 +38,8 @@ class Task_CFuture_Tests(test_tasks.BaseTaskTests, utils.TestCase):
 
 
 class CurrentLoopTests(test_tasks.BaseCurrentLoopTests, utils.TestCase):
+    current_task = staticmethod(tasks.current_task)
+
     def new_task(self, coro):
         return weft.Task(coro, loop=self.loop)
 

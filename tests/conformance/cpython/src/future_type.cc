@@ -72,7 +72,7 @@ PyObject* set_result(PyObject* self, PyObject* value) {
   });
 }
 
-// Before 3.12 a StopIteration is refused; since then it is the cause of a RuntimeError.
+// At first a StopIteration was refused; since 3.12.2 it is the cause of a RuntimeError.
 PyObject* instance_of(PyObject* given) {
   Owned error(PyExceptionClass_Check(given) ? PyObject_CallNoArgs(given) : Py_NewRef(given));
   if (!error) return nullptr;
@@ -81,7 +81,7 @@ PyObject* instance_of(PyObject* given) {
     return nullptr;
   }
   if (!PyErr_GivenExceptionMatches(error.get(), PyExc_StopIteration)) return error.release();
-#if PY_VERSION_HEX >= 0x030C0000
+#if PY_VERSION_HEX >= 0x030C0200
   Owned wrapped(PyObject_CallFunction(PyExc_RuntimeError, "s",
                                       "StopIteration interacts badly with generators and cannot "
                                       "be raised into a Future"));

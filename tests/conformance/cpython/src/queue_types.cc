@@ -86,6 +86,8 @@ struct QueueType {
     return PyLong_FromSize_t(SyncAccess::core(queue).unfinished());
   }
 
+  static PyObject* is_shut_down(Q& queue) { return to_bool(SyncAccess::core(queue).shut_down()); }
+
   static bool add(PyObject* module, const char* name) {
     static PyMethodDef methods[] = {
         {"put", put, METH_O, nullptr},
@@ -106,6 +108,7 @@ struct QueueType {
         {"_getters_count", member<Q, getters>, nullptr, nullptr, nullptr},
         {"_putters_count", member<Q, putters>, nullptr, nullptr, nullptr},
         {"_unfinished_tasks", member<Q, unfinished>, nullptr, nullptr, nullptr},
+        {"_is_shutdown", member<Q, is_shut_down>, nullptr, nullptr, nullptr},
         {nullptr, nullptr, nullptr, nullptr, nullptr},
     };
     return HolderType<Q>::add(module, name, init, methods, members) != nullptr;

@@ -82,9 +82,8 @@ bool make(TaskObject& task, const Given& given) {
   const bool named = given.name != nullptr && given.name != Py_None;
   if (named && !set_name_of(task, given.name)) return false;
   task.initialized = true;
-  if (!start(task, given.eager != 0)) return false;
   const Owned known(PyObject_CallOneArg(helpers.register_task, as_object(task)));
-  return static_cast<bool>(known);
+  return known && start(task, given.eager != 0);
 }
 
 int init(PyObject* self, PyObject* args, PyObject* words) {

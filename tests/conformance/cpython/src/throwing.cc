@@ -12,6 +12,12 @@ PyObject* error_to_throw(PyObject* const* args, Py_ssize_t count) {
     PyErr_SetString(PyExc_TypeError, "throw() takes one to three arguments");
     return nullptr;
   }
+#if PY_VERSION_HEX >= 0x030C0000
+  static constexpr const char* kOld =
+      "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature "
+      "instead.";
+  if (count > 1 && PyErr_WarnEx(PyExc_DeprecationWarning, kOld, 1) < 0) return nullptr;
+#endif
   PyObject* const type = args[0];
   PyObject* const value = count > 1 && args[1] != Py_None ? args[1] : nullptr;
   PyObject* const traceback = count > 2 && args[2] != Py_None ? args[2] : nullptr;

@@ -22,6 +22,10 @@ PyObject* call(PyObject* self, PyObject* /*args*/, PyObject* /*words*/) {
   if (TaskObject* const task = as_wakeup(self).task) core_of(*task).push();
   return Py_NewRef(Py_None);
 }
+// The same each time one is made: it is seen in the repr() of futures.
+PyObject* repr(PyObject* /*self*/) {
+  return PyUnicode_FromString("<TaskWakeup>");
+}
 int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(reinterpret_cast<PyObject*>(as_wakeup(self).task));
@@ -44,6 +48,7 @@ PyType_Slot slots[] = {
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_call, reinterpret_cast<void*>(call)},
+    {Py_tp_repr, reinterpret_cast<void*>(repr)},
     {0, nullptr},
 };
 PyType_Spec spec = {"weft_core.TaskWakeup", sizeof(Wakeup), 0,

@@ -91,7 +91,7 @@ class _Queue:
         result = f"maxsize={self.maxsize!r}"
         for name, count in (("_getters", self._getters_count), ("_putters", self._putters_count), ("tasks", self._unfinished_tasks)):
             result += f" {name}[{count}]" if count and name != "tasks" else f" tasks={count}" if count else ""
-        return result
+        return result + (" shutdown" if self._is_shutdown else "")
 
 
 class Queue(_Queue, weft_core.Queue):
@@ -124,16 +124,23 @@ class Timeout(weft_core.Timeout):
             raise TimeoutError from error
 
 
+def _in_foreign_task():
+    return weft_core.stepped_task() is None and events._get_running_loop() is not None and stock.current_task() is not None
+
+
 def timeout(delay):
-    return Timeout(events.get_running_loop().time() + delay if delay is not None else None)
+    return timeout_at(events.get_running_loop().time() + delay if delay is not None else None)
 
 
 def timeout_at(when):
-    return Timeout(when)
+    return (StockTimeout if _in_foreign_task() else Timeout)(when)
 
 
 class TaskGroup(weft_core.TaskGroup):
     _tasks = property(lambda self: range(self._tasks_count))  # As many as there are.
+
+    def __new__(cls):
+        return StockTaskGroup() if _in_foreign_task() else super().__new__(cls)
 
     def __init__(self):
         super().__init__()
@@ -208,4 +215,5 @@ async def wait_for(fut, timeout):
     return await weft_core.wait_for(fut, timeout)
 
 
+StockTimeout, StockTaskGroup = asyncio.Timeout, asyncio.TaskGroup
 stock_gather, stock_shield, stock_wait, stock_wait_for = stock.gather, stock.shield, stock.wait, stock.wait_for

@@ -31,6 +31,7 @@ class QueueCore {
   std::size_t putters() const { return putters_.size(); }
   // Put in, and not done yet.
   std::size_t unfinished() const { return unfinished_; }
+  bool shut_down() const { return shut_down_; }
 
   // Throws QueueShutDown or QueueFull.
   void require_slot() const;

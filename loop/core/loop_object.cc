@@ -19,7 +19,11 @@ LoopObject::~LoopObject() {
 }
 
 EventLoop& LoopObject::event_loop() const {
-  if (EventLoop* const facade = loop_.facade()) return *facade;
+  return facade_of(loop_);
+}
+
+EventLoop& facade_of(const LoopCore& loop) {
+  if (EventLoop* const facade = loop.facade()) return *facade;
   throw fibers::UsageError("the event loop is gone");
 }
 

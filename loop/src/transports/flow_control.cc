@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "weft/fibers/cancelled.h"
+#include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/detail/protocol_holder.h"
 
@@ -25,18 +25,7 @@ void FlowControl::pause(TransportCore& transport, ProtocolHolder& protocol) {
   if (protocol.get() == nullptr) return;
   const ProtocolHolder::Call call(protocol);
   BaseProtocol* const told = protocol.get();
-  try {
-    told->pause_writing();
-  } catch (const fibers::Cancelled&) {
-    throw;
-  } catch (const fibers::KeyboardInterrupt&) {
-    throw;
-  } catch (...) {
-    report(transport.loop(), {.message = "protocol.pause_writing() failed",
-                              .exception = std::current_exception(),
-                              .transport = &transport,
-                              .protocol = told});
-  }
+  tell(transport, told, "protocol.pause_writing() failed", [told] { told->pause_writing(); });
 }
 
 void FlowControl::resume(TransportCore& transport, ProtocolHolder& protocol) {
@@ -44,18 +33,7 @@ void FlowControl::resume(TransportCore& transport, ProtocolHolder& protocol) {
   if (protocol.get() == nullptr) return;
   const ProtocolHolder::Call call(protocol);
   BaseProtocol* const told = protocol.get();
-  try {
-    told->resume_writing();
-  } catch (const fibers::Cancelled&) {
-    throw;
-  } catch (const fibers::KeyboardInterrupt&) {
-    throw;
-  } catch (...) {
-    report(transport.loop(), {.message = "protocol.resume_writing() failed",
-                              .exception = std::current_exception(),
-                              .transport = &transport,
-                              .protocol = told});
-  }
+  tell(transport, told, "protocol.resume_writing() failed", [told] { told->resume_writing(); });
 }
 
 }  // namespace weft::loop::detail

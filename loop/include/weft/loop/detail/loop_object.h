@@ -112,6 +112,8 @@ inline constexpr NodeOps OwnedCallback::kTurn{
 
 // --- What the loop has for transports. ---
 
+// Throws UsageError if it is gone.
+EventLoop& facade_of(const LoopCore& loop);
 // The loop's run: what is called from outside, while that is suspended, has to go through it.
 const fibers::RunRef& run_of(const LoopCore& loop);
 

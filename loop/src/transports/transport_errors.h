@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What transports and servers do with errors, and addresses.
+
+#pragma once
+
+#include <sys/socket.h>
+
+#include <exception>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "weft/fibers/cancelled.h"
+#include "weft/fibers/exception_group.h"
+#include "weft/fibers/log.h"
+#include "weft/fibers/socket_address.h"
+#include "weft/loop/detail/transport_core.h"
+
+namespace weft::loop::detail {
+
+// Or the std::bad_alloc of making it.
+inline std::exception_ptr system_error(int error, const char* what) noexcept {
+  try {
+    return std::make_exception_ptr(std::system_error(error, std::generic_category(), what));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+inline bool is_system_error(const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::system_error&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+inline void warn(const char* message) noexcept {
+  fibers::detail::log_quietly(fibers::LogLevel::kWarning, [&] { return std::string(message); });
+}
+
+inline void note(const char* message, const std::exception_ptr& error) noexcept {
+  fibers::detail::log_quietly(fibers::LogLevel::kInfo, [&] {
+    return std::string(message) + ": " + fibers::describe_exception(error);
+  });
+}
+
+// Calls a method of a protocol whose failure ends nothing: the exception handler is told.
+template <class F>
+void tell(TransportCore& transport, BaseProtocol* protocol, const char* failed, F&& fn) {
+  if (protocol == nullptr) return;
+  try {
+    std::forward<F>(fn)();
+  } catch (const fibers::Cancelled&) {
+    throw;
+  } catch (const fibers::KeyboardInterrupt&) {
+    throw;
+  } catch (...) {
+    report(transport.loop(), {.message = failed,
+                              .exception = std::current_exception(),
+                              .transport = &transport,
+                              .protocol = protocol});
+  }
+}
+
+// Empty if the system cannot tell.
+template <class Getter>
+fibers::SocketAddress ask_address(int fd, const Getter& getter) {
+  fibers::SocketAddress address;
+  auto size = static_cast<socklen_t>(fibers::SocketAddress::capacity());
+  if (getter(fd, address.data(), &size) == 0) address.set_size(size);
+  return address;
+}
+
+}  // namespace weft::loop::detail

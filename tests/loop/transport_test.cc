@@ -36,7 +36,6 @@ FIBER_TEST(TransportTest, MakesTheConnectionKnownBeforeItsData) {
   });
 }
 
-// asyncio: test_selector_events.py::test_write
 FIBER_TEST(TransportTest, WritesAtOnce) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -85,7 +84,6 @@ FIBER_TEST(TransportTest, FlushesWhatIsBufferedBeforeItCloses) {
   });
 }
 
-// asyncio: test_selector_events.py::test_abort
 FIBER_TEST(TransportTest, DropsWhatIsBufferedWhenAborted) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -128,7 +126,6 @@ FIBER_TEST(TransportTest, PausesAndResumesWritingOnceEach) {
   });
 }
 
-// asyncio: test_selector_events.py::test_pause_resume_reading
 FIBER_TEST(TransportTest, DeliversAfterResumingWhatCameWhilePaused) {
   with_loop([](EventLoop& loop) {
     struct Pausing : Recorder {
@@ -180,7 +177,6 @@ FIBER_TEST(TransportTest, ClosesAtTheEnd) {
   });
 }
 
-// asyncio: test_selector_events.py::test_write_eof_buffer
 FIBER_TEST(TransportTest, EndsTheSendingSideAfterWhatIsBuffered) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -211,7 +207,6 @@ FIBER_TEST(TransportTest, EndsTheSendingSideAfterWhatIsBuffered) {
   });
 }
 
-// asyncio: test_selector_events.py::test_write_closing
 FIBER_TEST(TransportTest, WarnsOfWritesToALostConnection) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -281,7 +276,6 @@ FIBER_TEST(TransportTest, GoesOnAfterWhatPauseWritingThrows) {
   });
 }
 
-// asyncio: test_selector_events.py::test_proto_type_switch
 FIBER_TEST(TransportTest, ReadsIntoMemoryOfABufferedProtocol) {
   with_loop([](EventLoop& loop) {
     struct Buffered : BufferedProtocol {
@@ -399,7 +393,6 @@ FIBER_TEST(TransportTest, TellsOfTheLossWhileDataReceivedWaits) {
   });
 }
 
-// asyncio: test_selector_events.py::test_transport_close_remove_writer
 FIBER_TEST(TransportTest, LetsNobodyElseWatchItsDescriptor) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;

@@ -40,15 +40,21 @@ void StreamReaderProtocol::set_transport(const Transport& transport) {
 
 void StreamReaderProtocol::connection_made(Transport transport) {
   set_transport(transport);
-  if (client_connected_) serve(transport);
+  if (client_connected_) serve(std::move(transport));
 }
 
-void StreamReaderProtocol::serve(const Transport& transport) {
-  TaskBase task =
-      client_connected_.begin(transport.get_loop(), reader_,
-                              StreamAccess::wrap(detail::make_counted<detail::StreamWriterCore>(
-                                  transport, shared_from_this(), StreamAccess::core(reader_))));
-  task.add_done_callback([transport](const FutureBase& done) { conclude(done, transport); });
+// If there is nobody to serve it, the peer is not to wait.
+void StreamReaderProtocol::serve(Transport transport) {
+  try {
+    TaskBase task =
+        client_connected_.begin(transport.get_loop(), reader_,
+                                StreamAccess::wrap(detail::make_counted<detail::StreamWriterCore>(
+                                    transport, shared_from_this(), StreamAccess::core(reader_))));
+    task.add_done_callback([transport](const FutureBase& done) { conclude(done, transport); });
+  } catch (const std::exception&) {
+    transport.abort();
+    throw;
+  }
 }
 
 void StreamReaderProtocol::connection_lost(std::exception_ptr error) {

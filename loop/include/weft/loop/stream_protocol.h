@@ -78,7 +78,7 @@ class StreamReaderProtocol : public BufferedProtocol,
   friend struct detail::StreamWriterCore;
   bool is_server() const { return client_connected_.operator bool(); }
   void set_transport(const Transport& transport);
-  void serve(const Transport& transport);
+  void serve(Transport transport);
   Coro<void> wait_closed();
 
   StreamReader reader_;

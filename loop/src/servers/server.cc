@@ -35,6 +35,7 @@ void ServerImpl::begin_to_serve() {
 
 std::vector<int> ServerImpl::sockets() const {
   std::vector<int> fds;
+  fds.reserve(acceptors_.size());
   for (const Acceptor* acceptor : acceptors_) fds.push_back(acceptor->fd());
   return fds;
 }

@@ -25,11 +25,13 @@ struct ExtraInfo {
 };
 
 namespace extra_info {
+// NOLINTBEGIN(readability-identifier-naming): the names are asyncio's.
 // The peer's address and this side's. This side's is known until connection_lost() has returned.
 inline constexpr ExtraInfo<fibers::SocketAddress> peername{"peername"};
 inline constexpr ExtraInfo<fibers::SocketAddress> sockname{"sockname"};
 // The descriptor, which stays the transport's: do not close it, nor read or write.
 inline constexpr ExtraInfo<int> socket{"socket"};
+// NOLINTEND(readability-identifier-naming)
 }  // namespace extra_info
 
 }  // namespace weft::loop

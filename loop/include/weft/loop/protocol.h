@@ -38,6 +38,9 @@ namespace weft::loop {
 class DatagramTransport;
 class SubprocessTransport;
 
+// What overrides these takes their arguments over.
+// NOLINTBEGIN(performance-unnecessary-value-param)
+
 // A transport holds its protocol by a std::shared_ptr until connection_lost() and every other call
 // have returned. (asyncio.BaseProtocol.)
 class BaseProtocol {
@@ -99,5 +102,7 @@ class SubprocessProtocol : public BaseProtocol {
   virtual void pipe_connection_lost(int, std::exception_ptr) {}
   virtual void process_exited() {}
 };
+
+// NOLINTEND(performance-unnecessary-value-param)
 
 }  // namespace weft::loop

@@ -125,7 +125,7 @@ Coro<UniqueFd> connect_by_name(LoopCore& loop, const ConnectRequest& request) {
   if (request.happy_eyeballs_delay) {
     std::vector<RaceEntry> entries;
     for (const auto& info : infos) {
-      entries.push_back([&loop, &info, &locals] { return attempt(loop, info, locals); });
+      entries.emplace_back([&loop, &info, &locals] { return attempt(loop, info, locals); });
     }
     won = co_await race(loop, std::move(entries), *request.happy_eyeballs_delay, errors);
   } else {

@@ -7,8 +7,6 @@
 // stack. It has no attribute for a parent-death signal: for that one option fibers/sys/child.h does
 // what it does.
 
-#include "fibers/src/process/spawn.h"
-
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/stat.h>
@@ -20,16 +18,16 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <mutex>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "fibers/src/process/lasting_thread.h"
 #include "fibers/sys/child.h"
-#include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
+#include "weft/fibers/detail/child.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/process.h"
 
 namespace weft::fibers::detail {
 
@@ -304,25 +302,7 @@ void open_pidfd(Spawned& spawned) {
   spawned.pidfd = PlainFd(fd);
 }
 
-std::mutex g_left_mutex;
-
-// Children whose Process is gone. Never destroyed: static objects may hold a Process.
-ReaperPlace& left_children() {
-  static sys::NeverDestroyed<ReaperPlace> left;
-  return *left;
-}
-
 }  // namespace
-
-PlainFd& PlainFd::operator=(PlainFd&& other) noexcept {
-  const int before = std::exchange(fd_, other.take());
-  if (before >= 0) sys::close(before);
-  return *this;
-}
-
-PlainFd::~PlainFd() {
-  if (fd_ >= 0) sys::close(fd_);
-}
 
 Spawned spawn_process(const std::vector<std::string>& command, const ProcessOptions& options,
                       const void* mask) {
@@ -367,25 +347,6 @@ Spawned spawn_process(const std::vector<std::string>& command, const ProcessOpti
   spawned.place.front() = spawned.pid;
   open_pidfd(spawned);
   return spawned;
-}
-
-Spawned::~Spawned() {
-  if (place.empty() || place.front() < 0 || reaped) return;
-  sys::kill(place.front(), SIGKILL);
-  leave_to_reaper(place);
-}
-
-void leave_to_reaper(ReaperPlace& place) noexcept {
-  const std::lock_guard lock(g_left_mutex);
-  left_children().splice(left_children().end(), place);
-}
-
-void reap_left() {
-  const std::lock_guard lock(g_left_mutex);
-  std::erase_if(left_children(), [](int pid) {
-    const int reaped = sys::waitpid(pid, nullptr, WNOHANG);
-    return reaped == pid || (reaped < 0 && errno == ECHILD);
-  });
 }
 
 }  // namespace weft::fibers::detail

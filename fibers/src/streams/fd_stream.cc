@@ -17,6 +17,7 @@
 
 #include "fibers/src/net/waiting_call.h"
 #include "fibers/sys/sys.h"
+#include "weft/fibers/detail/write_without_signal.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
@@ -46,10 +47,14 @@ bool is_pending(int signal) {
   return ::sigismember(&pending, signal) == 1;
 }
 
+}  // namespace
+
+namespace detail {
+
 // write() to a pipe that nobody reads raises SIGPIPE in this thread, and only sockets have a flag
 // against it. What the process does about SIGPIPE is not a library's to change: so the signal is
 // held back during the call and taken off before it gets anywhere. Two system calls more a write.
-ssize_t write_without_signal(int fd, std::span<const std::byte> data) {
+std::ptrdiff_t write_without_signal(int fd, std::span<const std::byte> data) {
   sigset_t pipe;
   sigset_t before;
   ::sigemptyset(&pipe);
@@ -69,7 +74,7 @@ ssize_t write_without_signal(int fd, std::span<const std::byte> data) {
   return n;
 }
 
-}  // namespace
+}  // namespace detail
 
 FdStream::FdStream(int fd) {
   flags_ = sys::fcntl(fd, F_GETFL, 0);
@@ -103,7 +108,7 @@ void FdStream::send_all(std::span<const std::byte> data) {
   if (data.empty()) return checkpoint();
   while (!data.empty()) {
     const auto n = try_waiting_call(fd_, FdDirection::kWrite, kWhat,
-                                    [&] { return write_without_signal(fd_.get(), data); });
+                                    [&] { return detail::write_without_signal(fd_.get(), data); });
     if (!n) throw_broken(errno, "write");
     data = data.subspan(static_cast<std::size_t>(*n));
   }

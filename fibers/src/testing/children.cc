@@ -8,7 +8,7 @@
 #include <chrono>
 #include <thread>
 
-#include "fibers/src/process/spawn.h"
+#include "weft/fibers/detail/child.h"
 
 namespace weft::fibers::testing {
 

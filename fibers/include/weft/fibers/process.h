@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "weft/fibers/detail/child.h"
 #include "weft/fibers/fd_stream.h"
 #include "weft/fibers/stapled_stream.h"
 
@@ -81,10 +82,6 @@ struct ProcessOptions {
   std::optional<int> parent_death_signal = std::nullopt;
 };
 
-namespace detail {
-struct Spawned;
-}
-
 // A child. A resource: neither copied nor moved. When it is destroyed, its streams are closed and
 // the child goes on; it is reaped then when the next one is opened. Destroying it while a task
 // waits for it or uses a stream of it ends this process.
@@ -104,7 +101,7 @@ class Process {
   std::optional<StapledStream<FdStream&, FdStream&>> stdio;
 
   const std::vector<std::string>& args() const { return args_; }
-  int pid() const { return pid_; }
+  int pid() const { return child_.pid(); }
 
   // The exit status, or minus the number of the signal that ended the child, or nothing while it
   // runs. Both functions are the same. If SIGCHLD is ignored, the system reaps the child itself and
@@ -137,12 +134,10 @@ class Process {
 
  private:
   std::vector<std::string> args_;
-  int pid_;
-  int pidfd_;  // -1: the system has none.
-  std::optional<int> returncode_;
   struct Waiting;
   void wait_for_thread();
   std::unique_ptr<Waiting> waiting_;
+  detail::Child child_;
 };
 
 // Starts a program. It is looked for as the shell does, by this process's PATH, unless its name has

@@ -1,16 +1,21 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// From a command to a process.
+// From a command to a child, and to its exit status. Not for use outside weft: see process.h.
 
 #pragma once
 
 #include <array>
 #include <list>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "weft/fibers/process.h"
+#include "weft/fibers/detail/requirements.h"
+
+namespace weft::fibers {
+struct ProcessOptions;
+}
 
 namespace weft::fibers::detail {
 
@@ -51,10 +56,49 @@ struct Spawned {
   std::array<PlainFd, 3> ours;  // This side's ends of pipes.
 };
 
+// Throws UsageError for what can be no command.
+void check_command(const std::vector<std::string>& command, const ProcessOptions& options);
+
 // Blocks the thread until the program has been loaded, for file systems may be slow. Any thread.
-// `mask` is the signal mask that the child gets.
+// `mask` is the signal mask that the child gets: a sigset_t.
 Spawned spawn_process(const std::vector<std::string>& command, const ProcessOptions& options,
                       const void* mask);
+
+// A child that somebody has taken over, and how it has ended. When it is dropped the child goes on,
+// and is reaped some time after its end.
+class Child {
+ public:
+  explicit Child(Spawned&& spawned) noexcept;
+  // Somebody else has started it. Without a descriptor if the system has none.
+  explicit Child(int pid);
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child();
+
+  int pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }  // -1 if the system has none. Stays open.
+  // What the status is if somebody else has reaped the child, and with that taken the status: 0 if
+  // nothing is said, as Python's Popen has it.
+  void set_lost_status(int status) {
+    lost_status_ = status;
+    if (lost_) returncode_ = status;
+  }
+  // The exit status, or minus the number of the signal that ended it, or nothing while it runs.
+  std::optional<int> poll();
+  std::optional<int> returncode() const { return returncode_; }  // What poll() has found.
+  // Whether somebody else has reaped it.
+  bool lost() const { return lost_; }
+  // Nothing happens if it has ended. Returns 0 or an error.
+  int send_signal(int signal);
+
+ private:
+  int pid_;
+  int lost_status_ = 0;
+  bool lost_ = false;
+  PlainFd pidfd_;
+  std::optional<int> returncode_;
+  ReaperPlace place_;  // For when it is dropped.
+};
 
 // A child that nobody waits for any more. It is reaped some time after its end. Any thread.
 void leave_to_reaper(ReaperPlace& place) noexcept;

@@ -31,6 +31,8 @@ inline constexpr ExtraInfo<fibers::SocketAddress> peername{"peername"};
 inline constexpr ExtraInfo<fibers::SocketAddress> sockname{"sockname"};
 // The descriptor, which stays the transport's: do not close it, nor read or write.
 inline constexpr ExtraInfo<int> socket{"socket"};
+// The same of a pipe.
+inline constexpr ExtraInfo<int> pipe{"pipe"};
 // NOLINTEND(readability-identifier-naming)
 }  // namespace extra_info
 

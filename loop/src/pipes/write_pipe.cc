@@ -1,0 +1,144 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <span>
+#include <system_error>
+
+#include "fibers/sys/sys.h"
+#include "loop/src/pipes/pipe_transport.h"
+#include "weft/fibers/detail/write_without_signal.h"
+#include "weft/fibers/log.h"
+
+namespace weft::loop::detail {
+
+using fibers::FdDirection;
+namespace sys = fibers::sys;
+
+namespace {
+
+constexpr std::uint32_t kLostWritesBeforeWarning = 5;
+
+std::exception_ptr error_of(int error, const char* what) {
+  return std::make_exception_ptr(std::system_error(error, std::generic_category(), what));
+}
+
+}  // namespace
+
+// A terminal's other side says nothing when it goes. The peer may have gone already, and then there
+// is no other edge.
+void WritePipe::opened() {
+  if (closing_ || is_device()) return;
+  watch(peer_watch_, FdDirection::kRead, &on_peer_edge);
+  on_peer_edge(this);
+}
+
+void WritePipe::on_peer_edge(void* self) {
+  auto& pipe = *static_cast<WritePipe*>(self);
+  pipe.peer_edge_ = true;
+  pipe.schedule();
+}
+
+// An edge may also be data, which nobody reads here.
+bool WritePipe::peer_has_closed() const {
+  pollfd asked{.fd = fd(), .events = POLLRDHUP, .revents = 0};
+  const int found = sys::uninterrupted([&] { return sys::poll(&asked, 1, 0); });
+  return found > 0 && (asked.revents & (POLLERR | POLLHUP | POLLRDHUP)) != 0;
+}
+
+void WritePipe::ready() {
+  if (std::exchange(peer_edge_, false) && peer_has_closed()) {
+    return close_with(write_buffer_size() > 0 ? error_of(EPIPE, "write to a pipe") : nullptr);
+  }
+  if (write_buffer_size() > 0) flush();
+}
+
+// How much the system has taken: 0 if it would have to wait, -1 and an errno if it has failed.
+std::ptrdiff_t WritePipe::write_some(std::string_view data) {
+  const std::span bytes = std::as_bytes(std::span(data));
+  const ssize_t count = sys::uninterrupted([&] {
+    return is_socket() ? sys::send(fd(), data.data(), data.size(), MSG_NOSIGNAL)
+                       : fibers::detail::write_without_signal(fd(), bytes);
+  });
+  return count < 0 && errno == EAGAIN ? 0 : count;
+}
+
+void WritePipe::write(std::string_view data) {
+  if (data.empty()) return;
+  if (closing_) {
+    if (lost_writes_++ == kLostWritesBeforeWarning) {
+      fibers::log(fibers::LogLevel::kWarning,
+                  "pipe closed by peer or write() to a pipe has failed; what is written to it is "
+                  "dropped");
+    }
+    return;
+  }
+  if (write_buffer_size() == 0) {
+    const std::ptrdiff_t count = write_some(data);
+    if (count < 0) return write_failed(errno);
+    data.remove_prefix(static_cast<std::size_t>(count));
+    if (data.empty()) return;
+  }
+  const bool was_empty = write_buffer_size() == 0;
+  try {
+    buffer_.append(data);
+    if (was_empty) watch(watch_, FdDirection::kWrite, &on_edge);
+  } catch (...) {
+    // A part may have been sent: what comes after it would be taken for the rest.
+    close_with(std::current_exception());
+    throw;
+  }
+  flow_.maybe_pause(*this, protocol_.holder(), write_buffer_size());
+}
+
+void WritePipe::writelines(std::span<const std::string_view> pieces) {
+  for (const std::string_view piece : pieces) write(piece);
+}
+
+void WritePipe::flush() {
+  while (write_buffer_size() > 0) {
+    const std::ptrdiff_t count = write_some(std::string_view(buffer_).substr(sent_));
+    if (count < 0) return write_failed(errno);
+    if (count == 0) break;
+    sent_ += static_cast<std::size_t>(count);
+  }
+  if (write_buffer_size() == 0) {
+    watch_.disarm();
+    buffer_.clear();
+    sent_ = 0;
+  } else if (sent_ > buffer_.size() / 2) {
+    buffer_.erase(0, sent_);
+    sent_ = 0;
+  }
+  flow_.maybe_resume(*this, protocol_.holder(), write_buffer_size());
+  if (closing_ && write_buffer_size() == 0) close_with(nullptr);
+}
+
+// Usual enough for nobody but connection_lost() to hear of it.
+void WritePipe::write_failed(int error) {
+  close_with(error_of(error, "write to a pipe"));
+}
+
+void WritePipe::write_eof() {
+  if (closing_) return;
+  closing_ = true;
+  if (write_buffer_size() == 0) close_with(nullptr);
+}
+
+void WritePipe::set_write_buffer_limits(std::optional<std::size_t> high,
+                                        std::optional<std::size_t> low) {
+  flow_.set_limits(high, low);
+  flow_.maybe_pause(*this, protocol_.holder(), write_buffer_size());
+}
+
+void WritePipe::stop() noexcept {
+  PipeTransport::stop();
+  peer_watch_.disarm();
+  buffer_.clear();
+  sent_ = 0;
+}
+
+}  // namespace weft::loop::detail

@@ -29,13 +29,8 @@
 
 #include "weft/loop/transport.h"
 
-namespace weft::fibers {
-class SocketAddress;
-}
-
 namespace weft::loop {
 
-class DatagramTransport;
 class SubprocessTransport;
 
 // What overrides these takes their arguments over.
@@ -81,16 +76,6 @@ class BufferedProtocol : public BaseProtocol {
   // So many bytes have been put there.
   virtual void buffer_updated(std::size_t) {}
   virtual bool eof_received() { return false; }
-};
-
-// Messages that are kept apart. (asyncio.DatagramProtocol.)
-class DatagramProtocol : public BaseProtocol {
- public:
-  virtual void connection_made(DatagramTransport);
-  // One datagram, which may be empty. `data` is valid during the call.
-  virtual void datagram_received(std::string_view, const fibers::SocketAddress&) {}
-  // An earlier send or a receive has failed with a std::system_error; the transport goes on.
-  virtual void error_received(std::exception_ptr) {}
 };
 
 // A child process with its pipes. (asyncio.SubprocessProtocol.)

@@ -3,6 +3,50 @@
 
 // An echo server and its client, by protocols: "TCP Echo Server" and "TCP Echo Client" of Python's
 // documentation, in one program; a Unix socket takes the place of the port.
+//
+//   class EchoServerProtocol(asyncio.Protocol):
+//       def connection_made(self, transport):
+//           print("server: connection made")
+//           self.transport = transport
+//
+//       def data_received(self, data):
+//           print("server: send back", data.decode())
+//           self.transport.write(data)
+//           self.transport.close()
+//
+//   class EchoClientProtocol(asyncio.Protocol):
+//       def __init__(self, message, on_con_lost):
+//           self.message = message
+//           self.on_con_lost = on_con_lost
+//
+//       def connection_made(self, transport):
+//           transport.write(self.message.encode())
+//           print("client: sent", self.message)
+//
+//       def data_received(self, data):
+//           print("client: received", data.decode())
+//
+//       def connection_lost(self, exc):
+//           print("client: the server closed the connection")
+//           self.on_con_lost.set_result(None)
+//
+//   async def main():
+//       loop = asyncio.get_running_loop()
+//       server = await loop.create_unix_server(EchoServerProtocol, path)
+//       on_con_lost = loop.create_future()
+//       transport, protocol = await loop.create_unix_connection(
+//           lambda: EchoClientProtocol("Hello World!", on_con_lost), path)
+//       await on_con_lost
+//       transport.close()
+//       server.close()
+//       await server.wait_closed()
+//
+// Prints:
+//   client: sent Hello World!
+//   server: connection made
+//   server: send back Hello World!
+//   client: received Hello World!
+//   client: the server closed the connection
 
 #include <iostream>
 #include <memory>
@@ -50,7 +94,7 @@ class EchoClientProtocol : public asyncio::Protocol {
   asyncio::Future<void> on_con_lost_;
 };
 
-asyncio::Coro<void> run_echo() {
+asyncio::Coro<void> async_main() {
   asyncio::EventLoop& loop = asyncio::get_running_loop();
   const std::string path("\0weft-echo-by-protocol", 22);  // An abstract name: no file.
   asyncio::Server server =
@@ -67,5 +111,5 @@ asyncio::Coro<void> run_echo() {
 }
 
 int main() {
-  asyncio::run(run_echo());
+  asyncio::run(async_main());
 }

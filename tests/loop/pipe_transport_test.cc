@@ -34,7 +34,8 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 
 using Stream = std::shared_ptr<NotingStream>;
 
-constexpr const char* kWaitsForData = "it waits for data that a fault may have cut off";
+[[maybe_unused]] constexpr const char* kWaitsForData =
+    "it waits for data that a fault may have cut off";
 
 // Two ends, of which the test keeps one and gives the other away.
 class Ends {

@@ -218,8 +218,7 @@ FIBER_TEST(StreamReaderProtocolTest, WhatTheCallbackThrowsIsReportedAndClosesThe
     std::string message;
     loop.set_exception_handler(
         [&](EventLoop&, const ExceptionContext& context) { message = context.message; });
-    const auto fails = [](StreamReader, StreamWriter writer) -> Coro<void> {
-      StreamWriter kept = writer;
+    const auto fails = [](StreamReader, StreamWriter) -> Coro<void> {
       co_await sleep(fibers::Duration(0));
       throw std::out_of_range("failed");
     };

@@ -29,10 +29,9 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::Lt;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-constexpr const char* kChildRunsOn = "a child that it cannot end runs on";
+[[maybe_unused]] constexpr const char* kChildRunsOn = "a child that it cannot end runs on";
 
 using Child = std::shared_ptr<NotingChild>;
 
@@ -347,11 +346,13 @@ FIBER_TEST(SubprocessTransportTest, InheritsNoDescriptor) {
 FIBER_TEST(SubprocessTransportTest, RefusesWhatCannotBeACommand) {
   with_loop([](EventLoop& loop) {
     const auto factory = [&] { return std::make_shared<NotingChild>(loop); };
-    EXPECT_THROW(loop.subprocess_exec(factory, std::vector<std::string>{}), fibers::UsageError);
-    EXPECT_THROW(loop.subprocess_exec(factory, Command(std::string("a\0b", 3))),
+    EXPECT_THROW(static_cast<void>(loop.subprocess_exec(factory, std::vector<std::string>{})),
                  fibers::UsageError);
-    EXPECT_THROW(loop.subprocess_exec(factory, Command("true"), {.stdout = kStdout}),
+    EXPECT_THROW(static_cast<void>(loop.subprocess_exec(factory, Command(std::string("a\0b", 3)))),
                  fibers::UsageError);
+    EXPECT_THROW(
+        static_cast<void>(loop.subprocess_exec(factory, Command("true"), {.stdout = kStdout})),
+        fibers::UsageError);
     EXPECT_THROW(start_program(loop, {"./no such program"}), std::system_error);
     EXPECT_THROW(start_program(loop, {"true"}, {.cwd = "/no such directory"}), std::system_error);
   });

@@ -7,7 +7,7 @@
 //   auto [transport, protocol] = co_await loop.subprocess_exec(
 //       [] { return std::make_shared<Collector>(); }, {"sort", "-u"}, {.stderr = kInherit});
 //
-// Include subprocess_transport.h for these, or subprocess.h.
+// Include subprocess_transport.h for these.
 
 #pragma once
 

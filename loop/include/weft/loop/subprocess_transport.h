@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 // A child process as a transport: EventLoop::subprocess_exec and subprocess_shell
-// (loop_subprocess.h) make one. With streams instead of callbacks: subprocess.h.
+// (loop_subprocess.h) make one. With streams of fibers instead of callbacks: open_process().
 
 #pragma once
 
@@ -54,7 +54,7 @@ class SubprocessTransport;
 // co_await expression about without calling their constructors. (asyncio: subprocess.Popen.)
 struct SubprocessOptions {
   using Transport = SubprocessTransport;
-  // Left out: kPipe for subprocess_exec() and _shell(), kInherit for create_subprocess_...().
+  // Left out: kPipe.
   std::optional<Stdio> stdin = std::nullopt;
   std::optional<Stdio> stdout = std::nullopt;
   std::optional<Stdio> stderr = std::nullopt;
@@ -72,8 +72,6 @@ struct SubprocessOptions {
   bool restore_signals = true;
   // The signal that the system sends the child when this process ends.
   std::optional<int> parent_death_signal = std::nullopt;
-  // Of the StreamReaders of create_subprocess_...().
-  std::size_t limit = 65536;
 };
 
 // The child has ended, and its transport has been told so. (ProcessLookupError.)

@@ -101,6 +101,7 @@ def without(suite, ids):
 def main():
     tier, stack, name, result, *left_out = sys.argv[1:]
     faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job has it ignored.
     out = os.fdopen(os.open(result, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC), "w")
     import inject
     import weft

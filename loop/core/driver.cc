@@ -14,10 +14,22 @@
 
 namespace weft::loop::detail {
 
-LoopCore::LoopCore(EventLoop& facade, fibers::Nursery& nursery)
-    : facade_(&facade), nursery_(nursery), inbox_(std::make_shared<Inbox>(*this)) {}
+constinit thread_local LoopCore* loops_here = nullptr;
 
-LoopCore::~LoopCore() = default;
+LoopCore::LoopCore(EventLoop& facade, fibers::Nursery& nursery)
+    : facade_(&facade),
+      next_here_(loops_here),
+      at_here_(&loops_here),
+      nursery_(nursery),
+      inbox_(std::make_shared<Inbox>(*this)) {
+  if (next_here_ != nullptr) next_here_->at_here_ = &next_here_;
+  loops_here = this;
+}
+
+LoopCore::~LoopCore() {
+  *at_here_ = next_here_;
+  if (next_here_ != nullptr) next_here_->at_here_ = at_here_;
+}
 
 void LoopCore::lose_facade() {
   facade_ = nullptr;

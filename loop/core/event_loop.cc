@@ -9,6 +9,7 @@
 
 #include "loop/core/loop_core.h"
 #include "weft/fibers/errors.h"
+#include "weft/loop/detail/call_graph_core.h"
 
 namespace weft::loop {
 
@@ -197,6 +198,27 @@ void LoopTasks::set_task_factory(TaskFactory factory) {
 const TaskFactory& LoopTasks::get_task_factory() const {
   return core_->task_factory;
 }
+
+namespace detail {
+
+GeneratorList& generators_of(LoopCore& core) noexcept {
+  return core.generators;
+}
+
+EventLoop* open_loop_of(LoopCore& core) noexcept {
+  return core.is_closed() ? nullptr : core.facade();
+}
+
+std::vector<EventLoop*> loops_of_thread() {
+  std::vector<EventLoop*> loops;
+  for (const LoopCore* core = loops_here; core != nullptr; core = core->next_here()) {
+    if (core->facade() != nullptr) loops.push_back(core->facade());
+  }
+  std::ranges::reverse(loops);
+  return loops;
+}
+
+}  // namespace detail
 
 EventLoop& get_running_loop() {
   if (EventLoop* loop = running_loop()) return *loop;

@@ -29,6 +29,7 @@
 #include "loop/core/wait_list.h"
 #include "weft/fibers/run_ref.h"
 #include "weft/loop/detail/batch_host.h"
+#include "weft/loop/detail/generator_list.h"
 #include "weft/loop/detail/loop_object.h"
 #include "weft/loop/detail/loop_part.h"
 #include "weft/loop/detail/task_core.h"
@@ -38,6 +39,8 @@ namespace weft::loop::detail {
 
 // Counted: the EventLoop, every node and future in use and every runner hold one reference, so that
 // handles and futures may outlive the loop. All on one thread.
+//
+// All of a thread stand in a list, `loops_here`, for those who look at the whole program.
 //
 // The role: at any time at most one runner, `active_`, runs iterations. When its callback is about
 // to wait, the role passes to another (callback_blocks); when the loop stops, it ends (end_drive).
@@ -51,6 +54,7 @@ class LoopCore {
   void release() noexcept {
     if (--refs_ == 0) delete this;
   }
+  LoopCore* next_here() const { return next_here_; }
   EventLoop* facade() const { return facade_; }  // Null once the EventLoop is gone.
   // The loop's run, which may be suspended: what is called from outside goes through these.
   const fibers::RunRef& run_ref() const { return run_; }
@@ -170,6 +174,7 @@ class LoopCore {
   std::function<void()> needed_handler;        // The owner's, see wait_while_stopped().
   SlowCallbackHandler slow_callback_handler;
   TaskFactory task_factory;
+  GeneratorList generators;
   bool debug = false;
   fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
 
@@ -248,6 +253,8 @@ class LoopCore {
   void abandon_tasks() noexcept;
 
   EventLoop* facade_;
+  LoopCore* next_here_;  // In loops_here,
+  LoopCore** at_here_;   // and where the pointer to this one lies.
   fibers::Nursery& nursery_;
   const fibers::RunRef run_ = fibers::current_run();
   fibers::Clock& clock_ = fibers::current_clock();
@@ -299,5 +306,8 @@ class LoopCore {
   std::uint64_t callbacks_run_ = 0;
   std::uint64_t callbacks_blocked_ = 0;
 };
+
+// Those of this thread, the youngest first; also those whose EventLoop is gone.
+extern constinit thread_local LoopCore* loops_here;
 
 }  // namespace weft::loop::detail

@@ -16,6 +16,9 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/task.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/loop/detail/generator_list.h"
+#include "weft/loop/future.h"
+#include "weft/loop/task.h"
 
 namespace weft::shim {
 
@@ -89,6 +92,7 @@ void LoopBlock::live_in(fibers::Nursery& loop_nursery,
     loop_nursery.add_error(caught());
   }
   tasks_ = nullptr;
+  close_generators();
   step(Phase::kCloseResources, loop_nursery, [&] { close_resources(); });
   step(Phase::kStopLoop, loop_nursery, [&] { stop_loop(); });
   step(Phase::kDrain, loop_nursery, [&] { drain(); });
@@ -290,6 +294,28 @@ void LoopBlock::wait_for_callbacks() {
     } catch (const fibers::KeyboardInterrupt&) {
       tasks_->add_error(std::current_exception());
     }
+  }
+}
+
+// The first step of each is shielded: so that it hears of a cancellation that is there already
+// where it waits, as asyncio's code does.
+void LoopBlock::close_generators() {
+  enter(Phase::kCloseGenerators);
+  loop::detail::GeneratorList& generators = loop::detail::generators_of(*core_);
+  generators.shut_down = true;
+  if (generators.first == nullptr || loop_->is_closed()) return;
+  try {
+    loop::Task<void> closed;
+    fibers::CancelScope shield({.shield = true});
+    shield.run([&] {
+      need_loop();
+      closed = loop_->create_task(loop_->shutdown_asyncgens());
+      let_start();
+      let_start();
+    });
+    loop::await(loop::Future<void>(closed));
+  } catch (...) {
+    loop_nursery_->add_error(std::current_exception());
   }
 }
 

@@ -41,16 +41,17 @@ enum class Phase : std::uint8_t {
   kForward,    // A task in L passes a cancellation from outside on to the body.
   kBody,
   // Shut-down.
-  kBodyEnded,       // No forwarding any more.
-  kLetStart,        // What has been submitted begins. A loop that was stopped early runs again.
-  kCancel,          // Blocked callbacks and T's tasks, together.
-  kCloseTasks,      // T closes when all of them have ended.
-  kCloseResources,  // at_close(), while the loop still runs.
-  kStopLoop,        // Shielded, as all that follows.
-  kDrain,           // What was submitted meanwhile runs.
-  kCloseLoop,       // current_loop() is what it was before.
-  kReraise,         // The cancellation that ended the body goes on, outside the shield.
-  kClosed,          // L has closed.
+  kBodyEnded,        // No forwarding any more.
+  kLetStart,         // What has been submitted begins. A loop that was stopped early runs again.
+  kCancel,           // Blocked callbacks and T's tasks, together.
+  kCloseTasks,       // T closes when all of them have ended.
+  kCloseGenerators,  // The loop's asynchronous generators, unshielded once they have begun to.
+  kCloseResources,   // at_close(), while the loop still runs.
+  kStopLoop,         // Shielded, as all that follows.
+  kDrain,            // What was submitted meanwhile runs.
+  kCloseLoop,        // current_loop() is what it was before.
+  kReraise,          // The cancellation that ended the body goes on, outside the shield.
+  kClosed,           // L has closed.
 };
 
 class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
@@ -107,6 +108,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void let_start();
   void cancel_all();
   void wait_for_callbacks();
+  void close_generators();
   void close_resources();
   void stop_loop();
   void drain();

@@ -5,6 +5,8 @@
     (gdb) source tools/gdb/weft.py
     (gdb) weft tasks           the tree: names, numbers, states, what they wait for
     (gdb) weft bt 7            where task 7 is; or: weft bt NAME, weft bt all
+    (gdb) weft ps              asyncio's tasks, of every loop: names, states, where they are, who awaits them
+    (gdb) weft pstree          the same as a tree of who awaits whom
 
 The program needs its debug information; it may be optimised. Stacks of waiting tasks are read on x86-64 only.
 Nothing is called in the program, and nothing of it is changed.
@@ -204,8 +206,262 @@ def print_backtrace(thread, task):
         gdb.write(parked_backtrace(task))
 
 
+# --- Tasks of weft::loop. ---
+
+LOOP = "weft::loop::detail::"
+# The callbacks of futures that stand for another future, by the type of the callable; and where that is: its members
+# in turn, a pointer being followed. (NodeOps::awaited_for in C++.)
+STANDS_FOR = [
+    ("GatheringCore::Link", ["outer_", "core_"]),
+    ("ShieldLink", ["outer_", "core_"]),
+    ("TaskGroupCore::Link", ["group_", "_M_ptr", "parent_", "core_"]),
+    ("(anonymous namespace)::Wait::Link", ["wait", "waiter_", "core_"]),
+    ("StackGeneratorState::TaskEnd", ["state_", "_M_ptr", "answer_", "core_"]),
+    ("(anonymous namespace)::AwaitedByEdge", ["waiter", "core_"]),
+]
+
+
+def loop_type(name):
+    return gdb.lookup_type(LOOP + name)
+
+
+class LoopTask:
+    def __init__(self, core):
+        self.core = core  # A TaskCore.
+        self.future = int(core["future_"].address)
+        name = core["name_"]
+        size = int(name["_M_string_length"])
+        self.name = name["_M_dataplus"]["_M_p"].string(length=size, errors="replace") if size else f"Task-{int(core['number_'])}"
+        self.title = f"(T) {self.name}"
+        # By the table of virtual functions: gdb does not find types with lambdas in their names.
+        self.kind = gdb.execute(f"info symbol {word_at(int(core.address)):#x}", to_string=True)
+        self.waiters, self.awaits = [], []
+
+    def is_kind(self, name):
+        return self.kind.startswith(f"vtable for {LOOP}{name}<")
+
+    def as_type(self, name):
+        return self.core.address.cast(loop_type(name).pointer()).dereference()
+
+    def fiber(self):
+        """Null outside of its life; None if the code is no function with a stack."""
+        return self.as_type("FiberTaskCore")["fiber_"] if self.is_kind("FiberTask") else None
+
+    def at_rest(self):
+        queued = int(self.core["node_"]["phase"]) == 1  # NodePhase::kQueued
+        return not int(self.core["blocked_on_"]) and (bool(int(self.core["awaiting_"])) or queued)
+
+    def state(self, tasks):
+        if int(self.core["awaiting_"]) and self.at_rest():
+            awaited = tasks.get(int(self.core["awaiting_"]))
+            return f"awaits {awaited.name}" if awaited else "awaits a future"
+        if self.at_rest():
+            return "ready"
+        if self.fiber() is not None and int(self.fiber()):
+            return f"waits for {task_of_fiber(self.fiber()).waits_for()}"
+        return "in a step"
+
+    def frames(self):
+        """Innermost first: the coroutines that await each other; of a function with a stack, where to look."""
+        if self.fiber() is not None:
+            return [f"on the stack of #{task_of_fiber(self.fiber()).number}"] if int(self.fiber()) else []
+        found = []
+        coroutine = self.is_kind("CoroTask") or self.is_kind("CoroFunctionTask")
+        if not coroutine or not self.at_rest():
+            return found
+        frame = int(self.as_type("CoroTaskCore")["driver_"]["next_"]["_M_fr_ptr"])
+        while frame:
+            promise = gdb.Value(frame + 2 * WORD).cast(loop_type("PromiseBase").pointer()).dereference()
+            file, line, function = site_of(promise["where_"])
+            function = without_result(function)
+            if not function.startswith(LOOP):
+                found.append(f"{function} at {file}:{line}")
+            frame = int(promise["awaiter_"]["_M_fr_ptr"])
+        return found
+
+
+class LoopFiber:
+    """A task of fibers that awaits something of a loop."""
+
+    def __init__(self, task):
+        self.name, self.title = f"{task.name} #{task.number}", f"(F) {task.name} #{task.number}"
+        self.waiters, self.awaits = [], []
+
+    def frames(self):
+        return []
+
+
+def task_of_fiber(pointer):
+    return Task(pointer.cast(gdb.lookup_type(DETAIL + "TaskBlock").pointer()))
+
+
+def without_result(signature):
+    """'weft::loop::Coro<int> fetch(int)' without the type that it returns."""
+    depth = begin = 0
+    for i, c in enumerate(signature):
+        if c == "(":
+            break
+        depth += (c == "<") - (c == ">")
+        if c == " " and depth == 0:
+            begin = i + 1
+    return signature[begin:]
+
+
+def stands_for(node):
+    """The FutureCore that goes on when this callback runs, or 0."""
+    if not int(node["ops"]):
+        return 0
+    symbol = gdb.execute(f"info symbol {int(node['ops']):#x}", to_string=True)
+    for name, path in STANDS_FOR:
+        if f"NodeCallable<{LOOP}{name}," not in symbol:
+            continue
+        storage = node.cast(loop_type("CallbackNode").pointer())["storage"].address
+        value = storage.cast(loop_type(name).pointer()).dereference()
+        for member in path:
+            value = value[member]
+            if value.type.strip_typedefs().code == gdb.TYPE_CODE_PTR:
+                if not int(value):
+                    return 0
+                value = value.dereference()
+        return int(value.address)
+    return 0
+
+
+def awaiters(future, tasks, fibers, seen):
+    """Tasks and fibers that wait for the FutureCore at this address. Futures that are no tasks pass it on."""
+    core = gdb.Value(future).cast(loop_type("FutureCore").pointer()).dereference()
+    node = core["first_callback_"]
+    while int(node):
+        kind = int(node["kind"])
+        if kind == 1:  # NodeKind::kTask
+            task = node.cast(loop_type("TaskNode").pointer())["task"]
+            by = int(task["future_"].address)
+        else:
+            by = stands_for(node) if kind == 5 else 0  # NodeKind::kFuture
+        if by in tasks:
+            yield tasks[by]
+        elif by and by not in seen:
+            yield from awaiters(by, tasks, fibers, seen | {by})
+        node = node["next"]
+    waiter = core["first_waiter_"]
+    while int(waiter):
+        task = task_of_fiber(waiter["task"])
+        yield fibers.setdefault(task.number, LoopFiber(task))
+        waiter = waiter["next"]
+
+
+def tasks_of_loop(core):
+    """Tasks, the oldest first, then fibers; with who awaits whom."""
+    found, pointer = [], core["tasks_"]
+    while int(pointer):
+        found.append(LoopTask(pointer.dereference()))
+        pointer = pointer["next_"]
+    found.reverse()
+    tasks, fibers = {task.future: task for task in found}, {}
+    for task in found:
+        for by in awaiters(task.future, tasks, fibers, {task.future}):
+            if by not in task.waiters:
+                task.waiters.append(by)
+                by.awaits.append(task)
+    return tasks, list(fibers.values())
+
+
+def loops():
+    """(number, LoopCore) of every loop, of every thread; the oldest of each first."""
+    before, language = gdb.selected_thread(), gdb.parameter("language")
+    found = []
+    try:
+        gdb.execute("set language c++")
+        for thread in sorted(gdb.selected_inferior().threads(), key=lambda t: t.num):
+            thread.switch()
+            of_thread = []
+            try:
+                pointer = gdb.parse_and_eval(LOOP + "loops_here")
+            except gdb.error as error:
+                if "symbol" in str(error) or "No type" in str(error):
+                    raise gdb.GdbError("weft: this program has no loop of weft in it, or no debug information") from error
+                continue
+            while int(pointer):
+                of_thread.append((thread, pointer.dereference()))
+                pointer = pointer["next_here_"]
+            found += of_thread[::-1]
+    finally:
+        gdb.execute(f"set language {language}")
+        if before is not None:
+            before.switch()
+    if not found:
+        raise gdb.GdbError("weft: no loop here")
+    return found
+
+
+def cycles_of(members):
+    """Lists of members that await each other in a circle; each is found once."""
+    found, seen = [], set()
+
+    def look(member, path):
+        if member in path:
+            found.append(path[path.index(member):] + [member])
+        elif member not in seen:
+            seen.add(member)
+            for other in member.awaits:
+                look(other, path + [member])
+
+    for member in members:
+        look(member, [])
+    return found
+
+
+def lines_of_awaits(members, lead="", path=()):
+    for member in members:
+        last, again = member is members[-1], member in path
+        yield lead + ("└── " if last else "├── ") + member.title + (" again" if again else "")
+        if again:
+            continue
+        below = lead + ("    " if last else "│   ")
+        for frame in reversed(member.frames()):
+            yield f"{below}└──  {frame}"
+            below += "    "
+        yield from lines_of_awaits(member.awaits, below, path + (member,))
+
+
+class WeftPs(gdb.Command):
+    """The tasks of every loop of weft: names, states, where they are, and who awaits them."""
+
+    def __init__(self):
+        super().__init__("weft ps", gdb.COMMAND_STACK)
+
+    def invoke(self, argument, from_tty):
+        for number, (thread, core) in enumerate(loops(), 1):
+            tasks, _ = tasks_of_loop(core)
+            rows = [("task name", "state", "coroutine stack", "awaited by")]
+            for task in tasks.values():
+                rows.append((task.name, task.state(tasks), " <- ".join(task.frames()),
+                             ", ".join(by.name for by in task.waiters)))
+            widths = [max(len(row[i]) for row in rows) for i in range(4)]
+            gdb.write(f"loop {number} of thread {thread.num}, {len(tasks)} tasks\n")
+            for row in rows:
+                gdb.write("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() + "\n")
+
+
+class WeftPstree(gdb.Command):
+    """The tasks of every loop of weft as a tree: below each what it awaits."""
+
+    def __init__(self):
+        super().__init__("weft pstree", gdb.COMMAND_STACK)
+
+    def invoke(self, argument, from_tty):
+        for number, (thread, core) in enumerate(loops(), 1):
+            tasks, fibers = tasks_of_loop(core)
+            members = list(tasks.values()) + fibers
+            gdb.write(f"loop {number} of thread {thread.num}, {len(tasks)} tasks\n")
+            for cycle in cycles_of(members):
+                gdb.write("cycle: " + " -> ".join(member.title for member in cycle) + "\n")
+            for line in lines_of_awaits([member for member in members if not member.waiters]):
+                gdb.write(line + "\n")
+
+
 class Weft(gdb.Command):
-    """Tasks of weft: weft tasks, weft bt NUMBER|NAME|all."""
+    """Tasks of weft: weft tasks, weft bt NUMBER|NAME|all, weft ps, weft pstree."""
 
     def __init__(self):
         super().__init__("weft", gdb.COMMAND_STACK, prefix=True)
@@ -250,3 +506,5 @@ class WeftBt(gdb.Command):
 Weft()
 WeftTasks()
 WeftBt()
+WeftPs()
+WeftPstree()

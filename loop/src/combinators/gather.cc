@@ -24,6 +24,7 @@ class GatheringCore::Link {
     if (gather_ != nullptr) gather_->child_gone();
   }
   void operator()() { std::exchange(gather_, nullptr)->child_done(index_); }
+  AwaitedFor awaited_for() const noexcept { return {.future = &FutureAccess::core(outer_)}; }
 
  private:
   GatheringCore* gather_;

@@ -157,6 +157,10 @@ class TaskGroupCore::Link {
     const std::shared_ptr<TaskGroupCore> group = std::move(group_);
     group->task_done(at_);
   }
+  AwaitedFor awaited_for() const noexcept {
+    if (group_ == nullptr || !group_->parent_) return {};
+    return {.future = &FutureAccess::core(group_->parent_)};
+  }
 
  private:
   std::shared_ptr<TaskGroupCore> group_;

@@ -33,13 +33,19 @@ class Wait {
       callbacks_.push_back(loop.call_later(timeout, [this] { wake(); }));
     }
     for (const FutureBase& future : futures) {
-      callbacks_.push_back(FutureBase(future).add_done_callback(
-          [this](const FutureBase& done) { one_is_done(FutureAccess::core(done)); }));
+      callbacks_.push_back(FutureBase(future).add_done_callback(Link{this}));
     }
   }
   const Future<void>& waiter() const { return waiter_; }
 
  private:
+  struct Link {
+    void operator()(const FutureBase& done) const { wait->one_is_done(FutureAccess::core(done)); }
+    AwaitedFor awaited_for() const noexcept {
+      return {.future = &FutureAccess::core(wait->waiter_), .part = true};
+    }
+    Wait* wait;
+  };
   void one_is_done(const FutureCore& future) {
     --left_;
     const bool failed =

@@ -42,7 +42,10 @@ class [[nodiscard]] Coro {
    public:
     explicit promise_type(std::source_location where = std::source_location::current()) noexcept
         : detail::Promise<T>(where) {}
-    Coro get_return_object() noexcept { return Coro(Handle::from_promise(*this)); }
+    Coro get_return_object() noexcept {
+      detail::PromiseBase::check_promise<promise_type>();
+      return Coro(Handle::from_promise(*this));
+    }
   };
 
   Coro() = default;
@@ -86,6 +89,10 @@ class CoroAccess {
   static auto& promise(const Coro<T>& coro) {
     if (coro.handle_ == nullptr || coro.handle_.promise().started()) throw_cannot_reuse();
     return coro.handle_.promise();
+  }
+  template <class T>
+  static const PromiseBase* any_promise(const Coro<T>& coro) noexcept {
+    return &coro.handle_.promise();
   }
   template <class T>
   static void begin(const Coro<T>& coro, CoroDriver& driver) {

@@ -24,6 +24,8 @@
 #include "weft/loop/exception_context.h"
 #include "weft/loop/future.h"
 #include "weft/loop/handle.h"
+#include "weft/loop/loop_generators.h"
+#include "weft/loop/loop_resolver.h"
 #include "weft/loop/loop_statistics.h"
 #include "weft/loop/loop_subprocess.h"
 #include "weft/loop/loop_tasks.h"
@@ -34,7 +36,7 @@ namespace weft::loop {
 // A resource. Made and destroyed inside one run, or by a SyncLoop outside. Its thread may schedule
 // on it also while that run is suspended in a greenlet. Its methods come in parts:
 // loop_scheduling.h, loop_descriptors.h, loop_signals.h, loop_tasks.h, loop_sockets.h,
-// loop_resolver.h, loop_executor.h, loop_transports.h, loop_servers.h,
+// loop_resolver.h, loop_generators.h, loop_executor.h, loop_transports.h, loop_servers.h,
 // loop_pipes.h, loop_subprocess.h and this header.
 class EventLoop : public LoopSubprocess {
  public:

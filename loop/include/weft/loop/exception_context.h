@@ -27,6 +27,7 @@ struct ExceptionContext {
   const void* transport = nullptr;
   const void* protocol = nullptr;
   const void* server = nullptr;
+  const void* asyncgen = nullptr;  // Identifies an asynchronous generator.
   int socket = -1;
   std::source_location source = std::source_location::current();  // Of the callback or the future.
 };

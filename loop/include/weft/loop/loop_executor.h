@@ -20,7 +20,7 @@
 #include "weft/loop/coro.h"
 #include "weft/loop/detail/wrapped_core.h"
 #include "weft/loop/executor.h"
-#include "weft/loop/loop_resolver.h"
+#include "weft/loop/loop_generators.h"
 
 namespace weft::loop {
 
@@ -31,7 +31,7 @@ template <class T>
 inline constexpr bool kIsCoro<Coro<T>> = true;
 }  // namespace detail
 
-class LoopExecutor : public LoopResolver {
+class LoopExecutor : public LoopGenerators {
  public:
   // Has `fn` called in a thread of `executor`; null: of the default one, which is a
   // ThreadPoolExecutor unless set_default_executor() has been called. `fn` may be move-only. What
@@ -73,7 +73,7 @@ class LoopExecutor : public LoopResolver {
   Coro<void> shutdown_default_executor(fibers::Duration timeout = fibers::Duration::max());
 
  protected:
-  using LoopResolver::LoopResolver;
+  using LoopGenerators::LoopGenerators;
 
  private:
   Executor& choose_executor(Executor* given);

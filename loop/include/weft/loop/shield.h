@@ -33,6 +33,9 @@ class ShieldLink {
   // Nobody can end the inner one any more: the outer is cancelled.
   ~ShieldLink();
   void operator()(const FutureBase& inner);
+  AwaitedFor awaited_for() const noexcept {
+    return {.future = &FutureAccess::core(outer_), .part = true};
+  }
 
  private:
   FutureBase outer_;

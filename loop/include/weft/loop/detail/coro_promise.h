@@ -42,6 +42,8 @@ class CoroDriver {
 
   // `error`: thrown at the point where the innermost waits; null to go on.
   Stop resume(std::exception_ptr error);
+  // Who waits, between two calls of resume(); before the first, who is to begin.
+  std::coroutine_handle<> innermost() const { return next_; }
   // What the innermost waits for, after kAwaits.
   FutureCore& awaited() const { return *awaited_; }
 
@@ -117,6 +119,19 @@ class PromiseBase {
   }
   std::exception_ptr take_error() noexcept { return std::exchange(error_, nullptr); }
   const std::source_location& where() const { return where_; }
+  // Who awaits this one; null if nobody does.
+  std::coroutine_handle<> awaiter() const { return awaiter_; }
+  // That of a coroutine whose type is not known. Promises begin with this base, and are aligned as
+  // it is or by one word more: check_promise() sees to it.
+  static const PromiseBase& of(std::coroutine_handle<> coroutine) noexcept {
+    return std::coroutine_handle<PromiseBase>::from_address(coroutine.address()).promise();
+  }
+  template <class P>
+  static constexpr void check_promise() {
+    static_assert(alignof(P) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
+                  "over-aligned values do not fit the frame of a coroutine");
+    static_assert(!std::is_polymorphic_v<P>, "a vtable would come before the base");
+  }
 
  protected:
   void rethrow() {

@@ -32,6 +32,7 @@ class FiberTaskCore : public TaskCore, private fibers::Stepper {
   bool yield();
 
   void abandon() noexcept override;
+  TaskCode code() const noexcept override { return {.fiber = fiber_}; }
 
  protected:
   ~FiberTaskCore() = default;

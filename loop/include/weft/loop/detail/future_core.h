@@ -134,6 +134,8 @@ class FutureCore {
   void unlink_callback(HandleNode* node) noexcept;
   // The callbacks that wait for its end, in their order; null after the last.
   HandleNode* first_callback() const { return first_callback_; }
+  // The fibers that wait for it, other than as callbacks.
+  const FutureWaiter* first_waiter() const { return first_waiter_; }
 
   // Returns when it is done. When the waiting task is cancelled, cancels the future, once, and if
   // it ends cancelled throws fibers::Cancelled, or CancelledError in a callback; else waits on.

@@ -51,10 +51,19 @@ struct PreparePart {
   fibers::Instant wake_at;  // What the hook returned last.
 };
 
+// Whom a callback of a future stands for, in call graphs: `future` goes on when the callback runs.
+struct AwaitedFor {
+  FutureCore* future = nullptr;
+  bool part = false;   // Of something that tasks wait for: it is not shown itself.
+  bool added = false;  // By future_add_to_awaited_by().
+};
+
 struct NodeOps {
   void (*invoke)(HandleNode&);
   // Null if there is nothing to destroy.
   void (*destroy)(HandleNode&) noexcept;
+  // What the callable's `awaited_for() const noexcept` says; null if it has none.
+  AwaitedFor (*awaited_for)(HandleNode&) noexcept;
 };
 
 // Who else knows the node, besides the queue of ready ones.
@@ -176,8 +185,17 @@ struct NodeCallable {
       delete &get(node);
     }
   }
+  static AwaitedFor awaited_for(HandleNode& node) noexcept {
+    if constexpr (requires(const F& fn) { fn.awaited_for(); }) {
+      return get(node).awaited_for();
+    } else {
+      return {};
+    }
+  }
+  static constexpr bool kStandsForFuture = requires(const F& fn) { fn.awaited_for(); };
   static constexpr NodeOps kOps{&invoke,
-                                kFits&& std::is_trivially_destructible_v<F> ? nullptr : &destroy};
+                                kFits&& std::is_trivially_destructible_v<F> ? nullptr : &destroy,
+                                kStandsForFuture ? &awaited_for : nullptr};
 };
 
 // Puts the callable into a fresh node; on failure gives the node back.

@@ -108,7 +108,8 @@ void let_go(HandleNode& node) noexcept;
 
 template <auto kMethod>
 inline constexpr NodeOps OwnedCallback::kTurn{
-    [](HandleNode& node) { owned_callback::call(node, kMethod); }, &owned_callback::let_go};
+    [](HandleNode& node) { owned_callback::call(node, kMethod); }, &owned_callback::let_go,
+    nullptr};
 
 // --- What the loop has for transports. ---
 

@@ -18,10 +18,19 @@
 
 namespace weft::loop::detail {
 
+class CoroDriver;
 class LoopCore;
+class PromiseBase;
 class Runner;
 class TaskCore;
 struct Running;
+
+// What the code of a task is made of, as far as the task knows.
+struct TaskCode {
+  const CoroDriver* driver = nullptr;      // Of coroutines.
+  const PromiseBase* outermost = nullptr;  // The first of them.
+  fibers::Task* fiber = nullptr;           // Of a function that has begun and not ended.
+};
 
 // What stands for a task in the ready queue, and among the callbacks of the future it awaits.
 struct TaskNode : HandleNode {
@@ -74,6 +83,12 @@ class TaskCore {
   FutureCore* awaiting() const { return awaiting_; }
   // It waits for something of fibers, in the middle of a step.
   bool elsewhere() const { return elsewhere_ || blocked_on_ != nullptr; }
+  // It is between two steps: in the queue, or waits for a future.
+  bool at_rest() const {
+    return blocked_on_ == nullptr && (awaiting_ != nullptr || node_.queued());
+  }
+  // For call graphs.
+  virtual TaskCode code() const noexcept { return {}; }
   // After a wait of fibers that a cancel() has ended, on the stack that has waited: whoever asked
   // for that cancellation takes it back, and the next waits go on. False if there was none.
   static bool take_cancellation_here();

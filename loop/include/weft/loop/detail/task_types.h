@@ -81,14 +81,31 @@ TaskCore::Step resume_coro(Coro<T>& coro, CoroDriver& driver, std::exception_ptr
 }
 
 template <class T>
-class CoroTask final : public TaskBox<T, TaskCore> {
+TaskCode code_of(const Coro<T>& coro, const CoroDriver& driver) noexcept {
+  if (!coro) return {};
+  return {.driver = &driver, .outermost = CoroAccess::any_promise(coro)};
+}
+
+// One whose code is a coroutine. A debugger finds the driver here, whatever the types.
+class CoroTaskCore : public TaskCore {
  public:
-  using Base = TaskBox<T, TaskCore>;
+  using TaskCore::TaskCore;
+
+ protected:
+  ~CoroTaskCore() = default;
+  CoroDriver driver_;
+};
+
+template <class T>
+class CoroTask final : public TaskBox<T, CoroTaskCore> {
+ public:
+  using Base = TaskBox<T, CoroTaskCore>;
   using Step = TaskCore::Step;
   CoroTask(LoopCore& loop, std::source_location site, Coro<T> coro)
       : Base(loop, site), coro_(std::move(coro)) {
-    CoroAccess::begin(coro_, driver_);
+    CoroAccess::begin(coro_, this->driver_);
   }
+  TaskCode code() const noexcept override { return code_of(coro_, this->driver_); }
 
  private:
   Step resume(std::exception_ptr error) override {
@@ -98,27 +115,27 @@ class CoroTask final : public TaskBox<T, TaskCore> {
       return Step::kRaised;
     }
     this->step_error = std::move(error);
-    return resume_coro(coro_, driver_, this->step_error, this->step_future, this->value);
+    return resume_coro(coro_, this->driver_, this->step_error, this->step_future, this->value);
   }
   void drop_code() noexcept override { coro_ = {}; }
-  void destroy() noexcept override { destroy_task<T, TaskCore>(this); }
+  void destroy() noexcept override { destroy_task<T, CoroTaskCore>(this); }
 
   Coro<T> coro_;
-  CoroDriver driver_;
   bool begun_ = false;
 };
 
 // A function that returns a coroutine. It is kept until that has ended: a lambda's coroutine refers
 // to the lambda.
 template <class T, class Fn>
-class CoroFunctionTask final : public TaskBox<T, TaskCore> {
+class CoroFunctionTask final : public TaskBox<T, CoroTaskCore> {
  public:
   using Value = T;
-  using Base = TaskBox<T, TaskCore>;
+  using Base = TaskBox<T, CoroTaskCore>;
   using Step = TaskCore::Step;
   template <class F>
   CoroFunctionTask(LoopCore& loop, std::source_location site, F&& fn, const TaskOptions&)
       : Base(loop, site), fn_(std::in_place, std::forward<F>(fn)) {}
+  TaskCode code() const noexcept override { return code_of(coro_, this->driver_); }
 
  private:
   Step resume(std::exception_ptr error) override {
@@ -129,7 +146,8 @@ class CoroFunctionTask final : public TaskBox<T, TaskCore> {
       return Step::kRaised;
     }
     this->step_error = std::move(error);
-    const Step step = resume_coro(coro_, driver_, this->step_error, this->step_future, this->value);
+    const Step step =
+        resume_coro(coro_, this->driver_, this->step_error, this->step_future, this->value);
     if (!coro_) fn_.reset();
     return step;
   }
@@ -137,7 +155,7 @@ class CoroFunctionTask final : public TaskBox<T, TaskCore> {
     if (error != nullptr) return error;
     try {
       coro_ = std::invoke(*fn_);
-      CoroAccess::begin(coro_, driver_);
+      CoroAccess::begin(coro_, this->driver_);
     } catch (...) {
       return std::current_exception();
     }
@@ -147,11 +165,10 @@ class CoroFunctionTask final : public TaskBox<T, TaskCore> {
     coro_ = {};
     fn_.reset();
   }
-  void destroy() noexcept override { destroy_task<T, TaskCore>(this); }
+  void destroy() noexcept override { destroy_task<T, CoroTaskCore>(this); }
 
   std::optional<Fn> fn_;
   Coro<T> coro_;  // Refers to fn_.
-  CoroDriver driver_;
 };
 
 template <class T, class Fn>

@@ -281,9 +281,9 @@ WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void pass_turn() {
   Scheduler& scheduler = scheduler_of_task();
   TaskBlock& me = *scheduler.running();
   ++me.counts.schedule_points;
+  WEFT_LEAVES();  // Also before the first return, or the processor mispredicts those after it.
   if (scheduler.keeps_turn()) return;
   scheduler.requeue_unstepped(me);
-  WEFT_LEAVES();
   scheduler.suspend(me);
 }
 

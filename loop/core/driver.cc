@@ -17,11 +17,7 @@ namespace weft::loop::detail {
 constinit thread_local LoopCore* loops_here = nullptr;
 
 LoopCore::LoopCore(EventLoop& facade, fibers::Nursery& nursery)
-    : facade_(&facade),
-      next_here_(loops_here),
-      at_here_(&loops_here),
-      nursery_(nursery),
-      inbox_(std::make_shared<Inbox>(*this)) {
+    : facade_(&facade), next_here_(loops_here), at_here_(&loops_here), nursery_(nursery) {
   if (next_here_ != nullptr) next_here_->at_here_ = &next_here_;
   loops_here = this;
 }
@@ -223,8 +219,8 @@ bool LoopCore::synchronize() {
 }
 
 void LoopCore::wait_while_stopped() const {
-  if (mode_ != Mode::kStopped || needed_handler == nullptr) return;
-  if (fibers::current_effective_deadline() == fibers::kForever) needed_handler();
+  if (mode_ != Mode::kStopped || needed_handler_ == nullptr) return;
+  if (fibers::current_effective_deadline() == fibers::kForever) needed_handler_();
 }
 
 void LoopCore::wait_stopped() {

@@ -93,40 +93,40 @@ PrepareHandle LoopScheduling::add_prepare_node(detail::HandleNode* node) {
 }
 
 void EventLoop::set_exception_handler(ExceptionHandler handler) {
-  core_->exception_handler = std::move(handler);
+  core_->reports().exception_handler = std::move(handler);
 }
 const ExceptionHandler& EventLoop::get_exception_handler() const {
-  return core_->exception_handler;
+  return core_->reports().exception_handler;
 }
 void EventLoop::call_exception_handler(const ExceptionContext& context) {
-  core_->report(context);
+  core_->reports().report(context);
 }
 void EventLoop::default_exception_handler(const ExceptionContext& context) {
-  core_->report_by_default(context);
+  core_->reports().report_by_default(context);
 }
 void EventLoop::set_default_exception_handler(ExceptionHandler owner) {
-  core_->default_exception_handler = std::move(owner);
+  core_->reports().default_exception_handler = std::move(owner);
 }
 
 void EventLoop::set_needed_handler(std::function<void()> owner) {
-  core_->needed_handler = std::move(owner);
+  core_->needed_handler() = std::move(owner);
 }
 
 void EventLoop::set_debug(bool enabled) {
-  core_->debug = enabled;
+  core_->set_debug(enabled);
 }
 bool EventLoop::get_debug() const {
-  return core_->debug;
+  return core_->debug();
 }
 fibers::Duration EventLoop::slow_callback_duration() const {
-  return core_->slow_callback_duration;
+  return core_->reports().slow_callback_duration;
 }
 void EventLoop::set_slow_callback_duration(fibers::Duration duration) {
-  core_->slow_callback_duration = duration;
+  core_->reports().slow_callback_duration = duration;
 }
 
 void EventLoop::set_slow_callback_handler(SlowCallbackHandler handler) {
-  core_->slow_callback_handler = std::move(handler);
+  core_->reports().slow_callback_handler = std::move(handler);
 }
 
 LoopStatistics EventLoop::statistics() const {
@@ -178,11 +178,11 @@ void TaskAccess::begin(detail::TaskCore& task, const TaskOptions& options) {
 }
 
 void TaskAccess::begin_by_factory(detail::TaskCore& task, const TaskOptions& options) {
-  if (task.loop().task_factory == nullptr) [[likely]]
+  if (task.loop().task_factory() == nullptr) [[likely]]
     return begin(task, options);
   TaskOptions chosen = options;
   try {
-    const TaskFactory factory = task.loop().task_factory;  // It may put another in its place.
+    const TaskFactory factory = task.loop().task_factory();  // It may put another in its place.
     task.future().retain();
     factory(task.future().event_loop(), wrap(&task.future()), chosen);
   } catch (...) {
@@ -193,16 +193,16 @@ void TaskAccess::begin_by_factory(detail::TaskCore& task, const TaskOptions& opt
 }
 
 void LoopTasks::set_task_factory(TaskFactory factory) {
-  core_->task_factory = std::move(factory);
+  core_->task_factory() = std::move(factory);
 }
 const TaskFactory& LoopTasks::get_task_factory() const {
-  return core_->task_factory;
+  return core_->task_factory();
 }
 
 namespace detail {
 
 GeneratorList& generators_of(LoopCore& core) noexcept {
-  return core.generators;
+  return core.generators();
 }
 
 EventLoop* open_loop_of(LoopCore& core) noexcept {

@@ -71,8 +71,8 @@ void FdTable::resume(FdWatcher& watcher) {
     // The owner has closed the descriptor meanwhile. There is nothing to watch any more.
     const std::source_location site = watcher.node->site;
     drop(watcher);
-    core_.report_without_throwing(
-        {.message = LoopCore::text("a descriptor cannot be watched any more"),
+    core_.reports().report_without_throwing(
+        {.message = text("a descriptor cannot be watched any more"),
          .exception = std::current_exception(),
          .source = site});
   }

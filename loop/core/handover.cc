@@ -13,7 +13,7 @@
 namespace weft::loop::detail {
 
 void LoopCore::callback_blocks(Runner& me) noexcept {
-  if (debug) report_slow(me, *me.node);
+  if (debug_) reports_.report_slow(now() - me.called_at, *me.node);
   me.blocked = true;
   if (me.node->kind == NodeKind::kTask) {
     static_cast<TaskNode*>(me.node)->task.step_blocks(me);
@@ -60,7 +60,7 @@ bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
     node->phase = NodePhase::kIdle;
     const bool interrupt = error != nullptr && fibers::holds<fibers::KeyboardInterrupt>(error);
     if (error != nullptr && !interrupt) {
-      error = try_to_report(callback_context(node, std::move(error)));
+      error = reports_.try_to_report(callback_context(node, std::move(error)));
     }
     if (*me.variables != nullptr) me.keep_variables(*node);
     me.node = nullptr;
@@ -72,10 +72,10 @@ bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
   if (error != nullptr) {
     if (active) {
       end_drive(std::move(error));
-    } else if (mode_ != Mode::kStopped && late_error_ == nullptr &&
+    } else if (mode_ != Mode::kStopped && reports_.late_error() == nullptr &&
                !fibers::holds<fibers::Cancelled>(error)) {
       // Another runner has the role, or is about to: it ends the loop after its iteration.
-      late_error_ = std::move(error);
+      reports_.set_late_error(std::move(error));
       stop();
     } else {
       std::rethrow_exception(error);  // To the nursery.

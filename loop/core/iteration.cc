@@ -9,54 +9,11 @@
 #include "loop/core/callback_context.h"
 #include "loop/core/loop_core.h"
 #include "weft/fibers/lowlevel.h"
-#include "weft/fibers/no_suspend.h"
 
 namespace weft::loop::detail {
 
-// Hooks may add and remove hooks; those added now are asked the next time.
-void LoopCore::ask_prepare_hooks() {
-  asking_hooks_ = true;
-  // Also when an exception handler has thrown.
-  struct Asked {
-    LoopCore& core;
-    ~Asked() {
-      core.asking_hooks_ = false;
-      std::erase(core.prepare_, nullptr);
-    }
-  } const asked{*this};
-  const std::size_t count = prepare_.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    if (prepare_[i] != nullptr) ask_prepare_hook(prepare_[i]);
-  }
-}
-
-void LoopCore::ask_prepare_hook(HandleNode* node) {
-  ++node->refs;
-  node->phase = NodePhase::kRunning;
-  std::exception_ptr error;
-  {
-    const fibers::NoSuspend guard("a prepare hook of the event loop");
-    try {
-      node->ops->invoke(*node);
-    } catch (...) {
-      node->prepare.wake_at = fibers::kForever;
-      error = try_to_report({.message = text("Exception in a prepare hook"),
-                             .exception = std::current_exception(),
-                             .source = node->site});
-    }
-  }
-  node->phase = NodePhase::kIdle;
-  if (node->cancelled) {
-    drop_callable(node);
-  } else {
-    prepare_wake_ = std::min(prepare_wake_, node->prepare.wake_at);
-  }
-  release_node(node);
-  if (error != nullptr) std::rethrow_exception(error);
-}
-
 fibers::Instant LoopCore::next_wake() const {
-  return std::min(timers_.next(), prepare_wake_);
+  return std::min(timers_.next(), hooks_.wake_at());
 }
 
 [[gnu::always_inline]] inline void LoopCore::sleep_until_woken() {
@@ -88,7 +45,7 @@ void LoopCore::sleep(fibers::Instant until) {
     fibers::poll_at_next_suspension();
   fibers::detail::pass_turn();
   if (!ready_.empty() || stopping_ || mode_ != Mode::kRunning || inbox_->pending()) return;
-  if (unasked_hooks_) return;  // One has come during that turn.
+  if (hooks_.unasked()) return;  // One has come during that turn.
   const fibers::Instant until = next_wake();
   if (until == fibers::kForever) return sleep_until_woken();
   if (until > fibers::current_time()) sleep(until);
@@ -127,7 +84,7 @@ template <bool kSoon>
     node->phase = NodePhase::kRunning;
     std::exception_ptr error;
     try {
-      if (node->context != nullptr || debug) [[unlikely]] {
+      if (node->context != nullptr || debug_) [[unlikely]] {
         invoke_specially(me, node);
       } else {
         node->ops->invoke(*node);
@@ -142,7 +99,7 @@ template <bool kSoon>
     if (*me.variables != nullptr) [[unlikely]]
       me.keep_variables(*node);
     if (error != nullptr) [[unlikely]] {
-      report_callback_error(node, std::move(error));
+      reports_.report(callback_context(node, std::move(error)));
       if (me.blocked) return;
     }
     ++callbacks_run_;
@@ -156,7 +113,12 @@ template <bool kSoon>
   node->phase = NodePhase::kIdle;
   me.node = nullptr;
   if (!kSoon) returned(node);
-  release_node(node);
+  // Not by release_node(), which asks what kind of node it is.
+  if (kSoon) {
+    if (--node->refs == 0) recycle(node);
+  } else {
+    release_node(node);
+  }
 }
 
 // What a step leaves behind is seen to by the task itself, on whatever stack it ends.
@@ -233,10 +195,10 @@ void LoopCore::run_callbacks(Runner& me) {
 
 void LoopCore::invoke_specially(Runner& me, HandleNode* node) {
   const InContext inside(*node, me.variables);
-  if (!debug) return node->ops->invoke(*node);
+  if (!debug_) return node->ops->invoke(*node);
   me.called_at = now();
   node->ops->invoke(*node);
-  if (!me.blocked) report_slow(me, *node);
+  if (!me.blocked) reports_.report_slow(now() - me.called_at, *node);
 }
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.
@@ -288,7 +250,7 @@ void LoopCore::run(Runner& me) {
     if (!(batch_host_ == nullptr ? run_batch(me) : run_hosted_batch(me))) return;
     batch_open_ = false;
     ++iterations_;
-    if (at_end() || late_error_ != nullptr) return end_drive(std::exchange(late_error_, nullptr));
+    if (at_end() || reports_.late_error() != nullptr) return end_drive(reports_.take_late_error());
   }
 }
 

@@ -21,8 +21,10 @@
 #include "loop/core/fd_table.h"
 #include "loop/core/inbox.h"
 #include "loop/core/own_thread.h"
+#include "loop/core/prepare_hooks.h"
 #include "loop/core/read_buffers.h"
 #include "loop/core/ready_queue.h"
+#include "loop/core/reports.h"
 #include "loop/core/runner.h"
 #include "loop/core/signal_table.h"
 #include "loop/core/timer_heap.h"
@@ -44,7 +46,7 @@ namespace weft::loop::detail {
 //
 // The role: at any time at most one runner, `active_`, runs iterations. When its callback is about
 // to wait, the role passes to another (callback_blocks); when the loop stops, it ends (end_drive).
-class LoopCore {
+class alignas(64) LoopCore {
  public:
   LoopCore(EventLoop& facade, fibers::Nursery& nursery);
   LoopCore(const LoopCore&) = delete;
@@ -60,8 +62,6 @@ class LoopCore {
   const fibers::RunRef& run_ref() const { return run_; }
   fibers::Instant now() const { return clock_.current_time(); }
   void lose_facade();
-  // Told when the loop is closed. Made by the files above the core that need it.
-  std::unique_ptr<LoopPart> executors;
 
   // --- Nodes: scheduling.cc. ---
 
@@ -72,7 +72,13 @@ class LoopCore {
     ++refs_;
     return ::new (block) CallbackNode(*this, site);
   }
-  void recycle(HandleNode* node) noexcept;
+  // Of any kind but kOwned.
+  [[gnu::always_inline]] void recycle(HandleNode* node) noexcept {
+    drop_callable(node);
+    if (node->context != nullptr) fibers::detail::release_locals(node->context);
+    pool_.give(node, sizeof(CallbackNode));
+    release();
+  }
   static void drop_callable(HandleNode* node) noexcept {
     if (const NodeOps* ops = std::exchange(node->ops, nullptr); ops != nullptr) {
       if (ops->destroy != nullptr) ops->destroy(*node);
@@ -127,8 +133,6 @@ class LoopCore {
   void set_batch_host(BatchHost* host) { batch_host_ = host; }
   // The loop whose batch runs on this stack, by its host; null if there is none.
   static LoopCore* hosted();
-  // In debug mode: of a callback that `me` has called, and that has returned or blocks.
-  void report_slow(const Runner& me, const HandleNode& node) noexcept;
 
   // --- Blocking callbacks: handover.cc. ---
 
@@ -139,20 +143,6 @@ class LoopCore {
   bool conclude(Runner& me, std::exception_ptr error);
   void cancel_blocked();
   void wait_blocked();
-
-  // --- Errors: reports.cc. ---
-
-  void report(const ExceptionContext& context);
-  void report_by_default(const ExceptionContext& context);
-  void report_callback_error(HandleNode* node, std::exception_ptr error);
-  static ExceptionContext callback_context(HandleNode* node, std::exception_ptr error);
-  // The same as report(); returns what that throws, or null.
-  std::exception_ptr try_to_report(const ExceptionContext& context) noexcept;
-  // What an exception context says; empty, which has a default, if there is no memory for it.
-  static std::string text(const char* message) noexcept;
-  // Where nothing may be thrown: what the exception handler throws ends the loop after this
-  // iteration.
-  void report_without_throwing(const ExceptionContext& context) noexcept;
 
   // --- Tasks. ---
 
@@ -167,16 +157,17 @@ class LoopCore {
   OpenObjects& open_objects() { return open_objects_; }
   ReadBuffers& read_buffers() { return read_buffers_; }
   const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
+  Reports& reports() { return reports_; }
+  bool debug() const { return debug_; }
+  void set_debug(bool enabled) { debug_ = enabled; }
   LoopStatistics statistics() const;
 
-  ExceptionHandler exception_handler;
-  ExceptionHandler default_exception_handler;  // The owner's, after the log.
-  std::function<void()> needed_handler;        // The owner's, see wait_while_stopped().
-  SlowCallbackHandler slow_callback_handler;
-  TaskFactory task_factory;
-  GeneratorList generators;
-  bool debug = false;
-  fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
+  // The owner's, see wait_while_stopped().
+  std::function<void()>& needed_handler() { return needed_handler_; }
+  TaskFactory& task_factory() { return task_factory_; }
+  GeneratorList& generators() { return generators_; }
+  // Told when the loop is closed. Made by the files above the core that need it.
+  std::unique_ptr<LoopPart>& executors() { return executors_; }
 
  private:
   static constexpr std::size_t kMaxIdleRunners = 16;
@@ -189,12 +180,10 @@ class LoopCore {
   // The phases. What an iteration has nothing to do for costs no call. Those that are inline are
   // defined in iteration.cc, which alone calls them.
   void run_prepare_hooks() {
-    prepare_wake_ = fibers::kForever;
-    unasked_hooks_ = false;
-    if (!prepare_.empty() && mode_ != Mode::kDraining) [[unlikely]]
-      ask_prepare_hooks();
+    hooks_.begin();
+    if (!hooks_.empty() && mode_ != Mode::kDraining) [[unlikely]]
+      hooks_.ask();
   }
-  void ask_prepare_hooks();
   inline void wait_for_events();
   void schedule_due_timers() {
     if (!timers_.empty() && mode_ != Mode::kDraining) schedule_timers_due_now();
@@ -229,8 +218,6 @@ class LoopCore {
     }
   }
   void finish_node(HandleNode* node) noexcept;
-  void remove_prepare(HandleNode* node);
-  void ask_prepare_hook(HandleNode* node);
   fibers::Instant next_wake() const;
   void sleep(fibers::Instant until);
   inline void sleep_until_woken();
@@ -248,9 +235,38 @@ class LoopCore {
   void end_drive(std::exception_ptr error);
   // From then on it is closed, whoever still runs it.
   void forget_everything() noexcept;
-  void forget_hooks() noexcept;
   void send_home();  // The rest of closing.
   void abandon_tasks() noexcept;
+
+  // A line with what every callback and every iteration touches.
+  std::uint64_t refs_ = 1;
+  ReadyQueue ready_;
+  // The batch of an iteration: how many of the ready ones are still its own. It stays open while
+  // the role passes from one runner to another.
+  std::size_t batch_ = 0;
+  Runner* active_ = nullptr;
+  fibers::Task* sleeper_ = nullptr;  // The active runner's task while it waits for events.
+  bool batch_open_ = false;
+  Mode mode_ = Mode::kStopped;
+  bool stopping_ = false;
+  bool closed_ = false;
+  bool debug_ = false;
+  bool entered_ = false;  // main_loop() has begun, and its first iteration has not polled yet.
+  bool has_run_ = false;
+  bool runner_on_its_way_ = false;  // Started to take the role, but not there yet.
+
+  BlockPool pool_;  // A line of free lists first.
+
+  // A line that is looked at once a callback or once an iteration.
+  const OwnThread thread_;
+  const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>(*this);
+  BatchHost* batch_host_ = nullptr;  // Usually none: batches run on the runner's stack.
+  std::uint64_t iterations_ = 0;
+  std::uint64_t callbacks_run_ = 0;
+  std::uint64_t callbacks_blocked_ = 0;
+  Reports reports_{*this};
+  PrepareHooks hooks_{*this};
+  TimerHeap timers_;
 
   EventLoop* facade_;
   LoopCore* next_here_;  // In loops_here,
@@ -258,40 +274,18 @@ class LoopCore {
   fibers::Nursery& nursery_;
   const fibers::RunRef run_ = fibers::current_run();
   fibers::Clock& clock_ = fibers::current_clock();
-  BatchHost* batch_host_ = nullptr;  // Usually none: batches run on the runner's stack.
-  std::uint64_t refs_ = 1;
-  const OwnThread thread_;
-  BlockPool pool_;
-
-  ReadyQueue ready_;
-  TimerHeap timers_;
   FdTable fds_{*this};
   SignalTable signals_{*this};
   OpenObjects open_objects_;
   ReadBuffers read_buffers_;
-  std::shared_ptr<Inbox> inbox_;
-  std::vector<HandleNode*> prepare_;  // Null where one was removed while they are asked.
-  bool asking_hooks_ = false;
-  bool unasked_hooks_ = false;  // One has been added since they were asked.
-  fibers::Instant prepare_wake_ = fibers::kForever;
+  GeneratorList generators_;
+  std::function<void()> needed_handler_;
+  TaskFactory task_factory_;
+  std::unique_ptr<LoopPart> executors_;
 
-  Mode mode_ = Mode::kStopped;
-  bool stopping_ = false;
-  bool closed_ = false;
-  bool has_run_ = false;
-  bool entered_ = false;  // main_loop() has begun, and its first iteration has not polled yet.
-  // The batch of an iteration: how many of the ready ones are still its own. It stays open while
-  // the role passes from one runner to another.
-  bool batch_open_ = false;
-  std::size_t batch_ = 0;
-
-  Drive* drive_ = nullptr;         // Null once the loop has stopped.
-  std::exception_ptr late_error_;  // See report_without_throwing().
-  Runner* active_ = nullptr;
-  bool runner_on_its_way_ = false;  // Started to take the role, but not there yet.
+  Drive* drive_ = nullptr;  // Null once the loop has stopped.
   RunnerList idle_;
   RunnerList blocked_;
-  fibers::Task* sleeper_ = nullptr;  // The active runner's task while it waits for events.
   fibers::CancelScope* sleep_scope_ = nullptr;  // Null also when it waits without a deadline.
 
   TaskCore* tasks_ = nullptr;
@@ -301,10 +295,6 @@ class LoopCore {
   WaitList synchronizers_;
   WaitList stop_waiters_;
   WaitList blocked_waiters_;
-
-  std::uint64_t iterations_ = 0;
-  std::uint64_t callbacks_run_ = 0;
-  std::uint64_t callbacks_blocked_ = 0;
 };
 
 // Those of this thread, the youngest first; also those whose EventLoop is gone.

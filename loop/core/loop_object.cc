@@ -97,12 +97,12 @@ void disclaim_descriptor(LoopCore& loop, int fd) noexcept {
 }
 
 void report(LoopCore& loop, const TransportReport& report) noexcept {
-  loop.report_without_throwing({.message = LoopCore::text(report.message),
-                                .exception = report.exception,
-                                .transport = report.transport,
-                                .protocol = report.protocol,
-                                .server = report.server,
-                                .socket = report.socket});
+  loop.reports().report_without_throwing({.message = text(report.message),
+                                          .exception = report.exception,
+                                          .transport = report.transport,
+                                          .protocol = report.protocol,
+                                          .server = report.server,
+                                          .socket = report.socket});
 }
 
 }  // namespace weft::loop::detail

@@ -1,8 +1,6 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Errors that have nobody to go to, and slow callbacks.
-
 #include "loop/core/reports.h"
 
 #include <array>
@@ -45,22 +43,22 @@ std::string failed_handler_text(const ExceptionContext& context) noexcept {
 
 }  // namespace
 
-void LoopCore::report_by_default(const ExceptionContext& context) {
+void Reports::report_by_default(const ExceptionContext& context) {
   try {
     fibers::log(fibers::LogLevel::kError, describe(context));
   } catch (const std::bad_alloc&) {
     // The owner is told all the same.
   }
-  if (default_exception_handler == nullptr || facade_ == nullptr) return;
+  if (default_exception_handler == nullptr || core_.facade() == nullptr) return;
   const ExceptionHandler owner = default_exception_handler;
-  owner(*facade_, context);
+  owner(*core_.facade(), context);
 }
 
-void LoopCore::report(const ExceptionContext& context) {
-  if (exception_handler == nullptr || facade_ == nullptr) return report_by_default(context);
+void Reports::report(const ExceptionContext& context) {
+  if (exception_handler == nullptr || core_.facade() == nullptr) return report_by_default(context);
   const ExceptionHandler handler = exception_handler;  // It may put another in its place.
   try {
-    handler(*facade_, context);
+    handler(*core_.facade(), context);
   } catch (const fibers::Cancelled&) {
     throw;
   } catch (const fibers::KeyboardInterrupt&) {
@@ -74,7 +72,7 @@ void LoopCore::report(const ExceptionContext& context) {
   }
 }
 
-std::exception_ptr LoopCore::try_to_report(const ExceptionContext& context) noexcept {
+std::exception_ptr Reports::try_to_report(const ExceptionContext& context) noexcept {
   try {
     report(context);
     return nullptr;
@@ -83,13 +81,13 @@ std::exception_ptr LoopCore::try_to_report(const ExceptionContext& context) noex
   }
 }
 
-void LoopCore::report_without_throwing(const ExceptionContext& context) noexcept {
+void Reports::report_without_throwing(const ExceptionContext& context) noexcept {
   std::exception_ptr error = try_to_report(context);
   // A Cancelled comes again at the next wait.
   if (error != nullptr && !fibers::holds<fibers::Cancelled>(error)) late_error_ = std::move(error);
 }
 
-std::string LoopCore::text(const char* message) noexcept {
+std::string text(const char* message) noexcept {
   try {
     return message;
   } catch (const std::bad_alloc&) {
@@ -97,16 +95,12 @@ std::string LoopCore::text(const char* message) noexcept {
   }
 }
 
-ExceptionContext LoopCore::callback_context(HandleNode* node, std::exception_ptr error) {
+ExceptionContext callback_context(HandleNode* node, std::exception_ptr error) {
   ++node->refs;
   return {.message = text("Exception in callback"),
           .exception = std::move(error),
           .handle = HandleAccess::wrap(node),
           .source = node->site};
-}
-
-void LoopCore::report_callback_error(HandleNode* node, std::exception_ptr error) {
-  report(callback_context(node, std::move(error)));
 }
 
 namespace {
@@ -122,20 +116,19 @@ std::string describe(const SlowCallback& slow) {
 
 }  // namespace
 
-void LoopCore::report_slow(const Runner& me, const HandleNode& node) noexcept {
-  const fibers::Duration took = now() - me.called_at;
+void Reports::report_slow(fibers::Duration took, const HandleNode& node) noexcept {
   if (took < slow_callback_duration) return;
   try {
     SlowCallback slow{.took = took, .source = node.site};
     if (node.kind == NodeKind::kTask)
       slow.task_name = static_cast<const TaskNode&>(node).task.name();
-    if (slow_callback_handler == nullptr || facade_ == nullptr) {
+    if (slow_callback_handler == nullptr || core_.facade() == nullptr) {
       return fibers::log(fibers::LogLevel::kWarning, describe(slow));
     }
     const SlowCallbackHandler handler = slow_callback_handler;  // It may put another in its place.
     std::optional<fibers::NoSuspend> guard;
     if (fibers::in_trio_task()) guard.emplace("a handler of slow callbacks");
-    handler(*facade_, slow);
+    handler(*core_.facade(), slow);
   } catch (...) {
     fibers::detail::log_quietly(fibers::LogLevel::kError, [] {
       return "a handler of slow callbacks has failed: " +

@@ -3,7 +3,6 @@
 
 // How callbacks get into the loop, and out of it before they have run.
 
-#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -29,13 +28,6 @@ namespace weft::loop::detail {
   return new_node(site);
 }
 
-void LoopCore::recycle(HandleNode* node) noexcept {
-  drop_callable(node);
-  if (node->context != nullptr) fibers::detail::release_locals(node->context);
-  pool_.give(node, sizeof(CallbackNode));
-  release();
-}
-
 void LoopCore::require_own_thread() const {
   if (on_own_thread()) return;
   throw fibers::UsageError(
@@ -58,15 +50,7 @@ void LoopCore::add_timer(HandleNode* node, fibers::Instant when) {
 
 void LoopCore::add_prepare(HandleNode* node) {
   require_open_for(node);
-  node->kind = NodeKind::kPrepare;
-  node->prepare.wake_at = fibers::kForever;
-  try {
-    prepare_.push_back(node);
-  } catch (...) {
-    release_node(node);
-    throw;
-  }
-  unasked_hooks_ = true;
+  hooks_.add(node);
   if (sleeper_ != nullptr) wake();
 }
 
@@ -100,7 +84,7 @@ void LoopCore::cancel(HandleNode* node) {
       if (node->signal.entry != nullptr) signals_.remove(*node->signal.entry);
       break;
     case NodeKind::kPrepare:
-      remove_prepare(node);
+      hooks_.remove(node);
       break;
     case NodeKind::kSoon:
     case NodeKind::kTask:   // Has no handle.
@@ -108,17 +92,6 @@ void LoopCore::cancel(HandleNode* node) {
       break;
   }
   if (!node->running()) drop_callable(node);
-  release_node(node);
-}
-
-void LoopCore::remove_prepare(HandleNode* node) {
-  const auto found = std::find(prepare_.begin(), prepare_.end(), node);
-  if (found == prepare_.end()) return;
-  if (asking_hooks_) {
-    *found = nullptr;
-  } else {
-    prepare_.erase(found);
-  }
   release_node(node);
 }
 
@@ -141,22 +114,8 @@ void LoopCore::forget_everything() noexcept {
   }
   batch_ = 0;
   open_objects_.close_all();
-  forget_hooks();
-  if (executors != nullptr) executors->loop_closed();
-}
-
-// A callable's destructor may cancel other hooks: meanwhile none leaves the vector.
-void LoopCore::forget_hooks() noexcept {
-  const bool asking = std::exchange(asking_hooks_, true);
-  for (std::size_t i = 0; i < prepare_.size(); ++i) {
-    HandleNode* const node = std::exchange(prepare_[i], nullptr);
-    if (node == nullptr) continue;
-    node->cancelled = true;
-    // The callable of the one that is being asked goes after that.
-    node->running() ? release_node(node) : finish_node(node);
-  }
-  asking_hooks_ = asking;
-  if (!asking) prepare_.clear();
+  hooks_.remove_all();
+  if (executors_ != nullptr) executors_->loop_closed();
 }
 
 // --- What the headers call. ---
@@ -166,7 +125,8 @@ HandleNode* take_node(LoopCore& core, std::source_location site) {
 }
 
 void recycle_node(HandleNode* node) noexcept {
-  if (node->kind == NodeKind::kOwned) return node->ops->destroy(*node);
+  if (node->kind == NodeKind::kOwned) [[unlikely]]
+    return node->ops->destroy(*node);
   node->core->recycle(node);
 }
 
@@ -193,7 +153,7 @@ void require_open(const LoopCore& core) {
 }
 
 std::unique_ptr<LoopPart>& executors_of(LoopCore& core) {
-  return core.executors;
+  return core.executors();
 }
 
 void* allocate_block(LoopCore& core, std::size_t size) {

@@ -147,10 +147,12 @@ void TaskCore::run_step(Runner& me) {
   Step ended = Step::kYields;
   {
     const InContext inside(node_, me.variables);
-    if (loop().debug) me.called_at = loop().now();
+    if (loop().debug()) me.called_at = loop().now();
     ended = step(me.running);
   }
-  if (loop().debug && !me.blocked) loop().report_slow(me, node_);
+  if (loop().debug() && !me.blocked) {
+    loop().reports().report_slow(loop().now() - me.called_at, node_);
+  }
   if (me.blocked) {
     blocked_on_ = nullptr;
     me.resume_at_once();

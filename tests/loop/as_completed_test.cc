@@ -42,6 +42,7 @@ Coro<std::vector<int>> collect(AsCompleted<Task<int>>& row) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_as_completed
+// asyncio: claims_combinators::as_completed_order
 FIBER_TEST(AsCompletedTest, ComesInTheOrderOfTheEnds) {
   with_loop([](EventLoop& loop) {
     const std::vector<Task<int>> tasks{loop.create_task(after(3s, 3)),
@@ -61,7 +62,7 @@ FIBER_TEST(AsCompletedTest, ComesInTheOrderOfTheEnds) {
   });
 }
 
-// asyncio: 3.13, as_completed as an asynchronous iterator gives the original futures
+// asyncio: test_tasks.py::BaseTaskTests::test_as_completed_same_tasks_in_as_out
 FIBER_TEST(AsCompletedTest, GivesTheFuturesThatWereGiven) {
   with_loop([](EventLoop& loop) {
     auto one = loop.create_task(after(2s, 1));
@@ -75,6 +76,7 @@ FIBER_TEST(AsCompletedTest, GivesTheFuturesThatWereGiven) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_as_completed_duplicate_coroutines
+// asyncio: claims_combinators::as_completed_duplicates
 FIBER_TEST(AsCompletedTest, GivesTheSameFutureOnce) {
   with_loop([](EventLoop& loop) {
     auto one = loop.create_task(after(2s, 1));
@@ -88,6 +90,7 @@ FIBER_TEST(AsCompletedTest, GivesTheSameFutureOnce) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_as_completed_with_timeout
+// asyncio: claims_combinators::as_completed_timeout
 FIBER_TEST(AsCompletedTest, ThrowsTimeoutErrorForEachThatIsLeft) {
   with_loop([](EventLoop& loop) {
     auto quick = loop.create_task(after(1s, 1));
@@ -131,7 +134,6 @@ FIBER_TEST(AsCompletedTest, TakesCoroutinesAndRunsThemAtOnce) {
   });
 }
 
-// asyncio: test_tasks.py::BaseTaskTests::test_as_completed_same_loop
 FIBER_TEST(AsCompletedTest, RefusesFuturesOfDifferentLoops) {
   with_loop([](EventLoop& loop) {
     with_idle_loop([&](EventLoop& other) {

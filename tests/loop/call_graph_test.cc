@@ -47,7 +47,7 @@ std::vector<std::string> names_of(const std::vector<FutureCallGraph>& graphs) {
   return names;
 }
 
-// asyncio: test_graph.py::CallStackTestBase::test_stack_tgroup
+// As in 3.14's test_graph.py: test_stack_tgroup
 FIBER_TEST(CallGraphTest, KnowsWhichTaskAwaitsAndWhereItIs) {
   with_loop([](EventLoop& loop) {
     auto future = loop.create_future<void>();
@@ -81,7 +81,7 @@ FIBER_TEST(CallGraphTest, ATaskWithAStackIsShownWithItsFrames) {
   });
 }
 
-// asyncio: test_graph.py::CallStackTestBase::test_stack_gather, test_stack_shield, wait, TaskGroup
+// As in 3.14's test_graph.py: test_stack_gather, test_stack_shield, wait, TaskGroup
 FIBER_TEST(CallGraphTest, SeesThroughCombinators) {
   with_loop([](EventLoop& loop) {
     auto future = loop.create_future<void>();
@@ -159,7 +159,7 @@ FIBER_TEST(CallGraphTest, ATaskOfFibersHasItsName) {
   });
 }
 
-// asyncio: test_graph.py::CallStackTestBase, capture_call_graph() of the current task
+// As in 3.14's test_graph.py: capture_call_graph() of the current task
 FIBER_TEST(CallGraphTest, TheTaskThatRunsIsTheDefault) {
   with_loop([](EventLoop& loop) {
     EXPECT_FALSE(capture_call_graph().has_value());
@@ -179,7 +179,7 @@ FIBER_TEST(CallGraphTest, TheTaskThatRunsIsTheDefault) {
   });
 }
 
-// asyncio: test_graph.py::CallStackTestBase, format_call_graph()
+// As in 3.14's test_graph.py: format_call_graph()
 FIBER_TEST(CallGraphTest, IsWrittenAsAsyncioDoes) {
   with_loop([](EventLoop& loop) {
     auto future = loop.create_future<void>();
@@ -206,7 +206,7 @@ FIBER_TEST(CallGraphTest, IsWrittenAsAsyncioDoes) {
   });
 }
 
-// asyncio: test_graph.py, future_add_to_awaited_by and future_discard_from_awaited_by
+// As in 3.14's test_graph.py: future_add_to_awaited_by and future_discard_from_awaited_by
 FIBER_TEST(CallGraphTest, EdgesAreAddedAndDiscarded) {
   with_loop([](EventLoop& loop) {
     auto future = loop.create_future<void>();
@@ -246,7 +246,7 @@ FIBER_TEST(CallGraphTest, ACircleIsFollowedOnce) {
 
 // --- Tables. ---
 
-// asyncio: test_tools.py::TestAsyncioToolsTree
+// As in 3.14's test_tools.py, TestAsyncioToolsTree
 FIBER_TEST(TaskTablesTest, TheTreeHasWhatIsAwaitedBelowWhoeverAwaitsIt) {
   with_loop([](EventLoop& loop, fibers::Nursery& nursery) {
     auto future = loop.create_future<void>();
@@ -269,7 +269,7 @@ FIBER_TEST(TaskTablesTest, TheTreeHasWhatIsAwaitedBelowWhoeverAwaitsIt) {
   });
 }
 
-// asyncio: test_tools.py::TestAsyncioToolsEdgeCases, cycles
+// As in 3.14's test_tools.py: cycles
 FIBER_TEST(TaskTablesTest, CirclesAreNamed) {
   with_loop([](EventLoop& loop) {
     auto future = loop.create_future<void>();
@@ -288,7 +288,7 @@ FIBER_TEST(TaskTablesTest, CirclesAreNamed) {
   });
 }
 
-// asyncio: test_tools.py::TestAsyncioToolsTable
+// As in 3.14's test_tools.py, TestAsyncioToolsTable
 FIBER_TEST(TaskTablesTest, TheTableHasALineForEachTask) {
   with_loop([](EventLoop& loop) {
     auto future = loop.create_future<void>();

@@ -17,6 +17,7 @@
 #include "weft/fibers/context_var.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/thread_event.h"
+#include "weft/loop/async_generator.h"
 #include "weft/loop/errors.h"
 #include "weft/loop/timeout.h"
 
@@ -31,6 +32,17 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 Coro<int> answer() {
   co_await sleep(0s);
   co_return 42;
+}
+
+struct SetAtEnd {
+  bool& flag;
+  ~SetAtEnd() { flag = true; }
+};
+
+AsyncGenerator<int> numbers(bool& ended) {
+  const SetAtEnd at_end{ended};
+  co_yield 1;
+  co_yield 2;
 }
 
 void (*interrupt_action())(int) {
@@ -218,6 +230,18 @@ TEST(RunnerTest, RefusesToRunOnceItIsClosed) {
   EXPECT_THAT(thrown<fibers::UsageError>([&] { runner.run([] {}); }),
               HasSubstr("Runner is closed"));
   runner.close();
+}
+
+// asyncio: test_runners.py::RunTests::test_asyncio_run_closes_gens_after_hanging_tasks_errors
+TEST(RunnerTest, ClosesTheGeneratorsThatHaveNotEnded) {
+  bool ended = false;
+  AsyncGenerator<int> left = numbers(ended);
+  {
+    Runner runner;
+    EXPECT_EQ(*runner.run(left.next()), 1);
+    EXPECT_FALSE(ended);
+  }
+  EXPECT_TRUE(ended);
 }
 
 // asyncio: test_runners.py::RunnerTests::test_run_keeps_context

@@ -64,7 +64,6 @@ std::vector<Report>& collect_reports(EventLoop& loop, std::vector<Report>& repor
   return reports;
 }
 
-// asyncio: test_base_events.py::BaseEventLoopTests::test_asyncgen_finalization_by_shutdown
 FIBER_TEST(ShutdownAsyncgensTest, ClosesAllThatHaveBegunAtOnce) {
   const Log log = std::make_shared<std::vector<std::string>>();
   with_loop([&](EventLoop& loop) {
@@ -94,7 +93,7 @@ FIBER_TEST(ShutdownAsyncgensTest, ClosesAllThatHaveBegunAtOnce) {
   });
 }
 
-// asyncio: BaseEventLoop.shutdown_asyncgens reports what closing throws, and goes on
+// As asyncio: BaseEventLoop.shutdown_asyncgens reports what closing throws, and goes on
 FIBER_TEST(ShutdownAsyncgensTest, ReportsWhatClosingThrows) {
   const Log log = std::make_shared<std::vector<std::string>>();
   std::vector<Report> reports;
@@ -115,7 +114,7 @@ FIBER_TEST(ShutdownAsyncgensTest, ReportsWhatClosingThrows) {
   EXPECT_NE(reports[0].asyncgen, nullptr);
 }
 
-// asyncio: BaseEventLoop._asyncgen_finalizer_hook
+// asyncio: test_base_events.py::BaseEventLoopTests::test_asyncgen_finalization_by_gc
 FIBER_TEST(ShutdownAsyncgensTest, OneThatIsDroppedIsClosedInATask) {
   const Log log = std::make_shared<std::vector<std::string>>();
   with_loop([&](EventLoop& loop) {
@@ -145,7 +144,7 @@ FIBER_TEST(ShutdownAsyncgensTest, OneThatIsDroppedIsClosedInATask) {
   });
 }
 
-// asyncio: the finalizer hook of a generator that fails
+// As asyncio: the finalizer hook of a generator that fails
 FIBER_TEST(ShutdownAsyncgensTest, WhatADroppedOneThrowsIsReported) {
   std::vector<Report> reports;
   with_loop([&](EventLoop& loop) {
@@ -171,7 +170,7 @@ FIBER_TEST(ShutdownAsyncgensTest, OneThatIsDroppedInALoopThatIsClosedGoesAsItIs)
   EXPECT_THAT(*log, IsEmpty());
 }
 
-// asyncio: BaseEventLoop._asyncgen_firstiter_hook
+// As asyncio: BaseEventLoop._asyncgen_firstiter_hook
 FIBER_TEST(ShutdownAsyncgensTest, OneThatBeginsAfterwardsIsReported) {
   const Log log = std::make_shared<std::vector<std::string>>();
   LogCapture logged;

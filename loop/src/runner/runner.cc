@@ -60,14 +60,6 @@ void log_close_error() noexcept {
   });
 }
 
-// Where the loop has generators to finish.
-template <class Loop>
-void shutdown_generators(Loop& loop) {
-  if constexpr (requires { loop->shutdown_asyncgens(); }) {
-    loop.run_until_complete(loop->shutdown_asyncgens());
-  }
-}
-
 }  // namespace
 
 // While it lives, Ctrl-C is the main task's.
@@ -159,7 +151,7 @@ void Runner::close() {
     }
   } const closed{*this};
   cancel_all_tasks(*loop_);
-  shutdown_generators(*loop_);
+  loop_->run_until_complete(loop_->loop().shutdown_asyncgens());
   loop_->run_until_complete(loop_->loop().shutdown_default_executor(kThreadJoinTimeout));
   loop_->close();
 }

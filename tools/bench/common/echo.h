@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// What the C++ servers of tcp_echo share. A server listens on a port of its own on loopback, prints
-// "port N" and echoes until it is killed; echo_client.cc does the measuring.
+// What the C++ servers of tcp_echo and its kin share. A server listens on a port of its own on
+// loopback, prints "port N" and echoes until it is killed; echo_client.cc does the measuring.
 
 #pragma once
 
@@ -34,17 +34,24 @@ inline sockaddr_in loopback(std::uint16_t port) {
   return address;
 }
 
+inline void announce_port_of(int fd) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    throw std::runtime_error("the socket has no port");
+  }
+  announce(ntohs(address.sin_port));
+}
+
 // A listening socket on any free port, announced.
 inline int listen_and_announce() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  sockaddr_in address = loopback(0);
-  socklen_t size = sizeof address;
-  if (fd < 0 || ::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-      ::listen(fd, SOMAXCONN) != 0 ||
-      ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+  const sockaddr_in address = loopback(0);
+  if (fd < 0 || ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(fd, SOMAXCONN) != 0) {
     throw std::runtime_error("cannot listen on loopback");
   }
-  announce(ntohs(address.sin_port));
+  announce_port_of(fd);
   return fd;
 }
 

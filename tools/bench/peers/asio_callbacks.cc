@@ -58,8 +58,13 @@ void tcp_echo(bench::Meter& /*meter*/) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::subject_main(
-      "asio_callbacks",
-      {{"tcp_echo/1", &tcp_echo}, {"tcp_echo/100", &tcp_echo}, {"tcp_echo/1000", &tcp_echo}}, argc,
-      argv);
+  return bench::subject_main("asio_callbacks",
+                             {{"tcp_echo/1", &tcp_echo},
+                              {"tcp_echo/100", &tcp_echo},
+                              {"tcp_echo/1000", &tcp_echo},
+                              {"protocol_echo/1", &tcp_echo},
+                              {"protocol_echo/100", &tcp_echo},
+                              {"protocol_echo/1000", &tcp_echo},
+                              {"buffered_echo/100", &tcp_echo}},
+                             argc, argv);
 }

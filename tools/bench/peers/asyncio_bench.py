@@ -305,6 +305,59 @@ async def tcp_echo(meter):
     await server.serve_forever()
 
 
+class BufferedEcho(asyncio.BufferedProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+        self.buffer = memoryview(bytearray(4096))
+
+    def get_buffer(self, sizehint):
+        return self.buffer
+
+    def buffer_updated(self, nbytes):
+        self.transport.write(self.buffer[:nbytes])
+
+
+async def buffered_echo(meter):
+    server = await asyncio.get_running_loop().create_server(BufferedEcho, "127.0.0.1", 0, backlog=4096)
+    print("port", server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+async def stream_echo(meter):
+    async def echo(reader, writer):
+        try:
+            while data := await reader.read(4096):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:  # The client was killed.
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=4096)
+    print("port", server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+class Child(asyncio.SubprocessProtocol):
+    def __init__(self, gone):
+        self.gone = gone
+
+    def connection_lost(self, exc):
+        self.gone.set_result(None)
+
+
+async def subprocess_spawn(meter):
+    loop = asyncio.get_running_loop()
+
+    async def batch(count):
+        for _ in range(count):
+            gone = loop.create_future()
+            await loop.subprocess_exec(lambda: Child(gone), "/bin/true", stdin=asyncio.subprocess.DEVNULL, stderr=None)
+            await gone
+
+    await meter.run(batch)
+
+
 WORKS = {
     "yield/2": partial(yield_among, 2),
     "yield/100": partial(yield_among, 100),
@@ -331,6 +384,14 @@ WORKS = {
     "tcp_echo/1": tcp_echo,
     "tcp_echo/100": tcp_echo,
     "tcp_echo/1000": tcp_echo,
+    "protocol_echo/1": tcp_echo,
+    "protocol_echo/100": tcp_echo,
+    "protocol_echo/1000": tcp_echo,
+    "buffered_echo/100": buffered_echo,
+    "stream_echo/1": stream_echo,
+    "stream_echo/100": stream_echo,
+    "stream_echo/1000": stream_echo,
+    "subprocess_spawn": subprocess_spawn,
     "cancel_parked/10000": cancel_parked,
     "parked_memory/1000000": parked_memory,
 }

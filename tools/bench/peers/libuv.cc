@@ -168,6 +168,10 @@ int main(int argc, char** argv) {
                               {"to_thread", &to_thread},
                               {"tcp_echo/1", &tcp_echo},
                               {"tcp_echo/100", &tcp_echo},
-                              {"tcp_echo/1000", &tcp_echo}},
+                              {"tcp_echo/1000", &tcp_echo},
+                              {"protocol_echo/1", &tcp_echo},
+                              {"protocol_echo/100", &tcp_echo},
+                              {"protocol_echo/1000", &tcp_echo},
+                              {"buffered_echo/100", &tcp_echo}},
                              argc, argv);
 }

@@ -271,6 +271,13 @@ int main(int argc, char** argv) {
                               {"tcp_echo/1", &tcp_echo},
                               {"tcp_echo/100", &tcp_echo},
                               {"tcp_echo/1000", &tcp_echo},
+                              {"protocol_echo/1", &tcp_echo},
+                              {"protocol_echo/100", &tcp_echo},
+                              {"protocol_echo/1000", &tcp_echo},
+                              {"buffered_echo/100", &tcp_echo},
+                              {"stream_echo/1", &tcp_echo},
+                              {"stream_echo/100", &tcp_echo},
+                              {"stream_echo/1000", &tcp_echo},
                               {"cancel_parked/10000", &cancel_parked},
                               {"parked_memory/1000000", &parked_memory}},
                              argc, argv);

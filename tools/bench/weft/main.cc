@@ -81,6 +81,14 @@ int main(int argc, char** argv) {
                     {"tcp_echo/1", &bench::tcp_echo},
                     {"tcp_echo/100", &bench::tcp_echo},
                     {"tcp_echo/1000", &bench::tcp_echo},
+                    {"protocol_echo/1", &bench::protocol_echo},
+                    {"protocol_echo/100", &bench::protocol_echo},
+                    {"protocol_echo/1000", &bench::protocol_echo},
+                    {"buffered_echo/100", &bench::protocol_echo_buffered},
+                    {"stream_echo/1", &bench::stream_echo},
+                    {"stream_echo/100", &bench::stream_echo},
+                    {"stream_echo/1000", &bench::stream_echo},
+                    {"subprocess_spawn", &bench::subprocess_spawn},
 #ifdef WEFT_BENCH_CURL
                     {"curl_get/64", &bench::curl_get_64},
 #endif

@@ -44,6 +44,12 @@ void task_switch_stack(Meter& meter);
 void coroutine_call(Meter& meter);
 void task_spawn_coroutine(Meter& meter);
 
+// loop_io.cc
+void protocol_echo(Meter& meter);
+void protocol_echo_buffered(Meter& meter);
+void stream_echo(Meter& meter);
+void subprocess_spawn(Meter& meter);
+
 // small.cc
 void nursery_open_close(Meter& meter);
 void event_wake(Meter& meter);

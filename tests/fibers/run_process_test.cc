@@ -129,7 +129,7 @@ FIBER_TEST(RunProcessTest, ChildThatIgnoresSigtermIsKilledAfterFiveSeconds) {
   std::shared_ptr<Process> process;
   open_nursery([&](Nursery& nursery) {
     process = nursery.start<std::shared_ptr<Process>>([](ProcessStatus& status) {
-      run_process({"trap '' TERM; echo ready; while :; do sleep 1; done"},
+      run_process({"trap '' TERM; echo ready; exec sleep infinity"},
                   {.stdout = kPipe, .shell = true}, status);
     });
     EXPECT_EQ(process->stdout->receive_some(), "ready\n");

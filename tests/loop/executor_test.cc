@@ -21,6 +21,7 @@
 
 #include "tests/loop/loop_testing.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/instrument.h"
 #include "weft/fibers/thread_event.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/sync_loop.h"
@@ -39,6 +40,18 @@ std::string thread_name() {
   ::pthread_getname_np(::pthread_self(), name.data(), name.size());
   return name.data();
 }
+
+// What a job waits for. It opens at the end, whatever has happened, and the job keeps the event.
+struct Gate {
+  Gate() = default;
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+  ~Gate() { event->set(); }
+  auto waiter() const {
+    return [event = event] { event->wait(); };
+  }
+  const std::shared_ptr<ThreadEvent> event = std::make_shared<ThreadEvent>();
+};
 
 // Keeps jobs until it is told to do them.
 class Shelf final : public Executor {
@@ -236,14 +249,22 @@ FIBER_TEST(RunInExecutorTest, IsTheSameForCoroutinesAndCallbacks) {
 
 // A clock that jumps waits for the thread.
 FIBER_TEST(RunInExecutorTest, VirtualTimeWaitsForTheFunction) {
-  with_loop([](EventLoop& loop) {
-    const auto work = [] {
-      std::this_thread::sleep_for(2ms);
-      return 1;
-    };
-    Future<int> job = loop.run_in_executor(nullptr, work);
+  // Opens the gate once the run has nothing to do but to wait for the thread.
+  struct Idle : fibers::Instrument {
+    explicit Idle(std::shared_ptr<ThreadEvent> opens) : gate(std::move(opens)) {}
+    void before_io_wait(fibers::Duration timeout) override {
+      if (timeout != fibers::Duration::zero()) gate->set();
+    }
+    std::shared_ptr<ThreadEvent> gate;
+  };
+  const Gate gate;
+  with_loop([&](EventLoop& loop) {
+    const fibers::Instant begun = fibers::current_time();
+    Future<void> job = loop.run_in_executor(nullptr, gate.waiter());
+    fibers::add_instrument(std::make_shared<Idle>(gate.event));
     const bool in_time = fibers::move_on_after(300s, [&] { await(job); });
     EXPECT_TRUE(in_time);
+    EXPECT_EQ(fibers::current_time(), begun);
   });
 }
 
@@ -351,12 +372,15 @@ FIBER_TEST(LoopExecutorTest, ClosedLoopRefuses) {
 }
 
 FIBER_TEST(LoopExecutorTest, ShutdownWaitsForTheJobsAndRefusesNewOnes) {
-  with_loop([](EventLoop& loop) {
-    Future<int> job = loop.run_in_executor(nullptr, [] {
-      std::this_thread::sleep_for(1ms);
-      return 1;
-    });
-    await(loop.shutdown_default_executor());
+  const Gate gate;
+  with_loop([&](EventLoop& loop) {
+    Future<void> job = loop.run_in_executor(nullptr, gate.waiter());
+    Task<void> shutdown = loop.create_task(loop.shutdown_default_executor());
+    for (int i = 0; i < 10; ++i) loop.synchronize();
+    EXPECT_FALSE(shutdown.done());
+    EXPECT_FALSE(job.done());
+    gate.event->set();
+    await(shutdown);
     loop.synchronize();
     EXPECT_TRUE(job.done());
     EXPECT_THAT(thrown<fibers::UsageError>([&] { loop.run_in_executor(nullptr, [] {}); }),

@@ -421,8 +421,8 @@ TEST_P(SyncLoopTest, InstrumentsAreToldOfWaits) {
     int after = 0;
   };
   const auto waits = std::make_shared<Waits>();
-  SyncLoop loop({.callback_stack = GetParam(), .instruments = {waits}});
-  loop->call_later(1ms, [&] { loop.stop(); });
+  SyncLoop loop({.clock = &clock_, .callback_stack = GetParam(), .instruments = {waits}});
+  loop->call_later(1h, [&] { loop.stop(); });
   loop.run_forever();
   EXPECT_GT(waits->before, 0);
   EXPECT_EQ(waits->before, waits->after);

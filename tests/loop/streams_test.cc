@@ -5,7 +5,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -15,32 +14,14 @@
 #include <utility>
 #include <vector>
 
+#include "tests/loop/server_testing.h"
 #include "tests/loop/streams_testing.h"
-#include "weft/fibers/socket_address.h"
 
 namespace weft::loop {
 namespace {
 
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-std::uint16_t port_of(const Server& server) {
-  fibers::SocketAddress address;
-  auto size = static_cast<socklen_t>(fibers::SocketAddress::capacity());
-  EXPECT_EQ(::getsockname(server.sockets().front(), address.data(), &size), 0);
-  address.set_size(size);
-  return address.port();
-}
-
-Coro<void> echo_in_coroutine(StreamReader reader, StreamWriter writer) {
-  for (;;) {
-    const std::string data = co_await reader.read(65536);
-    if (data.empty()) break;
-    writer.write(data);
-    co_await writer.drain();
-  }
-  writer.close();
-  co_await writer.wait_closed();
-}
 void echo_on_a_stack(StreamReader reader, StreamWriter writer) {
   for (;;) {
     const std::string_view data = await(reader.read_view(65536));
@@ -50,11 +31,6 @@ void echo_on_a_stack(StreamReader reader, StreamWriter writer) {
   }
   writer.close();
   await(writer.wait_closed());
-}
-
-void stop(Server server) {
-  server.close();
-  await(server.wait_closed());
 }
 
 // A line there and back, then the end.
@@ -75,9 +51,8 @@ void talk(std::pair<StreamReader, StreamWriter> streams) {
 // asyncio: test_streams.py::StreamTests::test_start_server
 FIBER_TEST(StreamsTest, AServerAndAClientTalk) {
   with_loop([](EventLoop& loop) {
-    for (const ClientConnected& echo :
-         {ClientConnected(echo_in_coroutine), ClientConnected(echo_on_a_stack)}) {
-      Server server = await(start_server(loop, echo, "127.0.0.1", 0));
+    for (const ClientConnected& serve : {ClientConnected(echo), ClientConnected(echo_on_a_stack)}) {
+      Server server = await(start_server(loop, serve, "127.0.0.1", 0));
       talk(await(open_connection(loop, "127.0.0.1", port_of(server))));
       stop(server);
     }
@@ -90,7 +65,7 @@ FIBER_TEST(StreamsTest, TheyTalkOverAUnixSocket) {
   with_loop([](EventLoop& loop) {
     const std::string path("\0weft-streams-test-", 19);
     const std::string name = path + std::to_string(::getpid());
-    Server server = await(start_unix_server(loop, echo_in_coroutine, name));
+    Server server = await(start_unix_server(loop, echo, name));
     talk(await(open_unix_connection(loop, name)));
     stop(server);
   });
@@ -99,7 +74,7 @@ FIBER_TEST(StreamsTest, TheyTalkOverAUnixSocket) {
 // asyncio: test_streams.py::StreamTests::test_open_connection_error
 FIBER_TEST(StreamsTest, AConnectionThatFailsSaysSo) {
   with_loop([](EventLoop& loop) {
-    Server server = await(start_server(loop, echo_in_coroutine, "127.0.0.1", 0));
+    Server server = await(start_server(loop, echo, "127.0.0.1", 0));
     const std::uint16_t port = port_of(server);
     stop(server);
     EXPECT_THROW(await(open_connection(loop, "127.0.0.1", port)), std::system_error);
@@ -109,7 +84,7 @@ FIBER_TEST(StreamsTest, AConnectionThatFailsSaysSo) {
 FIBER_TEST(StreamsTest, InATaskTheLoopIsTheRunningOne) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([]() -> Coro<std::string> {
-      Server server = co_await start_server(echo_in_coroutine, "127.0.0.1", 0);
+      Server server = co_await start_server(echo, "127.0.0.1", 0);
       auto streams = co_await open_connection("127.0.0.1", port_of(server));
       streams.second.write("line\n");
       std::string line = co_await streams.first.readline();
@@ -124,21 +99,10 @@ FIBER_TEST(StreamsTest, InATaskTheLoopIsTheRunningOne) {
 }
 
 FIBER_TEST(StreamsTest, AMegabyteIsEchoed) {
-  std::string data;
-  for (int i = 0; data.size() < 1 << 20; ++i) data += std::to_string(i);
-  with_loop([&data](EventLoop& loop) {
+  with_loop([](EventLoop& loop) {
     Server server = await(start_server(loop, echo_on_a_stack, "127.0.0.1", 0));
     auto [reader, writer] = await(open_connection(loop, "127.0.0.1", port_of(server)));
-    auto writes = loop.create_task([&data, writer = writer]() mutable -> Coro<void> {
-      for (std::size_t at = 0; at < data.size(); at += 50000) {
-        writer.write(std::string_view(data).substr(at, 50000));
-        co_await writer.drain();
-      }
-    });
-    EXPECT_EQ(await(reader.readexactly(data.size())), data);
-    await(writes);
-    writer.close();
-    await(writer.wait_closed());
+    expect_echo_of_a_megabyte(loop, reader, writer);
     stop(server);
   });
 }
@@ -146,7 +110,7 @@ FIBER_TEST(StreamsTest, AMegabyteIsEchoed) {
 // asyncio: test_streams.py::StreamTests::test_wait_closed_on_close_with_unread_data
 FIBER_TEST(StreamsTest, ClosesWithDataThatNobodyHasRead) {
   with_loop([](EventLoop& loop) {
-    Server server = await(start_server(loop, echo_in_coroutine, "127.0.0.1", 0));
+    Server server = await(start_server(loop, echo, "127.0.0.1", 0));
     auto [reader, writer] = await(open_connection(loop, "127.0.0.1", port_of(server)));
     writer.write("one\ntwo\n");
     EXPECT_EQ(await(reader.readline()), "one\n");

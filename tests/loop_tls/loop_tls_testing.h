@@ -124,6 +124,24 @@ struct TlsPipe {
   }
 };
 
+// A client and a server whose handshake the client has done.
+template <class Server>
+struct Connected {
+  Connected(EventLoop& loop, bool echoes)
+      : client(std::make_shared<Recorder>(loop)),
+        server(std::make_shared<Server>(loop, echoes)),
+        tls(loop, client, server) {
+    await(tls.waiter);
+  }
+  std::shared_ptr<Recorder> client;
+  std::shared_ptr<Server> server;
+  TlsPipe tls;
+};
+template <class Server = Recorder>
+Connected<Server> connected(EventLoop& loop, bool echoes = false) {
+  return Connected<Server>(loop, echoes);
+}
+
 // That will be set. Gives up after a long time, for what never happens without memory.
 inline void expect_set(Event& event) {
   EXPECT_TRUE(fibers::move_on_after(1000s, [&] { await(event.wait()); }));
@@ -135,6 +153,28 @@ void turn_until(EventLoop& loop, Done done) {
   for (int i = 0; i < 1000 && !done(); ++i) loop.synchronize();
   EXPECT_TRUE(done());
 }
+
+// A client of TLS whose peer, which has been told of the connection, says what the test lets it.
+struct Lonely {
+  explicit Lonely(EventLoop& loop)
+      : client(std::make_shared<Recorder>(loop)),
+        other(std::make_shared<Recorder>(loop)),
+        layer(fibers::test_client_context()),
+        waiter(loop.create_future<void>()),
+        made(layer.make({.loop = loop,
+                         .protocol = client,
+                         .server_hostname = "example.org",
+                         .waiter = waiter})),
+        pipe(loop, made.protocol, other) {
+    expect_set(other->made);
+  }
+  std::shared_ptr<Recorder> client;
+  std::shared_ptr<Recorder> other;
+  SSLLayer layer;
+  Future<void> waiter;
+  MadeLayer made;
+  Wire pipe;
+};
 
 template <class F>
 int errno_of(F&& fn) {

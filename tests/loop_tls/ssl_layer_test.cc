@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/loop/server_testing.h"
 #include "tests/loop_tls/loop_tls_testing.h"
 #include "weft/fibers/errors.h"
 #include "weft/tls/ssl_error.h"
@@ -30,10 +31,7 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 
 FIBER_TEST(SSLLayerTest, TheProtocolsTalkAfterTheHandshake) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop, true);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected(loop, true);
     EXPECT_THAT(client->log, ElementsAre("made"));
     client->transport.write("hel");
     client->transport.writelines(std::vector<std::string_view>{"lo ", "there"});
@@ -54,8 +52,7 @@ FIBER_TEST(SSLLayerTest, EchoesAMegabyteIntoMemoryOfTheProtocolsOwn) {
     const auto server = std::make_shared<Recorder>(loop, true);
     TlsPipe tls(loop, client, server);
     await(tls.waiter);
-    std::string data;
-    for (int i = 0; data.size() < 1 << 20; ++i) data += std::to_string(i);
+    const std::string& data = megabyte();
     for (std::size_t at = 0; at < data.size(); at += 100000) {
       client->transport.write(std::string_view(data).substr(at, 100000));
     }
@@ -68,10 +65,7 @@ FIBER_TEST(SSLLayerTest, EchoesAMegabyteIntoMemoryOfTheProtocolsOwn) {
 
 FIBER_TEST(SSLLayerTest, TellsWhatHasBeenAgreedOn) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected(loop);
     expect_set(server->made);
     const Transport& transport = client->transport;
     EXPECT_EQ(transport.get_extra_info(extra_info::cipher)->protocol, "TLSv1.3");
@@ -119,23 +113,11 @@ FIBER_TEST(SSLLayerTest, ACertificateThatIsNotTrustedFailsTheHandshake) {
 // asyncio: test_ssl.py::TestSSL::test_start_tls_client_corrupted_ssl
 FIBER_TEST(SSLLayerTest, WhatIsNotTlsFailsTheHandshake) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto other = std::make_shared<Recorder>(loop);
-    SSLLayer layer(fibers::test_client_context());
-    const Future<void> waiter = loop.create_future<void>();
-    Wire pipe(loop,
-              layer
-                  .make({.loop = loop,
-                         .protocol = client,
-                         .server_hostname = "example.org",
-                         .waiter = waiter})
-                  .protocol,
-              other);
-    expect_set(other->made);
-    other->transport.write("HTTP/1.0 400 Bad Request\r\n\r\n");
-    thrown<fibers::SSLError>([&] { await(waiter); });
-    expect_set(other->ended);
-    EXPECT_THAT(client->log, ElementsAre());
+    const Lonely lonely(loop);
+    lonely.other->transport.write("HTTP/1.0 400 Bad Request\r\n\r\n");
+    thrown<fibers::SSLError>([&] { await(lonely.waiter); });
+    expect_set(lonely.other->ended);
+    EXPECT_THAT(lonely.client->log, ElementsAre());
   });
 }
 
@@ -145,24 +127,12 @@ FIBER_TEST(SSLLayerTest, WhatIsNotTlsFailsTheHandshake) {
 FIBER_TEST(SSLLayerTest, APeerThatGoesAwayFailsTheHandshake) {
   with_loop([](EventLoop& loop) {
     for (const bool abort : {false, true}) {
-      const auto client = std::make_shared<Recorder>(loop);
-      const auto other = std::make_shared<Recorder>(loop);
-      SSLLayer layer(fibers::test_client_context());
-      const Future<void> waiter = loop.create_future<void>();
-      Wire pipe(loop,
-                layer
-                    .make({.loop = loop,
-                           .protocol = client,
-                           .server_hostname = "example.org",
-                           .waiter = waiter})
-                    .protocol,
-                other);
-      expect_set(other->made);
+      const Lonely lonely(loop);
       loop.synchronize();
-      abort ? pipe.a.abort() : pipe.b.close();
-      EXPECT_THAT(errno_of([&] { await(waiter); }), AnyOf(ECONNRESET, ECONNABORTED));
-      expect_set(other->ended);
-      EXPECT_THAT(client->log, ElementsAre());
+      abort ? Transport(lonely.pipe.a).abort() : Transport(lonely.pipe.b).close();
+      EXPECT_THAT(errno_of([&] { await(lonely.waiter); }), AnyOf(ECONNRESET, ECONNABORTED));
+      expect_set(lonely.other->ended);
+      EXPECT_THAT(lonely.client->log, ElementsAre());
     }
   });
 }
@@ -172,21 +142,10 @@ FIBER_TEST(SSLLayerTest, APeerThatGoesAwayFailsTheHandshake) {
 // asyncio: test_ssl.py::TestSSL::test_create_connection_ssl_slow_handshake
 FIBER_TEST(SSLLayerTest, AHandshakeThatTakesTooLongIsGivenUp) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto other = std::make_shared<Recorder>(loop);  // Says nothing.
-    SSLLayer layer(fibers::test_client_context());
-    const Future<void> waiter = loop.create_future<void>();
-    Wire pipe(loop,
-              layer
-                  .make({.loop = loop,
-                         .protocol = client,
-                         .server_hostname = "example.org",
-                         .waiter = waiter})
-                  .protocol,
-              other);
+    const Lonely lonely(loop);  // The other says nothing.
     const fibers::Instant begun = loop.time();
     try {
-      await(waiter);
+      await(lonely.waiter);
       ADD_FAILURE() << "nothing was thrown";
     } catch (const std::system_error& error) {
       EXPECT_EQ(error.code().value(), ECONNABORTED);
@@ -195,7 +154,7 @@ FIBER_TEST(SSLLayerTest, AHandshakeThatTakesTooLongIsGivenUp) {
                             "connection"));
     }
     EXPECT_EQ(loop.time() - begun, 60s);
-    expect_set(other->ended);
+    expect_set(lonely.other->ended);
   });
 }
 
@@ -229,10 +188,7 @@ FIBER_TEST(SSLLayerTest, RefusesWhatDoesNotFitTogether) {
 // asyncio: claims_tls::shutdown_timeout
 FIBER_TEST(SSLLayerTest, APeerThatSaysNoGoodbyeIsCutOff) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected(loop);
     tls.pipe.end_b().hold_up(true);
     client->transport.write("data");
     client->transport.close();
@@ -255,11 +211,8 @@ FIBER_TEST(SSLLayerTest, NoTimerOutlivesItsConnection) {
     std::weak_ptr<Recorder> gone;
     const fibers::Instant begun = loop.time();
     {
-      const auto client = std::make_shared<Recorder>(loop);
-      const auto server = std::make_shared<Recorder>(loop);
+      const auto [client, server, tls] = connected(loop);
       gone = client;
-      TlsPipe tls(loop, client, server);
-      await(tls.waiter);
       client->transport.close();
       expect_set(client->ended);
       expect_set(server->ended);
@@ -271,12 +224,9 @@ FIBER_TEST(SSLLayerTest, NoTimerOutlivesItsConnection) {
 
 FIBER_TEST(SSLLayerTest, AnEndWithoutAGoodbyeIsAnEnd) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected(loop);
     client->transport.write("last words");
-    tls.pipe.a.close();
+    Transport(tls.pipe.a).close();
     expect_set(server->ended);
     EXPECT_EQ(server->received, "last words");
     EXPECT_THAT(server->log, ElementsAre("made", "eof", "lost"));
@@ -286,10 +236,7 @@ FIBER_TEST(SSLLayerTest, AnEndWithoutAGoodbyeIsAnEnd) {
 // asyncio: test_sslproto.py::SslProtoHandshakeTests::test_connection_lost
 FIBER_TEST(SSLLayerTest, AbortDropsEverythingAtOnce) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected(loop);
     const std::size_t before = tls.pipe.end_a().written;
     client->transport.abort();
     expect_set(client->ended);
@@ -302,18 +249,13 @@ FIBER_TEST(SSLLayerTest, AbortDropsEverythingAtOnce) {
 // asyncio: test_sslproto.py::SslProtoHandshakeTests::test_close_during_handshake
 FIBER_TEST(SSLLayerTest, ToCloseDuringTheHandshakeIsToAbort) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto other = std::make_shared<Recorder>(loop);
-    SSLLayer layer(fibers::test_client_context());
-    const MadeLayer made =
-        layer.make({.loop = loop, .protocol = client, .server_hostname = "example.org"});
-    Wire pipe(loop, made.protocol, other);
-    expect_set(other->made);
+    const Lonely lonely(loop);
     loop.synchronize();
-    Transport(made.transport).close();
-    EXPECT_TRUE(pipe.a.is_closing());
-    expect_set(other->ended);
-    EXPECT_THAT(client->log, ElementsAre());
+    Transport(lonely.made.transport).close();
+    EXPECT_TRUE(lonely.pipe.a.is_closing());
+    EXPECT_EQ(errno_of([&] { await(lonely.waiter); }), ECONNABORTED);
+    expect_set(lonely.other->ended);
+    EXPECT_THAT(lonely.client->log, ElementsAre());
   });
 }
 
@@ -322,10 +264,7 @@ FIBER_TEST(SSLLayerTest, ToCloseDuringTheHandshakeIsToAbort) {
 FIBER_TEST(SSLLayerTest, WritesAfterTheEndAreDroppedAndLogged) {
   with_loop([](EventLoop& loop) {
     const LogCapture capture;
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected(loop);
     Transport transport = client->transport;
     transport.close();
     for (int i = 0; i < 6; ++i) transport.write("late");
@@ -340,11 +279,8 @@ FIBER_TEST(SSLLayerTest, WritesAfterTheEndAreDroppedAndLogged) {
 FIBER_TEST(SSLLayerTest, AProtocolCannotKeepHalfAConnection) {
   with_loop([](EventLoop& loop) {
     const LogCapture capture;
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop);
+    const auto [client, server, tls] = connected(loop);
     server->keep_open = true;
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
     client->transport.close();
     expect_set(server->ended);
     EXPECT_THAT(server->log, ElementsAre("made", "eof", "lost"));
@@ -357,10 +293,7 @@ FIBER_TEST(SSLLayerTest, AProtocolCannotKeepHalfAConnection) {
 
 FIBER_TEST(SSLLayerTest, APausedProtocolHoldsThePeerUp) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected(loop);
     expect_set(server->made);
     server->transport.pause_reading();
     EXPECT_FALSE(server->transport.is_reading());
@@ -382,10 +315,7 @@ FIBER_TEST(SSLLayerTest, APausedProtocolHoldsThePeerUp) {
 
 FIBER_TEST(SSLLayerTest, TheLimitsOfWritingAreTheProtocolsOwn) {
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Recorder>(loop);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected(loop);
     EXPECT_EQ(client->transport.get_write_buffer_limits(), std::pair(131072UL, 524288UL));
     client->transport.set_write_buffer_limits(1000);
     EXPECT_EQ(client->transport.get_write_buffer_limits(), std::pair(250UL, 1000UL));
@@ -413,10 +343,7 @@ FIBER_TEST(SSLLayerTest, AProtocolMayWait) {
     }
   };
   with_loop([](EventLoop& loop) {
-    const auto client = std::make_shared<Recorder>(loop);
-    const auto server = std::make_shared<Sleeper>(loop);
-    TlsPipe tls(loop, client, server);
-    await(tls.waiter);
+    const auto [client, server, tls] = connected<Sleeper>(loop);
     client->transport.write("one ");
     loop.synchronize();
     loop.synchronize();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "tests/loop/server_testing.h"
 #include "tests/loop_tls/loop_tls_testing.h"
 #include "weft/loop/detail/stream_access.h"
 #include "weft/loop/stream_protocol.h"
@@ -41,14 +42,7 @@ ClientConnected upgrades(SSLLayer& layer) {
   return [&layer](StreamReader reader, StreamWriter writer) -> Coro<void> {
     writer.write(co_await reader.readline());
     co_await writer.start_tls(layer);
-    for (;;) {
-      const std::string data = co_await reader.read(65536);
-      if (data.empty()) break;
-      writer.write(data);
-      co_await writer.drain();
-    }
-    writer.close();
-    co_await writer.wait_closed();
+    co_await echo(reader, writer);
   };
 }
 
@@ -83,18 +77,7 @@ FIBER_TEST(StreamTlsTest, AMegabyteIsEchoed) {
     made.writer.write("STARTTLS\n");
     EXPECT_EQ(await(made.reader.readline()), "STARTTLS\n");
     await(made.writer.start_tls(client, {.server_hostname = "example.org"}));
-    std::string data;
-    for (int i = 0; data.size() < 1 << 20; ++i) data += std::to_string(i);
-    auto writes = loop.create_task([writer = made.writer, &data]() mutable -> Coro<void> {
-      for (std::size_t at = 0; at < data.size(); at += 50000) {
-        writer.write(std::string_view(data).substr(at, 50000));
-        co_await writer.drain();
-      }
-    });
-    EXPECT_EQ(await(made.reader.readexactly(data.size())), data);
-    await(writes);
-    made.writer.close();
-    await(made.writer.wait_closed());
+    expect_echo_of_a_megabyte(loop, made.reader, made.writer);
   });
 }
 

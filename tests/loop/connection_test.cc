@@ -3,19 +3,26 @@
 
 #include <netinet/in.h>
 
+#include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
+#include "tests/loop/server_testing.h"
 #include "tests/loop/transport_testing.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/fibers/socket/hooks.h"
 #include "weft/loop/detail/connecting.h"
 #include "weft/loop/transport_layer.h"
 
 namespace weft::loop {
 namespace {
 
+using fibers::socket::AddressInfo;
 using namespace testing;
 
 auto recorder() {
@@ -65,21 +72,117 @@ FIBER_TEST(ConnectionTest, ThrowsAllErrorsIfAskedTo) {
   });
 }
 
+// A name with the addresses that the test gives it. Installed while it lives.
+class Name final : public fibers::socket::HostnameResolver {
+ public:
+  explicit Name(std::vector<std::string> hosts) : hosts_(std::move(hosts)) {
+    fibers::socket::set_custom_hostname_resolver(this);
+  }
+  ~Name() override { fibers::socket::set_custom_hostname_resolver(nullptr); }
+  std::vector<AddressInfo> getaddrinfo(const std::string&, const std::string& service,
+                                       const fibers::socket::AddressHints& hints) override {
+    std::vector<AddressInfo> all;
+    for (const std::string& host : hosts_) {
+      for (auto& each : fibers::socket::getaddrinfo(host, service, hints)) all.push_back(each);
+    }
+    return all;
+  }
+  std::pair<std::string, std::string> getnameinfo(const fibers::SocketAddress&, int) override {
+    return {};
+  }
+
+ private:
+  std::vector<std::string> hosts_;
+};
+
+// Whom a connection to `name` has reached, which it then ends.
+std::string reached(EventLoop& loop, std::uint16_t port, const ConnectionOptions& options) {
+  auto [transport, protocol] =
+      await(loop.create_connection(recorder, "name.example", port, options));
+  std::string host = transport.get_extra_info(extra_info::peername)->host();
+  transport.close();
+  run_until(loop, [&] { return is_lost(*protocol); });
+  return host;
+}
+
+Server listen_on(EventLoop& loop, std::string_view host, std::uint16_t port,
+                 const ServerOptions& options = {}) {
+  return await(
+      loop.create_server([] { return std::make_unique<Recorder>(); }, host, port, options));
+}
+
 FIBER_TEST(ConnectionTest, RacesAndThrowsIfNobodyWins) {
   with_loop([](EventLoop& loop) {
     const ClosedPort port;
-    thrown<std::system_error>([&] {
-      await(loop.create_connection(recorder, "127.0.0.1", port.number,
+    const Name name({"127.0.0.1", "127.0.0.2"});
+    const std::string text = thrown<std::system_error>([&] {
+      await(loop.create_connection(recorder, "name.example", port.number,
                                    {.happy_eyeballs_delay = 250ms}));
     });
+    EXPECT_NE(text.find("Connection refused"), std::string::npos) << text;
   });
+}
+
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_connection_multiple
+FIBER_TEST(ConnectionTest, TriesTheAddressesInTheirOrder) {
+  with_loop([](EventLoop& loop) {
+    Server server = listen_on(loop, "127.0.0.2", 0);
+    const std::uint16_t port = port_of(server);
+    const Name name({"127.0.0.1", "127.0.0.2", "127.0.0.3"});
+    const fibers::Instant begun = loop.time();
+    EXPECT_EQ(reached(loop, port, {}), "127.0.0.2");
+    EXPECT_EQ(reached(loop, port, {.happy_eyeballs_delay = 250ms}), "127.0.0.2");
+    EXPECT_EQ(loop.time(), begun) << "what fails does not keep the next one waiting";
+    stop(server);
+  });
+}
+
+// A server whose queue is full: the system lets whoever else connects to it wait.
+class Busy {
+ public:
+  Busy(EventLoop& loop, std::string_view host, std::uint16_t port)
+      : server_(listen_on(loop, host, port, {.start_serving = false})) {
+    const int listener = server_.sockets().at(0);
+    EXPECT_EQ(::listen(listener, 0), 0);
+    const fibers::SocketAddress address = address_of(listener);
+    EXPECT_EQ(::connect(client_, address.data(), static_cast<socklen_t>(address.size())), 0);
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+  ~Busy() {
+    ::close(client_);
+    server_.close();
+  }
+
+ private:
+  Server server_;
+  int client_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+};
+
+FIBER_TEST(ConnectionTest, RacesAndTakesTheOneThatIsThereFirst) {
+  with_loop([](EventLoop& loop) {
+    Server server = listen_on(loop, "127.0.0.2", 0);
+    const std::uint16_t port = port_of(server);
+    const Busy busy(loop, "127.0.0.1", port);
+    const Name name({"127.0.0.1", "127.0.0.2"});
+    const fibers::Instant begun = loop.time();
+    std::string winner;
+    fibers::move_on_after(10s,
+                          [&] { winner = reached(loop, port, {.happy_eyeballs_delay = 250ms}); });
+    EXPECT_EQ(winner, "127.0.0.2");
+    EXPECT_EQ(loop.time() - begun, 250ms) << "so long the first one is alone";
+    // Without a race the second one has no turn.
+    EXPECT_FALSE(fibers::move_on_after(10s, [&] { reached(loop, port, {}); }));
+    stop(server);
+  });
+  // The fixture finds the descriptor of a loser that is left open.
 }
 
 FIBER_TEST(ConnectionTest, InterleavesTheFamilies) {
   const auto order = [](int first_count) {
     detail::AddressInfos infos;
     for (const int family : {AF_INET6, AF_INET6, AF_INET6, AF_INET, AF_INET}) {
-      fibers::socket::AddressInfo info;
+      AddressInfo info;
       info.family = family;
       info.type = static_cast<int>(infos.size());
       infos.push_back(std::move(info));

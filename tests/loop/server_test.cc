@@ -3,18 +3,32 @@
 
 #include "weft/loop/server.h"
 
+#include <gmock/gmock.h>
 #include <netinet/in.h>
 
-#include <optional>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
+#include "fibers/sys/call.h"
+#include "tests/loop/server_testing.h"
 #include "tests/loop/transport_testing.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/loop/event.h"
+#include "weft/loop/sync_loop.h"
 
 namespace weft::loop {
 namespace {
 
+using fibers::SocketAddress;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using namespace testing;
 
 struct Echo : Protocol {
@@ -22,14 +36,6 @@ struct Echo : Protocol {
   void data_received(std::string_view data) override { transport.write(data); }
   Transport transport;
 };
-
-std::uint16_t port_of(const Server& server) {
-  fibers::SocketAddress address;
-  auto size = static_cast<socklen_t>(fibers::SocketAddress::capacity());
-  EXPECT_EQ(::getsockname(server.sockets().at(0), address.data(), &size), 0);
-  address.set_size(size);
-  return address.port();
-}
 
 Server echo_server(EventLoop& loop, const ServerOptions& options = {}) {
   return await(
@@ -40,6 +46,14 @@ std::shared_ptr<Recorder> connect_to(EventLoop& loop, const Server& server) {
   return await(loop.create_connection([] { return std::make_shared<Recorder>(); }, "127.0.0.1",
                                       port_of(server)))
       .second;
+}
+
+// The same, once it has had an answer: the server knows of it.
+std::shared_ptr<Recorder> talk_to(EventLoop& loop, const Server& server) {
+  auto client = connect_to(loop, server);
+  client->transport.write("x");
+  run_until(loop, [&] { return client->received == "x"; });
+  return client;
 }
 
 // asyncio: test_events.py::test_create_server
@@ -67,9 +81,7 @@ FIBER_TEST(ServerTest, ServesEachConnectionByAProtocolOfItsOwn) {
 FIBER_TEST(ServerTest, IsClosedWhenTheLastConnectionHasEnded) {
   with_loop([](EventLoop& loop) {
     Server server = echo_server(loop);
-    const auto client = connect_to(loop, server);
-    client->transport.write("x");
-    run_until(loop, [&] { return client->received == "x"; });
+    const auto client = talk_to(loop, server);
     Task<void> waits = loop.create_task(server.wait_closed());
     for (int i = 0; i < 10; ++i) loop.synchronize();
     EXPECT_FALSE(waits.done());
@@ -87,32 +99,42 @@ FIBER_TEST(ServerTest, IsClosedWhenTheLastConnectionHasEnded) {
   });
 }
 
-// asyncio: test_server.py::test_close_clients
-FIBER_TEST(ServerTest, ClosesItsClients) {
-  with_loop([](EventLoop& loop) {
-    Server server = echo_server(loop);
+// More than the sockets hold.
+constexpr std::size_t kMuch = std::size_t{16} << 20;
+
+// So much is on its way to the client, which reads it when the server has ended
+// the connection. How much has come then?
+std::size_t received_after(void (Server::*end_clients)()) {
+  struct Talks : Protocol {
+    void connection_made(Transport made) override { made.write(std::string(kMuch, 'x')); }
+  };
+  std::size_t received = 0;
+  with_loop([&](EventLoop& loop) {
+    Server server =
+        await(loop.create_server([] { return std::make_unique<Talks>(); }, "127.0.0.1", 0));
     const auto client = connect_to(loop, server);
-    client->transport.write("x");
-    run_until(loop, [&] { return client->received == "x"; });
+    run_until(loop, [&] { return !client->received.empty(); });
+    client->transport.pause_reading();
+    for (int i = 0; i < 10; ++i) loop.synchronize();
     server.close();
-    server.close_clients();
+    (server.*end_clients)();
+    for (int i = 0; i < 10; ++i) loop.synchronize();
+    client->transport.resume_reading();
     await(server.wait_closed());
     run_until(loop, [&] { return is_lost(*client); });
+    received = client->received.size();
   });
+  return received;
+}
+
+// asyncio: test_server.py::test_close_clients
+FIBER_TEST(ServerTest, ClosesItsClientsOnceTheyHaveWhatIsWritten) {
+  EXPECT_EQ(received_after(&Server::close_clients), kMuch);
 }
 
 // asyncio: test_server.py::test_abort_clients
-FIBER_TEST(ServerTest, AbortsItsClients) {
-  with_loop([](EventLoop& loop) {
-    Server server = echo_server(loop);
-    const auto client = connect_to(loop, server);
-    client->transport.write("x");
-    run_until(loop, [&] { return client->received == "x"; });
-    server.close();
-    server.abort_clients();
-    await(server.wait_closed());
-    run_until(loop, [&] { return is_lost(*client); });
-  });
+FIBER_TEST(ServerTest, AbortsItsClientsAtOnce) {
+  EXPECT_LT(received_after(&Server::abort_clients), kMuch);
 }
 
 // asyncio: test_server.py::test_start_server_1
@@ -149,15 +171,99 @@ FIBER_TEST(ServerTest, GoesOnAfterAFactoryThatThrows) {
         [&](EventLoop&, const ExceptionContext& context) { reports.push_back(context.message); });
     const auto refused = connect_to(loop, server);
     run_until(loop, [&] { return is_lost(*refused); });
-    const auto client = connect_to(loop, server);
-    client->transport.write("x");
-    run_until(loop, [&] { return client->received == "x"; });
+    const auto client = talk_to(loop, server);
     EXPECT_EQ(reports,
               std::vector<std::string>{"Error on transport creation for incoming connection"});
     be_strict(loop);
     client->transport.close();
-    server.close();
-    await(server.wait_closed());
+    stop(server);
+  });
+}
+
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_server_multiple_hosts_ipv4
+FIBER_TEST(ServerTest, ListensOnSeveralHosts) {
+  with_loop([](EventLoop& loop) {
+    const std::vector<std::string_view> hosts{"127.0.0.1", "127.0.0.2", "127.0.0.1"};
+    Server server = await(loop.create_server([] { return std::make_unique<Echo>(); }, hosts, 0));
+    ASSERT_EQ(server.sockets().size(), 2U) << "one that is named twice is one";
+    EXPECT_EQ(address_of(server.sockets()[0]).host(), "127.0.0.1");
+    EXPECT_EQ(address_of(server.sockets()[1]).host(), "127.0.0.2");
+    for (const int fd : server.sockets()) {
+      const SocketAddress address = address_of(fd);
+      const auto client = await(loop.create_connection([] { return std::make_shared<Recorder>(); },
+                                                       address.host(), address.port()))
+                              .second;
+      client->transport.write("x");
+      run_until(loop, [&] { return client->received == "x"; });
+      client->transport.close();
+    }
+    stop(server);
+  });
+}
+
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_server_reuse_port
+FIBER_TEST(ServerTest, SharesItsPortIfAskedTo) {
+  with_loop([](EventLoop& loop) {
+    const auto serve = [&](std::uint16_t port, bool shares) {
+      return await(loop.create_server([] { return std::make_unique<Echo>(); }, "127.0.0.1", port,
+                                      {.reuse_port = shares}));
+    };
+    Server alone = serve(0, false);
+    EXPECT_THAT(thrown<std::system_error>([&] { serve(port_of(alone), true); }),
+                HasSubstr("error while attempting to bind on address 127.0.0.1:"));
+    Server first = serve(0, true);
+    Server second = serve(port_of(first), true);
+    EXPECT_EQ(port_of(second), port_of(first));
+    for (const Server& each : {alone, first, second}) stop(each);
+  });
+}
+
+// As long as `closed`, nobody accepts anything: the process has no descriptors left.
+class NoDescriptors final : public fibers::sys::Gate {
+ public:
+  NoDescriptors() { fibers::sys::gate = this; }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+  ~NoDescriptors() { fibers::sys::gate = nullptr; }
+  fibers::sys::Answer before(const fibers::sys::Asked& asked) noexcept override {
+    if (std::string_view(asked.name) != "accept4") return {};
+    ++asked_for;
+    return {.error = closed ? EMFILE : 0};
+  }
+  void after() noexcept override {}
+  bool closed = true;
+  int asked_for = 0;
+};
+
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_accept_connection_retry
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_accept_connection_exception
+FIBER_TEST(ServerTest, OutOfDescriptorsItTriesAgainEverySecond) {
+  WEFT_NOT_SWEPT("it has a gate of its own");
+  with_loop([](EventLoop& loop) {
+    Server server = echo_server(loop);
+    std::vector<std::string> reports;
+    loop.set_exception_handler([&](EventLoop&, const ExceptionContext& context) {
+      reports.push_back(context.message);
+      EXPECT_EQ(context.socket, server.sockets().at(0));
+    });
+    NoDescriptors gate;
+    const fibers::Instant begun = loop.time();
+    const auto client = connect_to(loop, server);
+    client->transport.write("x");
+    fibers::sleep(2500ms);
+    EXPECT_EQ(gate.asked_for, 3) << "now, after a second, and after another";
+    EXPECT_THAT(reports, ::testing::Each("socket.accept() out of system resource"));
+    EXPECT_EQ(reports.size(), 3U);
+    gate.closed = false;
+    Event answered(loop);
+    loop.call_at(begun + 3s, [&] { answered.set(); });
+    await(answered.wait());
+    run_until(loop, [&] { return client->received == "x"; });
+    EXPECT_EQ(loop.time() - begun, 3s);
+    EXPECT_EQ(reports.size(), 3U);
+    be_strict(loop);
+    client->transport.close();
+    stop(server);
   });
 }
 
@@ -179,6 +285,32 @@ FIBER_TEST(ServerTest, RemovesTheFileOfItsUnixSocket) {
     run_until(loop, [&] { return is_lost(*client); });
   });
 }
+
+class ServerInSyncLoopTest : public ::testing::TestWithParam<CallbackStack> {};
+
+TEST_P(ServerInSyncLoopTest, AServerAndAClientTalk) {
+  SyncLoop loop({.callback_stack = GetParam()});
+  be_strict(loop.loop());
+  const auto talk = [](EventLoop& inner) -> Coro<std::vector<std::string>> {
+    Server server =
+        co_await inner.create_server([] { return std::make_unique<Echo>(); }, "127.0.0.1", 0);
+    auto made = co_await inner.create_connection([] { return std::make_shared<Recorder>(); },
+                                                 "127.0.0.1", port_of(server));
+    const std::shared_ptr<Recorder> client = made.second;
+    client->transport.write("hello");
+    while (client->received != "hello") co_await sleep(0s);
+    client->transport.close();
+    server.close();
+    co_await server.wait_closed();
+    while (!is_lost(*client)) co_await sleep(0s);
+    co_return client->log;
+  };
+  EXPECT_THAT(loop.run_until_complete(loop->create_task(talk(loop.loop()))),
+              ElementsAre("made", "data hello", "lost"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stacks, ServerInSyncLoopTest,
+                         ::testing::Values(CallbackStack::kTask, CallbackStack::kCaller));
 
 FIBER_TEST(ServerTest, IsClosedWithItsLoop) {
   Server server;

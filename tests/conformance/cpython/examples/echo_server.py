@@ -27,7 +27,8 @@ async def echo(reader, writer):
 async def ask(port, number):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"hello {number}\n".encode())
-    answer = await reader.readline()
+    writer.write_eof()
+    answer = await reader.read()  # Until the server has ended the connection, and its task.
     writer.close()
     await writer.wait_closed()
     return answer.decode().strip()

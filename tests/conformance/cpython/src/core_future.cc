@@ -78,11 +78,6 @@ void dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
-template <class F>
-PyCFunction as_function(F* fn) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fn));
-}
-
 PyMethodDef methods[] = {
     {"result", result, METH_NOARGS, nullptr},
     {"add_done_callback", as_function(add_done_callback), METH_FASTCALL | METH_KEYWORDS, nullptr},

@@ -4,6 +4,7 @@
 #include "tests/conformance/cpython/src/coro_object.h"
 
 #include "tests/conformance/cpython/src/core_future.h"
+#include "tests/conformance/cpython/src/gc_type.h"
 #include "tests/conformance/cpython/src/loop.h"
 #include "tests/conformance/cpython/src/throwing.h"
 
@@ -79,13 +80,6 @@ PySendResult resume(CoroObject& coro, std::exception_ptr error, PyObject** resul
 PySendResult send(PyObject* self, PyObject* /*value*/, PyObject** result) {
   return resume(as_coro(self), nullptr, result);
 }
-PyObject* next(PyObject* self) {
-  return next_by_send(self, &send, Py_None);
-}
-PyObject* send_method(PyObject* self, PyObject* value) {
-  return next_by_send(self, &send, value);
-}
-
 PySendResult throw_into(PyObject* self, PyObject* error, PyObject** result) {
   CoroObject& coro = as_coro(self);
   if (coro.begun || coro.body == nullptr) {
@@ -103,46 +97,6 @@ PyObject* close(PyObject* self, PyObject* /*none*/) {
   drop(as_coro(self));
   return Py_NewRef(Py_None);
 }
-
-int traverse(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  Py_VISIT(as_coro(self).owner);
-  return 0;
-}
-int clear(PyObject* self) {
-  drop(as_coro(self));
-  Py_CLEAR(as_coro(self).owner);
-  return 0;
-}
-void dealloc(PyObject* self) {
-  PyTypeObject* const type = Py_TYPE(self);
-  PyObject_GC_UnTrack(self);
-  clear(self);
-  PyObject_GC_Del(self);
-  Py_DECREF(type);
-}
-
-PyMethodDef methods[] = {
-    {"send", send_method, METH_O, nullptr},
-    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(throw_method)), METH_FASTCALL,
-     nullptr},
-    {"close", close, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
-PyType_Slot slots[] = {
-    {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-    {Py_tp_clear, reinterpret_cast<void*>(clear)},
-    {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
-    {Py_tp_iternext, reinterpret_cast<void*>(next)},
-    {Py_am_await, reinterpret_cast<void*>(PyObject_SelfIter)},
-    {Py_am_send, reinterpret_cast<void*>(send)},
-    {Py_tp_methods, methods},
-    {0, nullptr},
-};
-PyType_Spec spec = {"weft_core.Coro", sizeof(CoroObject), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                    slots};
 
 }  // namespace
 
@@ -217,7 +171,10 @@ PyObject* wrap_body(PyObject* owner, std::unique_ptr<CoroBody> body,
 }
 
 bool add_coro_type(PyObject* /*module*/) {
-  coro_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  auto slots = GeneratorMethods<send, throw_method, close>::slots();
+  slots.push_back({Py_am_await, reinterpret_cast<void*>(PyObject_SelfIter)});
+  coro_type =
+      GcType<CoroObject, &CoroObject::owner, drop>::make("weft_core.Coro", std::move(slots));
   return coro_type != nullptr;
 }
 

@@ -5,6 +5,7 @@
 // result.
 
 #include "tests/conformance/cpython/src/future.h"
+#include "tests/conformance/cpython/src/gc_type.h"
 #include "tests/conformance/cpython/src/throwing.h"
 
 namespace weft::python {
@@ -54,13 +55,6 @@ PySendResult send(PyObject* self, PyObject* /*value*/, PyObject** result) {
   return *result != nullptr ? PYGEN_RETURN : PYGEN_ERROR;
 }
 
-PyObject* next(PyObject* self) {
-  return next_by_send(self, &send, Py_None);
-}
-PyObject* send_method(PyObject* self, PyObject* value) {
-  return next_by_send(self, &send, value);
-}
-
 PyObject* throw_method(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   const Owned error(error_to_throw(args, count));
   if (!error) return nullptr;
@@ -73,44 +67,6 @@ PyObject* close(PyObject* self, PyObject* /*none*/) {
   return Py_NewRef(Py_None);
 }
 
-int traverse(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  Py_VISIT(as_iterator(self).future);
-  return 0;
-}
-int clear(PyObject* self) {
-  Py_CLEAR(as_iterator(self).future);
-  return 0;
-}
-void dealloc(PyObject* self) {
-  PyTypeObject* const type = Py_TYPE(self);
-  PyObject_GC_UnTrack(self);
-  clear(self);
-  PyObject_GC_Del(self);
-  Py_DECREF(type);
-}
-
-PyMethodDef methods[] = {
-    {"send", send_method, METH_O, nullptr},
-    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(throw_method)), METH_FASTCALL,
-     nullptr},
-    {"close", close, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
-PyType_Slot slots[] = {
-    {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-    {Py_tp_clear, reinterpret_cast<void*>(clear)},
-    {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
-    {Py_tp_iternext, reinterpret_cast<void*>(next)},
-    {Py_am_send, reinterpret_cast<void*>(send)},
-    {Py_tp_methods, methods},
-    {0, nullptr},
-};
-PyType_Spec spec = {"weft_core.FutureIterator", sizeof(Iterator), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                    slots};
-
 }  // namespace
 
 PyObject* make_future_iterator(PyObject* future) {
@@ -122,7 +78,8 @@ PyObject* make_future_iterator(PyObject* future) {
 }
 
 bool add_future_iterator_type(PyObject* /*module*/) {
-  iterator_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  iterator_type = GcType<Iterator, &Iterator::future>::make(
+      "weft_core.FutureIterator", GeneratorMethods<send, throw_method, close>::slots());
   return iterator_type != nullptr;
 }
 

@@ -220,11 +220,6 @@ int set_message(PyObject* self, PyObject* value, void* /*closure*/) {
   return 0;
 }
 
-template <class F>
-PyCFunction as_function(F* fn) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fn));
-}
-
 PyMethodDef methods[] = {
     {"result", result, METH_NOARGS, nullptr},
     {"exception", exception, METH_NOARGS, nullptr},

@@ -279,11 +279,6 @@ int set_slow_callback_duration(PyObject* self, PyObject* seconds, void* /*closur
   return done ? 0 : -1;
 }
 
-template <class F>
-PyCFunction as_function(F* fn) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fn));
-}
-
 constexpr int kWords = METH_FASTCALL | METH_KEYWORDS;
 
 PyMethodDef methods[] = {

@@ -73,8 +73,7 @@ PyObject* counts(PyObject* module, PyObject* none) {
 }
 
 PyMethodDef functions[] = {
-    {"set_helpers", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(set_helpers)),
-     METH_VARARGS | METH_KEYWORDS, nullptr},
+    {"set_helpers", as_function(set_helpers), METH_VARARGS | METH_KEYWORDS, nullptr},
     {"callbacks_run", callbacks_run, METH_NOARGS, nullptr},
     {"counts", counts, METH_NOARGS, nullptr},
     {"tasks_of", tasks_of, METH_O, nullptr},

@@ -86,6 +86,12 @@ PyObject* guarded(F&& fn) noexcept {
   }
 }
 
+// As tables of methods have them, whatever else than PyCFunction's they take.
+template <class F>
+PyCFunction as_function(F* fn) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(fn));
+}
+
 // Calls it in a contextvars.Context. args[-1] may be written to.
 PyObject* call_in_context(PyObject* context, PyObject* callable, PyObject* const* args,
                           Py_ssize_t count);

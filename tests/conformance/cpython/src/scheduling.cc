@@ -87,7 +87,7 @@ PyObject* call_soon(PyObject* self, PyObject* const* args, Py_ssize_t count, PyO
 }
 
 bool is_own_call_soon(PyObject* method) {
-  const auto function = reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&call_soon));
+  const auto function = as_function(call_soon);
   return PyCFunction_Check(method) && PyCFunction_GET_FUNCTION(method) == function;
 }
 

@@ -195,8 +195,7 @@ PyMethodDef condition_methods[] = {
     kLocked<Condition>,
     {"wait", method_of<Condition, wait_for_condition>, METH_NOARGS, nullptr},
     {"wait_for", wait_for_predicate, METH_O, nullptr},
-    {"notify", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(notify)),
-     METH_VARARGS | METH_KEYWORDS, nullptr},
+    {"notify", as_function(notify), METH_VARARGS | METH_KEYWORDS, nullptr},
     {"notify_all", method<Condition, notify_all>, METH_NOARGS, nullptr},
     kNoMethod,
 };

@@ -3,6 +3,7 @@
 
 // What wakes a task from outside: see task.h.
 
+#include "tests/conformance/cpython/src/gc_type.h"
 #include "tests/conformance/cpython/src/task.h"
 
 namespace weft::python {
@@ -26,34 +27,6 @@ PyObject* call(PyObject* self, PyObject* /*args*/, PyObject* /*words*/) {
 PyObject* repr(PyObject* /*self*/) {
   return PyUnicode_FromString("<TaskWakeup>");
 }
-int traverse(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  Py_VISIT(reinterpret_cast<PyObject*>(as_wakeup(self).task));
-  return 0;
-}
-int clear(PyObject* self) {
-  Py_CLEAR(as_wakeup(self).task);
-  return 0;
-}
-void dealloc(PyObject* self) {
-  PyTypeObject* const type = Py_TYPE(self);
-  PyObject_GC_UnTrack(self);
-  clear(self);
-  PyObject_GC_Del(self);
-  Py_DECREF(type);
-}
-
-PyType_Slot slots[] = {
-    {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-    {Py_tp_clear, reinterpret_cast<void*>(clear)},
-    {Py_tp_call, reinterpret_cast<void*>(call)},
-    {Py_tp_repr, reinterpret_cast<void*>(repr)},
-    {0, nullptr},
-};
-PyType_Spec spec = {"weft_core.TaskWakeup", sizeof(Wakeup), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                    slots};
 
 }  // namespace
 
@@ -71,7 +44,11 @@ TaskObject* woken_by(PyObject* callable) {
 }
 
 bool add_wakeup_type() {
-  wakeup_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  wakeup_type = GcType<Wakeup, &Wakeup::task>::make("weft_core.TaskWakeup",
+                                                    {
+                                                        {Py_tp_call, reinterpret_cast<void*>(call)},
+                                                        {Py_tp_repr, reinterpret_cast<void*>(repr)},
+                                                    });
   return wakeup_type != nullptr;
 }
 

@@ -269,6 +269,10 @@ FIBER_TEST(ReadPipeTest, TheLoopsCloseClosesIt) {
     EXPECT_TRUE(transport.is_closing());
     EXPECT_THAT(stream->log, ElementsAre("made"));
     EXPECT_EQ(transport.get_protocol(), nullptr);
+    reading = {};
+    stream.reset();
+    EXPECT_TRUE(kept.expired()) << "the transport holds it no longer";
+    EXPECT_EQ(other.take(), "") << "the end";
   });
 }
 

@@ -209,11 +209,16 @@ FIBER_TEST(SubprocessTransportTest, AClosedOutputIsABrokenPipeForTheChild) {
 FIBER_TEST(SubprocessTransportTest, ASessionOfItsOwn) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
-    const Child child = start(
-        loop, "exit 7",
-        {.stdin = kInherit, .stdout = kInherit, .stderr = kInherit, .start_new_session = true});
-    await(child->lost);
-    EXPECT_EQ(child->transport.get_returncode(), 7);
+    // The sixth field is the session.
+    const std::string script = "read a b c d e session rest </proc/$$/stat; echo $session; exit 7";
+    for (const bool own : {true, false}) {
+      const Child child =
+          start(loop, script, {.stdin = kDevNull, .stderr = kInherit, .start_new_session = own});
+      await(child->lost);
+      EXPECT_EQ(child->transport.get_returncode(), 7);
+      const pid_t session = own ? child->transport.get_pid() : ::getsid(0);
+      EXPECT_EQ(child->out, std::to_string(session) + "\n");
+    }
   });
 }
 

@@ -104,8 +104,7 @@ FIBER_TEST(TaskFactoryTest, WhatItThrowsComesOutOfAThreadsafeFutureToo) {
 }
 
 // asyncio: test_eager_task_factory.py::EagerTaskFactoryLoopTests::test_eager_task_factory_set
-// asyncio:
-// test_eager_task_factory.py::EagerTaskFactoryLoopTests::test_all_tasks_with_eager_completion
+// asyncio: test_eager_task_factory.py::EagerTaskFactoryLoopTests::test_all_tasks_with_eager_completion
 FIBER_TEST(EagerTaskFactoryTest, MakesEveryTaskBeginAtOnce) {
   with_loop([](EventLoop& loop) {
     loop.set_task_factory(eager_task_factory);
@@ -120,8 +119,7 @@ FIBER_TEST(EagerTaskFactoryTest, MakesEveryTaskBeginAtOnce) {
   });
 }
 
-// asyncio:
-// test_eager_task_factory.py::EagerTaskFactoryLoopTests::test_await_future_during_eager_step
+// asyncio: test_eager_task_factory.py::EagerTaskFactoryLoopTests::test_await_future_during_eager_step
 // asyncio: test_eager_task_factory.py::EagerTaskFactoryLoopTests::test_all_tasks_with_blocking
 FIBER_TEST(EagerTaskFactoryTest, ATaskThatWaitsIsAnOrdinaryOne) {
   with_loop([](EventLoop& loop) {

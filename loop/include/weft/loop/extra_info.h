@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What can be asked of a transport besides. (asyncio: BaseTransport.get_extra_info.)
+// What can be asked of a transport besides. Include weft/fibers/socket_address.h for addresses.
+// (asyncio: BaseTransport.get_extra_info.)
 //
 //   if (const auto peer = transport.get_extra_info(extra_info::peername)) log(peer->to_string());
 

@@ -3,8 +3,8 @@
 
 // The part of EventLoop that has functions called in other threads. (asyncio.BaseEventLoop.)
 //
-//   const std::string text = co_await loop.run_in_executor(nullptr, [path] { return slurp(path);
-//   });
+//   const std::string text = co_await loop.run_in_executor(nullptr,
+//                                                          [path] { return slurp(path); });
 //
 // to_thread.h has the same with the caller's context variables.
 

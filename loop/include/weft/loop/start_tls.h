@@ -4,8 +4,8 @@
 // Puts TLS, or another layer, on a connection that is there: for protocols with a STARTTLS.
 //
 //   SSLLayer ssl(fibers::SSLContext::client());                  // of weft::loop_tls
-//   Transport tls = co_await start_tls(transport, protocol, ssl, {.server_hostname =
-//   "example.org"});
+//   Transport tls = co_await start_tls(transport, protocol, ssl,
+//                                      {.server_hostname = "example.org"});
 
 #pragma once
 

@@ -4,7 +4,7 @@
 // TLS for the connections of the loop: what `ssl` is in their options.
 //
 //   SSLLayer ssl(fibers::SSLContext::client());
-//   Transport tls = co_await start_tls(loop, transport, protocol, ssl,
+//   Transport tls = co_await start_tls(transport, protocol, ssl,
 //                                      {.server_hostname = "example.org"});
 //   if (const auto cipher = tls.get_extra_info(extra_info::cipher)) log(cipher->name);
 //

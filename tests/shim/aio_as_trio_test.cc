@@ -142,7 +142,7 @@ FIBER_TEST(RunAioFutureTest, AFutureCancelledBySomebodyElseThrowsCancelledError)
 
 // --- aio_as_trio ---
 
-// trio-asyncio: interop/test_adapter.py::test_trio_asyncio_future
+// trio-asyncio: interop/test_adapter.py::TestAdapt::test_trio_asyncio_future
 FIBER_TEST(AioAsTrioTest, TakesAFuture) {
   open_loop([](EventLoop& loop) {
     auto future = loop.create_future<int>();
@@ -397,7 +397,10 @@ FIBER_TEST(AioAsTrioTest, TheCallableHasTheContextVariablesOfTheCaller) {
   });
 }
 
-// trio-asyncio: test_misc.py::TestMisc::test_err1, test_run2
+// trio-asyncio: test_misc.py::TestMisc::test_err1
+// trio-asyncio: test_misc.py::TestMisc::test_err2
+// trio-asyncio: test_misc.py::TestMisc::test_run2
+// trio-asyncio: test_misc.py::TestMisc::test_run3
 FIBER_TEST(AioAsTrioTest, BordersNest) {
   open_loop([](EventLoop&) {
     const int value = aio_as_trio([] {

@@ -241,7 +241,8 @@ FIBER_TEST(OpenLoopTest, EachPartEndsInItsTime) {
   }
 }
 
-// trio-asyncio: test_misc.py::TestMisc::test_too_many_stops, test_close_no_stop
+// trio-asyncio: test_misc.py::TestMisc::test_too_many_stops
+// trio-asyncio: test_misc.py::TestMisc::test_close_no_stop
 FIBER_TEST(OpenLoopTest, MayBeStoppedByHand) {
   bool drained = false;
   open_loop([&](EventLoop& loop) {
@@ -371,7 +372,7 @@ FIBER_TEST(OpenLoopTest, CtrlCShutsDownInOrder) {
   EXPECT_TRUE(cancelled);
 }
 
-// trio-asyncio: test_concurrent.py::test_same_task, test_nested
+// trio-asyncio: test_concurrent.py::test_nested
 FIBER_TEST(OpenLoopTest, LoopsNest) {
   EXPECT_EQ(current_loop(), nullptr);
   open_loop([&](EventLoop& outer) {

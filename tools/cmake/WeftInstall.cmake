@@ -161,7 +161,8 @@ foreach(folder IN ITEMS fibers loop shim)
   install(FILES "${PROJECT_SOURCE_DIR}/${folder}/README.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}"
     COMPONENT weft_docs)
 endforeach()
-foreach(folder IN ITEMS fibers/examples fibers/tls/examples loop/examples loop/tls/examples shim/examples tools/docs)
+file(GLOB weft_flavour_examples RELATIVE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/shim/flavours/*/examples")
+foreach(folder IN ITEMS fibers/examples fibers/tls/examples loop/examples loop/tls/examples shim/examples tools/docs ${weft_flavour_examples})
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/" DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}"
     COMPONENT weft_docs)
 endforeach()

@@ -143,16 +143,34 @@ FIBER_TEST(ServerTest, IsClosedByTheCancellationOfServeForever) {
     Server server = echo_server(loop, {.start_serving = false});
     EXPECT_FALSE(server.is_serving());
     Task<void> serving = loop.create_task(server.serve_forever());
+    loop.synchronize();
+    if (serving.done()) return await(serving);  // A fault.
     EXPECT_TRUE(server.is_serving());
     EXPECT_TRUE(thrown<fibers::UsageError>([&] {
-                  server.serve_forever().close();
+                  await(server.serve_forever());
                 }).starts_with("this server is already being awaited"));
-    loop.synchronize();
     serving.cancel();
     thrown<CancelledError>([&] { await(serving); });
     EXPECT_FALSE(server.is_serving());
     EXPECT_EQ(thrown<fibers::UsageError>([&] { await(server.start_serving()); }),
               "this server is closed");
+  });
+}
+
+// One that has not been awaited yet has not begun, and leaves nothing behind.
+FIBER_TEST(ServerTest, MayServeForeverAfterOneThatWasDropped) {
+  with_loop([](EventLoop& loop) {
+    Server server = echo_server(loop, {.start_serving = false});
+    server.serve_forever().close();
+    Task<void> never_begins = loop.create_task(server.serve_forever());
+    never_begins.cancel();
+    thrown<CancelledError>([&] { await(never_begins); });
+    EXPECT_FALSE(server.is_serving());
+    Task<void> serving = loop.create_task(server.serve_forever());
+    loop.synchronize();
+    EXPECT_TRUE(server.is_serving());
+    stop(server);
+    thrown<CancelledError>([&] { await(serving); });
   });
 }
 
@@ -218,22 +236,42 @@ FIBER_TEST(ServerTest, SharesItsPortIfAskedTo) {
   });
 }
 
-// As long as `closed`, nobody accepts anything: the process has no descriptors left.
-class NoDescriptors final : public fibers::sys::Gate {
+// As long as `closed`, a call gives an error.
+class Refusing final : public fibers::sys::Gate {
  public:
-  NoDescriptors() { fibers::sys::gate = this; }
-  NoDescriptors(const NoDescriptors&) = delete;
-  NoDescriptors& operator=(const NoDescriptors&) = delete;
-  ~NoDescriptors() { fibers::sys::gate = nullptr; }
+  Refusing(std::string_view call, int error) : call_(call), error_(error) {
+    fibers::sys::gate = this;
+  }
+  Refusing(const Refusing&) = delete;
+  Refusing& operator=(const Refusing&) = delete;
+  ~Refusing() { fibers::sys::gate = nullptr; }
   fibers::sys::Answer before(const fibers::sys::Asked& asked) noexcept override {
-    if (std::string_view(asked.name) != "accept4") return {};
+    if (asked.name != call_) return {};
     ++asked_for;
-    return {.error = closed ? EMFILE : 0};
+    return {.error = closed ? error_ : 0};
   }
   void after() noexcept override {}
   bool closed = true;
   int asked_for = 0;
+
+ private:
+  std::string_view call_;
+  int error_;
 };
+
+FIBER_TEST(ServerTest, DoesNotServeIfItCannotListen) {
+  WEFT_NOT_SWEPT("it has a gate of its own");
+  with_loop([](EventLoop& loop) {
+    Server server = echo_server(loop, {.start_serving = false});
+    Refusing gate("listen", EADDRINUSE);
+    thrown<std::system_error>([&] { await(server.start_serving()); });
+    EXPECT_FALSE(server.is_serving());
+    gate.closed = false;
+    await(server.start_serving());
+    talk_to(loop, server)->transport.close();
+    stop(server);
+  });
+}
 
 // asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_accept_connection_retry
 // asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_accept_connection_exception
@@ -246,7 +284,7 @@ FIBER_TEST(ServerTest, OutOfDescriptorsItTriesAgainEverySecond) {
       reports.push_back(context.message);
       EXPECT_EQ(context.socket, server.sockets().at(0));
     });
-    NoDescriptors gate;
+    Refusing gate("accept4", EMFILE);  // No descriptors are left.
     const fibers::Instant begun = loop.time();
     const auto client = connect_to(loop, server);
     client->transport.write("x");

@@ -40,6 +40,7 @@ class SocketPair {
   // The transport's, to be taken over once.
   int take() { return std::exchange(ends_[0], -1); }
   int peer() const { return ends_[1]; }
+  int transports() const { return ends_[0]; }  // -1 once it is taken.
   void close_peer() {
     if (ends_[1] >= 0) ::close(std::exchange(ends_[1], -1));
   }

@@ -29,8 +29,8 @@ void ServerImpl::add(Bound bound) {
 void ServerImpl::begin_to_serve() {
   if (closed_) throw fibers::UsageError("this server is closed");
   if (serving_) return;
-  serving_ = true;
   for (Acceptor* acceptor : acceptors_) acceptor->listen(request_->backlog);
+  serving_ = true;
 }
 
 std::vector<int> ServerImpl::sockets() const {
@@ -146,7 +146,8 @@ struct Closing {
 };
 
 // Cancelled, by its caller or by close(): the server is closed, and its connections end first.
-Coro<void> run_forever(ServerImpl& server, [[maybe_unused]] Holding kept, Future<void> end) {
+Coro<void> run_forever(ServerImpl& server, [[maybe_unused]] Holding kept) {
+  const Future<void> end = server.begin_forever();
   std::exception_ptr ended;
   try {
     co_await end;
@@ -170,13 +171,18 @@ Coro<void> ServerImpl::wait_closed() {
   return wait_for(*this, Holding(*this), waiters_.back());
 }
 
+// Nothing begins before it is awaited: what is dropped before that leaves nothing behind.
 Coro<void> ServerImpl::serve_forever() {
+  return run_forever(*this, Holding(*this));
+}
+
+Future<void> ServerImpl::begin_forever() {
   if (forever_) {
     throw fibers::UsageError("this server is already being awaited on serve_forever()");
   }
   begin_to_serve();
   forever_ = event_loop().create_future<void>();
-  return run_forever(*this, Holding(*this), *forever_);
+  return *forever_;
 }
 
 Coro<Server> serve(LoopCore& loop, std::unique_ptr<ServeRequest> given) {

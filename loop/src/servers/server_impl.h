@@ -69,6 +69,8 @@ class ServerImpl final : public ServerCore, public ConnectionOwner {
   // Before anything else.
   void add(Bound bound);
   void begin_to_serve();
+  // What ends serve_forever().
+  Future<void> begin_forever();
 
   std::vector<int> sockets() const override;
   bool is_serving() const override { return serving_; }
@@ -86,8 +88,6 @@ class ServerImpl final : public ServerCore, public ConnectionOwner {
  private:
   ~ServerImpl() override = default;
   void loop_closed() noexcept override;
-  template <class F>
-  void for_each_client(F&& fn);
   void wake_if_over() noexcept;
   bool over() const { return closed_ && clients_ == nullptr; }
 

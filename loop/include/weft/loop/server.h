@@ -64,7 +64,8 @@ class Server {
   // Threads: the loop's own only.
   Coro<void> start_serving() { return core().start_serving(); }
   // Begins to accept, and waits until it is cancelled, which closes the server, or closed. Then it
-  // throws CancelledError, once the last connection has ended. One at a time: UsageError.
+  // throws CancelledError, once the last connection has ended. One at a time: UsageError. Nothing
+  // of this happens before it is awaited.
   //
   // Blocks: whoever awaits it.
   // Cancel: closes the server, and waits for its connections.

@@ -4,16 +4,24 @@
 #include "weft/shim/open_loop.h"
 
 #include <memory>
+#include <utility>
 
 #include "shim/src/loop_block.h"
 #include "weft/fibers/task.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/aio_as_trio.h"
+#include "weft/shim/detail/foreign_flavour.h"
 #include "weft/shim/loop_resource.h"
 
 namespace weft::shim {
 
 namespace detail {
+
+static constinit thread_local const char* foreign_flavour = nullptr;
+
+const char* set_foreign_flavour(const char* name) noexcept {
+  return std::exchange(foreign_flavour, name);
+}
 
 void open_loop_erased(const std::function<void(loop::EventLoop&)>& body, bool strict) {
   std::make_shared<LoopBlock>(strict)->run(body);
@@ -57,6 +65,7 @@ loop::EventLoop& require_loop() {
 std::string_view current_async_library() {
   if (loop::running_loop() != nullptr) return "asyncio";
   if (fibers::in_trio_task()) return "trio";
+  if (detail::foreign_flavour != nullptr) return detail::foreign_flavour;
   throw fibers::UsageError("this code runs neither in a task nor in a callback of a loop");
 }
 

@@ -22,6 +22,9 @@
 #ifdef CONSUMER_HAS_curl
 #include "weft/curl/curl.h"
 #endif
+#ifdef CONSUMER_HAS_boost_fiber
+#include "weft/boost_fiber/boost_fiber.h"
+#endif
 
 namespace {
 
@@ -63,6 +66,18 @@ bool said_hello() {
 }
 #endif
 
+#ifdef CONSUMER_HAS_boost_fiber
+// A task waits for a fiber, which waits for a task.
+int a_boost_fiber() {
+  boost::fibers::use_scheduling_algorithm<weft::boost_fiber::Shared<>>();
+  return weft::fibers::run([] {
+    return weft::boost_fiber::share_thread([] {
+      return weft::boost_fiber_as_trio([] { return weft::trio_as_boost_fiber([] { return 42; }); });
+    });
+  });
+}
+#endif
+
 #ifdef CONSUMER_HAS_curl
 // The program's own source, by libcurl and without a network.
 bool fetched_itself() {
@@ -87,6 +102,11 @@ int main() {
   const bool said = said_hello();
   std::printf(", a handshake%s", said ? "" : " (wrong)");
   good = good && said;
+#endif
+#ifdef CONSUMER_HAS_boost_fiber
+  const bool waited = a_boost_fiber() == 42;
+  std::printf(", a fiber of Boost's%s", waited ? "" : " (wrong)");
+  good = good && waited;
 #endif
 #ifdef CONSUMER_HAS_curl
   const bool fetched = fetched_itself();

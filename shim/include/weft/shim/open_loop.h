@@ -112,7 +112,8 @@ loop::EventLoop* current_loop();
 loop::EventLoop& require_loop();
 
 // How the calling code is cancelled: "trio" in a task, "asyncio" in a callback of a loop, also
-// while it blocks. Throws UsageError elsewhere. (sniffio: current_async_library.)
+// while it blocks; a flavour of shim/flavours may add its own name. Throws UsageError elsewhere.
+// (sniffio: current_async_library.)
 //
 // Blocks: no.
 // Cancel: not a checkpoint.

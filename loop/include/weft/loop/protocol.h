@@ -29,8 +29,13 @@
 
 #include "weft/loop/transport.h"
 
+namespace weft::fibers {
+class SocketAddress;
+}
+
 namespace weft::loop {
 
+class DatagramTransport;
 class SubprocessTransport;
 
 // What overrides these takes their arguments over.
@@ -76,6 +81,20 @@ class BufferedProtocol : public BaseProtocol {
   // So many bytes have been put there.
   virtual void buffer_updated(std::size_t) {}
   virtual bool eof_received() { return false; }
+};
+
+// Datagrams: each comes whole, or not at all. connection_made() comes first, connection_lost()
+// last. What the methods throw goes to the exception handler, and the endpoint stays open. Include
+// datagram_transport.h. (asyncio.DatagramProtocol.)
+class DatagramProtocol : public BaseProtocol {
+ public:
+  virtual void connection_made(DatagramTransport);
+  // `data` may be empty. It is valid during the call, also while that waits. `addr` is empty if the
+  // sender has no address, as a Unix socket that is not bound.
+  virtual void datagram_received(std::string_view, const fibers::SocketAddress&) {}
+  // A datagram could not be sent or received: a std::system_error. That nobody listens where one
+  // went (ECONNREFUSED) is known only to an endpoint that has a remote address.
+  virtual void error_received(std::exception_ptr) {}
 };
 
 // A child process with its pipes. (asyncio.SubprocessProtocol.)

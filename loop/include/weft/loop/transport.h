@@ -115,6 +115,34 @@ class ReadMethods {
   TransportCore& target() const { return static_cast<const Self&>(*this).core(); }
 };
 
+// The methods of what has a buffer for what it cannot send at once.
+template <class Self>
+class BufferMethods {
+ public:
+  // Closes at once: what is buffered is dropped. connection_lost() comes with null.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the loop's own only.
+  void abort() { target().abort(); }
+
+  // pause_writing() comes above `high` bytes, resume_writing() at `low` or fewer. Left out: 64 KiB,
+  // or 4 * low; and high / 4. Throws UsageError unless high >= low.
+  void set_write_buffer_limits(std::optional<std::size_t> high = std::nullopt,
+                               std::optional<std::size_t> low = std::nullopt) {
+    target().set_write_buffer_limits(high, low);
+  }
+  // {low, high}.
+  std::pair<std::size_t, std::size_t> get_write_buffer_limits() const {
+    return target().write_buffer_limits();
+  }
+  // How many bytes wait to be sent.
+  std::size_t get_write_buffer_size() const { return target().write_buffer_size(); }
+
+ private:
+  TransportCore& target() const { return static_cast<const Self&>(*this).core(); }
+};
+
 // The methods of what can be written to.
 template <class Self>
 class WriteMethods {
@@ -144,25 +172,6 @@ class WriteMethods {
   // Threads: the loop's own only.
   void write_eof() { target().write_eof(); }
   bool can_write_eof() const { return target().can_write_eof(); }
-  // Closes at once: what is buffered is dropped. connection_lost() comes with null.
-  //
-  // Blocks: no.
-  // Cancel: not a checkpoint.
-  // Threads: the loop's own only.
-  void abort() { target().abort(); }
-
-  // pause_writing() comes above `high` bytes, resume_writing() at `low` or fewer. Left out: 64 KiB,
-  // or 4 * low; and high / 4. Throws UsageError unless high >= low.
-  void set_write_buffer_limits(std::optional<std::size_t> high = std::nullopt,
-                               std::optional<std::size_t> low = std::nullopt) {
-    target().set_write_buffer_limits(high, low);
-  }
-  // {low, high}.
-  std::pair<std::size_t, std::size_t> get_write_buffer_limits() const {
-    return target().write_buffer_limits();
-  }
-  // How many bytes wait to be sent.
-  std::size_t get_write_buffer_size() const { return target().write_buffer_size(); }
 
  private:
   TransportCore& target() const { return static_cast<const Self&>(*this).core(); }
@@ -182,13 +191,16 @@ class ReadTransport : public BaseTransport, public detail::ReadMethods<ReadTrans
 };
 
 // (asyncio.WriteTransport.)
-class WriteTransport : public BaseTransport, public detail::WriteMethods<WriteTransport> {
+class WriteTransport : public BaseTransport,
+                       public detail::WriteMethods<WriteTransport>,
+                       public detail::BufferMethods<WriteTransport> {
  public:
   WriteTransport() = default;
 
  private:
   friend struct TransportAccess;
   friend class detail::WriteMethods<WriteTransport>;
+  friend class detail::BufferMethods<WriteTransport>;
   using BaseTransport::BaseTransport;
 };
 
@@ -196,7 +208,8 @@ class WriteTransport : public BaseTransport, public detail::WriteMethods<WriteTr
 // (asyncio.Transport.)
 class Transport : public BaseTransport,
                   public detail::ReadMethods<Transport>,
-                  public detail::WriteMethods<Transport> {
+                  public detail::WriteMethods<Transport>,
+                  public detail::BufferMethods<Transport> {
  public:
   Transport() = default;
   operator ReadTransport() const;   // NOLINT(google-explicit-constructor): a Transport is one.
@@ -206,6 +219,7 @@ class Transport : public BaseTransport,
   friend struct TransportAccess;
   friend class detail::ReadMethods<Transport>;
   friend class detail::WriteMethods<Transport>;
+  friend class detail::BufferMethods<Transport>;
   using BaseTransport::BaseTransport;
 };
 

@@ -5,7 +5,9 @@
 // under way on each. What counts is the processor's time that the server takes for a message, which
 // other things on this machine disturb least; how many there were a second is noted beside it.
 //
-//   weft_bench_echo_client PORT SERVER_PID CONNECTIONS SECONDS
+//   weft_bench_echo_client PORT SERVER_PID CONNECTIONS SECONDS [tls]
+//
+// With "tls" each message is a record of TLS 1.3, AES-128-GCM; the certificate is not checked.
 
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -14,8 +16,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <vector>
+
+#ifdef WEFT_BENCH_TLS
+#include <openssl/ssl.h>
+#endif
 
 #include "tools/bench/common/echo.h"
 
@@ -34,6 +41,46 @@ double read_clock(clockid_t clock) {
   return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
 
+// How a connection of the client reads and writes; its sockets block.
+class Plain {
+ public:
+  void begin(int /*fd*/, std::size_t /*index*/) {}
+  ssize_t write(int fd, std::size_t /*index*/, const char* data, std::size_t size) {
+    return ::write(fd, data, size);
+  }
+  ssize_t read(int fd, std::size_t /*index*/, char* data, std::size_t size) {
+    return ::read(fd, data, size);
+  }
+};
+
+#ifdef WEFT_BENCH_TLS
+// They live as long as the program.
+class Tls {
+ public:
+  Tls() : context_(SSL_CTX_new(TLS_client_method())) {
+    SSL_CTX_set_min_proto_version(context_, TLS1_3_VERSION);
+    SSL_CTX_set_ciphersuites(context_, "TLS_AES_128_GCM_SHA256");
+    SSL_CTX_set_verify(context_, SSL_VERIFY_NONE, nullptr);
+  }
+  void begin(int fd, std::size_t index) {
+    if (index >= connections_.size()) connections_.resize(index + 1);
+    SSL* const ssl = connections_[index] = SSL_new(context_);
+    if (SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1) fail("the handshake of TLS");
+  }
+  ssize_t write(int /*fd*/, std::size_t index, const char* data, std::size_t size) {
+    return SSL_write(connections_[index], data, static_cast<int>(size));
+  }
+  ssize_t read(int /*fd*/, std::size_t index, char* data, std::size_t size) {
+    return SSL_read(connections_[index], data, static_cast<int>(size));
+  }
+
+ private:
+  SSL_CTX* context_;
+  std::vector<SSL*> connections_;
+};
+#endif
+
+template <class Wire>
 class Client {
  public:
   Client(std::uint16_t port, std::size_t connections) : received_(connections) {
@@ -67,42 +114,40 @@ class Client {
     event.events = EPOLLIN;
     event.data.u64 = std::uint64_t{static_cast<std::uint32_t>(fd)} << 32 | index;
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
-    send(fd);
+    wire_.begin(fd, index);
+    send(fd, index);
   }
-  static void send(int fd) {
+  void send(int fd, std::size_t index) {
     static const std::array<char, kMessage> message{};
-    if (::write(fd, message.data(), message.size()) != kMessage) fail("write");
+    if (wire_.write(fd, index, message.data(), message.size()) != kMessage) fail("write");
   }
   // 1 if a message is complete.
   std::uint64_t receive(const epoll_event& event) {
     const int fd = static_cast<int>(event.data.u64 >> 32);
-    std::size_t& received = received_[static_cast<std::uint32_t>(event.data.u64)];
+    const std::size_t index = static_cast<std::uint32_t>(event.data.u64);
+    std::size_t& received = received_[index];
     std::array<char, kMessage> buffer;
-    const ssize_t n = ::read(fd, buffer.data(), kMessage - received);
+    const ssize_t n = wire_.read(fd, index, buffer.data(), kMessage - received);
     if (n <= 0) fail("read");
     received += static_cast<std::size_t>(n);
     if (received < kMessage) return 0;
     received = 0;
-    send(fd);
+    send(fd, index);
     return 1;
   }
 
+  Wire wire_;
   int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   std::vector<std::size_t> received_;  // Of the message under way, by connection.
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: %s PORT SERVER_PID CONNECTIONS SECONDS\n", argv[0]);
-    return 2;
-  }
+template <class Wire>
+void measure(char** argv) {
   clockid_t server = 0;
   if (::clock_getcpuclockid(std::atoi(argv[2]), &server) != 0) fail("no such server");
   const double budget = std::atof(argv[4]) * 1e9;
-  Client client(static_cast<std::uint16_t>(std::atoi(argv[1])),
-                static_cast<std::size_t>(std::atoi(argv[3])));
+  Client<Wire> client(static_cast<std::uint16_t>(std::atoi(argv[1])),
+                      static_cast<std::size_t>(std::atoi(argv[3])));
   client.run(budget / 5);  // Warm-up.
   const double processor = read_clock(server);
   const double wall = read_clock(CLOCK_MONOTONIC);
@@ -111,4 +156,21 @@ int main(int argc, char** argv) {
   std::printf(R"({"value": %.6g, "unit": "ns", "messages_per_second": %.6g})"
               "\n",
               (read_clock(server) - processor) / messages, messages / seconds);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 5) {
+    measure<Plain>(argv);
+    return 0;
+  }
+#ifdef WEFT_BENCH_TLS
+  if (argc == 6 && std::strcmp(argv[5], "tls") == 0) {
+    measure<Tls>(argv);
+    return 0;
+  }
+#endif
+  std::fprintf(stderr, "usage: %s PORT SERVER_PID CONNECTIONS SECONDS [tls]\n", argv[0]);
+  return 2;
 }

@@ -17,6 +17,7 @@
 #include "tools/bench/common/echo.h"
 #include "tools/bench/common/meter.h"
 #include "tools/bench/common/process_memory.h"
+#include "tools/bench/peers/tls_echo.h"
 
 namespace {
 
@@ -410,6 +411,9 @@ int main(int argc, char** argv) {
                               {"stream_echo/1", &tcp_echo},
                               {"stream_echo/100", &tcp_echo},
                               {"stream_echo/1000", &tcp_echo},
+#ifdef WEFT_BENCH_TLS
+                              {"tls_echo/100", &bench::tls_echo},
+#endif
                               {"cancel_parked/10000", &cancel_parked},
                               {"parked_memory/1000000", &parked_memory}},
                              argc, argv);

@@ -3,6 +3,8 @@
 """Subject "asyncio": Python's own loop, weft's other model."""
 
 import asyncio
+import os
+import ssl
 import sys
 from functools import partial
 from pathlib import Path
@@ -323,6 +325,14 @@ async def buffered_echo(meter):
     await server.serve_forever()
 
 
+async def tls_echo(meter):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["WEFT_BENCH_CERTIFICATE"])
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, backlog=4096, ssl=context)
+    print("port", server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
 async def stream_echo(meter):
     async def echo(reader, writer):
         try:
@@ -391,6 +401,7 @@ WORKS = {
     "stream_echo/1": stream_echo,
     "stream_echo/100": stream_echo,
     "stream_echo/1000": stream_echo,
+    "tls_echo/100": tls_echo,
     "subprocess_spawn": subprocess_spawn,
     "cancel_parked/10000": cancel_parked,
     "parked_memory/1000000": parked_memory,

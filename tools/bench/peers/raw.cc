@@ -19,6 +19,7 @@
 #include "tools/bench/common/eventfds.h"
 #include "tools/bench/common/meter.h"
 #include "tools/bench/common/process_memory.h"
+#include "tools/bench/peers/tls_echo.h"
 
 namespace {
 
@@ -275,9 +276,13 @@ int main(int argc, char** argv) {
                               {"protocol_echo/100", &tcp_echo},
                               {"protocol_echo/1000", &tcp_echo},
                               {"buffered_echo/100", &tcp_echo},
+                              {"reader_echo/100", &tcp_echo},
                               {"stream_echo/1", &tcp_echo},
                               {"stream_echo/100", &tcp_echo},
                               {"stream_echo/1000", &tcp_echo},
+#ifdef WEFT_BENCH_TLS
+                              {"tls_echo/100", &bench::tls_echo},
+#endif
                               {"cancel_parked/10000", &cancel_parked},
                               {"parked_memory/1000000", &parked_memory}},
                              argc, argv);

@@ -50,6 +50,11 @@ void protocol_echo_buffered(Meter& meter);
 void stream_echo(Meter& meter);
 void subprocess_spawn(Meter& meter);
 
+// descriptors.cc
+void reader_echo(Meter& meter);
+void arm_writer_owned(Meter& meter);
+void arm_writer_loop(Meter& meter);
+
 // small.cc
 void nursery_open_close(Meter& meter);
 void event_wake(Meter& meter);
@@ -58,6 +63,9 @@ void to_thread(Meter& meter);
 
 // echo.cc: serves until it is killed.
 void tcp_echo(Meter& meter);
+
+// tls.cc, where OpenSSL is installed; serves until it is killed.
+void tls_echo(Meter& meter);
 
 // curl.cc, where libcurl is installed
 void curl_get_64(Meter& meter);

@@ -147,6 +147,17 @@ TEST(ThreadPoolExecutorTest, ShutdownRefusesNewJobsAndDoesTheOld) {
               HasSubstr("cannot schedule new futures after shutdown"));
 }
 
+TEST(ThreadPoolExecutorTest, RefusesNewJobsAlsoWhileTheLastOneRuns) {
+  ThreadPoolExecutor pool({.max_workers = 1});
+  ThreadEvent gate;
+  ConcurrentFuture<void> last = pool.submit([&] { gate.wait(); });
+  pool.shutdown({.wait = false});
+  EXPECT_THAT(thrown<fibers::UsageError>([&] { pool.submit([] {}); }),
+              HasSubstr("cannot schedule new futures after shutdown"));
+  gate.set();
+  last.result();
+}
+
 TEST(ThreadPoolExecutorTest, ShutdownMayCancelWhatHasNotBegun) {
   ThreadPoolExecutor pool({.max_workers = 1});
   ThreadEvent gate;

@@ -80,5 +80,17 @@ TEST(StreamBufferTest, WhatIsLentStaysWhereItIs) {
   EXPECT_EQ(buffer.data().substr(599900), "zzz");
 }
 
+TEST(StreamBufferTest, WhatIsLentIsNotMovedOverAlsoWhereThereWouldBeRoom) {
+  StreamBuffer buffer(262144);
+  buffer.append(std::string(4000, 'a') + "rest");
+  buffer.lend();
+  const std::string_view lent = buffer.data().substr(0, 4000);
+  buffer.consume(4000);
+  buffer.append(std::string(3000, 'b'));  // More than is free behind the rest.
+  EXPECT_EQ(lent, std::string(4000, 'a'));
+  buffer.take_back();
+  EXPECT_EQ(buffer.data(), "rest" + std::string(3000, 'b'));
+}
+
 }  // namespace
 }  // namespace weft::loop::detail

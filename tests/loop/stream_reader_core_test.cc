@@ -115,6 +115,25 @@ FIBER_TEST(StreamReaderTest, AReadThatTimesOutLosesNothing) {
   });
 }
 
+FIBER_TEST(StreamReaderTest, ACancelledReadMayBeFollowedByAnotherAtOnce) {
+  in_each_form([](Form form) {
+    with_idle_loop([&](EventLoop& loop) {
+      StreamReader reader;
+      const auto read = [reader]() mutable { return reader.readline(); };
+      auto cancelled = start(loop, form, read);
+      run_once(loop);
+      cancelled.cancel();
+      run_iterations(loop, 2);
+      EXPECT_TRUE(cancelled.cancelled());
+      auto next = start(loop, form, read);
+      run_once(loop);  // Nothing has come in between.
+      reader.feed_data("line\n");
+      run_iterations(loop, 2);
+      EXPECT_EQ(next.result(), "line\n");
+    });
+  });
+}
+
 FIBER_TEST(StreamReaderTest, ACancelledTaskOfFibersLosesNothing) {
   with_loop([](EventLoop& loop) {
     StreamReader reader(loop);

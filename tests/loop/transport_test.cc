@@ -84,6 +84,40 @@ FIBER_TEST(TransportTest, FlushesWhatIsBufferedBeforeItCloses) {
   });
 }
 
+FIBER_TEST(TransportTest, WhatIsWrittenLaterComesLaterAlsoIfThereIsRoomAgain) {
+  with_loop([](EventLoop& loop) {
+    SocketPair pair;
+    const auto protocol = connect_over(loop, pair);
+    protocol->transport.write(much());
+    std::string got = pair.get();
+    protocol->transport.write("end");  // Before the loop has seen that there is room.
+    protocol->transport.close();
+    run_until(loop, [&] {
+      got += pair.get();
+      return is_lost(*protocol);
+    });
+    got += pair.get();
+    EXPECT_EQ(got.size(), much().size() + 3);
+    EXPECT_TRUE(got.ends_with("xend"));
+  });
+}
+
+FIBER_TEST(TransportTest, ReceivesNothingAfterClose) {
+  with_loop([](EventLoop& loop) {
+    SocketPair pair;
+    const auto protocol = connect_over(loop, pair);
+    pair.put("too late");
+    // It runs in the iteration that finds the data, before these are read.
+    loop.call_soon([&] {
+      Transport transport = protocol->transport;
+      transport.close();
+      EXPECT_TRUE(transport.is_closing());
+    });
+    run_until(loop, [&] { return is_lost(*protocol); });
+    EXPECT_EQ(protocol->log, (Log{"made", "lost"}));
+  });
+}
+
 FIBER_TEST(TransportTest, DropsWhatIsBufferedWhenAborted) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;

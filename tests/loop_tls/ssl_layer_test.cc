@@ -81,6 +81,29 @@ FIBER_TEST(SSLLayerTest, TellsWhatHasBeenAgreedOn) {
   });
 }
 
+FIBER_TEST(SSLLayerTest, WhatIsWrittenDuringTheHandshakeIsSentAfterIt) {
+  with_loop([](EventLoop& loop) {
+    const auto client = std::make_shared<Recorder>(loop);
+    const auto server = std::make_shared<Recorder>(loop);
+    SSLLayer client_layer(fibers::test_client_context());
+    SSLLayer server_layer(fibers::test_server_context());
+    Future<void> waiter = loop.create_future<void>();
+    MadeLayer made = client_layer.make(
+        {.loop = loop, .protocol = client, .server_hostname = "example.org", .waiter = waiter});
+    MadeLayer other = server_layer.make({.loop = loop, .protocol = server, .server_side = true});
+    const Wire pipe(loop, made.protocol, other.protocol);
+    loop.synchronize();  // The handshake has begun.
+    EXPECT_FALSE(waiter.done());
+    made.transport.write("early, ");
+    await(waiter);
+    made.transport.write("late");
+    turn_until(loop, [&] { return server->received.size() >= 11; });
+    EXPECT_EQ(server->received, "early, late");
+    made.transport.abort();
+    expect_set(server->ended);
+  });
+}
+
 // --- Handshakes that fail. ---
 
 // What the client of such a connection is told.
@@ -128,9 +151,11 @@ FIBER_TEST(SSLLayerTest, APeerThatGoesAwayFailsTheHandshake) {
   with_loop([](EventLoop& loop) {
     for (const bool abort : {false, true}) {
       const Lonely lonely(loop);
+      const fibers::Instant begun = loop.time();
       loop.synchronize();
       abort ? Transport(lonely.pipe.a).abort() : Transport(lonely.pipe.b).close();
       EXPECT_THAT(errno_of([&] { await(lonely.waiter); }), AnyOf(ECONNRESET, ECONNABORTED));
+      EXPECT_EQ(loop.time(), begun) << "it is the timeout that has ended it";
       expect_set(lonely.other->ended);
       EXPECT_THAT(lonely.client->log, ElementsAre());
     }

@@ -37,6 +37,8 @@ void LoopCore::callback_returned(Runner& me) noexcept {
   me.blocked = false;
   me.node->phase = NodePhase::kRunning;
   blocked_.remove(me);
+  if (std::exchange(me.in_round, false)) [[unlikely]]
+    leave_round();
   if (blocked_.empty()) blocked_waiters_.wake_all();
 }
 

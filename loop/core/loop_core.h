@@ -144,6 +144,15 @@ class alignas(64) LoopCore {
   void cancel_blocked();
   void wait_blocked();
 
+  // --- What lives in the loop, for its owner: living.cc. See living.h. ---
+
+  void cancel_living();
+  void wait_for_cancelled();
+  bool any_living() const noexcept;
+  void leave_round() noexcept {
+    if (--round_left_ == 0) round_waiters_.wake_all();
+  }
+
   // --- Tasks. ---
 
   // The first of those that are not done, the youngest.
@@ -295,6 +304,8 @@ class alignas(64) LoopCore {
   WaitList synchronizers_;
   WaitList stop_waiters_;
   WaitList blocked_waiters_;
+  WaitList round_waiters_;
+  std::size_t round_left_ = 0;  // Members of the present round that have not ended.
 };
 
 // Those of this thread, the youngest first; also those whose EventLoop is gone.

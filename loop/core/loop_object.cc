@@ -62,6 +62,23 @@ void OpenObjects::close_all() noexcept {
   }
 }
 
+// Each is told at least once: whoever leaves the list meanwhile takes the place in it along.
+void OpenObjects::wind_up(WindUp stage) {
+  std::exception_ptr error;
+  for (LoopObject* object = first_; object != nullptr;) {
+    object->retain();
+    try {
+      object->wind_up(stage);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    LoopObject* const next = object->at_ != nullptr ? object->next_ : first_;
+    object->release();
+    object = next;
+  }
+  if (error != nullptr) std::rethrow_exception(error);
+}
+
 void OwnedCallback::schedule() noexcept {
   if (queued()) return;
   if (running()) {

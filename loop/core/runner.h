@@ -51,6 +51,7 @@ class Runner : private fibers::ParkHook, private fibers::Stepper {
   // The callback that is being run, from its call until everything about it is done.
   HandleNode* node = nullptr;
   bool blocked = false;         // It has waited, and the role is gone.
+  bool in_round = false;        // Its callback is a member of the present round; see living.h.
   fibers::Instant called_at{};  // In debug mode.
   Runner* next = nullptr;       // In one of the core's lists.
   Runner* prev = nullptr;

@@ -36,6 +36,8 @@ void TaskCore::leave_list() noexcept {
   *at_ = next_;
   if (next_ != nullptr) next_->at_ = at_;
   at_ = nullptr;
+  if (std::exchange(in_round_, false)) [[unlikely]]
+    loop().leave_round();
 }
 
 std::string TaskCore::name() const {

@@ -17,6 +17,7 @@
 #include "weft/fibers/task.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/detail/generator_list.h"
+#include "weft/loop/detail/living.h"
 #include "weft/loop/future.h"
 #include "weft/loop/task.h"
 
@@ -24,10 +25,6 @@ namespace weft::shim {
 
 namespace {
 
-using std::chrono::milliseconds;
-
-// A callback that begins to block after all have been cancelled is cancelled so much later.
-constexpr fibers::Duration kCancelAgainAfter = milliseconds(50);
 constexpr fibers::Duration kCloseHookTime = std::chrono::seconds(5);
 // A loop that stops so many times in a row for lack of memory is closed: who waits for it fails.
 constexpr int kMostLacksOfMemory = 10;
@@ -86,14 +83,17 @@ void LoopBlock::run(const std::function<void(loop::EventLoop&)>& body) {
 void LoopBlock::live_in(fibers::Nursery& loop_nursery,
                         const std::function<void(loop::EventLoop&)>& body) {
   make_loop(loop_nursery);
+  std::exception_ptr failed;  // L hears of it later: that cancels L, but no generator is to notice.
   try {
     fibers::open_nursery([&](fibers::Nursery& tasks) { live_with_tasks(tasks, body); });
   } catch (...) {
-    loop_nursery.add_error(caught());
+    failed = caught();
   }
   tasks_ = nullptr;
   close_generators();
+  if (failed != nullptr) loop_nursery.add_error(std::move(failed));
   step(Phase::kCloseResources, loop_nursery, [&] { close_resources(); });
+  step(Phase::kCloseTransports, loop_nursery, [&] { close_transports(); });
   step(Phase::kStopLoop, loop_nursery, [&] { stop_loop(); });
   step(Phase::kDrain, loop_nursery, [&] { drain(); });
   step(Phase::kCloseLoop, loop_nursery, [&] { close_loop(); });
@@ -259,42 +259,55 @@ void LoopBlock::let_start() {
 }
 
 void LoopBlock::cancel_all() {
-  loop_->cancel_blocked();
   try {
     tasks_->cancel_scope().cancel("the block of open_loop has ended");
   } catch (const std::bad_alloc&) {
     tasks_->cancel_scope().cancel();  // Needs no memory.
   }
-  wait_for_callbacks();
+  loop::detail::wind_up(*core_, loop::detail::WindUp::kServers);
+  end_living();
 }
 
-// T closes when its last task ends. A task that ends may have asked for another one, which a
-// callback starts: until that has run T stays open.
-void LoopBlock::hold_tasks_open() {
-  if (phase_ < Phase::kCancel || tasks_ == nullptr) return;
-  try {
-    tasks_->start_soon(
-        [this] {
-          fibers::CancelScope shield({.shield = true});
-          shield.run([this] { let_start(); });
-        },
-        {.name = "open_loop waits for a task to begin"});
-  } catch (const fibers::UsageError&) {
-    tasks_ = nullptr;  // It is closed already.
-  }
-}
-
-// T stays open until no callback blocks.
-void LoopBlock::wait_for_callbacks() {
-  bool ended = false;
-  while (!ended) {
+// Whoever lives is cancelled, once, and may start others to clean up, who are left alone until all
+// that were cancelled have ended; then these others are the next round. T's scope is cancelled for
+// good, so its tasks are of every round. One more Ctrl-C begins a round now: what cleans up is
+// cancelled again.
+void LoopBlock::end_living() {
+  int lacks_of_memory = 0;
+  while (calls_ > 0 || loop::detail::any_living(*core_)) {
     try {
-      ended = fibers::move_on_after(kCancelAgainAfter, [&] { loop_->wait_blocked(); });
-      if (!ended) loop_->cancel_blocked();
+      loop::detail::cancel_living(*core_);
+      loop::detail::wait_for_cancelled(*core_);
+      wait_for_calls();
+      let_start();
     } catch (const fibers::KeyboardInterrupt&) {
-      tasks_->add_error(std::current_exception());
+      errors().add_error(std::current_exception());
+    } catch (const std::bad_alloc&) {
+      if (++lacks_of_memory == kMostLacksOfMemory) throw;
+      errors().add_error(std::current_exception());
     }
   }
+}
+
+void LoopBlock::call_ended() noexcept {
+  if (--calls_ == 0 && calls_waiter_ != nullptr) {
+    fibers::reschedule(*std::exchange(calls_waiter_, nullptr));
+  }
+}
+
+void LoopBlock::wait_for_calls() {
+  if (calls_ == 0) return;
+  calls_waiter_ = &fibers::current_task();
+  struct Forget {
+    LoopBlock& block;
+    ~Forget() { block.calls_waiter_ = nullptr; }
+  } const forget{*this};
+  fibers::wait_task_rescheduled(
+      [this](const fibers::RaiseCancel&) {
+        calls_waiter_ = nullptr;
+        return fibers::Abort::kSucceeded;
+      },
+      {"the tasks of run_trio", -1, this});
 }
 
 // The first step of each is shielded: so that it hears of a cancellation that is there already
@@ -304,22 +317,30 @@ void LoopBlock::close_generators() {
   loop::detail::GeneratorList& generators = loop::detail::generators_of(*core_);
   generators.shut_down = true;
   if (generators.first == nullptr || loop_->is_closed()) return;
-  try {
-    loop::Task<void> closed;
-    fibers::CancelScope shield({.shield = true});
-    shield.run([&] {
-      need_loop();
-      closed = loop_->create_task(loop_->shutdown_asyncgens());
-      let_start();
-      let_start();
-    });
-    loop::await(loop::Future<void>(closed));
-  } catch (...) {
-    loop_nursery_->add_error(std::current_exception());
+  loop::Task<void> closed;
+  bool interrupted = true;
+  while (std::exchange(interrupted, false)) {
+    try {
+      fibers::CancelScope shield({.shield = true});
+      shield.run([&] {
+        need_loop();
+        if (!closed) closed = loop_->create_task(loop_->shutdown_asyncgens());
+        let_start();
+        let_start();
+      });
+      loop::wait(closed);  // What it throws goes to the exception handler.
+    } catch (const fibers::KeyboardInterrupt&) {
+      interrupted = true;
+      errors().add_error(std::current_exception());
+    } catch (...) {
+      errors().add_error(std::current_exception());
+    }
   }
 }
 
+// First the tasks that generators have left behind.
 void LoopBlock::close_resources() {
+  end_living();
   while (!close_hooks_.empty()) {
     std::list<absl::AnyInvocable<void()>> hook;
     hook.splice(hook.begin(), close_hooks_, std::prev(close_hooks_.end()));
@@ -329,6 +350,13 @@ void LoopBlock::close_resources() {
       loop_nursery_->add_error(std::current_exception());
     }
   }
+  end_living();
+}
+
+void LoopBlock::close_transports() {
+  loop::detail::wind_up(*core_, loop::detail::WindUp::kTransports);
+  let_start();
+  end_living();
 }
 
 void LoopBlock::stop_loop() {
@@ -383,7 +411,7 @@ void LoopBlock::end_with_unhandled(const loop::ExceptionContext& context) {
 
 void LoopBlock::fail(std::exception_ptr error) noexcept {
   wind_down();
-  (tasks_ != nullptr ? tasks_ : loop_nursery_)->add_error(std::move(error));
+  errors().add_error(std::move(error));
 }
 
 void LoopBlock::at_close(absl::AnyInvocable<void()> fn) {

@@ -8,12 +8,13 @@
 //   L, the loop nursery: the task that runs the loop, the forwarder
 //   └─ T, the tasks nursery, shielded: the body, what trio_as_aio starts
 //
-// Both kinds of code may use the other until they have ended: a callback that unwinds may wait for
-// a task, a task may call a callback. Therefore T is inside L, both kinds are cancelled at the same
-// moment, and the loop goes on until T has closed.
+// All kinds of code may use each other until they have ended: a callback that unwinds may wait for
+// a task, a task may call a callback, either may await a task of the loop. Therefore T is inside L,
+// all are cancelled at the same moment, and the loop goes on until T has closed.
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -41,17 +42,18 @@ enum class Phase : std::uint8_t {
   kForward,    // A task in L passes a cancellation from outside on to the body.
   kBody,
   // Shut-down.
-  kBodyEnded,        // No forwarding any more.
-  kLetStart,         // What has been submitted begins. A loop that was stopped early runs again.
-  kCancel,           // Blocked callbacks and T's tasks, together.
-  kCloseTasks,       // T closes when all of them have ended.
+  kBodyEnded,   // No forwarding any more.
+  kLetStart,    // What has been submitted begins. A loop that was stopped early runs again.
+  kCancel,      // Blocked callbacks, the loop's tasks and T's, together, in rounds: end_living().
+  kCloseTasks,  // T closes when all of them have ended.
   kCloseGenerators,  // The loop's asynchronous generators, unshielded once they have begun to.
-  kCloseResources,   // at_close(), while the loop still runs.
-  kStopLoop,         // Shielded, as all that follows.
-  kDrain,            // What was submitted meanwhile runs.
-  kCloseLoop,        // current_loop() is what it was before.
-  kReraise,          // The cancellation that ended the body goes on, outside the shield.
-  kClosed,           // L has closed.
+  kCloseResources,   // at_close(), while the loop still runs. Shielded, as all that follows.
+  kCloseTransports,  // Aborted: connection_lost() of each that is left.
+  kStopLoop,
+  kDrain,      // What was submitted meanwhile runs.
+  kCloseLoop,  // current_loop() is what it was before.
+  kReraise,    // The cancellation that ended the body goes on, outside the shield.
+  kClosed,     // L has closed.
 };
 
 class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
@@ -76,8 +78,9 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   loop::detail::LoopCore& core() const { return *core_; }
   // T; null before it opens and from kCloseTasks on, when no task can be started any more.
   fibers::Nursery* tasks() const { return tasks_; }
-  // Somebody asks for a task: see there.
-  void hold_tasks_open();
+  // Somebody asks for a task of T; the task has ended, or will never begin.
+  void call_begins() noexcept { ++calls_; }
+  void call_ended() noexcept;
   Phase phase() const { return phase_; }
 
   // Lets an error that belongs to nobody end the block.
@@ -107,9 +110,13 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void run_body(const std::function<void(loop::EventLoop&)>& body);
   void let_start();
   void cancel_all();
-  void wait_for_callbacks();
+  void end_living();
+  void wait_for_calls();
   void close_generators();
   void close_resources();
+  void close_transports();
+  // Where errors of the block belong at present.
+  fibers::Nursery& errors() const { return tasks_ != nullptr ? *tasks_ : *loop_nursery_; }
   void stop_loop();
   void drain();
   void close_loop();
@@ -131,6 +138,8 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   fibers::Task* forwarder_ = nullptr;          // While it waits.
   std::shared_ptr<LoopBlock> before_;          // current_loop()'s block outside this one.
   fibers::Task* idle_keeper_ = nullptr;        // The loop's task, while the loop is stopped early.
+  std::size_t calls_ = 0;                      // Asked for by run_trio, and not ended.
+  fibers::Task* calls_waiter_ = nullptr;       // Until there is none.
   bool keeper_here_ = false;
   bool needed_ = false;  // Since the loop last began to run.
   bool winding_down_ = false;

@@ -121,7 +121,6 @@ LoopBlock& block_for_tasks() {
         "this "
         "part in weft::open_loop");
   }
-  block->hold_tasks_open();
   return *block;
 }
 
@@ -133,6 +132,13 @@ loop::detail::LoopCore& core_of(LoopBlock& block) {
 }
 fibers::Nursery* tasks_of(LoopBlock& block) {
   return block.tasks();
+}
+
+CallCount::CallCount(LoopBlock& block) noexcept : block_(&block) {
+  block.call_begins();
+}
+CallCount::~CallCount() {
+  if (block_ != nullptr) block_->call_ended();
 }
 
 void belong_to(LoopBlock& block) {

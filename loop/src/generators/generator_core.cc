@@ -186,6 +186,7 @@ bool GeneratorCore::close_in_loop() noexcept {
   refs_ = 1;
   try {
     closing_ = loop->create_task(close_dropped(GeneratorRef(this)));
+    FutureAccess::task(closing_).belong_to_generator();
   } catch (...) {
     // The count that was to be the task's has destroyed it.
   }

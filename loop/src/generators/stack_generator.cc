@@ -149,6 +149,7 @@ void StackGeneratorMachine::prepare(EventLoop* loop, const void* generator,
   state.generator_ = generator;
   state.task_ =
       loop->create_task(Body{state_, std::move(body_)}, {.stack_size = stack_size_}, where);
+  FutureAccess::task(state.task_).belong_to_generator();
   try {
     FutureBase(state.task_).add_done_callback(StackGeneratorState::TaskEnd(state_));
   } catch (...) {

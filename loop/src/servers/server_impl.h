@@ -88,6 +88,9 @@ class ServerImpl final : public ServerCore, public ConnectionOwner {
  private:
   ~ServerImpl() override = default;
   void loop_closed() noexcept override;
+  void wind_up(WindUp stage) override {
+    if (stage == WindUp::kServers) close();
+  }
   void wake_if_over() noexcept;
   bool over() const { return closed_ && clients_ == nullptr; }
 

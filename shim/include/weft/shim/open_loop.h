@@ -59,10 +59,11 @@ auto open_loop(F& body, bool strict) {
 // Runs `body(loop)`, or `body()`, with an event loop beside it, and returns what it returns, after
 // the loop has been shut down in order:
 //   - everything handed to call_soon before the end of the body has begun;
-//   - callbacks that block and tasks started by trio_as_aio are cancelled, together, and waited
-//   for;
-//   - what they have handed to call_soon has run; resources of the loop are closed
-//   (loop_resource.h);
+//   - servers close; callbacks that block, tasks of the loop and tasks started by trio_as_aio are
+//   cancelled, together, and waited for; then whatever they have started meanwhile;
+//   - asynchronous generators of the loop are closed, then its resources (loop_resource.h), then
+//   the transports that are left, which are aborted;
+//   - what has been handed to call_soon has run;
 //   - timers and descriptors that are left are dropped.
 // Cancelling from outside reaches the body only; the rest follows when the body has ended.
 // loop.stop() stops the loop for a while: it runs again for the shut-down, and as soon as a task

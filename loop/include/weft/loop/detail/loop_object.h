@@ -25,6 +25,9 @@ namespace weft::loop::detail {
 
 class TransportCore;
 
+// What the loop's owner does away with while the loop still runs, in this order.
+enum class WindUp : std::uint8_t { kServers, kTransports };
+
 // Begins with one reference, its maker's. Keeps the loop's core alive.
 class LoopObject {
  public:
@@ -48,6 +51,8 @@ class LoopObject {
   // The loop is being closed, and has let go: no callback comes any more. Whatever belongs to the
   // system is to be given back.
   virtual void loop_closed() noexcept {}
+  // The loop will be closed soon: what belongs to `stage` closes.
+  virtual void wind_up(WindUp /*stage*/) {}
 
  private:
   friend class OpenObjects;
@@ -64,6 +69,8 @@ class OpenObjects {
   static void remove(LoopObject& object) noexcept;
   bool empty() const { return first_ == nullptr; }
   void close_all() noexcept;
+  // Tells each of them. Throws what the last of those that fail throws.
+  void wind_up(WindUp stage);
 
  private:
   LoopObject* first_ = nullptr;

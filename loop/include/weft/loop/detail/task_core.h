@@ -93,6 +93,15 @@ class TaskCore {
   // for that cancellation takes it back, and the next waits go on. False if there was none.
   static bool take_cancellation_here();
   TaskCore* next_of_loop() const { return next_; }
+  // A generator's own: it ends with the generator, and no round of cancellations reaches it; see
+  // living.h.
+  void belong_to_generator() noexcept { of_generator_ = true; }
+  bool of_generator() const { return of_generator_; }
+  // A member of the present round, until it leaves the loop's list.
+  bool in_round() const { return in_round_; }
+  void set_in_round(bool member) noexcept { in_round_ = member; }
+  std::uint64_t number() const { return number_; }
+  bool listed() const { return at_ != nullptr; }
   // Into a list of the loop; out of the one it is in.
   void enlist(TaskCore*& first) noexcept;
   void leave_list() noexcept;
@@ -160,6 +169,8 @@ class TaskCore {
   std::uint32_t cancels_ = 0;
   bool must_cancel_ = false;
   bool elsewhere_ = false;
+  bool of_generator_ = false;
+  bool in_round_ = false;
   const std::uint64_t number_;
   std::string name_;
 };

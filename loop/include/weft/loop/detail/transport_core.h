@@ -57,6 +57,9 @@ class TransportCore : public LoopObject {
   virtual bool start_tls_compatible() const { return false; }
 
  private:
+  void wind_up(WindUp stage) override {
+    if (stage == WindUp::kTransports) force_close(nullptr);
+  }
   [[noreturn]] void throw_cannot(const char* what) const;
 };
 

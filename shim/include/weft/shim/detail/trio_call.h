@@ -21,12 +21,10 @@
 #include "weft/fibers/nursery.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/future.h"
+#include "weft/shim/detail/call_count.h"
 #include "weft/shim/detail/start_gate.h"
 
 namespace weft::shim {
-
-class LoopBlock;
-
 namespace detail {
 
 // What the call's future adds to a plain one. Before the task has begun cancelling the future ends
@@ -166,12 +164,12 @@ template <class Call>
 struct RunTrioCall {
   CallRef<Call> call;
   StartGate* gate;
-  LoopBlock* block;
+  CallCount count;
 
   void operator()() const {
     gate->open();
     try {
-      belong_to(*block);
+      belong_to(count.block());
     } catch (...) {
       return call->call.fail(std::current_exception());
     }
@@ -181,12 +179,12 @@ struct RunTrioCall {
 
 // In the callback: starts the task and waits until it has begun.
 template <class Call>
-void begin_trio_call(LoopBlock& block, CallRef<Call>& call, fibers::Context& context,
+void begin_trio_call(CallCount& count, CallRef<Call>& call, fibers::Context& context,
                      std::source_location site) {
-  fibers::Nursery* tasks = tasks_of(block);
+  fibers::Nursery* tasks = tasks_of(count.block());
   if (tasks == nullptr || call->done()) return;
   StartGate gate;
-  RunTrioCall<Call> task{std::move(call), &gate, &block};
+  RunTrioCall<Call> task{std::move(call), &gate, std::move(count)};
   try {
     context.run([&] { tasks->start_soon(std::move(task), {.unchecked_captures = true}, site); });
   } catch (...) {
@@ -227,9 +225,8 @@ auto start_trio_call(F&& fn, std::source_location site) {
   }
   // A callback runs only while its block is there.
   loop_of(block).call_soon(
-      [ref = CallRef<Call>(call), site, &block, context = fibers::copy_context()]() mutable {
-        begin_trio_call(block, ref, context, site);
-      },
+      [ref = CallRef<Call>(call), site, count = CallCount(block),
+       context = fibers::copy_context()]() mutable { begin_trio_call(count, ref, context, site); },
       site);
   return future;
 }

@@ -1,0 +1,31 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Which calls of run_trio are going on. Not for use outside weft: see trio_as_aio.h.
+
+#pragma once
+
+#include <utility>
+
+namespace weft::shim {
+
+class LoopBlock;
+
+namespace detail {
+
+// While one lives, the block's tasks nursery stays open: from the call of run_trio to the task's
+// end.
+class CallCount {
+ public:
+  explicit CallCount(LoopBlock& block) noexcept;
+  CallCount(CallCount&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  CallCount& operator=(CallCount&&) = delete;
+  ~CallCount();
+  LoopBlock& block() const { return *block_; }
+
+ private:
+  LoopBlock* block_;
+};
+
+}  // namespace detail
+}  // namespace weft::shim

@@ -21,9 +21,9 @@ FIBER_TEST(CancelledFirstTest, AFutureThatHasFailed) {
   open_loop([](loop::EventLoop& loop) {
     auto failed = loop.create_future<void>();
     failed.set_exception(std::make_exception_ptr(std::runtime_error("no")));
-    cancelled_first("shim/aio_as_trio.h run_aio_future", [&] { run_aio_future(failed); });
+    cancelled_first("shim/run_aio_future.h run_aio_future", [&] { run_aio_future(failed); });
     cancelled_first("shim/aio_as_trio.h aio_as_trio", [&] { aio_as_trio(failed); });
-    cancelled_first("shim/aio_as_trio.h run_aio_future",
+    cancelled_first("shim/run_aio_future.h run_aio_future",
                     [] { run_aio_future(loop::Future<void>()); });
   });
 }
@@ -32,6 +32,18 @@ FIBER_TEST(CancelledFirstTest, ACallableThatFails) {
   open_loop([](loop::EventLoop&) {
     cancelled_first("shim/aio_as_trio.h aio_as_trio",
                     [] { aio_as_trio([] { throw std::runtime_error("no"); })(); });
+  });
+}
+
+FIBER_TEST(CancelledFirstTest, AGeneratorThatFails) {
+  open_loop([](loop::EventLoop& loop) {
+    auto fails = run_aio_generator(loop, []() -> loop::AsyncGenerator<int> {
+      co_yield 1;
+      throw std::runtime_error("no");
+    }());
+    fails.next();
+    cancelled_first("shim/run_aio_generator.h next", [&] { fails.next(); });
+    test::says_cancelled("shim/run_aio_generator.h aclose", [&] { fails.aclose(); });
   });
 }
 

@@ -9,32 +9,22 @@
 #pragma once
 
 #include <functional>
-#include <optional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "weft/fibers/context_var.h"
-#include "weft/fibers/lowlevel.h"
+#include "weft/loop/async_generator.h"
+#include "weft/loop/coro.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/future.h"
+#include "weft/loop/task.h"
 #include "weft/shim/open_loop.h"
 #include "weft/shim/portal.h"
+#include "weft/shim/run_aio_future.h"
+#include "weft/shim/run_aio_generator.h"
 
 namespace weft::shim {
-
-// Waits for any future of this run's loops. If the task is cancelled the future is, once; then it
-// goes on waiting, and what the future ends with counts: cancelled, it throws Cancelled; a value or
-// another error comes out as ever. A future that somebody else cancels throws loop::CancelledError.
-// (trio-asyncio: run_aio_future.)
-//
-// Blocks: yes, always a checkpoint.
-// Cancel: the future is cancelled, once, and decides.
-// Threads: the run's own only.
-template <class T>
-T run_aio_future(loop::Future<T> future) {
-  if (!future || future.done()) fibers::checkpoint();
-  return loop::await(std::move(future));
-}
 
 namespace detail {
 
@@ -43,13 +33,22 @@ namespace detail {
 void wait_while_stopped(loop::EventLoop& loop);
 
 template <class T>
-struct FutureTraits {
-  static constexpr bool kIsFuture = false;
-};
+inline constexpr bool kIsFuture = false;
 template <class T>
-struct FutureTraits<loop::Future<T>> {
-  static constexpr bool kIsFuture = true;
-};
+inline constexpr bool kIsFuture<loop::Future<T>> = true;
+template <class T>
+inline constexpr bool kIsFuture<loop::Task<T>> = true;
+template <class T>
+inline constexpr bool kIsCoro = false;
+template <class T>
+inline constexpr bool kIsCoro<loop::Coro<T>> = true;
+template <class T>
+inline constexpr bool kIsGenerator = false;
+template <class T>
+inline constexpr bool kIsGenerator<loop::AsyncGenerator<T>> = true;
+// What is waited for or read as it is, and not called.
+template <class T>
+inline constexpr bool kIsAwaited = kIsFuture<T> || kIsCoro<T> || kIsGenerator<T>;
 
 // Ends the wait with what `fn` does. In a callback.
 template <class R, class F>
@@ -87,12 +86,29 @@ auto call_in_callback(F& fn) -> std::decay_t<std::invoke_result_t<F&>> {
       });
 }
 
+// Calls `fn`, which returns a coroutine, in a task of the loop, and waits for that. While the loop
+// stands the wait may end before the task: so that has a copy of everything.
+template <class F, class... A>
+auto call_in_task(F& fn, A&&... args) {
+  auto bound = [fn = fn,
+                given = std::tuple<std::decay_t<A>...>(std::forward<A>(args)...)]() mutable {
+    return std::apply(fn, std::move(given));
+  };
+  auto task = require_loop().create_task(std::move(bound));
+  return run_aio_future(std::move(task));
+}
+
 }  // namespace detail
 
-// For a future: run_aio_future. For an asyncio-flavoured callable: a callable that runs it, with
-// its arguments, in a callback of current_loop(), and waits for its end; if it returns a future,
-// for the future's. It has a copy of the task's context variables. Cancelling the task cancels the
-// callback if it blocks, or the future. (trio-asyncio: aio_as_trio.)
+// For a future: run_aio_future. For a coroutine: makes it a task of current_loop(), and waits for
+// that. For an asynchronous generator: run_aio_generator. For an asyncio-flavoured callable: a
+// callable that runs it, with its arguments, in current_loop(), and waits for its end:
+//   - one that returns a coroutine in a task of the loop, which has a copy of the callable and of
+//     the arguments;
+//   - one that returns a generator gives what a generator gives;
+//   - any other one in a callback; if it returns a future, waits for that as well.
+// It has a copy of the task's context variables. Cancelling the task cancels the callback if it
+// blocks, the future or the task. (trio-asyncio: aio_as_trio, run_aio_coroutine.)
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: passed on, once; what happens there decides.
@@ -101,15 +117,34 @@ template <class T>
 T aio_as_trio(loop::Future<T> future) {
   return run_aio_future(std::move(future));
 }
+template <class T>
+T aio_as_trio(loop::Coro<T> coro) {
+  loop::EventLoop* const loop = current_loop();
+  if (loop == nullptr || loop->is_closed()) coro.close();  // Nobody is to be told of it.
+  return run_aio_future<T>(require_loop().create_task(std::move(coro)));
+}
+// Blocks: no; reading does.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+template <class T>
+AioGenerator<T> aio_as_trio(loop::AsyncGenerator<T> generator) {
+  return run_aio_generator(require_loop(), std::move(generator));
+}
 template <class F>
-requires(!detail::FutureTraits<std::decay_t<F>>::kIsFuture) auto aio_as_trio(F&& fn) {
+requires(!detail::kIsAwaited<std::decay_t<F>>) auto aio_as_trio(F&& fn) {
   return [fn = std::forward<F>(fn)]<class... A>(A&&... args) mutable {
-    auto bound = [&] { return std::invoke(fn, std::forward<A>(args)...); };
-    using R = std::decay_t<decltype(bound())>;
-    if constexpr (detail::FutureTraits<R>::kIsFuture) {
-      return run_aio_future(detail::call_in_callback(bound));
+    using R = std::decay_t<std::invoke_result_t<decltype(fn)&, A...>>;
+    if constexpr (detail::kIsGenerator<R>) {
+      return aio_as_trio(std::invoke(fn, std::forward<A>(args)...));
+    } else if constexpr (detail::kIsCoro<R>) {
+      return detail::call_in_task(fn, std::forward<A>(args)...);
     } else {
-      return detail::call_in_callback(bound);
+      auto bound = [&] { return std::invoke(fn, std::forward<A>(args)...); };
+      if constexpr (detail::kIsFuture<R>) {
+        return run_aio_future(detail::call_in_callback(bound));
+      } else {
+        return detail::call_in_callback(bound);
+      }
     }
   };
 }
@@ -118,5 +153,4 @@ requires(!detail::FutureTraits<std::decay_t<F>>::kIsFuture) auto aio_as_trio(F&&
 
 namespace weft {
 using shim::aio_as_trio;
-using shim::run_aio_future;
 }  // namespace weft

@@ -5,9 +5,12 @@
 
 #pragma once
 
-#include "weft/shim/aio_as_trio.h"    // IWYU pragma: export
-#include "weft/shim/loop_resource.h"  // IWYU pragma: export
-#include "weft/shim/main.h"           // IWYU pragma: export
-#include "weft/shim/open_loop.h"      // IWYU pragma: export
-#include "weft/shim/portal.h"         // IWYU pragma: export
-#include "weft/shim/trio_as_aio.h"    // IWYU pragma: export
+#include "weft/shim/aio_as_trio.h"        // IWYU pragma: export
+#include "weft/shim/loop_resource.h"      // IWYU pragma: export
+#include "weft/shim/main.h"               // IWYU pragma: export
+#include "weft/shim/open_loop.h"          // IWYU pragma: export
+#include "weft/shim/portal.h"             // IWYU pragma: export
+#include "weft/shim/run_aio_future.h"     // IWYU pragma: export
+#include "weft/shim/run_aio_generator.h"  // IWYU pragma: export
+#include "weft/shim/trio_as_aio.h"        // IWYU pragma: export
+#include "weft/shim/trio_generator.h"     // IWYU pragma: export

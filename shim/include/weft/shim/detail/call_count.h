@@ -7,6 +7,8 @@
 
 #include <utility>
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::shim {
 
 class LoopBlock;

@@ -22,6 +22,9 @@
 #ifdef CONSUMER_HAS_curl
 #include "weft/curl/curl.h"
 #endif
+#ifdef CONSUMER_HAS_uv
+#include "weft/uv/uv.h"
+#endif
 #ifdef CONSUMER_HAS_boost_fiber
 #include "weft/boost_fiber/boost_fiber.h"
 #endif
@@ -66,6 +69,13 @@ bool said_hello() {
 }
 #endif
 
+#ifdef CONSUMER_HAS_uv
+// By a thread of libuv's.
+int some_work() {
+  return weft::uv::run(uv_default_loop(), [] { return weft::uv::queue_work([] { return 42; }); });
+}
+#endif
+
 #ifdef CONSUMER_HAS_boost_fiber
 // A task waits for a fiber, which waits for a task.
 int a_boost_fiber() {
@@ -102,6 +112,11 @@ int main() {
   const bool said = said_hello();
   std::printf(", a handshake%s", said ? "" : " (wrong)");
   good = good && said;
+#endif
+#ifdef CONSUMER_HAS_uv
+  const bool worked = some_work() == 42;
+  std::printf(", libuv's work%s", worked ? "" : " (wrong)");
+  good = good && worked;
 #endif
 #ifdef CONSUMER_HAS_boost_fiber
   const bool waited = a_boost_fiber() == 42;

@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// A handle with its owner.
+
+#pragma once
+
+#include <uv.h>
+
+#include <cstddef>
+#include <exception>
+#include <span>
+
+#include "weft/fibers/event.h"
+#include "weft/fibers/parking_lot.h"
+#include "weft/shim/portal.h"
+#include "weft/uv/handle.h"
+
+namespace weft::uv {
+
+namespace detail {
+
+struct LoopHandles;
+
+// What `raise` throws, or the std::bad_alloc if there is no memory for that: libuv is C.
+template <class F>
+std::exception_ptr error_of(F&& raise) noexcept {
+  try {
+    raise();
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
+}
+
+// Who waits for bytes.
+struct Reader {
+  std::span<char> buffer;
+  shim::Completion<std::size_t> done;
+};
+
+// Lives until libuv has let go of the handle, and the owner of this.
+struct HandleState {
+  HandleState(uv_handle_t* h, uv_close_cb d, LoopHandles& l) : handle(h), destroy(d), loop(l) {}
+
+  uv_handle_t* const handle;
+  const uv_close_cb destroy;
+  LoopHandles& loop;
+  bool owned = true;
+  bool closing = false;
+  bool closed = false;
+  fibers::Event when_closed;
+  // --- Of streams. ---
+  Reader* reader = nullptr;
+  std::size_t connections = 0;  // That have not been accepted.
+  int listen_error = 0;
+  fibers::ParkingLot acceptors;
+};
+
+HandleState& state_of(const uv_handle_t* handle) noexcept;
+// Begins to close `handle`, if it is one of weft's.
+bool close_if_ours(uv_handle_t* handle) noexcept;
+// How many of this loop's are about to be closed.
+std::size_t closing_handles(const uv_loop_t* loop) noexcept;
+
+}  // namespace detail
+
+struct HandleAccess {
+  static detail::HandleState& state(const AnyHandle& handle) { return *handle.state_; }
+};
+
+}  // namespace weft::uv

@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/uv/stream.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "shim/flavours/uv/src/handle_state.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/uv/request.h"
+
+namespace weft::uv {
+
+namespace {
+
+using detail::HandleState;
+using detail::Reader;
+
+uv_stream_t* stream_of(const HandleState& state) {
+  return reinterpret_cast<uv_stream_t*>(state.handle);
+}
+
+HandleState& state_of(const uv_stream_t* stream) {
+  return detail::state_of(reinterpret_cast<const uv_handle_t*>(stream));
+}
+
+void require_open(const HandleState& state) {
+  if (state.closing) throw fibers::ClosedResourceError("a handle of libuv's was closed");
+}
+
+void give_buffer(uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+  const Reader* const reader = detail::state_of(handle).reader;
+  *buffer = reader == nullptr
+                ? uv_buf_init(nullptr, 0)
+                : uv_buf_init(reader->buffer.data(), static_cast<unsigned>(reader->buffer.size()));
+}
+
+void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
+  if (count == 0) return;  // EAGAIN.
+  uv_read_stop(stream);
+  Reader* const reader = std::exchange(state_of(stream).reader, nullptr);
+  if (reader == nullptr) return;
+  if (count > 0 || count == UV_EOF) {
+    reader->done(count > 0 ? static_cast<std::size_t>(count) : 0);
+  } else {
+    reader->done.fail(
+        detail::error_of([&] { throw Error(static_cast<int>(count), "uv_read_start"); }));
+  }
+}
+
+void on_connection(uv_stream_t* server, int status) {
+  HandleState& state = state_of(server);
+  if (status < 0) {
+    state.listen_error = status;
+  } else {
+    ++state.connections;
+  }
+  state.acceptors.unpark();
+}
+
+}  // namespace
+
+void connect(Handle<uv_tcp_t>& tcp, const sockaddr* address) {
+  uv_connect_t request;
+  await(
+      request,
+      [&](uv_connect_t* r, uv_connect_cb done) {
+        require_open(HandleAccess::state(tcp));
+        return uv_tcp_connect(r, tcp.get(), address, done);
+      },
+      [&] { tcp.close_soon(); });
+}
+
+void connect(Handle<uv_pipe_t>& pipe, const char* name) {
+  uv_connect_t request;
+  await(
+      request,
+      [&](uv_connect_t* r, uv_connect_cb done) {
+        require_open(HandleAccess::state(pipe));
+        uv_pipe_connect(r, pipe.get(), name, done);
+        return 0;
+      },
+      [&] { pipe.close_soon(); });
+}
+
+void write(StreamHandle& stream, std::string_view bytes) {
+  uv_write_t request;
+  // libuv only reads it.
+  const uv_buf_t buffer =
+      uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
+  await(
+      request,
+      [&](uv_write_t* r, uv_write_cb done) {
+        const HandleState& state = HandleAccess::state(stream);
+        require_open(state);
+        return uv_write(r, stream_of(state), &buffer, 1, done);
+      },
+      [&] { stream.close_soon(); });
+}
+
+void shutdown(StreamHandle& stream) {
+  uv_shutdown_t request;
+  await(
+      request,
+      [&](uv_shutdown_t* r, uv_shutdown_cb done) {
+        const HandleState& state = HandleAccess::state(stream);
+        require_open(state);
+        return uv_shutdown(r, stream_of(state), done);
+      },
+      [&] { stream.close_soon(); });
+}
+
+std::size_t read_some(StreamHandle& stream, std::span<char> buffer) {
+  fibers::checkpoint_if_cancelled();
+  HandleState& state = HandleAccess::state(stream);
+  require_open(state);
+  if (state.reader != nullptr)
+    throw fibers::BusyResourceError("another task is reading from this stream of libuv's");
+  std::optional<Reader> reader;
+  const absl::Cleanup gone = [&] {
+    if (state.reader == &*reader) state.reader = nullptr;
+  };
+  return shim::wait_for_callback<std::size_t>(
+      [&](shim::Completion<std::size_t> done) {
+        reader.emplace(Reader{buffer, std::move(done)});
+        check(uv_read_start(stream_of(state), &give_buffer, &on_read), "uv_read_start");
+        state.reader = &*reader;
+        detail::started();
+      },
+      [&] {
+        uv_read_stop(stream_of(state));
+        return shim::CancelResult::kDone;
+      });
+}
+
+void listen(StreamHandle& server, int backlog) {
+  const HandleState& state = HandleAccess::state(server);
+  require_open(state);
+  check(uv_listen(stream_of(state), backlog, &on_connection), "uv_listen");
+  detail::started();
+}
+
+void accept(StreamHandle& server, StreamHandle& client) {
+  fibers::checkpoint();
+  HandleState& state = HandleAccess::state(server);
+  require_open(state);
+  require_open(HandleAccess::state(client));
+  while (state.connections == 0) {
+    if (state.listen_error != 0) throw Error(std::exchange(state.listen_error, 0), "uv_listen");
+    state.acceptors.park({.what = "a connection of libuv's", .on = &state});
+    require_open(state);
+  }
+  --state.connections;
+  check(uv_accept(stream_of(state), stream_of(HandleAccess::state(client))), "uv_accept");
+  detail::started();
+}
+
+}  // namespace weft::uv

@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/uv/stream.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "tests/flavours/uv/uv_testing.h"
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/errors.h"
+#include "weft/fibers/event.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/uv/handle.h"
+#include "weft/uv/request.h"
+
+namespace weft::uv {
+namespace {
+
+using fibers::CancelScope;
+using fibers::Nursery;
+using fibers::open_nursery;
+
+Handle<uv_tcp_t> make_tcp() {
+  return Handle<uv_tcp_t>([](uv_tcp_t* tcp) { return uv_tcp_init(current_loop(), tcp); });
+}
+
+class Server {
+ public:
+  Server() {
+    sockaddr_in any{};
+    check(uv_ip4_addr("127.0.0.1", 0, &any), "uv_ip4_addr");
+    check(uv_tcp_bind(handle.get(), reinterpret_cast<const sockaddr*>(&any), 0), "uv_tcp_bind");
+    listen(handle);
+    int size = sizeof address_;
+    check(uv_tcp_getsockname(handle.get(), reinterpret_cast<sockaddr*>(&address_), &size),
+          "uv_tcp_getsockname");
+  }
+  const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&address_); }
+
+  Handle<uv_tcp_t> handle = make_tcp();
+
+ private:
+  sockaddr_in address_{};
+};
+
+std::string read_all(StreamHandle& stream) {
+  std::string all;
+  std::array<char, 8> buffer{};
+  while (const std::size_t count = read_some(stream, buffer)) all.append(buffer.data(), count);
+  return all;
+}
+
+UV_TEST(TasksTalkByTcp) {
+  Server server;
+  std::string got;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      auto peer = make_tcp();
+      accept(server.handle, peer);
+      write(peer, "echo: " + read_all(peer));
+      shutdown(peer);
+    });
+    auto client = make_tcp();
+    connect(client, server.address());
+    write(client, "hello over there");
+    shutdown(client);
+    got = read_all(client);
+    client.aclose();
+  });
+  EXPECT_EQ(got, "echo: hello over there");
+}
+
+UV_TEST(ARefusedConnectionIsAnError) {
+  sockaddr_in nobody{};
+  {
+    const Server gone;
+    std::memcpy(&nobody, gone.address(), sizeof nobody);
+  }
+  auto client = make_tcp();
+  fibers::cancel_shielded_checkpoint();
+  try {
+    for (int i = 0; i < 100; ++i) {  // Until the listener has been closed.
+      auto one = make_tcp();
+      connect(one, reinterpret_cast<const sockaddr*>(&nobody));
+    }
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), std::errc::connection_refused);
+  }
+}
+
+UV_TEST(ACancelledReaderReadsNothing) {
+  Server server;
+  auto client = make_tcp();
+  connect(client, server.address());
+  auto peer = make_tcp();
+  accept(server.handle, peer);
+  std::array<char, 8> buffer{};
+  CancelScope scope;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { scope.cancel(); });
+    scope.run([&] { read_some(peer, buffer); });
+  });
+  EXPECT_TRUE(scope.cancelled_caught());
+  write(client, "later");
+  EXPECT_EQ(read_some(peer, buffer), 5U);
+}
+
+UV_TEST(ACancelledWriterClosesItsStream) {
+  Server server;
+  auto client = make_tcp();
+  connect(client, server.address());
+  auto peer = make_tcp();
+  accept(server.handle, peer);
+  CancelScope scope;
+  const std::string much(64U << 20U, 'x');  // Nobody reads it.
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      fibers::checkpoint();
+      scope.cancel();
+    });
+    scope.run([&] { write(client, much); });
+  });
+  EXPECT_TRUE(scope.cancelled_caught());
+  EXPECT_TRUE(client.is_closing());
+  EXPECT_THROW(write(client, "more"), fibers::ClosedResourceError);
+}
+
+UV_TEST(ClosingEndsWhoWaits) {
+  Server server;
+  auto client = make_tcp();
+  connect(client, server.address());
+  auto peer = make_tcp();
+  accept(server.handle, peer);
+  int closed = 0;
+  std::array<char, 8> buffer{};
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      try {
+        read_some(peer, buffer);
+      } catch (const fibers::ClosedResourceError&) {
+        ++closed;
+      }
+    });
+    nursery.start_soon([&] {
+      auto another = make_tcp();
+      try {
+        accept(server.handle, another);
+      } catch (const fibers::ClosedResourceError&) {
+        ++closed;
+      }
+    });
+    for (int i = 0; i < 3; ++i) fibers::checkpoint();
+    std::array<char, 8> own{};
+    EXPECT_THROW(read_some(peer, own), fibers::BusyResourceError);
+    peer.aclose();
+    server.handle.aclose();
+    server.handle.aclose();
+  });
+  EXPECT_EQ(closed, 2);
+}
+
+UV_TEST(AHandleOutlivesItsOwnerUntilLibuvHasLetGo) {
+  for (int i = 0; i < 3; ++i) make_tcp();
+  auto moved = make_tcp();
+  auto kept = std::move(moved);
+  uv_tcp_t* const raw = kept.get();
+  EXPECT_EQ(uv_is_closing(reinterpret_cast<uv_handle_t*>(raw)), 0);
+  EXPECT_THROW(Handle<uv_tcp_t>([](uv_tcp_t*) { return UV_ENOMEM; }), Error);
+}
+
+UV_TEST(APipeConnectsToo) {
+  Handle<uv_pipe_t> pipe([](uv_pipe_t* p) { return uv_pipe_init(current_loop(), p, 0); });
+  EXPECT_THROW(connect(pipe, "/no/such/socket"), Error);
+}
+
+}  // namespace
+}  // namespace weft::uv

@@ -5,7 +5,8 @@
 Tier T1, the loop: the default policy and new_event_loop(), the names SelectorEventLoop (and EventLoop, from 3.13), which many tests
 build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on. Futures and tasks are asyncio's.
 Tier T2: what the loop's create_future() and create_task() make is weft's, too.
-Tier T4: also locks, queues, timeouts, groups and combinators.
+Tier T3: T2, and the loop's connections, servers, pipes, children and socket calls.
+Tier T4: T2, and locks, queues, timeouts, groups and combinators.
 Tier T5: also the name asyncio.BaseEventLoop, which the tests of runners build their loops of. The runners are asyncio's.
 """
 import asyncio
@@ -49,7 +50,9 @@ class Selector:
         pass
 
 
-class Loop(weft.Loop):
+class Overseen:
+    """What the tests see of a loop, in front of it."""
+
     _ready = property(lambda self: Ready(self), lambda self, value: None)
 
     def __init__(self, selector=None):
@@ -63,6 +66,10 @@ class Loop(weft.Loop):
         super().default_exception_handler(context)
 
 
+class Loop(Overseen, weft.CoreLoop):
+    pass
+
+
 class Policy(asyncio.DefaultEventLoopPolicy):
     _loop_factory = Loop
 
@@ -73,7 +80,7 @@ def make_test_loop(stock):
     class TestLoop(Loop, stock):
         def __init__(self, gen=None):
             self._begun = False
-            weft.Loop.__init__(self, standing_clock=True, callbacks_on_task=callbacks_on_task)
+            weft.CoreLoop.__init__(self, standing_clock=True, callbacks_on_task=callbacks_on_task)
             stock.__init__(self, gen)
             self._core_add_prepare(self._between_iterations)
 
@@ -97,7 +104,7 @@ def make_test_loop(stock):
 
         def call_at(self, when, callback, *args, context=None):
             self._timers.append(when)
-            return weft.Loop.call_at(self, when, callback, *args, context=context)
+            return weft.CoreLoop.call_at(self, when, callback, *args, context=context)
 
         def call_later(self, delay, callback, *args, context=None):
             if delay is None:
@@ -144,8 +151,11 @@ def install_primitives():
 
 
 def install(tier, stack):
-    global callbacks_on_task
+    global callbacks_on_task, Loop
     callbacks_on_task = stack == "task"
+    if tier == "T3":
+        Loop = type("Loop", (Overseen, weft.Loop), {})
+        Policy._loop_factory = Loop
     if tier == "T1":
         Loop.create_future = base_events.BaseEventLoop.create_future
         Loop.create_task = base_events.BaseEventLoop.create_task

@@ -112,7 +112,7 @@ PyObject* convert(const std::exception_ptr& error) {
   } catch (const fibers::UsageError& e) {
     return make(PyExc_RuntimeError, e.what());
   } catch (const std::system_error& e) {
-    return PyObject_CallFunction(PyExc_OSError, "is", e.code().value(), e.code().message().c_str());
+    return PyObject_CallFunction(PyExc_OSError, "is", e.code().value(), e.what());
   } catch (const std::bad_alloc&) {
     return PyObject_CallNoArgs(PyExc_MemoryError);
   } catch (...) {

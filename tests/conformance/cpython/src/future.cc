@@ -9,6 +9,8 @@
 
 #include "tests/conformance/cpython/src/done_call.h"
 #include "tests/conformance/cpython/src/loop.h"
+#include "tests/conformance/cpython/src/py_protocol.h"
+#include "tests/conformance/cpython/src/transport_object.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/loop/errors.h"
 
@@ -112,6 +114,19 @@ PyFuture& core_of(FutureObject& future) {
   throw fibers::UsageError("Future object is not initialized.");
 }
 
+template <class Put>
+static bool put_transport(const loop::ExceptionContext& context, const Put& put) {
+  if (context.transport == nullptr) return true;
+  PyObject* const transport =
+      transport_of(*static_cast<const loop::detail::TransportCore*>(context.transport));
+  auto* const protocol =
+      context.protocol == nullptr
+          ? nullptr
+          : python_protocol(static_cast<loop::BaseProtocol*>(const_cast<void*>(context.protocol)));
+  return put("transport", transport) &&
+         put("protocol", protocol == nullptr ? nullptr : protocol->object());
+}
+
 PyObject* context_dict(const loop::ExceptionContext& context) {
   Owned dict(Py_BuildValue("{ss}", "message", context.message.c_str()));
   if (!dict) return nullptr;
@@ -119,7 +134,7 @@ PyObject* context_dict(const loop::ExceptionContext& context) {
     return value == nullptr || PyDict_SetItemString(dict.get(), key, value) == 0;
   };
   const Owned error(context.exception == nullptr ? nullptr : to_python(context.exception));
-  if (!put("exception", error.get())) return nullptr;
+  if (!put("exception", error.get()) || !put_transport(context, put)) return nullptr;
   if (context.future == nullptr) return dict.release();
   PyObject* const object = object_of(*static_cast<const loop::detail::FutureCore*>(context.future));
   if (object == nullptr) return dict.release();

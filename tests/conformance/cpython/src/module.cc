@@ -5,6 +5,7 @@
 
 #include "tests/conformance/cpython/src/core_future.h"
 #include "tests/conformance/cpython/src/coro_object.h"
+#include "tests/conformance/cpython/src/endpoints.h"
 #include "tests/conformance/cpython/src/errors.h"
 #include "tests/conformance/cpython/src/future.h"
 #include "tests/conformance/cpython/src/handle.h"
@@ -12,6 +13,7 @@
 #include "tests/conformance/cpython/src/primitives.h"
 #include "tests/conformance/cpython/src/py.h"
 #include "tests/conformance/cpython/src/task.h"
+#include "tests/conformance/cpython/src/transport_object.h"
 
 namespace weft::python {
 
@@ -47,6 +49,7 @@ constexpr HelperName kHelperNames[] = {
     {"enter_task", &Helpers::enter_task},
     {"leave_task", &Helpers::leave_task},
     {"swap_task", &Helpers::swap_task},
+    {"wrap_socket", &Helpers::wrap_socket},
 };
 
 // By their names; all of them.
@@ -66,10 +69,11 @@ PyObject* set_helpers(PyObject* /*module*/, PyObject* /*args*/, PyObject* words)
 PyObject* counts(PyObject* module, PyObject* none) {
   const Owned callbacks(callbacks_run(module, none));
   if (!callbacks) return nullptr;
-  return Py_BuildValue("{sOsKsKsK}", "callbacks", callbacks.get(), "steps",
+  return Py_BuildValue("{sOsKsKsKsK}", "callbacks", callbacks.get(), "steps",
                        static_cast<unsigned long long>(steps_run), "futures",
                        static_cast<unsigned long long>(futures_made), "primitives",
-                       static_cast<unsigned long long>(primitives_used));
+                       static_cast<unsigned long long>(primitives_used), "transports",
+                       static_cast<unsigned long long>(transports_used));
 }
 
 PyMethodDef functions[] = {
@@ -97,6 +101,8 @@ PyMODINIT_FUNC PyInit_weft_core() {  // NOLINT: CPython's name for it.
                     add_wakeup_type() && add_task_type(module.get()) &&
                     add_coro_type(module.get()) && add_sync_types(module.get()) &&
                     add_queue_types(module.get()) && add_structured_types(module.get()) &&
-                    add_combinators(module.get());
+                    add_combinators(module.get()) && add_transport_types(module.get()) &&
+                    add_connecting(module.get()) && add_servers(module.get()) &&
+                    add_sockets(module.get()) && add_children(module.get());
   return good ? module.release() : nullptr;
 }

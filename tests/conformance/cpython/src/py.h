@@ -108,7 +108,9 @@ struct Helpers {
   PyObject* register_task = nullptr;     // (task)
   PyObject* enter_task = nullptr;        // (loop, task)
   PyObject* leave_task = nullptr;        // (loop, task)
-  PyObject* swap_task = nullptr;         // (loop, task or None) -> the one before; None before 3.12
+  PyObject* wrap_socket =
+      nullptr;  // (descriptor) -> a socket of a copy of it, and the same for looking at
+  PyObject* swap_task = nullptr;  // (loop, task or None) -> the one before; None before 3.12
 };
 extern Helpers helpers;
 

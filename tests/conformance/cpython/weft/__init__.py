@@ -5,9 +5,9 @@
     asyncio.run(main(), loop_factory=weft.new_event_loop)          # 3.12
     asyncio.set_event_loop_policy(weft.EventLoopPolicy())          # 3.11
 
-The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks are weft's, in C++, as every C++
-program uses them. Sockets, transports, servers, processes and signals are asyncio's own code on top of those. Locks, queues, groups
-and combinators of weft's are in weft.primitives.
+The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks, connections, servers, pipes, children
+and socket calls are weft's, in C++, as every C++ program uses them. TLS, datagrams and signals are asyncio's own code on top of those.
+Locks, queues, groups and combinators of weft's are in weft.primitives.
 """
 import asyncio
 import sys
@@ -17,8 +17,9 @@ import weakref
 from asyncio import base_events, base_futures, base_tasks, coroutines, events, format_helpers, tasks
 
 import weft_core
+from weft import transports
 
-__all__ = ["EventLoopPolicy", "Future", "Loop", "Task", "counts", "new_event_loop"]
+__all__ = ["CoreLoop", "EventLoopPolicy", "Future", "Loop", "Task", "counts", "new_event_loop"]
 
 counts = weft_core.counts
 
@@ -58,7 +59,7 @@ def _report_slow(called, seconds):
 weft_core.set_helpers(handle_repr=_handle_repr, callback_text=_callback_text, source_traceback=_source_traceback,
                       report_slow=_report_slow, get_event_loop=getattr(events, "_get_event_loop", events.get_event_loop),
                       is_coroutine=coroutines.iscoroutine, register_task=tasks._register_task, enter_task=tasks._enter_task,
-                      leave_task=tasks._leave_task, swap_task=getattr(tasks, "_swap_current_task", None))
+                      leave_task=tasks._leave_task, swap_task=getattr(tasks, "_swap_current_task", None), wrap_socket=transports._wrap_socket)
 
 Future = weft_core.Future
 Task = weft_core.Task
@@ -70,7 +71,7 @@ Task.get_stack = lambda self, *, limit=None: base_tasks._task_get_stack(self, li
 Task.print_stack = lambda self, *, limit=None, file=None: base_tasks._task_print_stack(self, limit, file)
 
 
-class Loop(weft_core.Loop, asyncio.SelectorEventLoop):
+class CoreLoop(weft_core.Loop, asyncio.SelectorEventLoop):
     """What weft_core.Loop defines comes first; the rest is asyncio's selector loop without its selector."""
 
     def __init__(self, selector=None, *, standing_clock=False, callbacks_on_task=False):
@@ -144,6 +145,10 @@ class Loop(weft_core.Loop, asyncio.SelectorEventLoop):
 
     def _write_to_self(self):
         self.call_soon_threadsafe(lambda: None)
+
+
+class Loop(transports.TransportMethods, CoreLoop):
+    """The same with weft's connections, servers, pipes, children and socket calls."""
 
 
 def new_event_loop():

@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Children for Python, by weft's subprocess_exec().
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/conformance/cpython/src/coro_object.h"
+#include "tests/conformance/cpython/src/endpoints.h"
+#include "tests/conformance/cpython/src/factory.h"
+#include "tests/conformance/cpython/src/loop.h"
+#include "weft/loop/event_loop.h"
+#include "weft/loop/subprocess_transport.h"
+
+namespace weft::python {
+
+namespace {
+
+// Throws PythonError.
+std::string text_of(PyObject* object) {
+  PyObject* bytes = nullptr;
+  if (PyUnicode_FSConverter(object, &bytes) == 0) throw PythonError();
+  const Owned owned(bytes);
+  return {PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))};
+}
+
+// As the module subprocess has them: None, PIPE, STDOUT, DEVNULL, or a descriptor.
+loop::Stdio stdio_of(PyObject* object) {
+  if (object == Py_None) return loop::kInherit;
+  const long number = PyLong_AsLong(object);
+  if (PyErr_Occurred() != nullptr) throw PythonError();
+  if (number == -1) return loop::kPipe;
+  if (number == -2) return loop::kStdout;
+  if (number == -3) return loop::kDevNull;
+  return loop::Stdio::fd(static_cast<int>(number));
+}
+
+template <class T>
+std::optional<int> int_or_nothing(T* object) {
+  if (object == Py_None) return std::nullopt;
+  const long number = PyLong_AsLong(object);
+  if (PyErr_Occurred() != nullptr) throw PythonError();
+  return static_cast<int>(number);
+}
+
+constexpr auto kToPair = [](auto made) -> PyObject* {
+  const PythonProtocol& protocol = *python_protocol(made.second.get());
+  return PyTuple_Pack(2, protocol.link()->transport.get(), protocol.object());
+};
+
+// spawn(loop, factory, [word...] or one command for the shell, stdin, stdout, stderr, cwd, env,
+//       executable, [fd...], process_group, start_new_session, restore_signals)
+PyObject* spawn(PyObject* /*module*/, PyObject* args) {
+  PyObject* loop = nullptr;
+  PyObject* factory = nullptr;
+  PyObject* command = nullptr;
+  PyObject* streams[3] = {};
+  PyObject* cwd = nullptr;
+  PyObject* env = nullptr;
+  PyObject* executable = nullptr;
+  PyObject* pass_fds = nullptr;
+  PyObject* group = nullptr;
+  int session = 0;
+  int restore = 0;
+  if (PyArg_ParseTuple(args, "O!OOOOOOOOO!Opp", loop_type, &loop, &factory, &command, &streams[0],
+                       &streams[1], &streams[2], &cwd, &env, &executable, &PyList_Type, &pass_fds,
+                       &group, &session, &restore) == 0) {
+    return nullptr;
+  }
+  return guarded([&] {
+    loop::SubprocessOptions options;
+    options.stdin = stdio_of(streams[0]);
+    options.stdout = stdio_of(streams[1]);
+    options.stderr = stdio_of(streams[2]);
+    const std::string folder = cwd == Py_None ? std::string() : text_of(cwd);
+    options.cwd = folder;
+    std::map<std::string, std::string> variables;
+    if (env != Py_None) {
+      PyObject* key = nullptr;
+      PyObject* value = nullptr;
+      for (Py_ssize_t at = 0; PyDict_Next(env, &at, &key, &value) != 0;) {
+        variables[text_of(key)] = text_of(value);
+      }
+      options.env = &variables;
+    }
+    const std::string program = executable == Py_None ? std::string() : text_of(executable);
+    options.executable = program;
+    std::vector<int> passed;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pass_fds); ++i) {
+      passed.push_back(int_or_nothing(PyList_GET_ITEM(pass_fds, i)).value_or(-1));
+    }
+    options.pass_fds = passed;
+    options.process_group = int_or_nothing(group);
+    options.start_new_session = session != 0;
+    options.restore_signals = restore != 0;
+    SubprocessFactory making(as_loop(loop), factory);
+    loop::EventLoop& core = core_of(as_loop(loop));
+    if (!PyList_Check(command)) {
+      return wrap_coro(loop, core.subprocess_shell(std::move(making), text_of(command), options),
+                       kToPair);
+    }
+    std::vector<std::string> words;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(command); ++i) {
+      words.push_back(text_of(PyList_GET_ITEM(command, i)));
+    }
+    return wrap_coro(
+        loop, core.subprocess_exec(std::move(making), loop::Command(std::move(words)), options),
+        kToPair);
+  });
+}
+
+PyMethodDef functions[] = {
+    {"spawn", spawn, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+bool add_children(PyObject* module) {
+  return PyModule_AddFunctions(module, functions) == 0;
+}
+
+}  // namespace weft::python

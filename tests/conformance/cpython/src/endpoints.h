@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// What makes transports and servers, and what reads and writes sockets: functions of the module,
+// whose first argument is a loop. weft/transports.py gives them asyncio's names and signatures.
+
+#pragma once
+
+#include "tests/conformance/cpython/src/py.h"
+
+namespace weft::python {
+
+bool add_connecting(PyObject* module);
+bool add_servers(PyObject* module);
+bool add_sockets(PyObject* module);
+bool add_children(PyObject* module);
+
+}  // namespace weft::python

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// weft's transports as Python objects, which are asyncio.Transport's, or
+// asyncio.SubprocessTransport's.
+
+#pragma once
+
+#include <cstdint>
+#include "tests/conformance/cpython/src/loop.h"
+#include "tests/conformance/cpython/src/py.h"
+#include "weft/fibers/socket_address.h"
+#include "weft/loop/transport.h"
+
+namespace weft::python {
+
+struct Link;
+
+// A new object; it takes the link's file over. Null with a Python exception.
+PyObject* wrap_transport(LoopObject& loop, loop::BaseTransport transport, Link& link);
+// The Python file that stands for the transport's descriptor; borrowed, null if there is none.
+PyObject* file_of(PyObject* transport);
+// The object of a core; borrowed, null if it has none.
+PyObject* transport_of(const loop::detail::TransportCore& core);
+
+// As the module socket has addresses. A new reference; null with a Python exception.
+PyObject* address_tuple(const fibers::SocketAddress& address);
+
+bool add_transport_types(PyObject* module);
+// How many have been made, and how many calls of sockets.
+extern std::uint64_t transports_used;
+
+}  // namespace weft::python

@@ -1,0 +1,311 @@
+# SPDX-FileCopyrightText: The weft authors
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""weft's connections, servers, pipes, children and socket calls, under asyncio's names and signatures.
+
+What they do is in C++; here Python's arguments are checked and told. What comes with `ssl`, datagrams and sendfile are asyncio's own."""
+import os
+import socket
+import stat
+import subprocess
+import sys
+from asyncio import base_events, constants, events, trsock
+
+import weft_core
+
+__all__ = ["Server", "TransportMethods"]
+
+weft_core.Transport._sendfile_compatible = constants._SendfileMode.FALLBACK  # By asyncio's own code.
+
+
+def _wrap_socket(fd):
+    file = socket.socket(fileno=os.dup(fd))
+    return file, trsock.TransportSocket(file)
+
+
+def _check_stream(sock, what):
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"A Stream Socket was expected, got {sock!r}" if what is None else f"A {what} Stream Socket was expected, got {sock!r}")
+    sock.setblocking(False)
+
+
+def _port(port):
+    if port is None or port == "":
+        return 0
+    if isinstance(port, bytes):
+        port = port.decode()
+    if isinstance(port, str):
+        return int(port) if port.isdigit() else socket.getservbyname(port)
+    return port
+
+
+def _host(host):
+    return host.decode("idna") if isinstance(host, bytes) else host or ""
+
+
+def _path(path):
+    path = os.fspath(path)
+    return path if isinstance(path, bytes) else os.fsencode(path)
+
+
+def _only_with_ssl(**given):
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} is only meaningful with ssl")
+
+
+class Server(events.AbstractServer):
+    def __init__(self, loop, core, sockets=None):
+        self._loop = loop
+        self._core = core
+        self._files = [_wrap_socket(fd)[0] for fd in core.descriptors()] if sockets is None else sockets
+
+    def __repr__(self):
+        return f"<{self.__class__.__name__} sockets={self.sockets!r}>"
+
+    # What asyncio's has: None, once it is closed.
+    _sockets = property(lambda self: self._files)
+    _waiters = property(lambda self: None if self._files is None else [])
+
+    @property
+    def sockets(self):
+        return () if self._files is None else tuple(trsock.TransportSocket(s) for s in self._files)
+
+    def get_loop(self):
+        return self._loop
+
+    def is_serving(self):
+        return self._core.is_serving()
+
+    def close(self):
+        self._core.close()
+        self._close_files()
+
+    def _close_files(self):
+        files, self._files = self._files, None
+        for file in files or ():
+            file.close()
+
+    def close_clients(self):
+        self._core.close_clients()
+
+    def abort_clients(self):
+        self._core.abort_clients()
+
+    def _check_open(self):
+        if self._files is None:
+            raise RuntimeError(f"server {self!r} is closed")
+
+    async def start_serving(self):
+        self._check_open()
+        await self._core.start_serving()
+
+    async def serve_forever(self):
+        self._check_open()
+        try:
+            await self._core.serve_forever()
+        finally:
+            self._close_files()
+
+    async def wait_closed(self):
+        await self._core.wait_closed()
+
+
+def _open_streams(streams):
+    """What weft is told of a child's streams: files are their numbers."""
+    return [s if s is None or isinstance(s, int) else s.fileno() for s in streams]
+
+
+class TransportMethods:
+    """In front of a loop of asyncio's."""
+
+    # Connections.
+
+    async def create_connection(self, protocol_factory, host=None, port=None, *, ssl=None, family=0, proto=0, flags=0, sock=None,
+                                local_addr=None, server_hostname=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None,
+                                happy_eyeballs_delay=None, interleave=None, all_errors=False):
+        if ssl:
+            options = {"all_errors": all_errors} if all_errors else {}
+            return await super().create_connection(
+                protocol_factory, host, port, ssl=ssl, family=family, proto=proto, flags=flags, sock=sock, local_addr=local_addr,
+                server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout, happy_eyeballs_delay=happy_eyeballs_delay, interleave=interleave, **options)
+        _only_with_ssl(server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
+                       ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if sock is not None:
+            base_events._check_ssl_socket(sock)
+            if host is not None or port is not None:
+                raise ValueError("host/port and sock can not be specified at the same time")
+            return await self._connected(protocol_factory, sock)
+        if host is None and port is None:
+            raise ValueError("host and port was not specified and no sock specified")
+        local_host, local_port = local_addr or (None, 0)
+        return await weft_core.connect_host(self, protocol_factory, _host(host), _port(port), family, proto, flags, local_host,
+                                            local_port or 0, happy_eyeballs_delay, interleave, all_errors)
+
+    async def _connected(self, protocol_factory, sock):
+        _check_stream(sock, None)
+        return await weft_core.connect_fd(self, protocol_factory, os.dup(sock.fileno()), sock, trsock.TransportSocket(sock))
+
+    async def connect_accepted_socket(self, protocol_factory, sock, *, ssl=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None):
+        if ssl:
+            return await super().connect_accepted_socket(protocol_factory, sock, ssl=ssl, ssl_handshake_timeout=ssl_handshake_timeout,
+                                                         ssl_shutdown_timeout=ssl_shutdown_timeout)
+        _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        base_events._check_ssl_socket(sock)
+        return await self._connected(protocol_factory, sock)
+
+    async def create_unix_connection(self, protocol_factory, path=None, *, ssl=None, sock=None, server_hostname=None,
+                                     ssl_handshake_timeout=None, ssl_shutdown_timeout=None):
+        if ssl:
+            return await super().create_unix_connection(protocol_factory, path, ssl=ssl, sock=sock, server_hostname=server_hostname,
+                                                        ssl_handshake_timeout=ssl_handshake_timeout,
+                                                        ssl_shutdown_timeout=ssl_shutdown_timeout)
+        _only_with_ssl(server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
+                       ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if path is not None and sock is not None:
+            raise ValueError("path and sock can not be specified at the same time")
+        if path is None and sock is None:
+            raise ValueError("no path and sock were specified")
+        if sock is None:
+            return await weft_core.connect_path(self, protocol_factory, _path(path))
+        if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
+            raise ValueError(f"A UNIX Domain Stream Socket was expected, got {sock!r}")
+        return await self._connected(protocol_factory, sock)
+
+    # Servers.
+
+    async def create_server(self, protocol_factory, host=None, port=None, *, family=socket.AF_UNSPEC, flags=socket.AI_PASSIVE, sock=None,
+                            backlog=100, ssl=None, reuse_address=None, reuse_port=None, ssl_handshake_timeout=None,
+                            ssl_shutdown_timeout=None, start_serving=True, **later):
+        if ssl is not None or later:
+            return await super().create_server(
+                protocol_factory, host, port, family=family, flags=flags, sock=sock, backlog=backlog, ssl=ssl, reuse_address=reuse_address,
+                reuse_port=reuse_port, ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout,
+                start_serving=start_serving, **later)
+        _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if sock is not None:
+            if host is not None or port is not None:
+                raise ValueError("host/port and sock can not be specified at the same time")
+            return await self._serve_socket(protocol_factory, sock, backlog, start_serving)
+        if host is None and port is None:
+            raise ValueError("Neither host/port nor sock were specified")
+        if host == "" or host is None:
+            hosts = []
+        else:
+            hosts = [host] if isinstance(host, (str, bytes)) else list(host)
+        core = await weft_core.serve_hosts(self, protocol_factory, [_host(h) for h in hosts], _port(port), family, flags, backlog,
+                                           True if reuse_address is None else bool(reuse_address), bool(reuse_port), start_serving)
+        return Server(self, core)
+
+    async def _serve_socket(self, protocol_factory, sock, backlog, start_serving):
+        _check_stream(sock, None)
+        core = await weft_core.serve_fd(self, protocol_factory, os.dup(sock.fileno()), backlog, start_serving)
+        return Server(self, core, [sock])
+
+    async def create_unix_server(self, protocol_factory, path=None, *, sock=None, backlog=100, ssl=None, ssl_handshake_timeout=None,
+                                 ssl_shutdown_timeout=None, start_serving=True, cleanup_socket=sys.version_info >= (3, 13)):
+        if ssl is not None:
+            return await super().create_unix_server(protocol_factory, path, sock=sock, backlog=backlog, ssl=ssl,
+                                                    ssl_handshake_timeout=ssl_handshake_timeout,
+                                                    ssl_shutdown_timeout=ssl_shutdown_timeout, start_serving=start_serving)
+        _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if path is not None and sock is not None:
+            raise ValueError("path and sock can not be specified at the same time")
+        if path is None and sock is None:
+            raise ValueError("path was not specified, and no sock specified")
+        if sock is None:
+            return Server(self, await weft_core.serve_path(self, protocol_factory, _path(path), backlog, cleanup_socket, start_serving))
+        if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
+            raise ValueError(f"A UNIX Domain Stream Socket was expected, got {sock!r}")
+        return await self._serve_socket(protocol_factory, sock, backlog, start_serving)
+
+    # Pipes.
+
+    async def connect_read_pipe(self, protocol_factory, pipe):
+        return await self._pipe(protocol_factory, pipe, True)
+
+    async def connect_write_pipe(self, protocol_factory, pipe):
+        return await self._pipe(protocol_factory, pipe, False)
+
+    async def _pipe(self, protocol_factory, pipe, reads):
+        mode = os.fstat(pipe.fileno()).st_mode
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
+            raise ValueError("Pipe transport is for pipes/sockets only." if reads else
+                             "Pipe transport is only for pipes, sockets and character devices")
+        return await weft_core.connect_pipe(self, protocol_factory, os.dup(pipe.fileno()), pipe, reads)
+
+    # Children.
+
+    async def subprocess_exec(self, protocol_factory, program, *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=False, shell=False, bufsize=0, encoding=None, errors=None, text=None, **options):
+        self._check_popen(universal_newlines, bufsize, encoding, errors, text)
+        if shell:
+            raise ValueError("shell must be False")
+        return await self._spawn(protocol_factory, [program, *args], (stdin, stdout, stderr), **options)
+
+    async def subprocess_shell(self, protocol_factory, cmd, *, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               universal_newlines=False, shell=True, bufsize=0, encoding=None, errors=None, text=None, **options):
+        if not isinstance(cmd, (bytes, str)):
+            raise ValueError("cmd must be a string")
+        self._check_popen(universal_newlines, bufsize, encoding, errors, text)
+        if not shell:
+            raise ValueError("shell must be True")
+        return await self._spawn(protocol_factory, cmd, (stdin, stdout, stderr), **options)
+
+    @staticmethod
+    def _check_popen(universal_newlines, bufsize, encoding, errors, text):
+        for wrong, what in ((universal_newlines, "universal_newlines must be False"), (bufsize != 0, "bufsize must be 0"),
+                            (text, "text must be False"), (encoding is not None, "encoding must be None"),
+                            (errors is not None, "errors must be None")):
+            if wrong:
+                raise ValueError(what)
+
+    # A child of weft's inherits what pass_fds names, and nothing else, also with close_fds=False.
+    async def _spawn(self, protocol_factory, command, streams, *, cwd=None, env=None, executable=None, pass_fds=(), process_group=None,
+                     start_new_session=False, restore_signals=True, close_fds=True,
+                     preexec_fn=None, creationflags=0, startupinfo=None):
+        if preexec_fn is not None or creationflags != 0 or startupinfo is not None:
+            raise ValueError("preexec_fn, creationflags and startupinfo are not supported")
+        if process_group == -1:
+            process_group = None
+        return await weft_core.spawn(self, protocol_factory, command, *_open_streams(streams), cwd, None if env is None else dict(env),
+                                     executable, list(pass_fds), process_group, start_new_session, restore_signals)
+
+    # Sockets that stay their owner's.
+
+    def _fd(self, sock):
+        base_events._check_ssl_socket(sock)
+        if self._debug and sock.gettimeout() != 0:
+            raise ValueError("the socket must be non-blocking")
+        return sock.fileno()
+
+    async def sock_recv(self, sock, n):
+        return await weft_core.sock_recv(self, self._fd(sock), n)
+
+    async def sock_recv_into(self, sock, buf):
+        fd = self._fd(sock)
+        return await weft_core.sock_recv_into(self, fd, buf)
+
+    async def sock_recvfrom(self, sock, bufsize):
+        return await weft_core.sock_recvfrom(self, self._fd(sock), bufsize)
+
+    async def sock_recvfrom_into(self, sock, buf, nbytes=0):
+        return await weft_core.sock_recvfrom_into(self, self._fd(sock), buf, nbytes)
+
+    async def sock_sendall(self, sock, data):
+        await weft_core.sock_sendall(self, self._fd(sock), data)
+
+    async def sock_sendto(self, sock, data, address):
+        return await weft_core.sock_sendto(self, self._fd(sock), data, sock.family, address)
+
+    async def sock_connect(self, sock, address):
+        fd = self._fd(sock)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            _, _, _, _, address = (await self._ensure_resolved(address, family=sock.family, type=sock.type, proto=sock.proto, loop=self))[0]
+        await weft_core.sock_connect(self, fd, sock.family, address)
+
+    async def sock_accept(self, sock):
+        fd, address = await weft_core.sock_accept(self, self._fd(sock))
+        accepted = socket.socket(fileno=fd)
+        accepted.setblocking(False)
+        return accepted, address

@@ -145,18 +145,15 @@ class Busy {
     const int listener = server_.sockets().at(0);
     EXPECT_EQ(::listen(listener, 0), 0);
     const fibers::SocketAddress address = address_of(listener);
-    EXPECT_EQ(::connect(client_, address.data(), static_cast<socklen_t>(address.size())), 0);
+    EXPECT_EQ(::connect(client_.get(), address.data(), static_cast<socklen_t>(address.size())), 0);
   }
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
-  ~Busy() {
-    ::close(client_);
-    server_.close();
-  }
+  ~Busy() { server_.close(); }
 
  private:
   Server server_;
-  int client_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const detail::GivenFd client_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 };
 
 FIBER_TEST(ConnectionTest, RacesAndTakesTheOneThatIsThereFirst) {
@@ -176,6 +173,34 @@ FIBER_TEST(ConnectionTest, RacesAndTakesTheOneThatIsThereFirst) {
     stop(server);
   });
   // The fixture finds the descriptor of a loser that is left open.
+}
+
+FIBER_TEST(ConnectionTest, AnAttemptThatFailsLetsTheNextOneBeginAlsoWhileAnEarlierOneGoesOn) {
+  with_loop([](EventLoop& loop) {
+    Server server = listen_on(loop, "127.0.0.3", 0);
+    const std::uint16_t port = port_of(server);
+    const Busy busy(loop, "127.0.0.1", port);
+    const Name name({"127.0.0.1", "127.0.0.2", "127.0.0.3"});
+    const fibers::Instant begun = loop.time();
+    std::string winner;
+    fibers::move_on_after(10s,
+                          [&] { winner = reached(loop, port, {.happy_eyeballs_delay = 250ms}); });
+    EXPECT_EQ(winner, "127.0.0.3");
+    EXPECT_EQ(loop.time() - begun, 250ms) << "the second address refuses at once";
+    stop(server);
+  });
+}
+
+FIBER_TEST(ConnectionTest, CancelledBeforeItIsKnownItIsClosed) {
+  with_idle_loop([](EventLoop& loop) {
+    SocketPair pair;
+    auto connecting = loop.create_task(loop.create_connection(recorder, pair.take()));
+    run_once(loop);  // There is a transport, and connection_made() is on its way.
+    connecting.cancel();
+    for (int i = 0; i < 4; ++i) run_once(loop);
+    EXPECT_TRUE(connecting.cancelled());
+    EXPECT_TRUE(pair.at_end());
+  });
 }
 
 FIBER_TEST(ConnectionTest, InterleavesTheFamilies) {

@@ -248,10 +248,13 @@ class Refusing final : public fibers::sys::Gate {
   fibers::sys::Answer before(const fibers::sys::Asked& asked) noexcept override {
     if (asked.name != call_) return {};
     ++asked_for;
-    return {.error = closed ? error_ : 0};
+    const int error = closed ? error_ : 0;
+    if (once) closed = false;
+    return {.error = error};
   }
   void after() noexcept override {}
   bool closed = true;
+  bool once = false;
   int asked_for = 0;
 
  private:
@@ -302,6 +305,51 @@ FIBER_TEST(ServerTest, OutOfDescriptorsItTriesAgainEverySecond) {
     be_strict(loop);
     client->transport.close();
     stop(server);
+  });
+}
+
+FIBER_TEST(ServerTest, AConnectionThatIsGoneAlreadyDoesNotKeepTheNextOneWaiting) {
+  WEFT_NOT_SWEPT("it has a gate of its own");
+  with_loop([](EventLoop& loop) {
+    Server server = echo_server(loop);
+    Refusing gate("accept4", ECONNABORTED);
+    gate.once = true;
+    const auto client = connect_to(loop, server);
+    client->transport.write("x");
+    run_until(loop, [&] { return client->received == "x"; });
+    client->transport.close();
+    stop(server);
+  });
+}
+
+FIBER_TEST(ServerTest, AFactoryThatClosesItsServerGetsNoConnection) {
+  with_loop([](EventLoop& loop) {
+    const auto protocol = std::make_shared<Recorder>();
+    Server server;
+    server = await(loop.create_server(
+        [&] {
+          server.close();
+          return std::shared_ptr<Recorder>(protocol);
+        },
+        "127.0.0.1", 0));
+    const auto client = connect_to(loop, server);
+    run_until(loop, [&] { return is_lost(*client); });
+    await(server.wait_closed());
+    EXPECT_THAT(protocol->log, ElementsAre());
+  });
+}
+
+// asyncio: test_server.py::test_unix_server_cleanup_replaced
+FIBER_TEST(ServerTest, LeavesAFileThatIsNotItsOwn) {
+  with_loop([](EventLoop& loop) {
+    const std::string path = "/tmp/weft-server-other-" + std::to_string(::getpid()) + ".sock";
+    const auto make = [] { return std::make_unique<Echo>(); };
+    Server first = await(loop.create_unix_server(make, path));
+    Server second = await(loop.create_unix_server(make, path));  // In the place of the first.
+    stop(first);
+    EXPECT_EQ(::access(path.c_str(), F_OK), 0);
+    stop(second);
+    EXPECT_NE(::access(path.c_str(), F_OK), 0);
   });
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "tests/loop/streams_testing.h"
 #include "weft/fibers/timeouts.h"
@@ -218,7 +219,9 @@ FIBER_TEST(StreamReaderProtocolTest, WhatTheCallbackThrowsIsReportedAndClosesThe
     std::string message;
     loop.set_exception_handler(
         [&](EventLoop&, const ExceptionContext& context) { message = context.message; });
-    const auto fails = [](StreamReader, StreamWriter) -> Coro<void> {
+    std::vector<StreamWriter> kept;  // The last one closes its connection.
+    const auto fails = [&kept](StreamReader, StreamWriter writer) -> Coro<void> {
+      kept.push_back(std::move(writer));
       co_await sleep(fibers::Duration(0));
       throw std::out_of_range("failed");
     };

@@ -102,6 +102,56 @@ FIBER_TEST(TransportTest, WhatIsWrittenLaterComesLaterAlsoIfThereIsRoomAgain) {
   });
 }
 
+FIBER_TEST(TransportTest, ResumesWritingAtTheLowWaterMarkAndPausesAboveTheHighOneOnly) {
+  with_loop([](EventLoop& loop) {
+    SocketPair pair;
+    const auto protocol = connect_over(loop, pair);
+    Transport transport = protocol->transport;
+    transport.set_write_buffer_limits(much().size());
+    transport.write(much());
+    EXPECT_EQ(protocol->log, (Log{"made"})) << "a part of it has been sent";
+    transport.set_write_buffer_limits(much().size() - 1000000, much().size() - 2000000);
+    EXPECT_EQ(last(*protocol), "pause");
+    run_until(loop, [&] {
+      pair.get();
+      return last(*protocol) == "resume";
+    });
+    EXPECT_GT(transport.get_write_buffer_size(), 0u);
+    transport.abort();
+    run_until(loop, [&] { return is_lost(*protocol); });
+  });
+}
+
+// Another protocol takes its place as soon as data come.
+struct Replaced : Protocol {
+  explicit Replaced(bool& told) : gone(told) {}
+  Replaced(const Replaced&) = delete;
+  Replaced& operator=(const Replaced&) = delete;
+  ~Replaced() override { gone = true; }
+  void connection_made(Transport made) override { transport = std::move(made); }
+  void data_received(std::string_view) override {
+    const auto next = std::make_shared<Recorder>();
+    next->transport = transport;
+    transport.set_protocol(next);
+    EXPECT_FALSE(gone) << "it is being called";
+  }
+  bool& gone;
+  Transport transport;
+};
+
+FIBER_TEST(TransportTest, AProtocolThatIsReplacedGoesAfterTheCallThatItIsIn) {
+  bool gone = false;
+  with_loop([&](EventLoop& loop) {
+    SocketPair pair;
+    const auto make = [&] { return std::make_shared<Replaced>(gone); };
+    Transport transport = await(loop.create_connection(make, pair.take())).first;
+    pair.put("a");
+    run_until(loop, [&] { return gone; });
+    transport.abort();
+    run_until(loop, [&] { return pair.at_end(); });
+  });
+}
+
 FIBER_TEST(TransportTest, ReceivesNothingAfterClose) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/context_var.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/lone_error.h"
@@ -46,6 +47,11 @@ LoopBlock* find_block(const loop::EventLoop* loop, LoopBlock* LoopBlock::*next) 
   LoopBlock* block = open_blocks;
   while (block != nullptr && block->loop() != loop) block = block->*next;
   return block;
+}
+
+[[noreturn]] void throw_too_late() {
+  throw fibers::UsageError(
+      "the loop is being shut down; nothing can be registered with it any more");
 }
 
 }  // namespace
@@ -390,6 +396,7 @@ void LoopBlock::drain() {
 
 void LoopBlock::close_loop() {
   resources_.clear();
+  if (!loop_->is_closed()) close_marked();
   loop_->close();
   LoopBlock** at = &open_blocks;
   while (*at != this) at = &(*at)->next_;
@@ -415,11 +422,28 @@ void LoopBlock::fail(std::exception_ptr error) noexcept {
 }
 
 void LoopBlock::at_close(absl::AnyInvocable<void()> fn) {
-  if (phase_ > Phase::kCloseResources) {
-    throw fibers::UsageError(
-        "the loop is being shut down; nothing can be registered with it any more");
-  }
+  if (phase_ > Phase::kCloseResources) throw_too_late();
   close_hooks_.push_back(std::move(fn));
+}
+
+void LoopBlock::autoclose(int fd) {
+  if (phase_ > Phase::kCloseResources) throw_too_late();
+  if (std::ranges::find(autoclose_, fd) == autoclose_.end()) autoclose_.push_back(fd);
+}
+
+void LoopBlock::no_autoclose(int fd) {
+  if (std::erase(autoclose_, fd) == 0) {
+    throw fibers::UsageError(
+        "this descriptor is not marked: no_autoclose() takes back what autoclose() has done");
+  }
+}
+
+void LoopBlock::close_marked() noexcept {
+  for (const int fd : autoclose_) {
+    const bool read = loop_->remove_reader(fd);
+    const bool written = loop_->remove_writer(fd);
+    if (read || written) fibers::sys::close(fd);
+  }
 }
 
 std::shared_ptr<void> LoopBlock::find_resource(const void* key) const {

@@ -89,6 +89,8 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void need_loop();
 
   void at_close(absl::AnyInvocable<void()> fn);
+  void autoclose(int fd);
+  void no_autoclose(int fd);
   std::shared_ptr<void> find_resource(const void* key) const;
   void keep_resource(const void* key, std::shared_ptr<void> resource);
 
@@ -120,6 +122,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void stop_loop();
   void drain();
   void close_loop();
+  void close_marked() noexcept;
   // Runs a step of the shut-down shielded; what it throws joins the errors of the block.
   void step(Phase phase, fibers::Nursery& errors, const std::function<void()>& fn);
   // The loop's default exception handler, after the log.
@@ -147,6 +150,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   // A list: a hook that waits while it is moved finds it whole.
   std::list<absl::AnyInvocable<void()>> close_hooks_;
   std::vector<std::pair<const void*, std::shared_ptr<void>>> resources_;
+  std::vector<int> autoclose_;
   LoopBlock* next_ = nullptr;  // Of this thread's open blocks.
 };
 

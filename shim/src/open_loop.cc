@@ -45,6 +45,13 @@ void at_close(loop::EventLoop& loop, absl::AnyInvocable<void()> fn) {
   LoopBlock::of(loop).at_close(std::move(fn));
 }
 
+void autoclose(loop::EventLoop& loop, int fd) {
+  LoopBlock::of(loop).autoclose(fd);
+}
+void no_autoclose(loop::EventLoop& loop, int fd) {
+  LoopBlock::of(loop).no_autoclose(fd);
+}
+
 loop::EventLoop* current_loop() {
   if (loop::EventLoop* running = loop::running_loop()) return running;
   const LoopBlock* block = LoopBlock::current();

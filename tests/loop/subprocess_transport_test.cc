@@ -49,6 +49,7 @@ Child start_program(EventLoop& loop, const Command& command,
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_exec
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_exec
 FIBER_TEST(SubprocessTransportTest, FeedsAProgramAndHearsOfItsOutput) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
@@ -66,6 +67,7 @@ FIBER_TEST(SubprocessTransportTest, FeedsAProgramAndHearsOfItsOutput) {
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_interactive
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_interactive
 FIBER_TEST(SubprocessTransportTest, TalksToAProgram) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
@@ -83,6 +85,7 @@ FIBER_TEST(SubprocessTransportTest, TalksToAProgram) {
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_shell
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_shell
 FIBER_TEST(SubprocessTransportTest, ShellRunsACommandLine) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
@@ -100,6 +103,7 @@ FIBER_TEST(SubprocessTransportTest, ShellRunsACommandLine) {
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_exitcode
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_exitcode
 // asyncio: claims_subprocesses::the_sign_of_an_exit_code
 FIBER_TEST(SubprocessTransportTest, ReturncodeIsTheStatusOrMinusTheSignal) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
@@ -118,6 +122,7 @@ FIBER_TEST(SubprocessTransportTest, ReturncodeIsTheStatusOrMinusTheSignal) {
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_close_after_finish
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_close_after_finish
 FIBER_TEST(SubprocessTransportTest, CloseAfterTheEndDoesNothing) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
@@ -132,8 +137,11 @@ FIBER_TEST(SubprocessTransportTest, CloseAfterTheEndDoesNothing) {
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_kill
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_kill
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_terminate
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_terminate
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_send_signal
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_send_signal
 FIBER_TEST(SubprocessTransportTest, SignalsEndAChild) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
@@ -173,7 +181,9 @@ FIBER_TEST(SubprocessTransportTest, ASignalIsNoErrorBeforeConnectionLostAndOneAf
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_stderr
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_stderr
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_stderr_redirect_to_stdout
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_stderr_redirect_to_stdout
 FIBER_TEST(SubprocessTransportTest, StderrIsAPipeOfItsOwnOrGoesWhereStdoutGoes) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
@@ -191,6 +201,7 @@ FIBER_TEST(SubprocessTransportTest, StderrIsAPipeOfItsOwnOrGoesWhereStdoutGoes) 
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_close_client_stream
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_close_client_stream
 FIBER_TEST(SubprocessTransportTest, AClosedOutputIsABrokenPipeForTheChild) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
@@ -205,6 +216,7 @@ FIBER_TEST(SubprocessTransportTest, AClosedOutputIsABrokenPipeForTheChild) {
 }
 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_wait_no_same_group
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_wait_no_same_group
 // asyncio: test_subprocess.py::SubprocessMixin::test_start_new_session
 FIBER_TEST(SubprocessTransportTest, ASessionOfItsOwn) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
@@ -347,7 +359,9 @@ FIBER_TEST(SubprocessTransportTest, InheritsNoDescriptor) {
 }
 
 // asyncio: test_base_events.py::BaseEventLoopTests::test_subprocess_exec_invalid_args
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_exec_invalid_args
 // asyncio: test_base_events.py::BaseEventLoopTests::test_subprocess_shell_invalid_args
+// trio-asyncio: test_aio_subprocess.py::test_subprocess_shell_invalid_args
 FIBER_TEST(SubprocessTransportTest, RefusesWhatCannotBeACommand) {
   with_loop([](EventLoop& loop) {
     const auto factory = [&] { return std::make_shared<NotingChild>(loop); };

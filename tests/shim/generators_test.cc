@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -84,6 +85,34 @@ FIBER_TEST(OpenLoopGeneratorsTest, ACancellationFromOutsideReachesThemOnceTheyCl
     });
     EXPECT_EQ(*log, (std::vector<std::string>{"closing", "cancelled"}));
     EXPECT_EQ(current_time() - start, timeout);
+  }
+}
+
+// trio-asyncio: test_trio_asyncio.py::test_asyncgens
+FIBER_TEST(OpenLoopGeneratorsTest, TakeTheirTimeUnlessADeadlineComesFirst) {
+  for (const bool alive : {true, false}) {
+    for (const fibers::Duration takes : {0s, 10s}) {
+      for (const fibers::Duration timeout : {0s, 1s, 20s}) {
+        const Log log = std::make_shared<std::vector<std::string>>();
+        std::optional<AsyncGenerator<int>> generator(closes_slowly(log, takes));
+        const auto start = current_time();
+        fibers::CancelScope scope;
+        scope.run([&] {
+          open_loop([&](EventLoop& loop) {
+            loop::await(loop.create_task(begin(*generator)));
+            if (!alive) generator.reset();
+            scope.set_deadline(current_time() + timeout);
+          });
+        });
+        ASSERT_EQ(log->size(), 2U);
+        EXPECT_EQ(log->front(), "closing");
+        const auto took = std::min(takes, timeout);
+        EXPECT_EQ(current_time() - start, took);
+        if (timeout != takes) {
+          EXPECT_EQ(log->back(), timeout > takes ? "closed" : "cancelled");
+        }
+      }
+    }
   }
 }
 

@@ -47,4 +47,18 @@ std::shared_ptr<T> loop_resource(loop::EventLoop& loop) {
   return made;
 }
 
+// Marks `fd`: if the loop still watches it, by add_reader or add_writer, when the loop is closed,
+// it is closed as well. Throws as at_close does. (trio-asyncio: loop.autoclose.)
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+void autoclose(loop::EventLoop& loop, int fd);
+// Takes the mark back. UsageError if it has none. (trio-asyncio: loop.no_autoclose.)
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+void no_autoclose(loop::EventLoop& loop, int fd);
+
 }  // namespace weft::shim

@@ -13,4 +13,5 @@
 #include "weft/shim/run_aio_future.h"     // IWYU pragma: export
 #include "weft/shim/run_aio_generator.h"  // IWYU pragma: export
 #include "weft/shim/trio_as_aio.h"        // IWYU pragma: export
+#include "weft/shim/trio_executor.h"      // IWYU pragma: export
 #include "weft/shim/trio_generator.h"     // IWYU pragma: export

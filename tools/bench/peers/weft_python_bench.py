@@ -4,8 +4,12 @@
 
 import asyncio
 import sys
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[3]
+CONFORMANCE = "tests/conformance/cpython"
 sys.dont_write_bytecode = True
+sys.path += [str(ROOT / "build/release" / CONFORMANCE / "python"), str(ROOT / CONFORMANCE)]
 import asyncio_bench  # noqa: E402
 import uvloop_bench  # noqa: E402
 import weft  # noqa: E402

@@ -3,6 +3,7 @@
 
 // Children for Python, by weft's subprocess_exec().
 
+#include <csignal>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,12 +13,88 @@
 #include "tests/conformance/cpython/src/endpoints.h"
 #include "tests/conformance/cpython/src/factory.h"
 #include "tests/conformance/cpython/src/loop.h"
+#include "tests/conformance/cpython/src/transport_object.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/subprocess_transport.h"
 
 namespace weft::python {
 
 namespace {
+
+// --- The transport. ---
+
+loop::SubprocessTransport subprocess_in(PyObject* self) {
+  return loop::TransportAccess::share<loop::SubprocessTransport>(core_of_transport(self));
+}
+
+PyObject* get_pid(PyObject* self, PyObject* /*none*/) {
+  return guarded([&] { return PyLong_FromLong(subprocess_in(self).get_pid()); });
+}
+PyObject* get_returncode(PyObject* self, PyObject* /*none*/) {
+  return guarded([&] {
+    const std::optional<int> code = subprocess_in(self).get_returncode();
+    return code ? PyLong_FromLong(*code) : Py_NewRef(Py_None);
+  });
+}
+// One object a pipe, made when it is first asked for: the pipe's protocol is not Python's.
+PyObject* get_pipe_transport(PyObject* self, PyObject* number) {
+  const long fd = PyLong_AsLong(number);
+  if (fd == -1 && PyErr_Occurred() != nullptr) return nullptr;
+  return guarded([&]() -> PyObject* {
+    if (fd < 0 || fd > 2) return Py_NewRef(Py_None);
+    const loop::Transport pipe = subprocess_in(self).get_pipe_transport(static_cast<int>(fd));
+    if (!pipe) return Py_NewRef(Py_None);
+    const std::string key = "_pipe" + std::to_string(fd);
+    if (PyObject* const made = PyObject_GetAttrString(self, key.c_str())) return made;
+    PyErr_Clear();
+    Owned object(wrap_transport(pipe, nullptr));
+    if (!object || PyObject_SetAttrString(self, key.c_str(), object.get()) < 0) return nullptr;
+    return object.release();
+  });
+}
+PyObject* send_signal(PyObject* self, PyObject* number) {
+  const int signal = static_cast<int>(PyLong_AsLong(number));
+  if (signal == -1 && PyErr_Occurred() != nullptr) return nullptr;
+  return guarded([&]() -> PyObject* {
+    try {
+      subprocess_in(self).send_signal(signal);
+    } catch (const loop::ProcessLookupError&) {
+      PyErr_SetNone(PyExc_ProcessLookupError);
+      return nullptr;
+    }
+    return Py_NewRef(Py_None);
+  });
+}
+PyObject* send_fixed(PyObject* self, int signal) {
+  const Owned number(PyLong_FromLong(signal));
+  return number ? send_signal(self, number.get()) : nullptr;
+}
+PyObject* terminate(PyObject* self, PyObject* /*none*/) {
+  return send_fixed(self, SIGTERM);
+}
+PyObject* kill(PyObject* self, PyObject* /*none*/) {
+  return send_fixed(self, SIGKILL);
+}
+loop::Coro<int> ended(loop::Future<int> code) {
+  co_return co_await code;
+}
+PyObject* wait(PyObject* self, PyObject* /*none*/) {
+  return guarded([&] {
+    auto& core = static_cast<loop::detail::SubprocessCore&>(core_of_transport(self));
+    return wrap_coro(self, ended(core.wait()), [](int code) { return PyLong_FromLong(code); });
+  });
+}
+const PyMethodDef kSubprocessMethods[] = {
+    {"get_pid", get_pid, METH_NOARGS, nullptr},
+    {"get_returncode", get_returncode, METH_NOARGS, nullptr},
+    {"get_pipe_transport", get_pipe_transport, METH_O, nullptr},
+    {"send_signal", send_signal, METH_O, nullptr},
+    {"terminate", terminate, METH_NOARGS, nullptr},
+    {"kill", kill, METH_NOARGS, nullptr},
+    {"_wait", wait, METH_NOARGS, nullptr},
+};
+
+// --- Starting one. ---
 
 // Throws PythonError.
 std::string text_of(PyObject* object) {
@@ -120,7 +197,10 @@ PyMethodDef functions[] = {
 }  // namespace
 
 bool add_children(PyObject* module) {
-  return PyModule_AddFunctions(module, functions) == 0;
+  const Owned base(asyncio_transport("SubprocessTransport"));
+  transport_types.subprocess =
+      add_transport_type(module, "weft_core.SubprocessTransport", base.get(), kSubprocessMethods);
+  return transport_types.subprocess != nullptr && PyModule_AddFunctions(module, functions) == 0;
 }
 
 }  // namespace weft::python

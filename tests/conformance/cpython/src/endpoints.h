@@ -7,6 +7,7 @@
 #pragma once
 
 #include "tests/conformance/cpython/src/py.h"
+#include "weft/fibers/socket_address.h"
 
 namespace weft::python {
 
@@ -14,5 +15,9 @@ bool add_connecting(PyObject* module);
 bool add_servers(PyObject* module);
 bool add_sockets(PyObject* module);
 bool add_children(PyObject* module);
+bool add_datagrams(PyObject* module);
+
+// A numeric address, as the module socket has it. Throws PythonError.
+fibers::SocketAddress address_of(int family, PyObject* object);
 
 }  // namespace weft::python

@@ -56,4 +56,13 @@ class SubprocessFactory : public Factory {
   }
 };
 
+// And of an endpoint for datagrams.
+class DatagramFactory : public Factory {
+ public:
+  using Factory::Factory;
+  std::shared_ptr<loop::DatagramProtocol> operator()() {
+    return std::static_pointer_cast<loop::DatagramProtocol>(make(&wrap_datagram_protocol));
+  }
+};
+
 }  // namespace weft::python

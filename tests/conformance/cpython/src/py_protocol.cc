@@ -9,6 +9,7 @@
 
 #include "tests/conformance/cpython/src/errors.h"
 #include "tests/conformance/cpython/src/transport_object.h"
+#include "weft/loop/datagram_transport.h"
 #include "weft/loop/subprocess_transport.h"
 
 namespace weft::python {
@@ -27,6 +28,8 @@ struct Names {
   PyObject* pipe_data_received;
   PyObject* pipe_connection_lost;
   PyObject* process_exited;
+  PyObject* datagram_received;
+  PyObject* error_received;
 };
 Names names;
 PyObject* buffered_protocol = nullptr;
@@ -46,6 +49,8 @@ bool load_protocol_names() {
       {&names.pipe_data_received, "pipe_data_received"},
       {&names.pipe_connection_lost, "pipe_connection_lost"},
       {&names.process_exited, "process_exited"},
+      {&names.datagram_received, "datagram_received"},
+      {&names.error_received, "error_received"},
   };
   for (const auto& [place, text] : all) {
     *place = PyUnicode_InternFromString(text);
@@ -115,9 +120,9 @@ PyObject* PythonProtocol::call_here(PyObject* name) {
   return result;
 }
 
-void PythonProtocol::made(loop::BaseTransport transport) {
+void PythonProtocol::made(const loop::BaseTransport& transport) {
   if (link_->transport.get() == nullptr) {
-    PyObject* const object = wrap_transport(loop_, std::move(transport), *link_);
+    PyObject* const object = wrap_transport(transport, link_.get());
     if (object == nullptr) throw_raised();
     link_->transport = Ref(object);
   }
@@ -170,7 +175,7 @@ class Wrapped : public Kind, public PythonProtocol {
 class Plain final : public Wrapped<loop::Protocol> {
  public:
   using Wrapped::Wrapped;
-  void connection_made(loop::Transport transport) override { made(std::move(transport)); }
+  void connection_made(loop::Transport transport) override { made(transport); }
   void data_received(std::string_view data) override {
     const Owned bytes(bytes_of(data));
     const Owned done(call(names.data_received, bytes.get()));
@@ -183,7 +188,7 @@ class Buffered final : public Wrapped<loop::BufferedProtocol> {
  public:
   using Wrapped::Wrapped;
   ~Buffered() override { let_go(); }
-  void connection_made(loop::Transport transport) override { made(std::move(transport)); }
+  void connection_made(loop::Transport transport) override { made(transport); }
   std::span<std::byte> get_buffer(std::size_t sizehint) override {
     let_go();
     const Owned hint(number_of(sizehint == 0 ? -1 : static_cast<std::int64_t>(sizehint)));
@@ -215,7 +220,7 @@ class Buffered final : public Wrapped<loop::BufferedProtocol> {
 class Subprocess final : public Wrapped<loop::SubprocessProtocol> {
  public:
   using Wrapped::Wrapped;
-  void connection_made(loop::SubprocessTransport transport) override { made(std::move(transport)); }
+  void connection_made(loop::SubprocessTransport transport) override { made(transport); }
   void pipe_data_received(int fd, std::string_view data) override {
     const Owned number(number_of(fd));
     const Owned bytes(bytes_of(data));
@@ -227,6 +232,22 @@ class Subprocess final : public Wrapped<loop::SubprocessProtocol> {
     const Owned done(call(names.pipe_connection_lost, number.get(), python.get()));
   }
   void process_exited() override { const Owned done(call(names.process_exited)); }
+};
+
+class Datagram final : public Wrapped<loop::DatagramProtocol> {
+ public:
+  using Wrapped::Wrapped;
+  void connection_made(loop::DatagramTransport transport) override { made(transport); }
+  void datagram_received(std::string_view data, const fibers::SocketAddress& from) override {
+    const Owned bytes(bytes_of(data));
+    const Owned address(from.empty() ? Py_NewRef(Py_None) : address_tuple(from));
+    if (!address) throw PythonError();
+    const Owned done(call(names.datagram_received, bytes.get(), address.get()));
+  }
+  void error_received(std::exception_ptr error) override {
+    const Owned python(to_python(error));
+    const Owned done(call(names.error_received, python.get()));
+  }
 };
 
 }  // namespace
@@ -241,6 +262,22 @@ std::shared_ptr<loop::BaseProtocol> wrap_protocol(LoopObject& loop, PyObject* pr
 std::shared_ptr<loop::BaseProtocol> wrap_subprocess_protocol(LoopObject& loop, PyObject* protocol,
                                                              std::shared_ptr<Link> link) {
   return std::make_shared<Subprocess>(loop, protocol, std::move(link));
+}
+
+std::shared_ptr<loop::BaseProtocol> wrap_datagram_protocol(LoopObject& loop, PyObject* protocol,
+                                                           std::shared_ptr<Link> link) {
+  return std::make_shared<Datagram>(loop, protocol, std::move(link));
+}
+std::shared_ptr<loop::BaseProtocol> wrap_protocol_for(const loop::detail::TransportCore& core,
+                                                      LoopObject& loop, PyObject* protocol,
+                                                      std::shared_ptr<Link> link) {
+  if (dynamic_cast<const loop::detail::SubprocessCore*>(&core) != nullptr) {
+    return wrap_subprocess_protocol(loop, protocol, std::move(link));
+  }
+  if (dynamic_cast<const loop::detail::DatagramCore*>(&core) != nullptr) {
+    return wrap_datagram_protocol(loop, protocol, std::move(link));
+  }
+  return wrap_protocol(loop, protocol, std::move(link));
 }
 
 PythonProtocol* python_protocol(loop::BaseProtocol* protocol) {

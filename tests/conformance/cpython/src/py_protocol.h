@@ -48,7 +48,7 @@ class PythonProtocol {
   PyObject* call(PyObject* name, PyObject* arg = nullptr, PyObject* second = nullptr);
   // The same of a method that is called directly by write(): in the context that is there.
   PyObject* call_here(PyObject* name);
-  void made(loop::BaseTransport transport);
+  void made(const loop::BaseTransport& transport);
   void lost(const std::exception_ptr& error);
   bool eof();
 
@@ -67,6 +67,12 @@ std::shared_ptr<loop::BaseProtocol> wrap_protocol(LoopObject& loop, PyObject* pr
                                                   std::shared_ptr<Link> link);
 std::shared_ptr<loop::BaseProtocol> wrap_subprocess_protocol(LoopObject& loop, PyObject* protocol,
                                                              std::shared_ptr<Link> link);
+std::shared_ptr<loop::BaseProtocol> wrap_datagram_protocol(LoopObject& loop, PyObject* protocol,
+                                                           std::shared_ptr<Link> link);
+// Of the kind that the transport drives.
+std::shared_ptr<loop::BaseProtocol> wrap_protocol_for(const loop::detail::TransportCore& core,
+                                                      LoopObject& loop, PyObject* protocol,
+                                                      std::shared_ptr<Link> link);
 // Null if it is none of Python's.
 PythonProtocol* python_protocol(loop::BaseProtocol* protocol);
 

@@ -43,42 +43,6 @@ class HeldBuffer {
   Py_buffer view_;
 };
 
-// A numeric address, as the module socket has it. Throws PythonError.
-fibers::SocketAddress address_of(int family, PyObject* object) {
-  if (family == AF_UNIX) {
-    const Owned bytes(PyBytes_Check(object) ? Py_NewRef(object)
-                                            : PyUnicode_EncodeFSDefault(object));
-    if (!bytes) throw PythonError();
-    return fibers::SocketAddress::from_path(
-        {PyBytes_AS_STRING(bytes.get()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.get()))});
-  }
-  const char* host = nullptr;
-  unsigned short port = 0;
-  unsigned flow = 0;
-  unsigned scope = 0;
-  if (!PyTuple_Check(object) ||
-      PyArg_ParseTuple(object, "sH|II", &host, &port, &flow, &scope) == 0) {
-    if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_TypeError, "an address is a tuple");
-    throw PythonError();
-  }
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  v4.sin_family = AF_INET;
-  v4.sin_port = htons(port);
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(port);
-  v6.sin6_flowinfo = htonl(flow);
-  v6.sin6_scope_id = scope;
-  if (family == AF_INET && inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
-    return {reinterpret_cast<const sockaddr*>(&v4), sizeof v4};
-  }
-  if (family == AF_INET6 && inet_pton(AF_INET6, host, &v6.sin6_addr) == 1) {
-    return {reinterpret_cast<const sockaddr*>(&v6), sizeof v6};
-  }
-  PyErr_Format(PyExc_ValueError, "%s is no numeric address of this socket's family", host);
-  throw PythonError();
-}
-
 PyObject* to_bytes(const std::string& data) {
   return PyBytes_FromStringAndSize(data.data(), static_cast<Py_ssize_t>(data.size()));
 }
@@ -216,6 +180,41 @@ PyMethodDef functions[] = {
 };
 
 }  // namespace
+
+fibers::SocketAddress address_of(int family, PyObject* object) {
+  if (family == AF_UNIX) {
+    const Owned bytes(PyBytes_Check(object) ? Py_NewRef(object)
+                                            : PyUnicode_EncodeFSDefault(object));
+    if (!bytes) throw PythonError();
+    return fibers::SocketAddress::from_path(
+        {PyBytes_AS_STRING(bytes.get()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.get()))});
+  }
+  const char* host = nullptr;
+  unsigned short port = 0;
+  unsigned flow = 0;
+  unsigned scope = 0;
+  if (!PyTuple_Check(object) ||
+      PyArg_ParseTuple(object, "sH|II", &host, &port, &flow, &scope) == 0) {
+    if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_TypeError, "an address is a tuple");
+    throw PythonError();
+  }
+  sockaddr_in v4{};
+  sockaddr_in6 v6{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  v6.sin6_flowinfo = htonl(flow);
+  v6.sin6_scope_id = scope;
+  if (family == AF_INET && inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
+    return {reinterpret_cast<const sockaddr*>(&v4), sizeof v4};
+  }
+  if (family == AF_INET6 && inet_pton(AF_INET6, host, &v6.sin6_addr) == 1) {
+    return {reinterpret_cast<const sockaddr*>(&v6), sizeof v6};
+  }
+  PyErr_Format(PyExc_ValueError, "%s is no numeric address of this socket's family", host);
+  throw PythonError();
+}
 
 bool add_sockets(PyObject* module) {
   return PyModule_AddFunctions(module, functions) == 0;

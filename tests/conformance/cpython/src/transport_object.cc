@@ -8,20 +8,21 @@
 #include <sys/un.h>
 
 #include <algorithm>
-#include <csignal>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "tests/conformance/cpython/src/coro_object.h"
 #include "tests/conformance/cpython/src/errors.h"
 #include "tests/conformance/cpython/src/py_protocol.h"
 #include "weft/fibers/errors.h"
+#include "weft/loop/detail/datagram_core.h"
+#include "weft/loop/detail/subprocess_core.h"
 #include "weft/loop/extra_info.h"
-#include "weft/loop/subprocess_transport.h"
 
 namespace weft::python {
 
 std::uint64_t transports_used = 0;
+TransportTypes transport_types;
 
 namespace {
 
@@ -33,13 +34,9 @@ struct Data {
   PyObject* dict;
   PyObject* weak_refs;
 };
-Py_ssize_t transport_offset = 0;
-Py_ssize_t subprocess_offset = 0;
-PyTypeObject* transport_type = nullptr;
-PyTypeObject* subprocess_type = nullptr;
 
 Data& data_of(PyObject* self) {
-  const Py_ssize_t offset = Py_TYPE(self) == subprocess_type ? subprocess_offset : transport_offset;
+  const Py_ssize_t offset = Py_TYPE(self)->tp_basicsize - Py_ssize_t{sizeof(Data)};
   return *reinterpret_cast<Data*>(reinterpret_cast<char*>(self) + offset);
 }
 loop::Transport& transport_in(PyObject* self) {
@@ -49,10 +46,6 @@ loop::Transport& transport_in(PyObject* self) {
 loop::detail::TransportCore& core_in(PyObject* self) {
   return loop::TransportAccess::core(transport_in(self));
 }
-loop::SubprocessTransport subprocess_in(PyObject* self) {
-  return loop::TransportAccess::share<loop::SubprocessTransport>(core_in(self));
-}
-
 // --- Its life. The fields of asyncio's class are not used. ---
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
@@ -104,9 +97,7 @@ PyObject* set_protocol(PyObject* self, PyObject* protocol) {
     loop::detail::TransportCore& core = core_in(self);
     if (PythonProtocol* const before = python_protocol(core.protocol().get())) {
       LoopObject& loop = before->loop();
-      core.set_protocol(Py_TYPE(self) == subprocess_type
-                            ? wrap_subprocess_protocol(loop, protocol, before->link())
-                            : wrap_protocol(loop, protocol, before->link()));
+      core.set_protocol(wrap_protocol_for(core, loop, protocol, before->link()));
     }
     return Py_NewRef(Py_None);
   });
@@ -269,13 +260,18 @@ constexpr auto kWriteEof = [](PyObject* self) { core_in(self).write_eof(); };
 constexpr auto kCanWriteEof = [](PyObject* self) { return core_in(self).can_write_eof(); };
 
 constexpr int kWords = METH_VARARGS | METH_KEYWORDS;
-PyMethodDef methods[] = {
+const PyMethodDef kCommon[] = {
     {"close", simple<kClose>, METH_NOARGS, nullptr},
     {"abort", simple<kAbort>, METH_NOARGS, nullptr},
     {"is_closing", question<kIsClosing>, METH_NOARGS, nullptr},
     {"set_protocol", set_protocol, METH_O, nullptr},
     {"get_protocol", get_protocol, METH_NOARGS, nullptr},
     {"get_extra_info", as_function(get_extra_info), kWords, nullptr},
+    {"set_write_buffer_limits", as_function(set_write_buffer_limits), kWords, nullptr},
+    {"get_write_buffer_limits", get_write_buffer_limits, METH_NOARGS, nullptr},
+    {"get_write_buffer_size", get_write_buffer_size, METH_NOARGS, nullptr},
+};
+const PyMethodDef kStreamMethods[] = {
     {"pause_reading", simple<kPause>, METH_NOARGS, nullptr},
     {"resume_reading", simple<kResume>, METH_NOARGS, nullptr},
     {"is_reading", question<kIsReading>, METH_NOARGS, nullptr},
@@ -283,90 +279,10 @@ PyMethodDef methods[] = {
     {"writelines", writelines, METH_O, nullptr},
     {"write_eof", simple<kWriteEof>, METH_NOARGS, nullptr},
     {"can_write_eof", question<kCanWriteEof>, METH_NOARGS, nullptr},
-    {"set_write_buffer_limits", as_function(set_write_buffer_limits), kWords, nullptr},
-    {"get_write_buffer_limits", get_write_buffer_limits, METH_NOARGS, nullptr},
-    {"get_write_buffer_size", get_write_buffer_size, METH_NOARGS, nullptr},
     {"_force_close", force_close, METH_O, nullptr},
-    {nullptr, nullptr, 0, nullptr},
 };
 
-// --- Children. ---
-
-PyObject* get_pid(PyObject* self, PyObject* /*none*/) {
-  return guarded([&] { return PyLong_FromLong(subprocess_in(self).get_pid()); });
-}
-PyObject* get_returncode(PyObject* self, PyObject* /*none*/) {
-  return guarded([&] {
-    const std::optional<int> code = subprocess_in(self).get_returncode();
-    return code ? PyLong_FromLong(*code) : Py_NewRef(Py_None);
-  });
-}
-// One object a pipe, made when it is first asked for: the pipe's protocol is not Python's.
-PyObject* get_pipe_transport(PyObject* self, PyObject* number) {
-  const long fd = PyLong_AsLong(number);
-  if (fd == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return guarded([&]() -> PyObject* {
-    if (fd < 0 || fd > 2) return Py_NewRef(Py_None);
-    const loop::Transport pipe = subprocess_in(self).get_pipe_transport(static_cast<int>(fd));
-    if (!pipe) return Py_NewRef(Py_None);
-    const std::string key = "_pipe" + std::to_string(fd);
-    if (PyObject* const made = PyObject_GetAttrString(self, key.c_str())) return made;
-    PyErr_Clear();
-    Owned object(transport_type->tp_alloc(transport_type, 0));
-    if (!object) return nullptr;
-    data_of(object.get()).transport = new loop::Transport(pipe);
-    ++transports_used;
-    if (PyObject_SetAttrString(self, key.c_str(), object.get()) < 0) return nullptr;
-    return object.release();
-  });
-}
-PyObject* send_signal(PyObject* self, PyObject* number) {
-  const int signal = static_cast<int>(PyLong_AsLong(number));
-  if (signal == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return guarded([&]() -> PyObject* {
-    try {
-      subprocess_in(self).send_signal(signal);
-    } catch (const loop::ProcessLookupError&) {
-      PyErr_SetNone(PyExc_ProcessLookupError);
-      return nullptr;
-    }
-    return Py_NewRef(Py_None);
-  });
-}
-PyObject* send_fixed(PyObject* self, int signal) {
-  const Owned number(PyLong_FromLong(signal));
-  return number ? send_signal(self, number.get()) : nullptr;
-}
-PyObject* terminate(PyObject* self, PyObject* /*none*/) {
-  return send_fixed(self, SIGTERM);
-}
-PyObject* kill(PyObject* self, PyObject* /*none*/) {
-  return send_fixed(self, SIGKILL);
-}
-loop::Coro<int> ended(loop::Future<int> code) {
-  co_return co_await code;
-}
-PyObject* wait(PyObject* self, PyObject* /*none*/) {
-  return guarded([&] {
-    auto& core = static_cast<loop::detail::SubprocessCore&>(core_in(self));
-    return wrap_coro(self, ended(core.wait()), [](int code) { return PyLong_FromLong(code); });
-  });
-}
-PyMethodDef subprocess_methods[] = {
-    {"close", simple<kClose>, METH_NOARGS, nullptr},
-    {"is_closing", question<kIsClosing>, METH_NOARGS, nullptr},
-    {"set_protocol", set_protocol, METH_O, nullptr},
-    {"get_protocol", get_protocol, METH_NOARGS, nullptr},
-    {"get_extra_info", as_function(get_extra_info), kWords, nullptr},
-    {"get_pid", get_pid, METH_NOARGS, nullptr},
-    {"get_returncode", get_returncode, METH_NOARGS, nullptr},
-    {"get_pipe_transport", get_pipe_transport, METH_O, nullptr},
-    {"send_signal", send_signal, METH_O, nullptr},
-    {"terminate", terminate, METH_NOARGS, nullptr},
-    {"kill", kill, METH_NOARGS, nullptr},
-    {"_wait", wait, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
+// --- Types. ---
 
 // What asyncio's sendfile asks for: as pause_writing() and resume_writing() have been called.
 PyObject* protocol_paused(PyObject* self, void* /*closure*/) {
@@ -394,16 +310,17 @@ PyGetSetDef transport_members[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
-PyGetSetDef subprocess_members[] = {{nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef no_members[] = {{nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 // Derived from a class of asyncio's, behind whose fields Data has its place.
-PyTypeObject* make_type(PyObject* module, const char* name, const char* base_name,
-                        PyMethodDef* methods_of_type, PyGetSetDef* members,
-                        Py_ssize_t& data_offset) {
-  const Owned transports(PyImport_ImportModule("asyncio.transports"));
-  const Owned base(transports ? PyObject_GetAttrString(transports.get(), base_name) : nullptr);
-  if (!base) return nullptr;
-  data_offset = reinterpret_cast<PyTypeObject*>(base.get())->tp_basicsize;
+PyTypeObject* make_type(PyObject* module, const char* name, PyObject* base,
+                        std::span<const PyMethodDef> own, PyGetSetDef* members) {
+  if (base == nullptr) return nullptr;
+  // A type's methods stay where they are for ever.
+  auto* const methods = new std::vector<PyMethodDef>(std::begin(kCommon), std::end(kCommon));
+  methods->insert(methods->end(), own.begin(), own.end());
+  methods->push_back({nullptr, nullptr, 0, nullptr});
+  const Py_ssize_t data_offset = reinterpret_cast<PyTypeObject*>(base)->tp_basicsize;
   PyMemberDef places[] = {
       {"__weaklistoffset__", T_PYSSIZET, data_offset + Py_ssize_t{offsetof(Data, weak_refs)},
        READONLY, nullptr},
@@ -416,7 +333,7 @@ PyTypeObject* make_type(PyObject* module, const char* name, const char* base_nam
       {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
       {Py_tp_clear, reinterpret_cast<void*>(clear)},
       {Py_tp_repr, reinterpret_cast<void*>(repr)},
-      {Py_tp_methods, methods_of_type},
+      {Py_tp_methods, methods->data()},
       {Py_tp_getset, members},
       {Py_tp_members, places},
       {0, nullptr},
@@ -424,25 +341,41 @@ PyTypeObject* make_type(PyObject* module, const char* name, const char* base_nam
   PyType_Spec spec = {name, static_cast<int>(data_offset + Py_ssize_t{sizeof(Data)}), 0,
                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                       slots};
-  const Owned bases(PyTuple_Pack(1, base.get()));
+  const Owned bases(PyTuple_Pack(1, base));
   auto* const type = reinterpret_cast<PyTypeObject*>(PyType_FromSpecWithBases(&spec, bases.get()));
   return type != nullptr && PyModule_AddType(module, type) == 0 ? type : nullptr;
 }
 
 }  // namespace
 
-PyObject* wrap_transport(LoopObject& /*loop*/, loop::BaseTransport transport, Link& link) {
+PyTypeObject* add_transport_type(PyObject* module, const char* name, PyObject* base,
+                                 std::span<const PyMethodDef> own) {
+  return make_type(module, name, base, own, no_members);
+}
+
+loop::detail::TransportCore& core_of_transport(PyObject* transport) {
+  return core_in(transport);
+}
+
+static PyTypeObject* type_for(const loop::detail::TransportCore& core) {
+  if (dynamic_cast<const loop::detail::SubprocessCore*>(&core) != nullptr) {
+    return transport_types.subprocess;
+  }
+  return dynamic_cast<const loop::detail::DatagramCore*>(&core) != nullptr
+             ? transport_types.datagram
+             : transport_types.stream;
+}
+
+PyObject* wrap_transport(const loop::BaseTransport& transport, const Link* link) {
   loop::detail::TransportCore& core = loop::TransportAccess::core(transport);
-  PyTypeObject* const type = dynamic_cast<loop::detail::SubprocessCore*>(&core) != nullptr
-                                 ? subprocess_type
-                                 : transport_type;
+  PyTypeObject* const type = type_for(core);
   PyObject* const object = type->tp_alloc(type, 0);
   if (object == nullptr) return nullptr;
   Data& data = data_of(object);
   data.transport = new loop::Transport(loop::TransportAccess::share(core));
-  if (link.file.get() != Py_None) {
-    data.file = Py_NewRef(link.file.get());
-    data.info = Py_NewRef(link.info.get());
+  if (link != nullptr && link->file.get() != Py_None) {
+    data.file = Py_NewRef(link->file.get());
+    data.info = Py_NewRef(link->info.get());
   }
   ++transports_used;
   return object;
@@ -480,12 +413,16 @@ PyObject* address_tuple(const fibers::SocketAddress& address) {
       static_cast<Py_ssize_t>(std::find(un.sun_path, un.sun_path + most, '\0') - un.sun_path));
 }
 
+PyObject* asyncio_transport(const char* name) {
+  const Owned transports(PyImport_ImportModule("asyncio.transports"));
+  return transports ? PyObject_GetAttrString(transports.get(), name) : nullptr;
+}
+
 bool add_transport_types(PyObject* module) {
-  transport_type = make_type(module, "weft_core.Transport", "_FlowControlMixin", methods,
-                             transport_members, transport_offset);
-  subprocess_type = make_type(module, "weft_core.SubprocessTransport", "SubprocessTransport",
-                              subprocess_methods, subprocess_members, subprocess_offset);
-  return transport_type != nullptr && subprocess_type != nullptr && load_protocol_names();
+  const Owned base(asyncio_transport("_FlowControlMixin"));
+  transport_types.stream =
+      make_type(module, "weft_core.Transport", base.get(), kStreamMethods, transport_members);
+  return transport_types.stream != nullptr && load_protocol_names();
 }
 
 }  // namespace weft::python

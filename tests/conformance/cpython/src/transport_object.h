@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+
 #include "tests/conformance/cpython/src/loop.h"
 #include "tests/conformance/cpython/src/py.h"
 #include "weft/fibers/socket_address.h"
@@ -16,8 +18,23 @@ namespace weft::python {
 
 struct Link;
 
-// A new object; it takes the link's file over. Null with a Python exception.
-PyObject* wrap_transport(LoopObject& loop, loop::BaseTransport transport, Link& link);
+// By the kind of transport.
+struct TransportTypes {
+  PyTypeObject* stream = nullptr;
+  PyTypeObject* subprocess = nullptr;
+  PyTypeObject* datagram = nullptr;
+};
+extern TransportTypes transport_types;
+
+// A new object; it takes the link's file over, if there is a link. Null with a Python exception.
+PyObject* wrap_transport(const loop::BaseTransport& transport, const Link* link);
+loop::detail::TransportCore& core_of_transport(PyObject* transport);
+// A class of asyncio.transports; a new reference, or null with a Python exception.
+PyObject* asyncio_transport(const char* name);
+// A type derived from `base`, with the methods that all have, and `own`. Null with a Python
+// exception, which there is already if there is no base.
+PyTypeObject* add_transport_type(PyObject* module, const char* name, PyObject* base,
+                                 std::span<const PyMethodDef> own);
 // The Python file that stands for the transport's descriptor; borrowed, null if there is none.
 PyObject* file_of(PyObject* transport);
 // The object of a core; borrowed, null if it has none.

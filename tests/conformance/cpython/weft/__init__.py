@@ -5,8 +5,8 @@
     asyncio.run(main(), loop_factory=weft.new_event_loop)          # 3.12
     asyncio.set_event_loop_policy(weft.EventLoopPolicy())          # 3.11
 
-The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks, connections, servers, pipes, children
-and socket calls are weft's, in C++, as every C++ program uses them. TLS, datagrams and signals are asyncio's own code on top of those.
+The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks, connections, servers, datagrams, pipes,
+children and socket calls are weft's, in C++, as every C++ program uses them. TLS, sendfile and signals are asyncio's own code on top of those.
 Locks, queues, groups and combinators of weft's are in weft.primitives.
 """
 import asyncio
@@ -148,7 +148,7 @@ class CoreLoop(weft_core.Loop, asyncio.SelectorEventLoop):
 
 
 class Loop(transports.TransportMethods, CoreLoop):
-    """The same with weft's connections, servers, pipes, children and socket calls."""
+    """The same with weft's connections, servers, datagrams, pipes, children and socket calls."""
 
 
 def new_event_loop():

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The weft authors
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""weft's connections, servers, pipes, children and socket calls, under asyncio's names and signatures.
+"""weft's connections, servers, datagrams, pipes, children and socket calls, under asyncio's names and signatures.
 
-What they do is in C++; here Python's arguments are checked and told. What comes with `ssl`, datagrams and sendfile are asyncio's own."""
+What they do is in C++; here Python's arguments are checked and told. What comes with `ssl`, and sendfile, are asyncio's own."""
 import os
 import socket
 import stat
@@ -218,6 +218,36 @@ class TransportMethods:
         if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A UNIX Domain Stream Socket was expected, got {sock!r}")
         return await self._serve_socket(protocol_factory, sock, backlog, start_serving)
+
+    # Datagrams.
+
+    async def create_datagram_endpoint(self, protocol_factory, local_addr=None, remote_addr=None, *, family=0, proto=0, flags=0,
+                                       reuse_port=None, allow_broadcast=None, sock=None):
+        if sock is not None:
+            if sock.type != socket.SOCK_DGRAM:
+                raise ValueError(f"A datagram socket was expected, got {sock!r}")
+            given = {"local_addr": local_addr, "remote_addr": remote_addr, "family": family, "proto": proto, "flags": flags,
+                     "reuse_port": reuse_port, "allow_broadcast": allow_broadcast}
+            problems = ", ".join(f"{name}={value}" for name, value in given.items() if value)
+            if problems:
+                raise ValueError(f"socket modifier keyword arguments can not be used when sock is specified. ({problems})")
+            sock.setblocking(False)
+            return await weft_core.datagram_fd(self, protocol_factory, os.dup(sock.fileno()), sock, trsock.TransportSocket(sock))
+        if not local_addr and not remote_addr and family == 0:
+            raise ValueError("unexpected address family")
+        addresses = []
+        for address in (local_addr, remote_addr):
+            if address and family == socket.AF_UNIX:
+                if not isinstance(address, str):
+                    raise TypeError("string is expected")
+                address = os.fsencode(address)
+            elif address is not None:
+                if not (isinstance(address, tuple) and len(address) == 2):
+                    raise TypeError("2-tuple is expected")
+                address = (_host(address[0]), _port(address[1]))
+            addresses.append(address or None)
+        return await weft_core.datagram_endpoint(self, protocol_factory, *addresses, family, proto, flags, bool(reuse_port),
+                                                 bool(allow_broadcast))
 
     # Pipes.
 

@@ -136,6 +136,14 @@ void lock_uncontended(Meter& meter) {
   });
 }
 
+// A function on another fiber, and a future of what it returns.
+void fiber_future(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i)
+      bench::keep(fibers::async([i] { return i + 1; }).get());
+  });
+}
+
 // Each guarded stack takes two mappings, and a process may have 65,530 by default.
 void parked_memory(Meter& meter) {
   constexpr std::size_t kTasks = 20'000;
@@ -165,6 +173,8 @@ int main(int argc, char** argv) {
                               {"channel_rendezvous", &channel_rendezvous},
                               {"await_future", &await_future},
                               {"event_wake", &event_wake},
+                              {"boost_fiber_as_trio", &fiber_future},
+                              {"trio_as_boost_fiber", &fiber_future},
                               {"lock_uncontended", &lock_uncontended},
                               {"parked_memory/1000000", &parked_memory}},
                              argc, argv);

@@ -92,6 +92,10 @@ int main(int argc, char** argv) {
                    {"task_spawn/coroutine", &bench::task_spawn_coroutine},
                    {"blocking_callback", &bench::blocking_callback},
                    {"trio_as_aio", &bench::trio_as_aio},
+#ifdef WEFT_BENCH_BOOST_FIBER
+                   {"boost_fiber_as_trio", &bench::boost_fiber_as_trio},
+                   {"trio_as_boost_fiber", &bench::trio_as_boost_fiber},
+#endif
                    {"nursery_open_close", &bench::nursery_open_close},
                    {"event_wake", &bench::event_wake},
                    {"lock_uncontended", &bench::lock_uncontended},

@@ -78,6 +78,10 @@ void scaling_descriptors(std::size_t descriptors, Meter& meter);
 // border.cc
 void trio_as_aio(Meter& meter);
 
+// boost_fiber.cc
+void boost_fiber_as_trio(Meter& meter);
+void trio_as_boost_fiber(Meter& meter);
+
 // allocations.cc
 void allocations_yield(Meter& meter);
 void allocations_sleep(Meter& meter);

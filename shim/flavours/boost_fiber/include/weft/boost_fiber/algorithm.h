@@ -18,6 +18,7 @@
 #include <boost/fiber/algo/algorithm.hpp>
 #include <boost/fiber/algo/round_robin.hpp>
 #include <boost/fiber/context.hpp>
+#include <boost/fiber/operations.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>

@@ -87,13 +87,16 @@ Algorithm::Context* Algorithm::pick_next() noexcept {
 }
 
 Algorithm::Context* Algorithm::choose() noexcept {
-  if (pumping_ && (idle_ || (budget_ == 0 && ready_ > 0))) {
+  // Whether Boost.Fiber is idle is asked in a turn in which nothing has run: the dispatcher's way
+  // of finding that out costs as much as the fiber did, and a task may start the next one first.
+  if (pumping_ && (idle_ || (budget_ == 0 && (ready_ > 0 || ran_)))) {
     pumping_ = false;
     return tasks_context_;
   }
   Context* const next = base_->pick_next();
   if (next == nullptr || is_dispatcher(next)) return next;
   --ready_;
+  ran_ = true;
   if (budget_ > 0) --budget_;
   return next;
 }
@@ -160,11 +163,11 @@ void Algorithm::detach() noexcept {
 Algorithm::Turn Algorithm::give_turn() noexcept {
   const OnBoostFiber guard;
   budget_ = ready_;
-  idle_ = false;
+  idle_ = ran_ = false;
   wake_at_ = TimePoint::max();
   pumping_ = true;
   tasks_context_->suspend();
-  return {ready_ > 0, wake_at_};
+  return {!idle_, wake_at_};
 }
 
 // --- Tasks that wait for Boost.Fiber directly. ---

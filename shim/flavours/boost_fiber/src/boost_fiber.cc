@@ -62,7 +62,7 @@ void Pump::run() {
     for (;;) {
       const Algorithm::Turn turn = algorithm_.give_turn();
       if (ending_ && calls_ == 0) return;
-      if (turn.more_ready) {
+      if (turn.more) {
         fibers::cancel_shielded_checkpoint();
         continue;
       }

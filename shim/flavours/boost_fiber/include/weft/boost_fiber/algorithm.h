@@ -83,8 +83,8 @@ class Algorithm : public boost::fibers::algo::algorithm {
   void detach() noexcept;
   // What is left when the fibers have had their turn.
   struct Turn {
-    bool more_ready;
-    TimePoint wake_at;
+    bool more;          // Or perhaps more: the next turn will tell.
+    TimePoint wake_at;  // When there is more at the latest, if there is none now.
   };
   // Each fiber that is ready runs once.
   Turn give_turn() noexcept;
@@ -106,6 +106,7 @@ class Algorithm : public boost::fibers::algo::algorithm {
   Pump* pump_ = nullptr;
   Context* tasks_context_ = nullptr;  // The one in which all tasks run.
   bool pumping_ = false;              // It is suspended, by the pump.
+  bool ran_ = false;                  // A fiber has run in this turn.
   bool idle_ = false;                 // Boost.Fiber has nothing to do before wake_at_.
   std::size_t budget_ = 0;            // How many fibers may still run in this turn.
   TimePoint wake_at_;

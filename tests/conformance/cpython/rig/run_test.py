@@ -16,6 +16,9 @@ run = importlib.util.module_from_spec(importlib.util.spec_from_loader("run", loa
 sys.dont_write_bytecode = True
 loader.exec_module(run)
 
+sys.path.insert(0, str(RUN.parent / "rig"))
+import worker  # noqa: E402
+
 ID = "test_x.Tests.test_y"
 
 
@@ -38,6 +41,18 @@ class VerdictTest(unittest.TestCase):
 
     def test_an_expected_complaint_that_does_not_come_is_wrong(self):
         self.assertIn("nothing", self.verdict({"handler": ["lo"]}, outcome="passed", complaints=[]))
+
+
+class LeftOutTest(unittest.TestCase):
+    def left(self, *patterns):
+        suite = unittest.defaultTestLoader.loadTestsFromTestCase(FloorsTest)
+        return worker.without(suite, set(patterns)).countTestCases()
+
+    def test_what_is_left_out_is_named_by_its_id_or_by_its_class(self):
+        name = f"{__name__}.FloorsTest"
+        self.assertEqual(self.left(f"{name}.test_fewer_than_the_floor_are_wrong"), 0)
+        self.assertEqual(self.left(f"{name}.*"), 0)
+        self.assertEqual(self.left(f"{name}.test_other", f"{name}Other.*"), 1)
 
 
 class FloorsTest(unittest.TestCase):

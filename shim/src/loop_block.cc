@@ -210,6 +210,7 @@ void LoopBlock::run_body(const std::function<void(loop::EventLoop&)>& body) {
   fibers::CancelScope scope;
   scope.run([&] {
     body_scope_ = &scope;
+    body_task_ = &fibers::current_task();
     start_forwarder();
     enter(Phase::kBody);
     body(*loop_);
@@ -249,6 +250,7 @@ void LoopBlock::cancel_body() noexcept {
 void LoopBlock::end_forwarder() {
   enter(Phase::kBodyEnded);
   body_scope_ = nullptr;
+  body_task_ = nullptr;
   wind_down();
   if (forwarder_ != nullptr) fibers::reschedule(*std::exchange(forwarder_, nullptr));
 }
@@ -456,9 +458,19 @@ void LoopBlock::keep_resource(const void* key, std::shared_ptr<void> resource) {
   resources_.emplace_back(key, std::move(resource));
 }
 
+// A callback, too, may open a loop: what its body calls belongs to that one.
+LoopBlock* LoopBlock::around_body() {
+  if (!fibers::in_trio_task()) return nullptr;
+  const fibers::Task* const here = &fibers::current_task();
+  LoopBlock* block = open_blocks;
+  while (block != nullptr && block->body_task_ != here) block = block->next_;
+  return block;
+}
+
 LoopBlock* LoopBlock::current() {
   if (const loop::EventLoop* running = loop::running_loop()) {
-    return find_block(running, &LoopBlock::next_);
+    LoopBlock* const own = around_body();
+    return own != nullptr ? own : find_block(running, &LoopBlock::next_);
   }
   if (!fibers::in_trio_task()) return nullptr;
   // The task's variables keep it alive.

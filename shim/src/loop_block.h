@@ -68,6 +68,8 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
 
   // The block of the calling code; null if there is none or it has no loop any more.
   static LoopBlock* current();
+  // The innermost one whose body is what runs here; null if there is none.
+  static LoopBlock* around_body();
   // Makes this the running task's.
   void make_current();
   // The block of `loop`; throws UsageError if it is not one of open_loop's.
@@ -138,6 +140,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   fibers::Nursery* loop_nursery_ = nullptr;
   fibers::Nursery* tasks_ = nullptr;
   fibers::CancelScope* body_scope_ = nullptr;  // While the body runs.
+  fibers::Task* body_task_ = nullptr;          // As long.
   fibers::Task* forwarder_ = nullptr;          // While it waits.
   std::shared_ptr<LoopBlock> before_;          // current_loop()'s block outside this one.
   fibers::Task* idle_keeper_ = nullptr;        // The loop's task, while the loop is stopped early.

@@ -53,7 +53,8 @@ void no_autoclose(loop::EventLoop& loop, int fd) {
 }
 
 loop::EventLoop* current_loop() {
-  if (loop::EventLoop* running = loop::running_loop()) return running;
+  loop::EventLoop* const running = loop::running_loop();
+  if (running != nullptr && LoopBlock::around_body() == nullptr) return running;
   const LoopBlock* block = LoopBlock::current();
   return block == nullptr ? nullptr : block->loop();
 }

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -169,6 +170,30 @@ void interrupt_and_wait() {
   trio::sleep_forever();
 }
 
+// The second one comes while the task cleans up.
+void interrupt_twice(weft::EventLoop& loop) {
+  const auto waits = [](auto&& wait, const char* word) {
+    try {
+      wait();
+    } catch (const weft::loop::CancelledError&) {
+      std::puts(word);
+    }
+  };
+  loop.create_task([&loop, waits] {
+    waits([&] { await(loop.create_future<void>()); }, "task");
+    loop.call_soon([] { std::raise(SIGINT); });
+    waits([] { await(weft::loop::sleep(std::chrono::hours(1))); }, "task again");
+  });
+  loop.synchronize();
+  try {
+    std::raise(SIGINT);
+    trio::sleep_forever();
+  } catch (const trio::KeyboardInterrupt&) {
+    std::puts("body");
+    throw;
+  }
+}
+
 void interrupt_beside_an_error() {
   trio::open_nursery([](trio::Nursery& nursery) {
     nursery.start_soon([] {
@@ -261,6 +286,7 @@ const std::map<std::string, std::function<int()>> kPrograms{
        });
      }},
     {"weft_interrupt", [] { return weft::main(interrupt_and_wait); }},
+    {"weft_interrupt_twice", [] { return weft::main(interrupt_twice); }},
     {"weft_interrupt_late", [] { return weft::main([] { std::raise(SIGINT), fail(); }); }},
     {"weft_waits", [] { return weft::main(wait_for_a_signal); }},
 };

@@ -87,6 +87,14 @@ TEST(MainTest, CtrlCEndsTheProgramBySIGINTWithItsOutputWritten) {
   }
 }
 
+// asyncio.run: the main task hears of it first, then everything unwinds; the second one is harder.
+TEST(MainTest, ASecondCtrlCDoesNotWaitForWhatCleansUp) {
+  const Ended end = program("weft_interrupt_twice");
+  EXPECT_EQ(end.status, -SIGINT);
+  EXPECT_EQ(end.out, "body\ntask\ntask again\n");
+  EXPECT_EQ(end.err, "");
+}
+
 TEST(MainTest, AShellSees130) {
   const Ended end = ended({std::string(WEFT_TEST_PROGRAM) + " interrupt; echo $?"}, true);
   EXPECT_THAT(end.out, ::testing::EndsWith("130\n"));

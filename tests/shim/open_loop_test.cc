@@ -389,6 +389,24 @@ FIBER_TEST(OpenLoopTest, LoopsNest) {
   EXPECT_EQ(current_loop(), nullptr);
 }
 
+FIBER_TEST(OpenLoopTest, ACallbackMayOpenALoopOfItsOwn) {
+  int answer = 0;
+  open_loop([&](EventLoop& outer) {
+    outer.call_soon([&] {
+      open_loop([&](EventLoop& inner) {
+        EXPECT_EQ(current_loop(), &inner);
+        answer = await(run_trio([&] {
+          EXPECT_EQ(current_loop(), &inner);
+          return aio_as_trio([&] { return current_loop() == &inner ? 1 : 2; })();
+        }));
+      });
+      EXPECT_EQ(current_loop(), &outer);
+    });
+    sleep(1s);
+  });
+  EXPECT_EQ(answer, 1);
+}
+
 // trio-asyncio: test_concurrent.py::test_parallel
 FIBER_TEST(OpenLoopTest, LoopsOfSiblingsAreTheirOwn) {
   std::vector<EventLoop*> loops;

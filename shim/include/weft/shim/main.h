@@ -19,7 +19,9 @@ namespace weft::shim {
 
 // Runs `fn(loop)`, or `fn()`, as weft::run does, and returns the exit status for the program's own
 // main(): what `fn` returns if that is an int, else 0. Errors, Ctrl-C and SIGPIPE are dealt with as
-// fibers::main does (weft/fibers/main.h).
+// fibers::main does (weft/fibers/main.h): at a Ctrl-C the body is interrupted where it waits; when
+// it has unwound, everything else in the loop is cancelled and cleans up. One more Ctrl-C does not
+// wait for that: it cancels once more what cleans up. (asyncio.run: the same.)
 //
 // Blocks: the thread, until the run is over.
 // Cancel: does not apply.

@@ -101,8 +101,9 @@ auto run(F&& body, const fibers::RunOptions& options = {}, const GroupOptions& g
                      options);
 }
 
-// The loop that the calling code belongs to: in a callback, the one that runs it; else the
-// innermost open_loop around the task, or around the task that started it. Null if there is none,
+// The loop that the calling code belongs to: in a callback, the one that runs it, or an open_loop
+// that the callback itself is in; else the innermost open_loop around the task, or around the task
+// that started it. Null if there is none,
 // or it has been closed.
 //
 // Blocks: no.

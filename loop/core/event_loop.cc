@@ -16,7 +16,7 @@ namespace weft::loop {
 using detail::LoopCore;
 using fibers::FdDirection;
 
-EventLoop::EventLoop(fibers::Nursery& nursery) : LoopDatagrams(new LoopCore(*this, nursery)) {}
+EventLoop::EventLoop(fibers::Nursery& nursery) : LoopSendfile(new LoopCore(*this, nursery)) {}
 
 EventLoop::~EventLoop() {
   core_->lose_facade();

@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// The examples of tools/docs/asyncio.md. What they use is made up here; what stands in the guide
+// The examples of tools/docs/asyncio.md; those about transports are in transports_examples.cc.
+//
+// What they use is made up here; what stands in the guide
 // stands below as it does there.
 
 #include <gmock/gmock.h>
@@ -12,22 +14,18 @@
 #include <array>
 #include <chrono>
 #include <csignal>
-#include <memory>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "weft/fibers/catch.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/nursery.h"
-#include "weft/fibers/socket_address.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/condition.h"
 #include "weft/loop/coro.h"
-#include "weft/loop/datagram_transport.h"
 #include "weft/loop/event.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/gather.h"
@@ -51,7 +49,6 @@ using ::testing::ElementsAre;
 using weft::fibers::catch_;
 using weft::fibers::ExceptionGroup;
 using weft::fibers::on;
-using weft::fibers::SocketAddress;
 
 namespace {
 
@@ -259,21 +256,6 @@ Coro<void> echo(int socket) {
   }
 }
 
-struct EchoDatagrams : DatagramProtocol {
-  void connection_made(DatagramTransport made) override { transport = std::move(made); }
-  void datagram_received(std::string_view data, const SocketAddress& addr) override {
-    transport.sendto(data, addr);
-  }
-  DatagramTransport transport;
-};
-
-Coro<DatagramTransport> serve_datagrams() {
-  EventLoop& loop = get_running_loop();
-  auto [transport, protocol] = co_await loop.create_datagram_endpoint(
-      [] { return std::make_shared<EchoDatagrams>(); }, {.local_addr = {"127.0.0.1", 0}});
-  co_return transport;
-}
-
 void report(EventLoop& loop, Log& log) {
   loop.set_exception_handler(
       [&log](EventLoop&, const ExceptionContext& context) { log.push_back(context.message); });
@@ -472,19 +454,6 @@ FIBER_TEST(AsyncioGuideTest, TheOutside) {
   });
   EXPECT_EQ(text, "hello");
   EXPECT_EQ(log.size(), 2U);
-}
-
-FIBER_TEST(AsyncioGuideTest, Datagrams) {
-  with_loop([](EventLoop& loop) {
-    DatagramTransport server = in_a_task(loop, serve_datagrams());
-    Pair client;
-    client.ends[0] = ::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    const SocketAddress address = server.get_extra_info(extra_info::sockname).value();
-    await(loop.sock_sendto(client[0], "hello", address));
-    EXPECT_EQ(await(loop.sock_recvfrom(client[0], 100)), std::pair(std::string("hello"), address));
-    server.close();
-    loop.synchronize();
-  });
 }
 
 FIBER_TEST(AsyncioGuideTest, WhatAsyncioDoesNotHave) {

@@ -25,21 +25,6 @@
 
 namespace weft::loop::testing {
 
-// A descriptor that is closed at the end.
-class OwnFd {
- public:
-  explicit OwnFd(int fd) : fd_(fd) {}
-  OwnFd(const OwnFd&) = delete;
-  OwnFd& operator=(const OwnFd&) = delete;
-  ~OwnFd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 // Notes what it is told, in order.
 struct Datagrams : DatagramProtocol {
   void connection_made(DatagramTransport made) override {

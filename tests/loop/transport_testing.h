@@ -24,6 +24,21 @@
 
 namespace weft::loop::testing {
 
+// A descriptor that is closed at the end.
+class OwnFd {
+ public:
+  explicit OwnFd(int fd) : fd_(fd) {}
+  OwnFd(const OwnFd&) = delete;
+  OwnFd& operator=(const OwnFd&) = delete;
+  ~OwnFd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
 // Two connected, non-blocking sockets: one for a transport, one for the test.
 class SocketPair {
  public:

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "fibers/src/net/waiting_call.h"
+#include "fibers/sys/sendfile.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/detail/write_without_signal.h"
 #include "weft/fibers/errors.h"
@@ -54,7 +55,8 @@ namespace detail {
 // write() to a pipe that nobody reads raises SIGPIPE in this thread, and only sockets have a flag
 // against it. What the process does about SIGPIPE is not a library's to change: so the signal is
 // held back during the call and taken off before it gets anywhere. Two system calls more a write.
-std::ptrdiff_t write_without_signal(int fd, std::span<const std::byte> data) {
+template <class Write>
+static std::ptrdiff_t without_signal(Write&& write) {
   sigset_t pipe;
   sigset_t before;
   ::sigemptyset(&pipe);
@@ -62,7 +64,7 @@ std::ptrdiff_t write_without_signal(int fd, std::span<const std::byte> data) {
   sys::pthread_sigmask(SIG_BLOCK, &pipe, &before);
   const bool was_blocked = ::sigismember(&before, SIGPIPE) == 1;
   const bool was_pending = was_blocked && is_pending(SIGPIPE);
-  const ssize_t n = sys::write(fd, data.data(), data.size());
+  const ssize_t n = write();
   const int error = errno;
   if (n < 0 && error == EPIPE && !was_pending) {
     const timespec no_wait{};
@@ -72,6 +74,17 @@ std::ptrdiff_t write_without_signal(int fd, std::span<const std::byte> data) {
   if (!was_blocked) sys::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   errno = error;
   return n;
+}
+
+std::ptrdiff_t write_without_signal(int fd, std::span<const std::byte> data) {
+  return without_signal([&] { return sys::write(fd, data.data(), data.size()); });
+}
+
+// A socket is written to without the flag that send() has.
+std::ptrdiff_t sendfile_without_signal(int socket, int file, std::int64_t offset,
+                                       std::size_t size) {
+  off_t from = offset;
+  return without_signal([&] { return sys::sendfile(socket, file, &from, size); });
 }
 
 }  // namespace detail

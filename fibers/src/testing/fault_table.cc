@@ -46,6 +46,8 @@ constexpr auto kRows = std::to_array<Row>({
     {.name = "send", .errors = {EINTR, EPIPE, ECONNRESET, ENOBUFS}, .may_be_short = true},
     {.name = "sendto", .errors = {EINTR, EPIPE, ENOBUFS, EMSGSIZE}, .may_be_short = true},
     {.name = "sendmsg", .errors = {EINTR, EPIPE, ECONNRESET, ENOBUFS}},
+    {.name = "sendfile", .errors = {EINTR, EINVAL, EPIPE, ECONNRESET, ENOMEM}},
+    {.name = "pread", .errors = {EINTR, EIO}, .may_be_short = true},
     {.name = "accept4",
      .errors = {EINTR, ECONNABORTED, EPROTO, EPERM, EMFILE, ENFILE, ENOBUFS, ENOMEM}},
     {.name = "connect", .errors = {ECONNREFUSED, ETIMEDOUT, ENETUNREACH, ENOMEM}, .after = {EINTR}},

@@ -5,6 +5,7 @@
 
 #include "fibers/sys/child.h"
 #include "fibers/sys/gated.h"
+#include "fibers/sys/sendfile.h"
 #include "fibers/sys/sys.h"
 
 namespace weft::fibers::sys {
@@ -32,7 +33,7 @@ Gate::Gate() {
           posix_spawn_file_actions_addchdir_np, pidfd_open, pidfd_send_signal, stat, lstat, mkdir,
           rmdir, unlink, rename, link, symlink, chmod, futimens, utimensat, ftruncate, opendir,
           readdir, closedir, fopen, fclose, fread, fwrite, fflush, getline, fseeko, ftello,
-          getpwnam_r, getpwuid_r, getgrgid_r, start_child>();
+          getpwnam_r, getpwuid_r, getgrgid_r, start_child, sendfile, pread, lseek>();
 }
 
 }  // namespace weft::fibers::sys

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "fibers/sys/sys.h"
+#include "loop/src/transports/establish.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
 #include "weft/loop/event_loop.h"
@@ -124,10 +125,8 @@ Bound bind_to_path(const ServeRequest& request) {
   return bound;
 }
 
-Bound take_bound(UniqueFd fd) {
-  if (option_of(fd.get(), SO_TYPE) != SOCK_STREAM) {
-    throw fibers::UsageError("A Stream Socket was expected");
-  }
+Bound take_bound(UniqueFd fd, bool unix_only) {
+  take_stream_socket(fd.get(), unix_only);
   const bool tcp = option_of(fd.get(), SO_PROTOCOL) == IPPROTO_TCP;
   return {.fd = std::move(fd), .tcp = tcp};
 }

@@ -17,6 +17,6 @@ namespace weft::loop::detail {
 Coro<std::vector<Bound>> bind_all(LoopCore& loop, const ServeRequest& request);
 Bound bind_to_path(const ServeRequest& request);
 // A socket that is bound already.
-Bound take_bound(UniqueFd fd);
+Bound take_bound(UniqueFd fd, bool unix_only);
 
 }  // namespace weft::loop::detail

@@ -190,7 +190,7 @@ Coro<Server> serve(LoopCore& loop, std::unique_ptr<ServeRequest> given) {
   std::vector<Bound> bound;
   require_layer_options(request.layer);
   if (request.fd.get() >= 0) {
-    bound.push_back(take_bound(UniqueFd(given->fd.release())));
+    bound.push_back(take_bound(UniqueFd(given->fd.release()), request.unix_only));
   } else {
     if (!request.path.empty()) {
       bound.push_back(bind_to_path(request));

@@ -80,4 +80,56 @@ Coro<Server> start_unix_server(ClientConnected client_connected, std::string_vie
   return start_unix_server(get_running_loop(), std::move(client_connected), path, options, limit);
 }
 
+Coro<Streams> open_connection(EventLoop& loop, int sock, const ConnectionOptions& options,
+                              std::size_t limit) {
+  detail::GivenFd given(sock);
+  const StreamReader reader(loop, limit);
+  return make_streams(loop.create_connection(protocol_of(loop, reader), given.release(), options),
+                      reader);
+}
+Coro<Streams> open_connection(int sock, const ConnectionOptions& options, std::size_t limit) {
+  detail::GivenFd given(sock);
+  EventLoop& loop = get_running_loop();
+  return open_connection(loop, given.release(), options, limit);
+}
+
+Coro<Streams> open_unix_connection(EventLoop& loop, int sock, const ConnectionOptions& options,
+                                   std::size_t limit) {
+  detail::GivenFd given(sock);
+  const StreamReader reader(loop, limit);
+  return make_streams(
+      loop.create_unix_connection(protocol_of(loop, reader), given.release(), options), reader);
+}
+Coro<Streams> open_unix_connection(int sock, const ConnectionOptions& options, std::size_t limit) {
+  detail::GivenFd given(sock);
+  EventLoop& loop = get_running_loop();
+  return open_unix_connection(loop, given.release(), options, limit);
+}
+
+Coro<Server> start_server(EventLoop& loop, ClientConnected client_connected, int sock,
+                          const ServerOptions& options, std::size_t limit) {
+  detail::GivenFd given(sock);
+  auto factory = protocols_of(loop, std::move(client_connected), limit);
+  return loop.create_server(std::move(factory), given.release(), options);
+}
+Coro<Server> start_server(ClientConnected client_connected, int sock, const ServerOptions& options,
+                          std::size_t limit) {
+  detail::GivenFd given(sock);
+  EventLoop& loop = get_running_loop();
+  return start_server(loop, std::move(client_connected), given.release(), options, limit);
+}
+
+Coro<Server> start_unix_server(EventLoop& loop, ClientConnected client_connected, int sock,
+                               const ServerOptions& options, std::size_t limit) {
+  detail::GivenFd given(sock);
+  auto factory = protocols_of(loop, std::move(client_connected), limit);
+  return loop.create_unix_server(std::move(factory), given.release(), options);
+}
+Coro<Server> start_unix_server(ClientConnected client_connected, int sock,
+                               const ServerOptions& options, std::size_t limit) {
+  detail::GivenFd given(sock);
+  EventLoop& loop = get_running_loop();
+  return start_unix_server(loop, std::move(client_connected), given.release(), options, limit);
+}
+
 }  // namespace weft::loop

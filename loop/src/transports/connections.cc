@@ -148,13 +148,6 @@ Coro<UniqueFd> connect_to_path(LoopCore& loop, const ConnectRequest& request) {
   co_return fd;
 }
 
-void require_stream(int fd) {
-  int type = 0;
-  socklen_t size = sizeof type;
-  if (sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM) return;
-  throw fibers::UsageError("A Stream Socket was expected");
-}
-
 }  // namespace
 
 GivenFd::~GivenFd() {
@@ -165,7 +158,7 @@ Coro<Connected> connect(LoopCore& loop, std::unique_ptr<ConnectRequest> request)
   UniqueFd fd(request->fd.release());
   require_layer_options(request->layer);
   if (fd) {
-    require_stream(fd.get());
+    take_stream_socket(fd.get(), request->unix_only);
   } else if (!request->path.empty()) {
     fd = co_await connect_to_path(loop, *request);
   } else {

@@ -3,14 +3,43 @@
 
 #include "loop/src/transports/establish.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <string>
+#include <system_error>
 #include <utility>
 
+#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/transport_layer.h"
 
 namespace weft::loop::detail {
+
+namespace {
+int option_of(int fd, int option) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return fibers::sys::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+}  // namespace
+
+void take_stream_socket(int fd, bool unix_only) {
+  if (unix_only && option_of(fd, SO_DOMAIN) != AF_UNIX) {
+    throw fibers::UsageError("A UNIX Domain Stream Socket was expected");
+  }
+  if (option_of(fd, SO_TYPE) != SOCK_STREAM) {
+    throw fibers::UsageError(unix_only ? "A UNIX Domain Stream Socket was expected"
+                                       : "A Stream Socket was expected");
+  }
+  const int flags = fibers::sys::fcntl(fd, F_GETFL, 0);
+  if (flags < 0 ||
+      ((flags & O_NONBLOCK) == 0 && fibers::sys::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
+    throw std::system_error(errno, std::generic_category(), "fcntl");
+  }
+}
 
 void require_layer_options(const LayerOptions& layer) {
   if (layer.ssl != nullptr) return;

@@ -10,6 +10,9 @@
 
 namespace weft::loop::detail {
 
+// A socket that somebody has given: of streams, and one of Unix if that is asked for. It does not
+// block afterwards. Throws UsageError, std::system_error.
+void take_stream_socket(int fd, bool unix_only);
 // Throws UsageError for options of a layer without one.
 void require_layer_options(const LayerOptions& layer);
 // `given.waiter` ends when the user's protocol has been told, or will not be. Returns the user's

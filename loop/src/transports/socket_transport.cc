@@ -200,8 +200,10 @@ void SocketTransport::stop_reading() noexcept {
 // --- Writing. ---
 
 void SocketTransport::need_writable(const char* call) const {
-  if (!wrote_eof_) return;
-  throw fibers::UsageError("Cannot call " + std::string(call) + "() after write_eof()");
+  if (!wrote_eof_ && !sending_file_) return;
+  if (wrote_eof_)
+    throw fibers::UsageError("Cannot call " + std::string(call) + "() after write_eof()");
+  throw fibers::UsageError("unable to " + std::string(call) + "; sendfile is in progress");
 }
 
 void SocketTransport::count_lost_write() {
@@ -327,7 +329,8 @@ void SocketTransport::watch_writing() {
 }
 
 void SocketTransport::write_ready() {
-  if (lost_ > 0 || buffer_.empty()) return;
+  if (lost_ > 0) return;
+  if (buffer_.empty()) return wake_file_waiter(nullptr);
   if (flush() == Sent::kFailed) return;
   flow_.maybe_resume(*this, protocol_.holder(), buffer_.size());
   if (lost_ > 0 || !buffer_.empty()) return;
@@ -335,6 +338,8 @@ void SocketTransport::write_ready() {
   if (closing_) {
     ++lost_;
     losing_.schedule();
+  } else if (sending_file_) {
+    wake_file_waiter(nullptr);
   } else if (wrote_eof_) {
     shut_down();
   }
@@ -343,7 +348,7 @@ void SocketTransport::write_ready() {
 void SocketTransport::write_eof() {
   if (closing_ || wrote_eof_) return;
   wrote_eof_ = true;
-  if (buffer_.empty()) shut_down();
+  if (buffer_.empty() && !sending_file_) shut_down();
 }
 
 // A peer that is gone has no need to be told.
@@ -402,6 +407,7 @@ void SocketTransport::lose() {
     SocketTransport& transport;
     ~Finished() { transport.finish(); }
   } const finished{*this};
+  fail_sendfile();
   const ProtocolHolder::Call call(protocol_.holder());
   tell(*this, protocol_.get(), "Exception in callback connection_lost()",
        [this] { protocol_.get()->connection_lost(std::exchange(lost_with_, nullptr)); });

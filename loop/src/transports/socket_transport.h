@@ -76,6 +76,17 @@ class SocketTransport final : public TransportCore {
   }
   std::size_t write_buffer_size() const override { return buffer_.size(); }
   bool start_tls_compatible() const override { return true; }
+  SendfileMode sendfile_mode() const override { return SendfileMode::kTryNative; }
+  bool writing_paused() const override { return flow_.paused(); }
+
+  // --- For sendfile(): socket_sendfile.cc. ---
+
+  // Refuses writes from now on. Returns what ends when the buffer is empty, or the connection lost.
+  Future<void> begin_sendfile();
+  void end_sendfile();
+  // The socket; throws std::system_error if the connection is lost.
+  int fd_to_send_by() const;
+  Future<void> wait_for_room();
 
   // In its owner's list.
   SocketTransport* next_of_owner = nullptr;
@@ -111,6 +122,8 @@ class SocketTransport final : public TransportCore {
   Sent flush();
   void watch_writing();
   void shut_down();
+  void wake_file_waiter(const std::exception_ptr& error);
+  void fail_sendfile();
   void stop_reading() noexcept;
   void fatal_error(std::exception_ptr error, const char* message);
   void finish() noexcept;
@@ -125,6 +138,7 @@ class SocketTransport final : public TransportCore {
   FlowControl flow_;
   WriteBuffer buffer_;
   Future<void> waiter_;
+  Future<void> file_waiter_;  // Of a sendfile(): for an empty buffer, then for room.
   ConnectionOwner* owner_;
   fibers::SocketAddress peer_;
   std::exception_ptr lost_with_;
@@ -137,6 +151,7 @@ class SocketTransport final : public TransportCore {
   bool read_ended_ = false;  // eof_received() has been called.
   bool closing_ = false;
   bool wrote_eof_ = false;
+  bool sending_file_ = false;  // From begin_sendfile() to end_sendfile().
 };
 
 }  // namespace weft::loop::detail

@@ -64,6 +64,8 @@ class SslConnection final : public TransportCore {
     return session_.pending_output() + backlog_.size();
   }
   bool start_tls_compatible() const override { return true; }
+  SendfileMode sendfile_mode() const override { return SendfileMode::kFallback; }
+  bool writing_paused() const override { return flow_.paused(); }
 
  private:
   // In this order, but that any may end in kUnwrapped.

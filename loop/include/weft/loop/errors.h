@@ -7,6 +7,7 @@
 #pragma once
 
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -40,6 +41,12 @@ class CancelledError {
 
 // The time of a timeout(), wait_for() or as_completed() is up. (TimeoutError.)
 class TimeoutError : public fibers::TooSlowError {};
+
+// sendfile(2) cannot send this file over that connection, and nothing else was to be tried.
+// (asyncio.SendfileNotAvailableError.)
+class SendfileNotAvailableError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 // What is left of `error` when the CancelledErrors in it are taken away: null if it is one, or a
 // group of nothing else.

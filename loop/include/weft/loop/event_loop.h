@@ -24,9 +24,9 @@
 #include "weft/loop/exception_context.h"
 #include "weft/loop/future.h"
 #include "weft/loop/handle.h"
-#include "weft/loop/loop_datagrams.h"
 #include "weft/loop/loop_generators.h"
 #include "weft/loop/loop_resolver.h"
+#include "weft/loop/loop_sendfile.h"
 #include "weft/loop/loop_statistics.h"
 #include "weft/loop/loop_tasks.h"
 #include "weft/loop/slow_callback.h"
@@ -37,8 +37,9 @@ namespace weft::loop {
 // on it also while that run is suspended in a greenlet. Its methods come in parts:
 // loop_scheduling.h, loop_descriptors.h, loop_signals.h, loop_tasks.h, loop_sockets.h,
 // loop_resolver.h, loop_generators.h, loop_executor.h, loop_transports.h, loop_servers.h,
-// loop_pipes.h, loop_subprocess.h, loop_datagrams.h and this header.
-class EventLoop : public LoopDatagrams {
+// loop_pipes.h, loop_subprocess.h, loop_datagrams.h, loop_sendfile.h and this
+// header.
+class EventLoop : public LoopSendfile {
  public:
   // The tasks that run callbacks live in `nursery`; it can close once the loop has been closed.
   explicit EventLoop(fibers::Nursery& nursery);

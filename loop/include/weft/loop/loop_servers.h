@@ -73,8 +73,9 @@ class LoopServers : public LoopTransports {
     request->port = port;
     return detail::serve(*core_, std::move(request));
   }
-  // On a socket that is bound already, and non-blocking. The call takes the descriptor over,
-  // also if it fails. (asyncio: create_server(sock=...).)
+  // On a socket that is bound already, which does not block any more. The call takes the descriptor
+  // over, also if it fails. Throws UsageError if it is not of streams. (asyncio:
+  // create_server(sock=...).)
   //
   // Blocks: whoever awaits it, for one iteration.
   // Cancel: closes the socket.
@@ -97,6 +98,19 @@ class LoopServers : public LoopTransports {
                                   const ServerOptions& options = {}) {
     auto request = serve_request(detail::protocol_factory(std::move(factory)), options);
     request->path = path;
+    return detail::serve(*core_, std::move(request));
+  }
+  // On a Unix socket that is bound already, which the call takes over.
+  //
+  // Blocks: whoever awaits it, for one iteration.
+  // Cancel: closes the socket.
+  // Threads: the loop's own only.
+  template <class Factory>
+  Coro<Server> create_unix_server(Factory factory, int sock, const ServerOptions& options = {}) {
+    detail::GivenFd given(sock);
+    auto request = serve_request(detail::protocol_factory(std::move(factory)), options);
+    request->fd = std::move(given);
+    request->unix_only = true;
     return detail::serve(*core_, std::move(request));
   }
 

@@ -84,10 +84,10 @@ class LoopSockets : public LoopTasks {
 
  protected:
   using LoopTasks::LoopTasks;
+  void require_nonblocking(int fd) const;
 
  private:
   Coro<void> wait_for_fd(int fd, fibers::FdDirection direction);
-  void require_nonblocking(int fd) const;
   template <class Call>
   Coro<std::size_t> repeat(int fd, fibers::FdDirection direction, const char* what, Call call);
 };

@@ -69,8 +69,9 @@ class LoopTransports : public LoopExecutor {
     request->port = port;
     return detail::connect_as<detail::ProtocolOf<Factory>>(*core_, std::move(request));
   }
-  // A transport for a socket that is connected already, and non-blocking. The call takes the
-  // descriptor over, also if it fails. (asyncio: create_connection(sock=...).)
+  // A transport for a socket that is connected already, which does not block any more. The call
+  // takes the descriptor over, also if it fails. Throws UsageError if it is not of streams.
+  // (asyncio: create_connection(sock=...).)
   //
   // Blocks: whoever awaits it.
   // Cancel: at once; closes the socket.
@@ -105,6 +106,19 @@ class LoopTransports : public LoopExecutor {
                               const ConnectionOptions& options = {}) {
     auto request = connect_request(detail::protocol_factory(std::move(factory)), options);
     request->path = path;
+    return detail::connect_as<detail::ProtocolOf<Factory>>(*core_, std::move(request));
+  }
+  // A transport for a Unix socket that is connected already, which the call takes over.
+  //
+  // Blocks: whoever awaits it.
+  // Cancel: at once; closes the socket.
+  // Threads: the loop's own only.
+  template <class Factory>
+  auto create_unix_connection(Factory factory, int sock, const ConnectionOptions& options = {}) {
+    detail::GivenFd given(sock);
+    auto request = connect_request(detail::protocol_factory(std::move(factory)), options);
+    request->fd = std::move(given);
+    request->unix_only = true;
     return detail::connect_as<detail::ProtocolOf<Factory>>(*core_, std::move(request));
   }
 

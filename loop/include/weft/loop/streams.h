@@ -41,6 +41,17 @@ Coro<std::pair<StreamReader, StreamWriter>> open_connection(
 Coro<std::pair<StreamReader, StreamWriter>> open_connection(
     std::string_view host, std::uint16_t port, const ConnectionOptions& options = {},
     std::size_t limit = StreamReader::kDefaultLimit);
+// Over a socket that is connected already, which the call takes over. (asyncio: sock=.)
+//
+// Blocks: whoever awaits it.
+// Cancel: at once; closes the socket.
+// Threads: the loop's own only.
+Coro<std::pair<StreamReader, StreamWriter>> open_connection(
+    EventLoop& loop, int sock, const ConnectionOptions& options = {},
+    std::size_t limit = StreamReader::kDefaultLimit);
+Coro<std::pair<StreamReader, StreamWriter>> open_connection(
+    int sock, const ConnectionOptions& options = {},
+    std::size_t limit = StreamReader::kDefaultLimit);
 // To a Unix socket.
 //
 // Blocks: whoever awaits it.
@@ -51,6 +62,17 @@ Coro<std::pair<StreamReader, StreamWriter>> open_unix_connection(
     std::size_t limit = StreamReader::kDefaultLimit);
 Coro<std::pair<StreamReader, StreamWriter>> open_unix_connection(
     std::string_view path, const ConnectionOptions& options = {},
+    std::size_t limit = StreamReader::kDefaultLimit);
+// Over a Unix socket that is connected already, which the call takes over.
+//
+// Blocks: whoever awaits it.
+// Cancel: at once; closes the socket.
+// Threads: the loop's own only.
+Coro<std::pair<StreamReader, StreamWriter>> open_unix_connection(
+    EventLoop& loop, int sock, const ConnectionOptions& options = {},
+    std::size_t limit = StreamReader::kDefaultLimit);
+Coro<std::pair<StreamReader, StreamWriter>> open_unix_connection(
+    int sock, const ConnectionOptions& options = {},
     std::size_t limit = StreamReader::kDefaultLimit);
 
 // Calls `client_connected(reader, writer)` for each connection, as a task: of a coroutine, or of a
@@ -74,6 +96,28 @@ Coro<Server> start_unix_server(EventLoop& loop, ClientConnected client_connected
                                std::string_view path, const ServerOptions& options = {},
                                std::size_t limit = StreamReader::kDefaultLimit);
 Coro<Server> start_unix_server(ClientConnected client_connected, std::string_view path,
+                               const ServerOptions& options = {},
+                               std::size_t limit = StreamReader::kDefaultLimit);
+// On a socket that is bound already, which the call takes over. (asyncio: sock=.)
+//
+// Blocks: whoever awaits it, for one iteration.
+// Cancel: closes the socket.
+// Threads: the loop's own only.
+Coro<Server> start_server(EventLoop& loop, ClientConnected client_connected, int sock,
+                          const ServerOptions& options = {},
+                          std::size_t limit = StreamReader::kDefaultLimit);
+Coro<Server> start_server(ClientConnected client_connected, int sock,
+                          const ServerOptions& options = {},
+                          std::size_t limit = StreamReader::kDefaultLimit);
+// On a Unix socket that is bound already, which the call takes over.
+//
+// Blocks: whoever awaits it, for one iteration.
+// Cancel: closes the socket.
+// Threads: the loop's own only.
+Coro<Server> start_unix_server(EventLoop& loop, ClientConnected client_connected, int sock,
+                               const ServerOptions& options = {},
+                               std::size_t limit = StreamReader::kDefaultLimit);
+Coro<Server> start_unix_server(ClientConnected client_connected, int sock,
                                const ServerOptions& options = {},
                                std::size_t limit = StreamReader::kDefaultLimit);
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "weft/fibers/detail/requirements.h"
@@ -14,5 +15,7 @@ namespace weft::fibers::detail {
 
 // write(), but a pipe without a reader is the error EPIPE alone, and no SIGPIPE.
 std::ptrdiff_t write_without_signal(int fd, std::span<const std::byte> data);
+// sendfile() of what stands at `offset`, in the same way. The file's position stays.
+std::ptrdiff_t sendfile_without_signal(int socket, int file, std::int64_t offset, std::size_t size);
 
 }  // namespace weft::fibers::detail

@@ -74,6 +74,7 @@ struct ConnectRequest {
   std::string path;        // Of a Unix socket.
   GivenFd fd = GivenFd();  // A socket that is connected already.
   bool server_side = false;
+  bool unix_only = false;  // The socket has to be one of Unix.
   int family = 0;
   int proto = 0;
   int flags = 0;

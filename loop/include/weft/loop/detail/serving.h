@@ -28,6 +28,7 @@ struct ServeRequest {
   std::uint16_t port = 0;
   std::string path;        // Of a Unix socket.
   GivenFd fd = GivenFd();  // A socket that is bound already.
+  bool unix_only = false;  // It has to be one of Unix.
   int family = 0;
   int flags = 0;
   int backlog = 100;

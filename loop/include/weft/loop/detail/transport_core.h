@@ -8,6 +8,7 @@
 
 #include <any>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -18,6 +19,13 @@
 #include "weft/loop/detail/loop_object.h"
 
 namespace weft::loop::detail {
+
+// How a transport sends a file. (asyncio: _sendfile_compatible.)
+enum class SendfileMode : std::uint8_t {
+  kUnsupported,
+  kFallback,   // By write().
+  kTryNative,  // It is a SocketTransport.
+};
 
 // The methods of asyncio's transports. Those that a kind of transport does not have throw
 // UsageError.
@@ -55,6 +63,9 @@ class TransportCore : public LoopObject {
 
   // Whether a layer such as TLS can be put on it. (asyncio: _start_tls_compatible.)
   virtual bool start_tls_compatible() const { return false; }
+  virtual SendfileMode sendfile_mode() const { return SendfileMode::kUnsupported; }
+  // Whether the protocol has been told pause_writing(), and not yet resume_writing().
+  virtual bool writing_paused() const { return false; }
 
  private:
   void wind_up(WindUp stage) override {

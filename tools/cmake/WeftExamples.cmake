@@ -19,6 +19,9 @@ endif()
 
 set(weft_example_layers fibers loop shim)
 foreach(flavour IN ITEMS coroutines asio boost_fiber uv)
+  if(flavour STREQUAL "boost_fiber" AND WEFT_SANITIZE)
+    continue()  # Sanitizers know nothing of its stacks: see shim/README.md.
+  endif()
   if(TARGET weft::${flavour})
     list(APPEND weft_example_layers ${flavour})
     set(weft_example_libs_${flavour} weft::${flavour})

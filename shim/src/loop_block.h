@@ -56,6 +56,9 @@ enum class Phase : std::uint8_t {
   kClosed,     // L has closed.
 };
 
+// A loop that stops so many times in a row for lack of memory is closed: who waits for it fails.
+inline constexpr int kMostLacksOfMemory = 10;
+
 class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
  public:
   // `strict`: a lone error keeps the groups of L and T around it.

@@ -283,6 +283,29 @@ FIBER_TEST(SubprocessTransportTest, ExitBeforeTheEndOfItsPipes) {
   });
 }
 
+// It does not go on before its child has ended and the loop has heard of that.
+struct Late final : NotingChild {
+  using NotingChild::NotingChild;
+  void connection_made(SubprocessTransport made) override {
+    siginfo_t ended{};
+    ::waitid(P_PID, static_cast<id_t>(made.get_pid()), &ended, WEXITED | WNOWAIT);
+    for (int i = 0; i < 5; ++i) made.get_loop().synchronize();
+    NotingChild::connection_made(std::move(made));
+  }
+};
+
+FIBER_TEST(SubprocessTransportTest, AnExitDuringConnectionMadeIsToldAfterIt) {
+  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
+  with_loop([](EventLoop& loop) {
+    const auto child = await(loop.subprocess_exec([&] { return std::make_shared<Late>(loop); },
+                                                  Command{"true"}, {.stdin = kDevNull}))
+                           .second;
+    await(child->lost);
+    EXPECT_EQ(child->place_of("made"), 0u);
+    EXPECT_LT(child->place_of("exited"), child->place_of("lost"));
+  });
+}
+
 // asyncio: test_subprocess.py::SubprocessMixin::test_close_kill_running
 FIBER_TEST(SubprocessTransportTest, CloseKillsAndConnectionLostComesAllTheSame) {
   WEFT_NOT_FAULT_SWEPT(kChildRunsOn);

@@ -152,6 +152,33 @@ FIBER_TEST(TransportTest, AProtocolThatIsReplacedGoesAfterTheCallThatItIsIn) {
   });
 }
 
+// Closes while there is more to read, and more to send.
+struct Closing final : Recorder {
+  void data_received(std::string_view data) override {
+    Recorder::data_received(data);
+    pair->put("b");
+    transport.write(much());
+    transport.close();
+  }
+  SocketPair* pair = nullptr;
+};
+
+FIBER_TEST(TransportTest, ReceivesNothingAfterCloseAlsoWhileItStillSends) {
+  with_loop([](EventLoop& loop) {
+    SocketPair pair;
+    const auto protocol = connect_over<Closing>(loop, pair);
+    protocol->pair = &pair;
+    pair.put("a");
+    std::size_t got = 0;
+    run_until(loop, [&] {
+      got += pair.get().size();
+      return is_lost(*protocol);
+    });
+    EXPECT_EQ(got + pair.get().size(), much().size());
+    EXPECT_EQ(protocol->received, "a");
+  });
+}
+
 FIBER_TEST(TransportTest, ReceivesNothingAfterClose) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;

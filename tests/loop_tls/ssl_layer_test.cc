@@ -104,6 +104,33 @@ FIBER_TEST(SSLLayerTest, WhatIsWrittenDuringTheHandshakeIsSentAfterIt) {
   });
 }
 
+struct Hesitant : Recorder {
+  using Recorder::Recorder;
+  void data_received(std::string_view data) override {
+    Recorder::data_received(data);
+    if (data == "a") fibers::sleep(1s);
+  }
+};
+
+// What has been held up is given out by a callback of its own: the connection below goes on.
+FIBER_TEST(SSLLayerTest, WhatComesWhileAResumedProtocolWaitsIsNotLost) {
+  with_loop([](EventLoop& loop) {
+    const auto [client, server, tls] = connected<Hesitant>(loop);
+    expect_set(server->made);
+    server->transport.pause_reading();
+    client->transport.write("a");
+    fibers::sleep(1s);
+    EXPECT_EQ(server->received, "");
+    server->transport.resume_reading();
+    fibers::sleep(500ms);
+    client->transport.write("b");
+    fibers::sleep(2s);
+    EXPECT_EQ(server->received, "ab");
+    client->transport.abort();
+    expect_set(server->ended);
+  });
+}
+
 // --- Handshakes that fail. ---
 
 // What the client of such a connection is told.

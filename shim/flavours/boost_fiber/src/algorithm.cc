@@ -17,6 +17,11 @@
 #include "weft/fibers/task.h"
 #include "weft/shim/detail/foreign_flavour.h"
 
+#ifdef _LIBCPP_VERSION
+// libc++'s <cxxabi.h> does not declare it, its run-time library has it.
+extern "C" void* __cxa_get_globals() noexcept;  // NOLINT(*-reserved-identifier)
+#endif
+
 namespace weft::boost_fiber::detail {
 
 namespace {
@@ -27,14 +32,22 @@ bool is_dispatcher(const boost::fibers::context* context) {
   return context->is_context(boost::fibers::type::dispatcher_context);
 }
 
+void* exception_globals() noexcept {
+#ifdef _LIBCPP_VERSION
+  return __cxa_get_globals();
+#else
+  return abi::__cxa_get_globals();
+#endif
+}
+
 ExceptionState present_exceptions() noexcept {
   ExceptionState state;
-  std::memcpy(static_cast<void*>(&state), abi::__cxa_get_globals(), sizeof state);
+  std::memcpy(static_cast<void*>(&state), exception_globals(), sizeof state);
   return state;
 }
 
 void set_present_exceptions(const ExceptionState& state) noexcept {
-  std::memcpy(static_cast<void*>(abi::__cxa_get_globals()), &state, sizeof state);
+  std::memcpy(exception_globals(), &state, sizeof state);
 }
 
 bool is_empty(const ExceptionState& state) {

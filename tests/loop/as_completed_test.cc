@@ -119,6 +119,7 @@ FIBER_TEST(AsCompletedTest, ATimeoutThatIsNotReachedIsTakenOff) {
 }
 
 // asyncio: test_tasks.py::BaseTaskTests::test_as_completed_concurrent
+// asyncio: test_tasks.py::BaseTaskTests::test_as_completed_coroutine_use_running_loop
 FIBER_TEST(AsCompletedTest, TakesCoroutinesAndRunsThemAtOnce) {
   with_loop([](EventLoop& loop) {
     const auto start = loop.time();

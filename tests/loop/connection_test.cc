@@ -111,6 +111,7 @@ Server listen_on(EventLoop& loop, std::string_view host, std::uint16_t port,
       loop.create_server([] { return std::make_unique<Recorder>(); }, host, port, options));
 }
 
+// asyncio: test_staggered.py::StaggeredTests::test_none_successful
 FIBER_TEST(ConnectionTest, RacesAndThrowsIfNobodyWins) {
   with_loop([](EventLoop& loop) {
     const ClosedPort port;
@@ -124,6 +125,8 @@ FIBER_TEST(ConnectionTest, RacesAndThrowsIfNobodyWins) {
 }
 
 // asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_connection_multiple
+// asyncio: claims_connections::addresses_are_tried_in_order
+// asyncio: test_staggered.py::StaggeredTests::test_first_error_second_successful
 FIBER_TEST(ConnectionTest, TriesTheAddressesInTheirOrder) {
   with_loop([](EventLoop& loop) {
     Server server = listen_on(loop, "127.0.0.2", 0);
@@ -156,6 +159,9 @@ class Busy {
   const detail::GivenFd client_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 };
 
+// asyncio: claims_connections::staggered_attempts
+// asyncio: claims_connections::losers_are_closed
+// asyncio: test_staggered.py::StaggeredTests::test_first_timeout_second_successful
 FIBER_TEST(ConnectionTest, RacesAndTakesTheOneThatIsThereFirst) {
   with_loop([](EventLoop& loop) {
     Server server = listen_on(loop, "127.0.0.2", 0);
@@ -222,6 +228,10 @@ FIBER_TEST(ConnectionTest, InterleavesTheFamilies) {
 }
 
 // asyncio: test_base_events.py::test_create_connection_ssl_server_hostname_errors
+// asyncio: claims_connections::ssl_handshake_timeout_needs_ssl
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_connection_ssl_timeout_for_plain_socket
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_connection_no_ssl_server_hostname_errors
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_connection_no_host_port_sock
 FIBER_TEST(ConnectionTest, RefusesOptionsOfALayerWithoutOne) {
   with_loop([](EventLoop& loop) {
     EXPECT_EQ(thrown<fibers::UsageError>([&] {

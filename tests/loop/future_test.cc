@@ -98,6 +98,7 @@ FIBER_TEST(FutureTest, EmptyFutureSaysWhatToDo) {
 // asyncio: claims_futures::callbacks_always_go_through_call_soon
 // asyncio: claims_futures::callbacks_run_in_their_order
 // asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_callbacks_invoked_on_set_result
+// asyncio: test_futures.py::BaseFutureTests::test_tb_logger_result_retrieved
 FIBER_TEST(FutureTest, CallbacksRunThroughCallSoonInTheirOrder) {
   with_idle_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();
@@ -145,6 +146,7 @@ FIBER_TEST(FutureTest, CancelSchedulesTheCallbacksToo) {
 // asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_callbacks_remove_third_callback
 // asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_callbacks_remove_first_callback
 // asyncio: test_futures.py::test_callbacks_remove_first_and_second_callback
+// asyncio: test_futures.py::BaseFutureTests::test_tb_logger_result_unretrieved
 FIBER_TEST(FutureTest, RemovedCallbackDoesNotRun) {
   with_idle_loop([](EventLoop& loop) {
     Future<int> future = loop.create_future<int>();

@@ -37,6 +37,7 @@ Coro<int> fails_after(fibers::Duration delay) {
 
 // asyncio: test_tasks.py::FutureGatherTests::test_constructor_heterogenous_futures
 // asyncio: claims_combinators::gather_keeps_the_order
+// asyncio: test_tasks.py::CoroutineGatherTests::test_constructor_use_running_loop
 FIBER_TEST(GatherTest, TakesEverythingThatCanBeAwaitedAndKeepsTheOrder) {
   WEFT_NOT_ALLOCATION_SWEPT("nobody else ends its future");
   with_loop([](EventLoop& loop) {
@@ -74,6 +75,7 @@ FIBER_TEST(GatherTest, OfARangeIsAVectorInItsOrder) {
 
 // asyncio: test_tasks.py::test_constructor_empty_sequence_use_running_loop
 // asyncio: claims_combinators::gather_of_nothing_is_done
+// asyncio: test_tasks.py::FutureGatherTests::test_constructor_empty_sequence_without_loop
 FIBER_TEST(GatherTest, OfNothingIsDone) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([&loop] {

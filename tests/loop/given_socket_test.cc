@@ -78,6 +78,10 @@ FIBER_TEST(GivenSocketTest, ServesUnixStreamsAndConnectsThem) {
   });
 }
 
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_server_wrong_sock
+// asyncio: test_unix_events.py::SelectorEventLoopUnixSocketTests::test_create_unix_server_path_inetsock
+// asyncio: test_unix_events.py::SelectorEventLoopUnixSocketTests::test_create_unix_server_path_dgram
+// asyncio: test_unix_events.py::SelectorEventLoopUnixSocketTests::test_create_unix_connection_path_inetsock
 FIBER_TEST(GivenSocketTest, RefusesAndClosesOthers) {
   const auto datagrams = [] { return ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); };
   const auto streams = [] { return ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); };

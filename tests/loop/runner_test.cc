@@ -221,6 +221,7 @@ TEST(RunnerTest, RunsSeveralTimesInOneLoop) {
 
 // asyncio: test_runners.py::RunnerTests::test_explicit_close
 // asyncio: test_runners.py::RunnerTests::test_double_close
+// asyncio: test_runners.py::RunnerTests::test_second_with_block_raises
 TEST(RunnerTest, RefusesToRunOnceItIsClosed) {
   Runner runner;
   static_cast<void>(runner.get_loop());

@@ -361,6 +361,8 @@ FIBER_TEST(SockSendfileTest, SendsAPartOrNothing) {
   });
 }
 
+// asyncio: test_base_events.py::BaseLoopSockSendfileTests::test_sock_sendfile_no_fallback
+// asyncio: test_base_events.py::BaseLoopSockSendfileTests::test_sock_sendfile_fallback
 FIBER_TEST(SockSendfileTest, ReadsAndWritesWhatTheSystemCannotSend) {
   WEFT_NOT_FAULT_SWEPT(kWaitsForBytes);
   const std::string data = numbers(kMuch);
@@ -392,6 +394,7 @@ FIBER_TEST(SockSendfileTest, ReadsAPipeToItsEnd) {
   });
 }
 
+// asyncio: test_base_events.py::BaseLoopSockSendfileTests::test_nonstream_socket
 FIBER_TEST(SockSendfileTest, NeedsASocketOfStreams) {
   const OpenFile file("x");
   with_loop([&](EventLoop& loop) {
@@ -402,6 +405,7 @@ FIBER_TEST(SockSendfileTest, NeedsASocketOfStreams) {
   });
 }
 
+// asyncio: test_unix_events.py::SelectorEventLoopUnixSockSendfileTests::test_sock_sendfile_os_error_first_call
 FIBER_TEST(SockSendfileTest, RaisesNoSignalWhenThePeerIsGone) {
   const OpenFile file("x");
   const auto before = std::signal(SIGPIPE, SIG_DFL);

@@ -57,6 +57,7 @@ std::shared_ptr<Recorder> talk_to(EventLoop& loop, const Server& server) {
 }
 
 // asyncio: test_events.py::test_create_server
+// asyncio: test_events.py::TestServer::test_get_loop
 FIBER_TEST(ServerTest, ServesEachConnectionByAProtocolOfItsOwn) {
   with_loop([](EventLoop& loop) {
     Server server = echo_server(loop);
@@ -78,6 +79,8 @@ FIBER_TEST(ServerTest, ServesEachConnectionByAProtocolOfItsOwn) {
 }
 
 // asyncio: test_server.py::test_wait_closed_basic
+// asyncio: claims_servers::connections_outlive_close
+// asyncio: claims_servers::wait_closed_waits_for_close_and_the_last_connection
 FIBER_TEST(ServerTest, IsClosedWhenTheLastConnectionHasEnded) {
   with_loop([](EventLoop& loop) {
     Server server = echo_server(loop);
@@ -138,6 +141,7 @@ FIBER_TEST(ServerTest, AbortsItsClientsAtOnce) {
 }
 
 // asyncio: test_server.py::test_start_server_1
+// asyncio: claims_servers::serve_forever_cancelled_closes
 FIBER_TEST(ServerTest, IsClosedByTheCancellationOfServeForever) {
   with_loop([](EventLoop& loop) {
     Server server = echo_server(loop, {.start_serving = false});
@@ -175,6 +179,7 @@ FIBER_TEST(ServerTest, MayServeForeverAfterOneThatWasDropped) {
 }
 
 // A bad handler does not stop accepting.
+// asyncio: claims_servers::one_bad_handler_does_not_stop_accepting
 FIBER_TEST(ServerTest, GoesOnAfterAFactoryThatThrows) {
   with_loop([](EventLoop& loop) {
     int made = 0;
@@ -278,6 +283,7 @@ FIBER_TEST(ServerTest, DoesNotServeIfItCannotListen) {
 
 // asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_accept_connection_retry
 // asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_accept_connection_exception
+// asyncio: claims_servers::no_descriptors_left_pauses_accepting
 FIBER_TEST(ServerTest, OutOfDescriptorsItTriesAgainEverySecond) {
   WEFT_NOT_SWEPT("it has a gate of its own");
   with_loop([](EventLoop& loop) {
@@ -340,6 +346,7 @@ FIBER_TEST(ServerTest, AFactoryThatClosesItsServerGetsNoConnection) {
 }
 
 // asyncio: test_server.py::test_unix_server_cleanup_replaced
+// asyncio: test_unix_events.py::SelectorEventLoopUnixSocketTests::test_create_unix_server_existing_path_sock
 FIBER_TEST(ServerTest, LeavesAFileThatIsNotItsOwn) {
   with_loop([](EventLoop& loop) {
     const std::string path = "/tmp/weft-server-other-" + std::to_string(::getpid()) + ".sock";
@@ -354,6 +361,9 @@ FIBER_TEST(ServerTest, LeavesAFileThatIsNotItsOwn) {
 }
 
 // asyncio: test_server.py::test_unix_server_cleanup_gone
+// asyncio: test_server.py::UnixServerCleanupTests::test_unix_server_addr_cleanup
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_unix_server
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_unix_connection
 FIBER_TEST(ServerTest, RemovesTheFileOfItsUnixSocket) {
   with_loop([](EventLoop& loop) {
     const std::string path = "/tmp/weft-server-test-" + std::to_string(::getpid()) + ".sock";

@@ -61,6 +61,7 @@ int errno_of(const T& task) {
 }
 
 // asyncio: test_streams.py::StreamTests::test_multiple_drain
+// asyncio: claims_transports::drain_with_several_waiters
 FIBER_TEST(StreamWriterTest, SeveralTasksMayDrainAtATime) {
   in_each_form([](Form form) {
     with_idle_loop([&](EventLoop& loop) {
@@ -132,6 +133,9 @@ FIBER_TEST(StreamWriterTest, ADrainLetsTheEndOfTheConnectionIn) {
 }
 
 // asyncio: test_streams.py::StreamTests::test_wait_closed_on_close
+// asyncio: test_streams.py::StreamTests::test_eof_feed_when_closing_writer
+// asyncio: test_streams.py::StreamTests::test_open_connection_error
+// asyncio: test_streams.py::StreamTests::test_open_unix_connection_error
 FIBER_TEST(StreamWriterTest, WaitClosedReturnsWhenTheConnectionIsLost) {
   in_each_form([](Form form) {
     with_idle_loop([&](EventLoop& loop) {
@@ -157,6 +161,7 @@ FIBER_TEST(StreamWriterTest, WaitClosedReturnsWhenTheConnectionIsLost) {
   });
 }
 
+// asyncio: test_streams.py::StreamTests::test_unclosed_resource_warnings
 FIBER_TEST(StreamWriterTest, OneThatIsDroppedOpenClosesAndSaysSo) {
   with_loop([](EventLoop& loop) {
     const Fake fake(loop);
@@ -214,6 +219,7 @@ FIBER_TEST(StreamReaderProtocolTest, AConnectionIsACoroutinesOrThatOfAFunctionWi
   });
 }
 
+// asyncio: test_streams.py::StreamTests::test_unhandled_exception
 FIBER_TEST(StreamReaderProtocolTest, WhatTheCallbackThrowsIsReportedAndClosesTheConnection) {
   with_idle_loop([](EventLoop& loop) {
     std::string message;

@@ -49,6 +49,7 @@ void talk(std::pair<StreamReader, StreamWriter> streams) {
 
 // asyncio: test_streams.py::StreamTests::test_open_connection
 // asyncio: test_streams.py::StreamTests::test_start_server
+// asyncio: test_streams.py::StreamTests::test_async_writer_api
 FIBER_TEST(StreamsTest, AServerAndAClientTalk) {
   with_loop([](EventLoop& loop) {
     for (const ClientConnected& serve : {ClientConnected(echo), ClientConnected(echo_on_a_stack)}) {
@@ -71,7 +72,6 @@ FIBER_TEST(StreamsTest, TheyTalkOverAUnixSocket) {
   });
 }
 
-// asyncio: test_streams.py::StreamTests::test_open_connection_error
 FIBER_TEST(StreamsTest, AConnectionThatFailsSaysSo) {
   with_loop([](EventLoop& loop) {
     Server server = await(start_server(loop, echo, "127.0.0.1", 0));

@@ -98,6 +98,7 @@ TEST_P(SyncLoopTest, AStopBeforeTheFutureIsDoneIsAnError) {
 }
 
 // asyncio: claims_running::a_future_of_another_loop_is_refused
+// asyncio: test_base_events.py::BaseEventLoopTests::test_run_until_complete_loop
 TEST_P(SyncLoopTest, AnothersFutureIsRefused) {
   const auto loop = make();
   const auto other = make();

@@ -29,6 +29,10 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_21a
 // asyncio: test_taskgroups.py::TestTaskGroup::test_coro_closed_when_tg_closed
+// asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_not_entered
+// asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_without_parent_task
+// asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_finished
+// asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_double_enter
 FIBER_TEST(TaskGroupRulesTest, WrongUseIsRefusedAndTheCodeNeverRuns) {
   bool begun = false;
   LogCapture log;

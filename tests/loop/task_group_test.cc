@@ -192,6 +192,7 @@ FIBER_TEST(TaskGroupTest, AnErrorOfTheBodyCancelsTheTasksAndIsInAGroup) {
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_25
 // asyncio: claims_task_group::an_error_while_unwinding
+// asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_20a
 FIBER_TEST(TaskGroupTest, AnErrorOfTheBodyWhileItIsBeingCancelledComesOutToo) {
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([] {

@@ -158,6 +158,7 @@ FIBER_TEST(TaskTest, IsNamedByCountUnlessItIsGivenAName) {
 // asyncio: test_tasks.py::BaseTaskTests::test_current_task
 // asyncio: test_tasks.py::BaseTaskTests::test_current_task_with_interleaving_tasks
 // asyncio: test_tasks.py::BaseCurrentLoopTests::test_current_task_no_running_loop
+// asyncio: test_tasks.py::BaseCurrentLoopTests::test_current_task_with_implicit_loop
 FIBER_TEST(TaskTest, CurrentTaskIsTheOneThatRuns) {
   with_loop([](EventLoop& loop) {
     EXPECT_FALSE(current_task());

@@ -217,6 +217,7 @@ TEST(RunCoroutineThreadsafeOfSyncLoopTest, CancelledAtOnceItDoesNotBegin) {
 
 // asyncio: test_futures.py::BaseFutureTests::test_wrap_future
 // asyncio: claims_futures::wrapped_futures_copy_state_and_cancel_both_ways
+// asyncio: test_futures.py::BaseFutureTests::test_copy_state
 FIBER_TEST(WrapFutureTest, CopiesTheState) {
   with_loop([](EventLoop& loop) {
     auto value = ConcurrentFuture<std::string>::create();

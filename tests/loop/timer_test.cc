@@ -110,6 +110,7 @@ FIBER_TEST(TimerTest, DueTimersComeAfterWhatIsReady) {
 }
 
 // asyncio: claims_timers::cancel_twice_or_after_firing_is_harmless
+// asyncio: test_events.py::TimerTests::test_timer
 FIBER_TEST(TimerTest, CancelledTimerNeverFiresAndLeavesAtOnce) {
   with_loop([](EventLoop& loop) {
     auto resource = std::make_shared<int>(0);

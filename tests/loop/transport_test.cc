@@ -26,6 +26,7 @@ const std::string& much() {
   return data;
 }
 
+// asyncio: claims_transports::connection_made_before_data_received
 FIBER_TEST(TransportTest, MakesTheConnectionKnownBeforeItsData) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -51,6 +52,7 @@ FIBER_TEST(TransportTest, WritesAtOnce) {
   });
 }
 
+// asyncio: test_transports.py::TransportTests::test_writelines
 FIBER_TEST(TransportTest, WritesLinesInOrder) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -101,6 +103,7 @@ FIBER_TEST(TransportTest, DropsWhatIsBufferedWhenAborted) {
 }
 
 // asyncio: test_transports.py::test_flowcontrol_mixin_set_write_limits
+// asyncio: claims_transports::flow_control_limits
 FIBER_TEST(TransportTest, PausesAndResumesWritingOnceEach) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -153,6 +156,7 @@ FIBER_TEST(TransportTest, DeliversAfterResumingWhatCameWhilePaused) {
   });
 }
 
+// asyncio: claims_transports::eof_received_true_keeps_it_half_open
 FIBER_TEST(TransportTest, StaysOpenForWritingAfterTheEnd) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -179,6 +183,7 @@ FIBER_TEST(TransportTest, ClosesAtTheEnd) {
   });
 }
 
+// asyncio: claims_transports::write_eof_after_what_is_buffered
 FIBER_TEST(TransportTest, EndsTheSendingSideAfterWhatIsBuffered) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -227,6 +232,7 @@ FIBER_TEST(TransportTest, WarnsOfWritesToALostConnection) {
   });
 }
 
+// asyncio: claims_transports::exceptions_of_a_protocol_are_reported
 FIBER_TEST(TransportTest, ReportsWhatDataReceivedThrowsAndAborts) {
   with_loop([](EventLoop& loop) {
     struct Failing : Recorder {
@@ -249,6 +255,7 @@ FIBER_TEST(TransportTest, ReportsWhatDataReceivedThrowsAndAborts) {
 }
 
 // asyncio: test_transports.py::test_flowcontrol_mixin_set_write_limits
+// asyncio: claims_transports::exceptions_of_a_protocol_are_reported
 FIBER_TEST(TransportTest, GoesOnAfterWhatPauseWritingThrows) {
   with_loop([](EventLoop& loop) {
     struct Failing : Recorder {
@@ -278,6 +285,7 @@ FIBER_TEST(TransportTest, GoesOnAfterWhatPauseWritingThrows) {
   });
 }
 
+// asyncio: test_buffered_proto.py::BaseTestBufferedProtocol::test_buffered_proto_create_connection
 FIBER_TEST(TransportTest, ReadsIntoMemoryOfABufferedProtocol) {
   with_loop([](EventLoop& loop) {
     struct Buffered : BufferedProtocol {
@@ -395,6 +403,7 @@ FIBER_TEST(TransportTest, TellsOfTheLossWhileDataReceivedWaits) {
   });
 }
 
+// asyncio: claims_descriptors::one_of_a_transport_is_refused
 FIBER_TEST(TransportTest, LetsNobodyElseWatchItsDescriptor) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;

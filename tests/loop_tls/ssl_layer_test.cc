@@ -63,6 +63,7 @@ FIBER_TEST(SSLLayerTest, EchoesAMegabyteIntoMemoryOfTheProtocolsOwn) {
   });
 }
 
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_server_ssl_verified
 FIBER_TEST(SSLLayerTest, TellsWhatHasBeenAgreedOn) {
   with_loop([](EventLoop& loop) {
     const auto [client, server, tls] = connected(loop);
@@ -146,6 +147,9 @@ std::string failure(EventLoop& loop, const LayerRequest& request,
 
 // asyncio: claims_tls::handshake_failures_by_kind
 // asyncio: test_ssl.py::TestSSL::test_create_connection_ssl_failed_certificate
+// asyncio: test_sslproto.py::BaseStartTLS::test_create_connection_ssl_failed_certificate
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_server_ssl_verify_failed
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_server_ssl_match_failed
 FIBER_TEST(SSLLayerTest, ACertificateThatIsNotTrustedFailsTheHandshake) {
   with_loop([](EventLoop& loop) {
     const auto client = std::make_shared<Recorder>(loop);
@@ -192,6 +196,7 @@ FIBER_TEST(SSLLayerTest, APeerThatGoesAwayFailsTheHandshake) {
 // asyncio: test_ssl.py::TestSSL::test_ssl_handshake_timeout
 // asyncio: test_sslproto.py::BaseStartTLS::test_handshake_timeout
 // asyncio: test_ssl.py::TestSSL::test_create_connection_ssl_slow_handshake
+// asyncio: test_sslproto.py::BaseStartTLS::test_create_connection_ssl_slow_handshake
 FIBER_TEST(SSLLayerTest, AHandshakeThatTakesTooLongIsGivenUp) {
   with_loop([](EventLoop& loop) {
     const Lonely lonely(loop);  // The other says nothing.

@@ -47,6 +47,8 @@ void upgrade(EventLoop& loop, Plain& plain, SSLLayer& client, SSLLayer& server) 
 // asyncio: claims_tls::data_before_and_after_start_tls
 // asyncio: test_ssl.py::TestSSL::test_start_tls_client_reg_proto_1
 // asyncio: test_ssl.py::TestSSL::test_start_tls_server_1
+// asyncio: test_sslproto.py::BaseStartTLS::test_start_tls_client_reg_proto_1
+// asyncio: test_sslproto.py::BaseStartTLS::test_start_tls_server_1
 FIBER_TEST(StartTlsTest, TheProtocolsTalkOnInTls) {
   with_loop([](EventLoop& loop) {
     SSLLayer client(fibers::test_client_context());
@@ -83,6 +85,7 @@ FIBER_TEST(StartTlsTest, TlsGoesOverTls) {
 }
 
 // asyncio: test_ssl.py::TestSSL::test_start_tls_slow_client_cancel
+// asyncio: test_sslproto.py::BaseStartTLS::test_start_tls_slow_client_cancel
 FIBER_TEST(StartTlsTest, ToCancelItClosesTheConnection) {
   with_loop([](EventLoop& loop) {
     SSLLayer client(fibers::test_client_context());

@@ -21,6 +21,8 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 // asyncio: test_ssl.py::TestSSL::test_create_server_ssl_1
 // asyncio: test_ssl.py::TestSSL::test_create_connection_ssl_1
 // asyncio: claims_tls::a_megabyte_is_echoed
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_server_ssl
+// asyncio: test_events.py::EventLoopTestsMixin::test_create_ssl_connection
 FIBER_TEST(TlsConnectionTest, AMegabyteIsEchoedOverTcp) {
   SSLLayer server_side(fibers::test_server_context());
   SSLLayer client_side(fibers::test_client_context());

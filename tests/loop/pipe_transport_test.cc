@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "fibers/sys/sys.h"
 #include "tests/loop/subprocess_testing.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/fd_stream.h"
@@ -442,6 +443,42 @@ FIBER_TEST(WritePipeTest, AWriteThatFailsTellsConnectionLost) {
     EXPECT_EQ(code_of(stream->why).value(), EPIPE);
     EXPECT_THAT(stream->log, ElementsAre("made", "lost with an error"));
   });
+}
+
+// The first call takes one byte only, although there is room for all.
+class ShortWrite final : public fibers::sys::Gate {
+ public:
+  explicit ShortWrite(std::string_view call) : call_(call) { fibers::sys::gate = this; }
+  ShortWrite(const ShortWrite&) = delete;
+  ShortWrite& operator=(const ShortWrite&) = delete;
+  ~ShortWrite() { fibers::sys::gate = nullptr; }
+  fibers::sys::Answer before(const fibers::sys::Asked& asked) noexcept override {
+    if (asked.name != call_) return {};
+    return {.size = std::exchange(size_, 0)};
+  }
+  void after() noexcept override {}
+
+ private:
+  std::string_view call_;
+  std::size_t size_ = 1;
+};
+
+// The system tells of room only after a call that found none.
+FIBER_TEST(WritePipeTest, GoesOnAfterAWriteThatTookAPartOnly) {
+  WEFT_NOT_SWEPT("it has a gate of its own");
+  WEFT_NOT_FAULT_SWEPT("it has a gate of its own");
+  for (const bool socket : {false, true}) {
+    Ends ends = socket ? Ends(SOCK_STREAM) : Ends();
+    with_loop([&](EventLoop& loop) {
+      const Stream stream = write_to(loop, ends.give(1));
+      const ShortWrite gate(socket ? "send" : "write");
+      stream->transport.write("all of it");
+      EXPECT_EQ(stream->transport.get_write_buffer_size(), 0u);
+      EXPECT_EQ(ends.take(), "all of it");
+      stream->transport.close();
+      await(stream->lost);
+    });
+  }
 }
 
 // A socket's data is not the end of it.

@@ -40,8 +40,8 @@ struct NotingChild : SubprocessProtocol {
     log.push_back("pipe " + std::to_string(fd) + " lost" + said(error));
   }
   void process_exited() override {
+    if (!exited.done()) exited.set_result();  // First: the log may have no memory.
     log.emplace_back("exited");
-    if (!exited.done()) exited.set_result();
   }
   void connection_lost(std::exception_ptr error) override {
     if (!lost.done()) lost.set_result();  // First: the log may have no memory.

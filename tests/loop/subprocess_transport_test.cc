@@ -31,8 +31,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-[[maybe_unused]] constexpr const char* kChildRunsOn = "a child that it cannot end runs on";
-
 using Child = std::shared_ptr<NotingChild>;
 
 // Starts `script` in a shell, with pipes unless `options` say otherwise.
@@ -51,7 +49,6 @@ Child start_program(EventLoop& loop, const Command& command,
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_exec
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_exec
 FIBER_TEST(SubprocessTransportTest, FeedsAProgramAndHearsOfItsOutput) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const Child child = start_program(loop, {"cat"});
     EXPECT_GT(child->transport.get_pid(), 0);
@@ -69,7 +66,7 @@ FIBER_TEST(SubprocessTransportTest, FeedsAProgramAndHearsOfItsOutput) {
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_interactive
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_interactive
 FIBER_TEST(SubprocessTransportTest, TalksToAProgram) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
+  WEFT_NOT_FAULT_SWEPT("it waits for words that a fault may have cut off");
   with_loop([](EventLoop& loop) {
     const Child child = start(loop, "while read line; do echo \"<$line>\"; done");
     Transport stdin = child->transport.get_pipe_transport(0);
@@ -87,7 +84,6 @@ FIBER_TEST(SubprocessTransportTest, TalksToAProgram) {
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_shell
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_shell
 FIBER_TEST(SubprocessTransportTest, ShellRunsACommandLine) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const Child child = start(loop, "echo Python");
     child->transport.get_pipe_transport(0).close();
@@ -106,7 +102,6 @@ FIBER_TEST(SubprocessTransportTest, ShellRunsACommandLine) {
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_exitcode
 // asyncio: claims_subprocesses::the_sign_of_an_exit_code
 FIBER_TEST(SubprocessTransportTest, ReturncodeIsTheStatusOrMinusTheSignal) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const SubprocessOptions none{.stdin = kInherit, .stdout = kInherit, .stderr = kInherit};
     const Child exits = start(loop, "exit 7", none);
@@ -124,7 +119,6 @@ FIBER_TEST(SubprocessTransportTest, ReturncodeIsTheStatusOrMinusTheSignal) {
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_close_after_finish
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_close_after_finish
 FIBER_TEST(SubprocessTransportTest, CloseAfterTheEndDoesNothing) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const Child child =
         start(loop, "exit 7", {.stdin = kInherit, .stdout = kInherit, .stderr = kInherit});
@@ -143,7 +137,6 @@ FIBER_TEST(SubprocessTransportTest, CloseAfterTheEndDoesNothing) {
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_send_signal
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_send_signal
 FIBER_TEST(SubprocessTransportTest, SignalsEndAChild) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const Child killed = start_program(loop, {"cat"});
     killed->transport.kill();
@@ -163,7 +156,6 @@ FIBER_TEST(SubprocessTransportTest, SignalsEndAChild) {
 // asyncio: claims_subprocesses::kill_after_exit_is_no_error
 // asyncio: test_subprocess.py::SubprocessTransportTests::test_proc_exited
 FIBER_TEST(SubprocessTransportTest, ASignalIsNoErrorBeforeConnectionLostAndOneAfterIt) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const Child child = start(loop, "exit 0");
     siginfo_t info{};
@@ -185,7 +177,6 @@ FIBER_TEST(SubprocessTransportTest, ASignalIsNoErrorBeforeConnectionLostAndOneAf
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_stderr_redirect_to_stdout
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_stderr_redirect_to_stdout
 FIBER_TEST(SubprocessTransportTest, StderrIsAPipeOfItsOwnOrGoesWhereStdoutGoes) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const Child apart = start(loop, "echo out; echo err >&2");
     apart->transport.get_pipe_transport(0).close();
@@ -203,7 +194,7 @@ FIBER_TEST(SubprocessTransportTest, StderrIsAPipeOfItsOwnOrGoesWhereStdoutGoes) 
 // asyncio: test_events.py::SubprocessTestsMixin::test_subprocess_close_client_stream
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_close_client_stream
 FIBER_TEST(SubprocessTransportTest, AClosedOutputIsABrokenPipeForTheChild) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
+  WEFT_NOT_FAULT_SWEPT("it waits for an end of which a fault may keep its protocol");
   with_loop([](EventLoop& loop) {
     const Child child = start(loop, "trap '' PIPE; read line; echo $line || echo broken >&2");
     child->transport.get_pipe_transport(1).close();
@@ -219,7 +210,6 @@ FIBER_TEST(SubprocessTransportTest, AClosedOutputIsABrokenPipeForTheChild) {
 // trio-asyncio: test_aio_subprocess.py::test_subprocess_wait_no_same_group
 // asyncio: test_subprocess.py::SubprocessMixin::test_start_new_session
 FIBER_TEST(SubprocessTransportTest, ASessionOfItsOwn) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     // The sixth field is the session.
     const std::string script = "read a b c d e session rest </proc/$$/stat; echo $session; exit 7";
@@ -236,7 +226,7 @@ FIBER_TEST(SubprocessTransportTest, ASessionOfItsOwn) {
 
 // asyncio: claims_subprocesses::exit_before_and_after_the_end_of_its_pipes
 FIBER_TEST(SubprocessTransportTest, ExitAfterTheEndOfItsPipes) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
+  WEFT_NOT_FAULT_SWEPT("it waits for ends of which a fault may keep its protocol");
   with_loop([](EventLoop& loop) {
     const Pipe gate;
     const std::array<int, 1> passed{gate.reader()};
@@ -262,7 +252,6 @@ FIBER_TEST(SubprocessTransportTest, ExitAfterTheEndOfItsPipes) {
 
 // asyncio: claims_subprocesses::exit_before_and_after_the_end_of_its_pipes
 FIBER_TEST(SubprocessTransportTest, ExitBeforeTheEndOfItsPipes) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     Pipe gate;
     const std::array<int, 1> passed{gate.reader()};
@@ -295,7 +284,6 @@ struct Late final : NotingChild {
 };
 
 FIBER_TEST(SubprocessTransportTest, AnExitDuringConnectionMadeIsToldAfterIt) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const auto child = await(loop.subprocess_exec([&] { return std::make_shared<Late>(loop); },
                                                   Command{"true"}, {.stdin = kDevNull}))
@@ -308,7 +296,6 @@ FIBER_TEST(SubprocessTransportTest, AnExitDuringConnectionMadeIsToldAfterIt) {
 
 // asyncio: test_subprocess.py::SubprocessMixin::test_close_kill_running
 FIBER_TEST(SubprocessTransportTest, CloseKillsAndConnectionLostComesAllTheSame) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const Child child = start_program(loop, {"cat"});
     child->transport.close();
@@ -320,10 +307,33 @@ FIBER_TEST(SubprocessTransportTest, CloseKillsAndConnectionLostComesAllTheSame) 
   });
 }
 
+// Before its pipes have begun.
+struct Leaves final : NotingChild {
+  using NotingChild::NotingChild;
+  void connection_made(SubprocessTransport made) override {
+    NotingChild::connection_made(made);
+    made.close();
+  }
+};
+
+FIBER_TEST(SubprocessTransportTest, CloseInsideConnectionMadeTellsOfEverythingElse) {
+  with_loop([](EventLoop& loop) {
+    const auto child =
+        await(loop.subprocess_exec([&] { return std::make_shared<Leaves>(loop); }, Command("cat")))
+            .second;
+    await(child->lost);
+    EXPECT_EQ(child->transport.get_returncode(), -SIGKILL);
+    EXPECT_THAT(child->log, ::testing::UnorderedElementsAre("made", "pipe 0 lost", "pipe 1 lost",
+                                                            "pipe 2 lost", "exited", "lost"));
+    EXPECT_EQ(child->log.front(), "made");
+    EXPECT_EQ(child->log.back(), "lost");
+  });
+}
+
 // asyncio: claims_subprocesses::cancel_during_spawn_kills_the_child
 // asyncio: test_subprocess.py::SubprocessMixin::test_cancel_make_subprocess_transport_exec
 FIBER_TEST(SubprocessTransportTest, CancelDuringSpawnKillsTheChild) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
+  WEFT_NOT_FAULT_SWEPT("it waits for a protocol that a fault may keep from being made");
   with_loop([](EventLoop& loop) {
     Child child;
     auto starting = loop.create_task(loop.subprocess_exec(
@@ -339,7 +349,7 @@ FIBER_TEST(SubprocessTransportTest, CancelDuringSpawnKillsTheChild) {
 
 // asyncio: test_subprocess.py::SubprocessMixin::test_cancel_post_init
 FIBER_TEST(SubprocessTransportTest, CancelAfterSpawnKillsTheChild) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
+  WEFT_NOT_FAULT_SWEPT("it needs the protocol that a fault may keep from being made");
   with_loop([](EventLoop& loop) {
     struct Cancels : NotingChild {
       using NotingChild::NotingChild;
@@ -369,7 +379,6 @@ FIBER_TEST(SubprocessTransportTest, CancelAfterSpawnKillsTheChild) {
 
 // asyncio: claims_subprocesses::no_descriptor_is_inherited
 FIBER_TEST(SubprocessTransportTest, InheritsNoDescriptor) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   const Pipe open;
   ASSERT_EQ(::fcntl(open.reader(), F_SETFD, 0), 0);
   with_loop([](EventLoop& loop) {
@@ -401,7 +410,6 @@ FIBER_TEST(SubprocessTransportTest, RefusesWhatCannotBeACommand) {
 }
 
 FIBER_TEST(SubprocessTransportTest, OptionsReachTheChild) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const std::map<std::string, std::string> env{{"COLOUR", "blue"}};
     const Child child =
@@ -414,7 +422,6 @@ FIBER_TEST(SubprocessTransportTest, OptionsReachTheChild) {
 
 // A megabyte is more than the pipes and the marks of flow control hold.
 FIBER_TEST(SubprocessTransportTest, AMegabyteThereAndBack) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const Child child = start_program(loop, {"cat"});
     std::string data(1 << 20, 'x');
@@ -428,7 +435,6 @@ FIBER_TEST(SubprocessTransportTest, AMegabyteThereAndBack) {
 }
 
 FIBER_TEST(SubprocessTransportTest, TheLoopsCloseKillsWhatRuns) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   int pid = -1;
   with_loop([&](EventLoop& loop) {
     const Child child = start_program(loop, {"cat"});
@@ -446,7 +452,6 @@ FIBER_TEST(SubprocessTransportTest, TheLoopsCloseKillsWhatRuns) {
 
 // The protocol's errors are nobody's.
 FIBER_TEST(SubprocessTransportTest, ErrorsOfTheProtocolAreReported) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     struct Throws : NotingChild {
       using NotingChild::NotingChild;
@@ -471,7 +476,6 @@ FIBER_TEST(SubprocessTransportTest, ErrorsOfTheProtocolAreReported) {
 }
 
 FIBER_TEST(SubprocessTransportTest, ACoroutineReadsAsItsOriginal) {
-  WEFT_NOT_FAULT_SWEPT(kChildRunsOn);
   with_loop([](EventLoop& loop) {
     const std::string out = await(loop.create_task([&]() -> Coro<std::string> {
       auto [transport, protocol] = co_await loop.subprocess_exec(

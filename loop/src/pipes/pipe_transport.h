@@ -135,7 +135,8 @@ class WritePipe final : public PipeTransport {
   void flush();
   void write_failed(int error);
   static void on_peer_edge(void* self);
-  bool peer_has_closed() const;
+  bool peer_has_closed();
+  void ask_again_soon();
 
   FlowControl flow_;
   std::string buffer_;

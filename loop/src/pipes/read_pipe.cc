@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 #include <cerrno>
-#include <system_error>
 
 #include "fibers/sys/sys.h"
 #include "loop/src/pipes/pipe_transport.h"
+#include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/detail/tell.h"
 
@@ -71,10 +71,9 @@ std::ptrdiff_t ReadPipe::read_into(void* data, std::size_t size) {
     close_with(nullptr);
   } else if (errno == EIO && is_device()) {
     // The other side of a pseudo-terminal is gone: its way of saying that this is the end.
-    close_with(std::make_exception_ptr(std::system_error(EIO, std::generic_category(), "read")));
+    close_with(system_error(EIO, "read"));
   } else if (errno != EAGAIN) {
-    fatal_error(std::make_exception_ptr(std::system_error(errno, std::generic_category(), "read")),
-                "Fatal read error on pipe transport");
+    fatal_error(system_error(errno, "read"), "Fatal read error on pipe transport");
   }
   return count;
 }

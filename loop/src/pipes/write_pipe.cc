@@ -6,10 +6,10 @@
 
 #include <cerrno>
 #include <span>
-#include <system_error>
 
 #include "fibers/sys/sys.h"
 #include "loop/src/pipes/pipe_transport.h"
+#include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/detail/write_without_signal.h"
 #include "weft/fibers/log.h"
 
@@ -21,10 +21,6 @@ namespace sys = fibers::sys;
 namespace {
 
 constexpr std::uint32_t kLostWritesBeforeWarning = 5;
-
-std::exception_ptr error_of(int error, const char* what) {
-  return std::make_exception_ptr(std::system_error(error, std::generic_category(), what));
-}
 
 }  // namespace
 
@@ -42,16 +38,23 @@ void WritePipe::on_peer_edge(void* self) {
   pipe.schedule();
 }
 
+// The system had no memory to answer, and there is no other edge.
+void WritePipe::ask_again_soon() {
+  peer_edge_ = true;
+  schedule();
+}
+
 // An edge may also be data, which nobody reads here.
-bool WritePipe::peer_has_closed() const {
+bool WritePipe::peer_has_closed() {
   pollfd asked{.fd = fd(), .events = POLLRDHUP, .revents = 0};
   const int found = sys::uninterrupted([&] { return sys::poll(&asked, 1, 0); });
+  if (found < 0) ask_again_soon();
   return found > 0 && (asked.revents & (POLLERR | POLLHUP | POLLRDHUP)) != 0;
 }
 
 void WritePipe::ready() {
   if (std::exchange(peer_edge_, false) && peer_has_closed()) {
-    return close_with(write_buffer_size() > 0 ? error_of(EPIPE, "write to a pipe") : nullptr);
+    return close_with(write_buffer_size() > 0 ? system_error(EPIPE, "write to a pipe") : nullptr);
   }
   if (write_buffer_size() > 0) flush();
 }
@@ -76,13 +79,15 @@ void WritePipe::write(std::string_view data) {
     }
     return;
   }
-  if (write_buffer_size() == 0) {
+  const bool was_empty = write_buffer_size() == 0;
+  // Until the system would have to wait: only after that does it report that there is room again.
+  while (was_empty) {
     const std::ptrdiff_t count = write_some(data);
     if (count < 0) return write_failed(errno);
+    if (count == 0) break;
     data.remove_prefix(static_cast<std::size_t>(count));
     if (data.empty()) return;
   }
-  const bool was_empty = write_buffer_size() == 0;
   try {
     buffer_.append(data);
     if (was_empty) watch(watch_, FdDirection::kWrite, &on_edge);
@@ -119,7 +124,7 @@ void WritePipe::flush() {
 
 // Usual enough for nobody but connection_lost() to hear of it.
 void WritePipe::write_failed(int error) {
-  close_with(error_of(error, "write to a pipe"));
+  close_with(system_error(error, "write to a pipe"));
 }
 
 void WritePipe::write_eof() {

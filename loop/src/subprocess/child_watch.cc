@@ -83,9 +83,11 @@ std::optional<int> ChildWatch::take_status() {
   if (!status) return status;
   running_loop()->remove_reader(fd());
   if (child_->lost()) {
-    fibers::log(fibers::LogLevel::kWarning,
-                "child process pid " + std::to_string(child_->pid()) +
-                    " exit status already read: will report returncode " + std::to_string(*status));
+    // The handler is to be called also if there is no memory for a log.
+    fibers::detail::log_quietly(fibers::LogLevel::kWarning, [&] {
+      return "child process pid " + std::to_string(child_->pid()) +
+             " exit status already read: will report returncode " + std::to_string(*status);
+    });
   }
   return status;
 }

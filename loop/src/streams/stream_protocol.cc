@@ -28,10 +28,9 @@ void conclude(const FutureBase& task, Transport transport) {
 
 StreamReaderProtocol::StreamReaderProtocol(EventLoop& loop, StreamReader reader,
                                            ClientConnected client_connected)
-    : reader_(std::move(reader)),
-      client_connected_(std::move(client_connected)),
-      flow_(loop),
-      closed_(loop) {}
+    : WriterSide(loop),
+      reader_(std::move(reader)),
+      client_connected_(std::move(client_connected)) {}
 
 void StreamReaderProtocol::set_transport(const Transport& transport) {
   StreamAccess::core(reader_)->replace_transport(transport);
@@ -65,9 +64,7 @@ void StreamReaderProtocol::connection_lost(std::exception_ptr error) {
   } else {
     reader.set_exception(error);
   }
-  error_ = error;
-  closed_.set();
-  flow_.connection_lost(std::move(error));
+  closed(std::move(error));
 }
 
 std::span<std::byte> StreamReaderProtocol::get_buffer(std::size_t) {
@@ -81,11 +78,6 @@ void StreamReaderProtocol::buffer_updated(std::size_t count) {
 bool StreamReaderProtocol::eof_received() {
   reader_.feed_eof();
   return !over_layer_;
-}
-
-Coro<void> StreamReaderProtocol::wait_closed() {
-  co_await closed_.wait();
-  if (error_ != nullptr) std::rethrow_exception(error_);
 }
 
 }  // namespace weft::loop

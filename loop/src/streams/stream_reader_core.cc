@@ -119,7 +119,7 @@ void StreamReaderCore::fed(bool something) {
 
 void StreamReaderCore::pause_if_full() {
   const bool full = buffer_.size() > limit_ && buffer_.size() - limit_ > limit_;
-  if (!transport_ || paused_ || !full) return;
+  if (!transport_ || paused_ || !full || gathering_ > 0) return;
   try {
     transport_.pause_reading();
     paused_ = true;
@@ -170,16 +170,28 @@ class StreamReaderCore::Waiting {
 // An error counts from here on: what came before it and is complete has been given out.
 Future<void> StreamReaderCore::begin_wait(const char* what) {
   if (exception_ != nullptr) std::rethrow_exception(exception_);
-  if (waiter_) {
-    throw fibers::UsageError(
-        std::string(what) +
-        "() called while another coroutine is already waiting for incoming data;"
-        " let one task read, or take turns by a Lock");
-  }
+  require_nobody_waits(what);
   waiter_ = binding_.create_future("StreamReader");
   // Nothing would come while it is paused: more than the limit has been asked for.
-  if (std::exchange(paused_, false)) transport_.resume_reading();
+  resume_transport();
   return waiter_;
+}
+
+void StreamReaderCore::require_nobody_waits(const char* what) const {
+  if (!waiter_) return;
+  throw fibers::UsageError(std::string(what) +
+                           "() called while another coroutine is already waiting for incoming data;"
+                           " let one task read, or take turns by a Lock");
+}
+
+void StreamReaderCore::resume_transport() {
+  if (std::exchange(paused_, false)) transport_.resume_reading();
+}
+
+void StreamReaderCore::begin_gathering(const char* what) {
+  require_nobody_waits(what);
+  ++gathering_;
+  resume_transport();
 }
 
 void StreamReaderCore::begin_read() {
@@ -253,9 +265,7 @@ void StreamReaderCore::consume(std::size_t count) {
 }
 
 void StreamReaderCore::resume_if_low() {
-  if (!paused_ || buffer_.size() > limit_) return;
-  paused_ = false;
-  transport_.resume_reading();
+  if (buffer_.size() <= limit_) resume_transport();
 }
 
 // --- The coroutines: steps, and waits in between. ---
@@ -297,6 +307,14 @@ Coro<std::string> StreamReaderCore::read_all(Ref<StreamReaderCore> core) {
     core->consume(core->data().size());
     if (core->eof_) co_return all;
     const Waiting waiting(*core, "read");
+    co_await waiting.future();
+  }
+}
+
+Coro<void> StreamReaderCore::wait_eof(Ref<StreamReaderCore> core, const char* what) {
+  core->begin_read();
+  while (!core->eof_) {
+    const Waiting waiting(*core, what);
     co_await waiting.future();
   }
 }

@@ -4,9 +4,11 @@
 #include "weft/loop/stream_writer.h"
 
 #include <exception>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/stream_protocol.h"
@@ -35,6 +37,7 @@ StreamWriterCore::~StreamWriterCore() {
   } catch (...) {
     // The loop is gone, and the connection with it.
   }
+  if (protocol->peer_ended()) return;
   fibers::detail::log_quietly(fibers::LogLevel::kWarning, [] {
     return std::string("unclosed StreamWriter: its connection has been closed; call close()");
   });
@@ -46,7 +49,7 @@ Coro<void> StreamWriterCore::drain(Ref<StreamWriterCore> core) {
   }
   // Whoever writes and drains in turns is to hear of the end, which comes as a callback.
   if (core->transport.is_closing()) co_await next_iteration(core->transport.get_loop());
-  co_await core->protocol->flow_.wait();
+  co_await core->protocol->flow().wait();
 }
 
 Coro<void> StreamWriterCore::wait_closed(Ref<StreamWriterCore> core) {
@@ -56,11 +59,16 @@ Coro<void> StreamWriterCore::wait_closed(Ref<StreamWriterCore> core) {
 Coro<void> StreamWriterCore::start_tls(Ref<StreamWriterCore> core, TransportLayer& layer,
                                        StartTLSOptions options, std::string hostname) {
   co_await drain(core);
-  options.server_side = options.server_side || core->protocol->is_server();
+  const auto protocol = std::dynamic_pointer_cast<StreamReaderProtocol>(core->protocol);
+  if (protocol == nullptr) {
+    throw fibers::UsageError(
+        "start_tls() is for connections; what is written here goes to a child's stdin");
+  }
+  options.server_side = options.server_side || protocol->is_server();
   options.server_hostname = hostname;
-  Coro<Transport> starting = loop::start_tls(core->transport, core->protocol, layer, options);
+  Coro<Transport> starting = loop::start_tls(core->transport, protocol, layer, options);
   core->transport = co_await std::move(starting);
-  core->protocol->set_transport(core->transport);
+  protocol->set_transport(core->transport);
 }
 
 }  // namespace detail

@@ -20,8 +20,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "weft/loop/detail/drain_core.h"
-#include "weft/loop/event.h"
+#include "weft/loop/detail/writer_side.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/protocol.h"
 #include "weft/loop/stream_reader.h"
@@ -58,6 +57,7 @@ class ClientConnected {
 
 // Feeds a reader, whose memory the transport receives into. A resource, which its transport holds.
 class StreamReaderProtocol : public BufferedProtocol,
+                             public detail::WriterSide,
                              public std::enable_shared_from_this<StreamReaderProtocol> {
  public:
   // `client_connected` is called when the connection is made. What it throws goes to the exception
@@ -70,8 +70,8 @@ class StreamReaderProtocol : public BufferedProtocol,
   void buffer_updated(std::size_t count) override;
   // True: the connection stays open for writing. TLS cannot do that.
   bool eof_received() override;
-  void pause_writing() override { flow_.pause_writing(); }
-  void resume_writing() override { flow_.resume_writing(); }
+  void pause_writing() override { flow().pause_writing(); }
+  void resume_writing() override { flow().resume_writing(); }
 
  private:
   friend struct StreamAccess;
@@ -79,13 +79,9 @@ class StreamReaderProtocol : public BufferedProtocol,
   bool is_server() const { return client_connected_.operator bool(); }
   void set_transport(const Transport& transport);
   void serve(Transport transport);
-  Coro<void> wait_closed();
 
   StreamReader reader_;
   ClientConnected client_connected_;
-  detail::DrainCore flow_;
-  Event closed_;
-  std::exception_ptr error_;
   bool over_layer_ = false;  // Such as TLS.
 };
 

@@ -91,6 +91,13 @@ class StreamReaderCore final : public Counted {
   // Where they lie, until the next begin_read().
   std::string_view lend(std::size_t count);
 
+  // While it is gathering it takes whatever comes, however much: two readers of one peer can so be
+  // waited for one after the other. Throws UsageError if somebody waits for data. Counted.
+  void begin_gathering(const char* what);
+  void end_gathering() { --gathering_; }  // What comes next pauses it, if it is full.
+  // Waits for the end of the stream, and takes nothing.
+  static Coro<void> wait_eof(Ref<StreamReaderCore> core, const char* what);
+
   // R is std::string, or std::string_view for lend().
   template <class R>
   static Coro<R> read(Ref<StreamReaderCore> core, std::size_t most);
@@ -108,7 +115,9 @@ class StreamReaderCore final : public Counted {
   static Coro<R> repeat(Ref<StreamReaderCore> core, const char* what, Try attempt);
   void fed(bool something);
   void wake() noexcept;
+  void require_nobody_waits(const char* what) const;
   void pause_if_full();
+  void resume_transport();
   std::optional<std::size_t> search(const Separators& separators, std::size_t& from);
   void consume(std::size_t count);
   void resume_if_low();
@@ -120,6 +129,7 @@ class StreamReaderCore final : public Counted {
   ReadTransport transport_;  // Empty: none, or one that cannot be paused.
   Future<void> waiter_;      // Of who waits for data; empty if nobody does.
   std::exception_ptr exception_;
+  int gathering_ = 0;
   bool eof_ = false;
   bool paused_ = false;
 };

@@ -12,18 +12,14 @@
 #include "weft/loop/coro.h"
 #include "weft/loop/detail/counted.h"
 #include "weft/loop/detail/stream_reader_core.h"
+#include "weft/loop/detail/writer_side.h"
 #include "weft/loop/start_tls.h"
 #include "weft/loop/transport.h"
-
-namespace weft::loop {
-class StreamReaderProtocol;
-}
 
 namespace weft::loop::detail {
 
 struct StreamWriterCore final : Counted {
-  StreamWriterCore(Transport on, std::shared_ptr<StreamReaderProtocol> from,
-                   Ref<StreamReaderCore> beside)
+  StreamWriterCore(Transport on, std::shared_ptr<WriterSide> from, Ref<StreamReaderCore> beside)
       : transport(std::move(on)), protocol(std::move(from)), reader(std::move(beside)) {}
   StreamWriterCore(const StreamWriterCore&) = delete;
   StreamWriterCore& operator=(const StreamWriterCore&) = delete;
@@ -37,8 +33,8 @@ struct StreamWriterCore final : Counted {
                               StartTLSOptions options, std::string hostname);
 
   Transport transport;
-  std::shared_ptr<StreamReaderProtocol> protocol;
-  Ref<StreamReaderCore> reader;
+  std::shared_ptr<WriterSide> protocol;  // The transport's.
+  Ref<StreamReaderCore> reader;          // Null if the connection is for writing only.
 };
 
 }  // namespace weft::loop::detail

@@ -166,5 +166,42 @@ FIBER_TEST(CallbackContextTest, ValuesGoWithTheCallback) {
   });
 }
 
+std::string value_in(const Handle& handle) {
+  return handle.get_context().run([] { return var.get_or("none"); });
+}
+
+FIBER_TEST(CallbackContextTest, AHandleGivesTheContextOfItsCallback) {
+  var.set("outside");
+  with_idle_loop([](EventLoop& loop) {
+    var.set("one");
+    const Handle soon = loop.call_soon([] { var.set("inside"); });
+    var.set("two");
+    const TimerHandle later = loop.call_later(1s, [] {});
+    EXPECT_EQ(value_in(soon), "one");
+    EXPECT_EQ(value_in(later), "two");
+    fibers::Context copy = soon.get_context();
+    copy.run([] { var.set("a copy's"); });
+    EXPECT_EQ(value_in(soon), "one");
+    run_once(loop);
+    EXPECT_EQ(value_in(soon), "inside");  // The callback has run in that context.
+    EXPECT_EQ(var.get_or("none"), "two");
+  });
+}
+
+FIBER_TEST(CallbackContextTest, AReadersHandleGivesWhatItsLastCallHasSet) {
+  const Pipe pipe;
+  var.set("outside");
+  with_idle_loop([&](EventLoop& loop) {
+    const Handle reader = loop.add_reader(pipe.reader(), [&] {
+      pipe.take();
+      var.set("read");
+    });
+    EXPECT_EQ(value_in(reader), "outside");
+    pipe.put();
+    run_once(loop);
+    EXPECT_EQ(value_in(reader), "read");
+  });
+}
+
 }  // namespace
 }  // namespace weft::loop

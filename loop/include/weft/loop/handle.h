@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "weft/fibers/clock.h"
+#include "weft/fibers/context_var.h"
 #include "weft/loop/detail/handle_node.h"
 
 namespace weft::loop {
@@ -48,6 +49,11 @@ class Handle {
   void cancel();
   // Whether cancel() was called, or the callback was replaced or removed.
   bool cancelled() const { return node_->cancelled; }
+  // A copy of the context that the callback runs in: the variables of whoever handed it in, and
+  // what the callback itself has set in calls that are over.
+  fibers::Context get_context() const {
+    return fibers::ContextAccess::make(fibers::detail::share_locals(node_->context));
+  }
   // Where the callback was handed in.
   std::source_location source() const { return node_->site; }
 

@@ -22,6 +22,7 @@
 #include "weft/loop/datagram_transport.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/protocol.h"
+#include "weft/loop/subprocess.h"
 
 using namespace weft::loop;
 using weft::fibers::SocketAddress;
@@ -47,6 +48,25 @@ Coro<std::size_t> send_file(Transport transport, int file) {
   EventLoop& loop = get_running_loop();
   transport.write("the file:");
   co_return co_await loop.sendfile(transport, file);
+}
+
+Coro<std::string> sorted_by_a_child(std::string text) {
+  Process process =
+      co_await create_subprocess_exec({"sort", "-u"}, {.stdin = kPipe, .stdout = kPipe});
+  auto [out, err] = co_await process.communicate(text);
+  co_return out;
+}
+
+Coro<std::pair<int, int>> lines_and_code(std::string command) {
+  Process process = co_await create_subprocess_shell(command, {.stdout = kPipe});
+  int lines = 0;
+  for (;;) {
+    const std::string line = co_await process.stdout->readline();
+    if (line.empty()) break;
+    ++lines;
+  }
+  const int code = co_await process.wait();
+  co_return std::pair(lines, code);
 }
 
 // --- They do what the guide says. ---
@@ -108,6 +128,14 @@ FIBER_TEST(TransportsGuideTest, Sendfile) {
     EXPECT_EQ(await(loop.sock_recv(pair[1], 100)), "the file:hello");
     transport.close();
     loop.synchronize();
+  });
+}
+
+FIBER_TEST(TransportsGuideTest, Children) {
+  WEFT_NOT_FAULT_SWEPT("it looks at what an ordinary program does");
+  with_loop([](EventLoop& loop) {
+    EXPECT_EQ(in_a_task(loop, sorted_by_a_child("b\na\nb\n")), "a\nb\n");
+    EXPECT_EQ(in_a_task(loop, lines_and_code("echo 1; echo 2; exit 3")), std::pair(2, 3));
   });
 }
 

@@ -20,12 +20,6 @@ namespace {
 using namespace testing;
 using Log = std::vector<std::string>;
 
-// More than a socket's buffer takes.
-const std::string& much() {
-  static const std::string data(std::size_t{4} << 20, 'x');
-  return data;
-}
-
 FIBER_TEST(TransportTest, WhatIsWrittenLaterComesLaterAlsoIfThereIsRoomAgain) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;

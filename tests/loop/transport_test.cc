@@ -20,12 +20,6 @@ namespace {
 using namespace testing;
 using Log = std::vector<std::string>;
 
-// More than a socket's buffer takes.
-const std::string& much() {
-  static const std::string data(std::size_t{4} << 20, 'x');
-  return data;
-}
-
 // asyncio: claims_transports::connection_made_before_data_received
 FIBER_TEST(TransportTest, MakesTheConnectionKnownBeforeItsData) {
   with_loop([](EventLoop& loop) {

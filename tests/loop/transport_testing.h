@@ -82,6 +82,12 @@ class SocketPair {
   std::array<int, 2> ends_{-1, -1};
 };
 
+// More than a socket's buffer takes.
+inline const std::string& much() {
+  static const std::string data(std::size_t{4} << 20, 'x');
+  return data;
+}
+
 // Notes what it is told, in order.
 struct Recorder : Protocol {
   void connection_made(Transport made) override {

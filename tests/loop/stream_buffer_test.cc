@@ -82,7 +82,8 @@ TEST(StreamBufferTest, WhatIsLentStaysWhereItIs) {
 
 TEST(StreamBufferTest, WhatIsLentIsNotMovedOverAlsoWhereThereWouldBeRoom) {
   StreamBuffer buffer(262144);
-  buffer.append(std::string(4000, 'a') + "rest");
+  buffer.append(std::string(4000, 'a'));
+  buffer.append("rest");
   buffer.lend();
   const std::string_view lent = buffer.data().substr(0, 4000);
   buffer.consume(4000);

@@ -137,6 +137,13 @@ FIBER_TEST(CommunicateTest, CancelledItLosesNoInputAndNoOutput) {
       first.cancel();
       wait(first);
       EXPECT_TRUE(first.cancelled());
+      const detail::StreamReaderCore& reader = *StreamAccess::core(*process.stdout);
+      while (reader.data().empty() && reader.exception() == nullptr) fibers::checkpoint();
+      auto second = start(loop, form, [&] { return process.communicate(input); });
+      for (int i = 0; i < 3; ++i) loop.synchronize();
+      second.cancel();
+      wait(second);
+      EXPECT_TRUE(second.cancelled());
       fibers::CancelScope leaves;
       leaves.cancel();
       leaves.run([&] { await(process.communicate(input)); });

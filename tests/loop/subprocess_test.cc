@@ -374,6 +374,18 @@ FIBER_TEST(ProcessTest, AChildThatIsDroppedGetsNoMoreInputAndTheLogSaysSo) {
   });
 }
 
+// The child's own child still has the other end.
+FIBER_TEST(ProcessTest, TheEndOfTheChildAndOfItsOutputClosesItsStdin) {
+  with_loop([](EventLoop& loop) {
+    const Process process =
+        shell(loop, "exec 3<&0; cat <&3 >/dev/null 3<&- &", {.stdin = kPipe, .stdout = kPipe});
+    StreamReader out = *process.stdout;
+    EXPECT_EQ(await(out.read()), "");
+    EXPECT_EQ(await(process.wait()), 0);
+    EXPECT_TRUE(process.stdin->is_closing());
+  });
+}
+
 FIBER_TEST(ProcessTest, AnOpenStdinOfAChildThatHasEndedIsNoMistake) {
   with_loop([](EventLoop& loop) {
     const LogCapture capture;

@@ -55,6 +55,17 @@ inline int listen_and_announce() {
   return fd;
 }
 
+// A socket of datagrams on any free port, announced.
+inline int bind_and_announce() {
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const sockaddr_in address = loopback(0);
+  if (fd < 0 || ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    throw std::runtime_error("cannot bind on loopback");
+  }
+  announce_port_of(fd);
+  return fd;
+}
+
 inline void no_delay(int fd) {
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -5,9 +5,10 @@
 // under way on each. What counts is the processor's time that the server takes for a message, which
 // other things on this machine disturb least; how many there were a second is noted beside it.
 //
-//   weft_bench_echo_client PORT SERVER_PID CONNECTIONS SECONDS [tls]
+//   weft_bench_echo_client PORT SERVER_PID CONNECTIONS SECONDS [tls | udp]
 //
-// With "tls" each message is a record of TLS 1.3, AES-128-GCM; the certificate is not checked.
+// With "udp" a connection is a socket of datagrams, and a message a datagram. With "tls" each
+// message is a record of TLS 1.3, AES-128-GCM; the certificate is not checked.
 
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -44,6 +45,8 @@ double read_clock(clockid_t clock) {
 // How a connection of the client reads and writes; its sockets block.
 class Plain {
  public:
+  static constexpr int kType = SOCK_STREAM;
+
   void begin(int /*fd*/, std::size_t /*index*/) {}
   ssize_t write(int fd, std::size_t /*index*/, const char* data, std::size_t size) {
     return ::write(fd, data, size);
@@ -53,10 +56,17 @@ class Plain {
   }
 };
 
+class Datagrams : public Plain {
+ public:
+  static constexpr int kType = SOCK_DGRAM;
+};
+
 #ifdef WEFT_BENCH_TLS
 // They live as long as the program.
 class Tls {
  public:
+  static constexpr int kType = SOCK_STREAM;
+
   Tls() : context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX_set_min_proto_version(context_, TLS1_3_VERSION);
     SSL_CTX_set_ciphersuites(context_, "TLS_AES_128_GCM_SHA256");
@@ -104,12 +114,12 @@ class Client {
 
  private:
   void connect(std::uint16_t port, std::size_t index) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int fd = ::socket(AF_INET, Wire::kType | SOCK_CLOEXEC, 0);
     const sockaddr_in address = bench::loopback(port);
     if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
       fail("connect");
     }
-    bench::no_delay(fd);
+    if (Wire::kType == SOCK_STREAM) bench::no_delay(fd);
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = std::uint64_t{static_cast<std::uint32_t>(fd)} << 32 | index;
@@ -165,12 +175,16 @@ int main(int argc, char** argv) {
     measure<Plain>(argv);
     return 0;
   }
+  if (argc == 6 && std::strcmp(argv[5], "udp") == 0) {
+    measure<Datagrams>(argv);
+    return 0;
+  }
 #ifdef WEFT_BENCH_TLS
   if (argc == 6 && std::strcmp(argv[5], "tls") == 0) {
     measure<Tls>(argv);
     return 0;
   }
 #endif
-  std::fprintf(stderr, "usage: %s PORT SERVER_PID CONNECTIONS SECONDS [tls]\n", argv[0]);
+  std::fprintf(stderr, "usage: %s PORT SERVER_PID CONNECTIONS SECONDS [tls | udp]\n", argv[0]);
   return 2;
 }

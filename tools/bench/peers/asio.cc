@@ -370,6 +370,40 @@ void tcp_echo(Meter& /*meter*/) {
   });
 }
 
+void datagram_echo(Meter& /*meter*/) {
+  run_coroutine([]() -> awaitable<void> {
+    asio::ip::udp::socket socket(context(), asio::ip::udp::v4(), bench::bind_and_announce());
+    std::array<char, bench::kEchoBuffer> buffer;
+    for (;;) {
+      asio::ip::udp::endpoint from;
+      const std::size_t n =
+          co_await socket.async_receive_from(asio::buffer(buffer), from, use_awaitable);
+      co_await socket.async_send_to(asio::buffer(buffer, n), from, use_awaitable);
+    }
+  });
+}
+
+// A coroutine started by another, which waits for it.
+void spawn_and_await(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    run_coroutine([count]() -> awaitable<void> {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        auto answer = []() -> awaitable<int> { co_return 1; };
+        bench::keep(co_await asio::co_spawn(context(), answer(), use_awaitable));
+      }
+    });
+  });
+}
+
+// The context run until a coroutine has ended, and again.
+void sync_loop(Meter& meter) {
+  meter.run([](std::uint64_t count) {
+    for (; count > 0; --count) {
+      run_coroutine([]() -> awaitable<void> { bench::keep(co_await value_from_callback()); });
+    }
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -408,6 +442,10 @@ int main(int argc, char** argv) {
                               {"tcp_echo/1", &tcp_echo},
                               {"tcp_echo/100", &tcp_echo},
                               {"tcp_echo/1000", &tcp_echo},
+                              {"datagram_echo/100", &datagram_echo},
+                              {"wait_for_callback", &await_future},
+                              {"aio_as_trio/coroutine", &spawn_and_await},
+                              {"sync_loop", &sync_loop},
                               {"stream_echo/1", &tcp_echo},
                               {"stream_echo/100", &tcp_echo},
                               {"stream_echo/1000", &tcp_echo},

@@ -307,6 +307,39 @@ async def tcp_echo(meter):
     await server.serve_forever()
 
 
+class DatagramEcho(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        self.transport.sendto(data, addr)
+
+
+async def datagram_echo(meter):
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(DatagramEcho, local_addr=("127.0.0.1", 0))
+    print("port", transport.get_extra_info("sockname")[1], flush=True)
+    await loop.create_future()
+
+
+async def sync_loop(meter):
+    """A loop run until a future is done, and again; in a thread, as this one runs a loop."""
+    make = type(asyncio.get_running_loop())
+
+    def measure():
+        loop = make()
+        while meter.more():
+            start = moment()
+            for _ in range(500):
+                answer = loop.create_future()
+                loop.call_soon(answer.set_result, 1)
+                loop.run_until_complete(answer)
+            meter.add(start, 500)
+        loop.close()
+
+    await asyncio.to_thread(measure)
+
+
 class BufferedEcho(asyncio.BufferedProtocol):
     def connection_made(self, transport):
         self.transport = transport
@@ -398,6 +431,8 @@ WORKS = {
     "protocol_echo/100": tcp_echo,
     "protocol_echo/1000": tcp_echo,
     "buffered_echo/100": buffered_echo,
+    "datagram_echo/100": datagram_echo,
+    "sync_loop": sync_loop,
     "stream_echo/1": stream_echo,
     "stream_echo/100": stream_echo,
     "stream_echo/1000": stream_echo,

@@ -125,6 +125,27 @@ void tcp_echo(Meter& /*meter*/) {
   uv_run(loop, UV_RUN_DEFAULT);
 }
 
+// What libuv receives into.
+std::array<char, bench::kEchoBuffer> g_datagram;
+
+void datagram_echo(Meter& /*meter*/) {
+  uv_loop_t* loop = uv_default_loop();
+  uv_udp_t socket;
+  uv_udp_init(loop, &socket);
+  uv_udp_open(&socket, bench::bind_and_announce());
+  uv_udp_recv_start(
+      &socket,
+      [](uv_handle_t*, std::size_t, uv_buf_t* buffer) {
+        *buffer = uv_buf_init(g_datagram.data(), static_cast<unsigned>(g_datagram.size()));
+      },
+      [](uv_udp_t* own, ssize_t n, const uv_buf_t* buffer, const sockaddr* from, unsigned) {
+        if (n <= 0) return;
+        const uv_buf_t data = uv_buf_init(buffer->base, static_cast<unsigned>(n));
+        uv_udp_try_send(own, &data, 1, from);
+      });
+  uv_run(loop, UV_RUN_DEFAULT);
+}
+
 // Work for the thread pool, one after the other.
 struct Job {
   uv_work_t work;
@@ -172,6 +193,7 @@ int main(int argc, char** argv) {
                               {"protocol_echo/1", &tcp_echo},
                               {"protocol_echo/100", &tcp_echo},
                               {"protocol_echo/1000", &tcp_echo},
-                              {"buffered_echo/100", &tcp_echo}},
+                              {"buffered_echo/100", &tcp_echo},
+                              {"datagram_echo/100", &datagram_echo}},
                              argc, argv);
 }

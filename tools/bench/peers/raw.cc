@@ -211,6 +211,27 @@ void tcp_echo(Meter& /*meter*/) {
   }
 }
 
+// The same for datagrams, on one socket.
+void datagram_echo(Meter& /*meter*/) {
+  const int fd = bench::bind_and_announce();
+  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+  std::array<char, bench::kEchoBuffer> buffer;
+  for (;;) {
+    ::epoll_wait(epoll, &event, 1, -1);
+    for (;;) {
+      sockaddr_in from{};
+      socklen_t size = sizeof from;
+      auto* const address = reinterpret_cast<sockaddr*>(&from);
+      const ssize_t n = ::recvfrom(fd, buffer.data(), buffer.size(), 0, address, &size);
+      if (n < 0) break;
+      ::sendto(fd, buffer.data(), static_cast<std::size_t>(n), 0, address, size);
+    }
+  }
+}
+
 // What epoll itself takes for scaling/descriptors: each is armed for one event, as a descriptor
 // must be that somebody else may close meanwhile, and armed anew when it has been read.
 template <std::size_t kCount>
@@ -277,6 +298,7 @@ int main(int argc, char** argv) {
                               {"protocol_echo/1000", &tcp_echo},
                               {"buffered_echo/100", &tcp_echo},
                               {"reader_echo/100", &tcp_echo},
+                              {"datagram_echo/100", &datagram_echo},
                               {"stream_echo/1", &tcp_echo},
                               {"stream_echo/100", &tcp_echo},
                               {"stream_echo/1000", &tcp_echo},

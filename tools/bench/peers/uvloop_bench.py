@@ -16,7 +16,7 @@ def run(main):
 
 
 WORKS = {name: work for name, work in asyncio_bench.WORKS.items()
-         if name.startswith(("tcp_echo/", "protocol_echo/", "buffered_echo/", "stream_echo/", "tls_echo/", "subprocess_spawn", "call_soon", "callback_chain", "gather/", "queue", "to_thread"))}
+         if name.startswith(("tcp_echo/", "protocol_echo/", "buffered_echo/", "stream_echo/", "datagram_echo/", "sync_loop", "tls_echo/", "subprocess_spawn", "call_soon", "callback_chain", "gather/", "queue", "to_thread"))}
 
 if __name__ == "__main__":
     asyncio_bench.subject_main("uvloop", WORKS, run)

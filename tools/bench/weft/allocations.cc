@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 #include "tools/bench/weft/allocation_counter.h"
 #include "tools/bench/weft/works.h"
@@ -14,6 +15,7 @@
 #include "weft/fibers/run.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/event_loop.h"
+#include "weft/shim/shim.h"
 
 namespace bench {
 namespace {
@@ -84,6 +86,26 @@ void allocations_call_soon(Meter& meter) {
       loop.call_soon(Tick{&loop});
       count_allocations(meter, 10'000, [&loop] { loop.main_loop(); });
     });
+  });
+}
+
+// The library calls back in a callback of the loop.
+void allocations_wait_for_callback(Meter& meter) {
+  weft::run([&](weft::EventLoop& loop) {
+    count_allocations(meter, 10'000, [&loop] {
+      weft::wait_for_callback<void>(
+          [&](weft::Completion<void> done) {
+            loop.call_soon([done = std::move(done)] { done(); });
+          },
+          [] { return weft::CancelResult::kWillComplete; });
+    });
+  });
+}
+
+void allocations_aio_as_trio(Meter& meter) {
+  weft::run([&] {
+    auto answer = weft::aio_as_trio([](int question) { return question + 1; });
+    count_allocations(meter, 10'000, [&answer] { keep(answer(1)); });
   });
 }
 

@@ -53,6 +53,24 @@ asyncio::Coro<void> serve_protocol() {
   co_await server.serve_forever();
 }
 
+class DatagramEcho final : public asyncio::DatagramProtocol {
+  void connection_made(asyncio::DatagramTransport transport) override {
+    transport_ = std::move(transport);
+  }
+  void datagram_received(std::string_view data, const weft::fibers::SocketAddress& from) override {
+    transport_.sendto(data, from);
+  }
+
+  asyncio::DatagramTransport transport_;
+};
+
+asyncio::Coro<void> serve_datagrams() {
+  asyncio::EventLoop& loop = asyncio::get_running_loop();
+  auto endpoint = co_await loop.create_datagram_endpoint(
+      [] { return std::make_unique<DatagramEcho>(); }, {.sock = bind_and_announce()});
+  co_await loop.create_future<void>();
+}
+
 asyncio::Coro<void> echo_data(asyncio::StreamReader reader, asyncio::StreamWriter writer) {
   try {
     for (;;) {
@@ -103,6 +121,10 @@ void protocol_echo_buffered(Meter& /*meter*/) {
 
 void stream_echo(Meter& /*meter*/) {
   asyncio::run(serve_streams());
+}
+
+void datagram_echo(Meter& /*meter*/) {
+  asyncio::run(serve_datagrams());
 }
 
 void subprocess_spawn(Meter& meter) {

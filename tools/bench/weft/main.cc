@@ -48,6 +48,7 @@ const std::vector<bench::Work> kDescriptorWorks = {
     {"reader_echo/100", &bench::reader_echo},
     {"arm_writer/owned", &bench::arm_writer_owned},
     {"arm_writer/loop", &bench::arm_writer_loop},
+    {"datagram_echo/100", &bench::datagram_echo},
     {"stream_echo/1", &bench::stream_echo},
     {"stream_echo/100", &bench::stream_echo},
     {"stream_echo/1000", &bench::stream_echo},
@@ -92,6 +93,11 @@ int main(int argc, char** argv) {
                    {"task_spawn/coroutine", &bench::task_spawn_coroutine},
                    {"blocking_callback", &bench::blocking_callback},
                    {"trio_as_aio", &bench::trio_as_aio},
+                   {"aio_as_trio", &bench::aio_as_trio},
+                   {"aio_as_trio/coroutine", &bench::aio_as_trio_coroutine},
+                   {"wait_for_callback", &bench::wait_for_callback},
+                   {"open_loop", &bench::open_loop},
+                   {"sync_loop", &bench::sync_loop},
 #ifdef WEFT_BENCH_BOOST_FIBER
                    {"boost_fiber_as_trio", &bench::boost_fiber_as_trio},
                    {"trio_as_boost_fiber", &bench::trio_as_boost_fiber},
@@ -110,6 +116,8 @@ int main(int argc, char** argv) {
                    {"allocations/sleep", &bench::allocations_sleep},
                    {"allocations/channel", &bench::allocations_channel},
                    {"allocations/call_soon", &bench::allocations_call_soon},
+                   {"allocations/wait_for_callback", &bench::allocations_wait_for_callback},
+                   {"allocations/aio_as_trio", &bench::allocations_aio_as_trio},
                    {"allocations/spawn", &bench::allocations_spawn}}),
       argc, argv);
 }

@@ -48,6 +48,7 @@ void task_spawn_coroutine(Meter& meter);
 void protocol_echo(Meter& meter);
 void protocol_echo_buffered(Meter& meter);
 void stream_echo(Meter& meter);
+void datagram_echo(Meter& meter);
 void subprocess_spawn(Meter& meter);
 
 // descriptors.cc
@@ -77,6 +78,11 @@ void scaling_descriptors(std::size_t descriptors, Meter& meter);
 
 // border.cc
 void trio_as_aio(Meter& meter);
+void aio_as_trio(Meter& meter);
+void aio_as_trio_coroutine(Meter& meter);
+void wait_for_callback(Meter& meter);
+void open_loop(Meter& meter);
+void sync_loop(Meter& meter);
 
 // boost_fiber.cc
 void boost_fiber_as_trio(Meter& meter);
@@ -87,6 +93,8 @@ void allocations_yield(Meter& meter);
 void allocations_sleep(Meter& meter);
 void allocations_channel(Meter& meter);
 void allocations_call_soon(Meter& meter);
+void allocations_wait_for_callback(Meter& meter);
+void allocations_aio_as_trio(Meter& meter);
 void allocations_spawn(Meter& meter);
 
 }  // namespace bench

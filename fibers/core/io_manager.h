@@ -77,6 +77,8 @@ class IoManager {
   int fd_for_host() { return set_.for_host(); }
   // A descriptor that only makes that one readable: it is not counted as an event.
   void add_alarm(int fd);
+  // False as long as there has been none but the run's own: then a look finds nothing.
+  bool has_descriptors() const { return !entries_.empty() || alarm_fd_ >= 0; }
   // Whether anybody waits for a descriptor.
   std::size_t watched() const { return watched_; }
 

@@ -42,7 +42,9 @@ std::size_t Poller::look(Duration timeout, const Wait* told_of) {
   FoundEvents found;
   bool called = false;
   if (timeout <= Duration::zero()) {
-    io_.set().wait(timeout, found);
+    // Calls from outside are in their queue, whether the descriptor that wakes the run says so or
+    // not.
+    if (io_.has_descriptors()) io_.set().wait(timeout, found);
   } else {
     wakeup().about_to_wait();
     called = entries_->anything_new() || run_.interrupt().requested();

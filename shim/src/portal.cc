@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "shim/src/cancelled_parts.h"
+#include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/no_suspend.h"
 #include "weft/fibers/task.h"
 #include "weft/loop/errors.h"
@@ -36,6 +37,66 @@ PortalStatistics portal_statistics() {
 }
 
 namespace detail {
+
+namespace {
+
+// The blocks of cells that are over, for the next ones of this thread. Nothing that has to be
+// looked up or initialised when it is used; ~Emptying gives the blocks back when the thread ends.
+struct SpareCells {
+  static constexpr std::size_t kBlock = 256;  // Bytes: a cell whose value has up to 100.
+  static constexpr std::uint32_t kMost = 64;
+  struct Block {
+    Block* next;
+  };
+
+  Block* first;
+  std::uint32_t count;
+  bool ended;  // Blocks are kept no more.
+};
+constinit thread_local SpareCells spare{.first = nullptr, .count = 0, .ended = false};
+
+struct Emptying {
+  Emptying() = default;
+  Emptying(const Emptying&) = delete;
+  Emptying& operator=(const Emptying&) = delete;
+  ~Emptying() {
+    spare.ended = true;
+    while (spare.first != nullptr) {
+      ::operator delete(std::exchange(spare.first, spare.first->next));
+    }
+  }
+};
+
+void* take_new_block() {
+  static thread_local const Emptying at_the_end;
+  static_cast<void>(at_the_end);
+  return ::operator new(SpareCells::kBlock);
+}
+
+#ifdef WEFT_ASAN
+constexpr bool kKeepsBlocks = false;  // So that a use after free is seen.
+#else
+constexpr bool kKeepsBlocks = true;
+#endif
+
+}  // namespace
+
+// NOLINTNEXTLINE(misc-new-delete-overloads): as above.
+void* PortalCore::operator new(std::size_t size) {
+  if (!kKeepsBlocks || size > SpareCells::kBlock) return ::operator new(size);
+  if (spare.first == nullptr) return take_new_block();
+  --spare.count;
+  return std::exchange(spare.first, spare.first->next);
+}
+
+void PortalCore::operator delete(void* cell, std::size_t size) noexcept {
+  if (!kKeepsBlocks || size > SpareCells::kBlock || spare.ended ||
+      spare.count == SpareCells::kMost) {
+    return ::operator delete(cell);
+  }
+  ++spare.count;
+  spare.first = ::new (cell) SpareCells::Block{spare.first};
+}
 
 PortalCore::PortalCore() : thread_(&kThreadMark), token_(fibers::current_token()) {}
 
@@ -216,19 +277,29 @@ bool PortalCore::tell_dropped() {
   return true;
 }
 
+// Whoever finds itself alone needs no atomic write: nobody is left who could add to the count.
 void PortalCore::drop_holder() {
-  if (holders_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  const bool last = holders_.load(std::memory_order_acquire) == 1 ||
+                    holders_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  if (!last) return;
   if (thread_ == &kThreadMark) {
-    dropped();
-  } else {
-    // The task would wait for ever, so that a lack of memory is waited out.
-    while (sides_.load(std::memory_order_acquire) > 1 && !tell_dropped()) std::this_thread::yield();
+    if (state_ != PortalState::kFinished) dropped();
+    // No Completion is left, so all who count sides are on this thread.
+    const std::uint32_t others = sides_.load(std::memory_order_relaxed) - 1;
+    sides_.store(others, std::memory_order_relaxed);
+    if (others == 0) delete this;
+    return;
   }
+  // The task would wait for ever, so that a lack of memory is waited out.
+  while (sides_.load(std::memory_order_acquire) > 1 && !tell_dropped()) std::this_thread::yield();
   release();
 }
 
 void PortalCore::release() {
-  if (sides_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  if (sides_.load(std::memory_order_acquire) == 1 ||
+      sides_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    delete this;
+  }
 }
 
 }  // namespace detail

@@ -7,14 +7,14 @@
 
 #include "weft/loop/sync_loop.h"
 
-#include <sys/types.h>
+#include <pthread.h>
 
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <thread>
 #include <utility>
 
-#include "fibers/sys/sys.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/greenlet.h"
@@ -67,13 +67,22 @@ class SyncLoop::Run final : private detail::BatchHost {
 
 namespace {
 
+// How many forks lie between this process and the program's first. Only the one thread that a
+// fork's child begins with writes it. To ask for the process's number would be a system call.
+constinit std::uint64_t generation = 0;
+
+void count_generations() {
+  static const int failed = ::pthread_atfork(nullptr, nullptr, [] { ++generation; });
+  static_cast<void>(failed);  // For lack of memory: then a fork's child can run no other loop.
+}
+
 // The one that runs on this thread, in whatever greenlet. A process that one of its callbacks has
 // forked may run loops of its own.
 struct RunningHere {
   const void* run = nullptr;
-  pid_t process = 0;
+  std::uint64_t process = 0;  // Its generation.
 
-  bool in_parent() const { return run != nullptr && process != fibers::sys::getpid(); }
+  bool in_parent() const { return run != nullptr && process != generation; }
 };
 constinit thread_local RunningHere running_here;
 
@@ -82,6 +91,7 @@ constinit thread_local RunningHere running_here;
 SyncLoop::Run::Run(EventLoopOptions options)
     : options_(std::move(options)),
       greenlet_([this] { live(); }, {.stack_size = options_.stack_size}) {
+  count_generations();
   become_caller();
   enter();
 }
@@ -159,7 +169,7 @@ void SyncLoop::Run::run_forever() {
   struct Restore {
     RunningHere before;
     ~Restore() { running_here = before; }
-  } const restore{std::exchange(running_here, {.run = this, .process = fibers::sys::getpid()})};
+  } const restore{std::exchange(running_here, {.run = this, .process = generation})};
   carry_out(Order::kRun);
 }
 

@@ -13,7 +13,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "weft/fibers/context_var.h"
 #include "weft/loop/async_generator.h"
 #include "weft/loop/coro.h"
 #include "weft/loop/event_loop.h"
@@ -75,10 +74,7 @@ auto call_in_callback(F& fn) -> std::decay_t<std::invoke_result_t<F&>> {
         // This frame stays until the callback has ended, or has been dropped.
         loop::EventLoop& loop = require_loop();
         if (!loop.is_running()) wait_while_stopped(loop);
-        handle = loop.call_soon(
-            [done = std::move(done), &fn, context = fibers::copy_context()]() mutable {
-              context.run([&] { complete_with<R>(done, fn); });
-            });
+        handle = loop.call_soon([done = std::move(done), &fn] { complete_with<R>(done, fn); });
       },
       [&] {
         handle.cancel();

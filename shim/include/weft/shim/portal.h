@@ -95,8 +95,12 @@ class Completion {
   void raised() const { cell_->end_with_raised(std::current_exception()); }
   // With a value whose constructor throws, the wait ends with what that throws.
   void complete(fibers::Outcome<R> outcome) const {
-    const Completion kept(*this);  // The constructor may wait, and this be destroyed meanwhile.
-    if (kept.cell_->accept()) kept.cell_->settle_with(std::move(outcome));
+    if constexpr (std::is_trivially_move_constructible_v<Stored>) {
+      if (cell_->accept()) cell_->settle_with(std::move(outcome));
+    } else {
+      const Completion kept(*this);  // The constructor may wait, and this be destroyed meanwhile.
+      if (kept.cell_->accept()) kept.cell_->settle_with(std::move(outcome));
+    }
   }
 
   // The same from a library's own thread. Also when the run is over: then it has no effect.

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -44,6 +46,17 @@ class PortalCore {
   PortalCore();
   PortalCore(const PortalCore&) = delete;
   PortalCore& operator=(const PortalCore&) = delete;
+
+  // From blocks that the thread keeps, where they fit: a wait then asks the heap for nothing.
+  // NOLINTNEXTLINE(misc-new-delete-overloads): the one with a size is its match.
+  static void* operator new(std::size_t size);
+  static void operator delete(void* cell, std::size_t size) noexcept;
+  static void* operator new(std::size_t size, std::align_val_t alignment) {
+    return ::operator new(size, alignment);
+  }
+  static void operator delete(void* cell, std::size_t, std::align_val_t alignment) noexcept {
+    ::operator delete(cell, alignment);
+  }
 
   // --- The task's side. ---
   void begin();

@@ -139,8 +139,19 @@ void LoopBlock::make_loop(fibers::Nursery& loop_nursery) {
   before_ = current_block().get_or(nullptr);
   current_block().set(shared_from_this());
   // Nothing below fails: whoever finds the block finds a whole one.
+  join_open_blocks();
+}
+
+void LoopBlock::join_open_blocks() noexcept {
   open_ = true;
   next_ = std::exchange(open_blocks, this);
+}
+
+void LoopBlock::leave_open_blocks() noexcept {
+  LoopBlock** at = &open_blocks;
+  while (*at != this) at = &(*at)->next_;
+  *at = next_;
+  open_ = false;
 }
 
 void LoopBlock::start_loop() {
@@ -248,10 +259,7 @@ void LoopBlock::close_loop() {
   resources_.clear();
   if (!loop_->is_closed()) close_marked();
   loop_->close();
-  LoopBlock** at = &open_blocks;
-  while (*at != this) at = &(*at)->next_;
-  *at = next_;
-  open_ = false;
+  leave_open_blocks();
   current_block().set(std::move(before_));  // May lack memory.
 }
 

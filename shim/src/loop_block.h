@@ -69,6 +69,10 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   // The whole life, kNew to kClosed.
   void run(const std::function<void(loop::EventLoop&)>& body);
 
+  // Gives a loop that is none of open_loop's, one of whose callbacks or tasks this is, a T of its
+  // own: in a callback that is blocked until the loop closes. Nothing else of a block's life.
+  static LoopBlock& adopt(loop::EventLoop& loop);
+
   // The block of the calling code; null if there is none or it has no loop any more.
   static LoopBlock* current();
   // The innermost one whose body is what runs here; null if there is none.
@@ -100,6 +104,11 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void keep_resource(const void* key, std::shared_ptr<void> resource);
 
  private:
+  struct Adopted;
+  void live_beside_loop();
+  void leave_loop() noexcept;
+  void join_open_blocks() noexcept;
+  void leave_open_blocks() noexcept;
   void enter(Phase next);
   std::exception_ptr caught() const noexcept;
   void live_in(fibers::Nursery& loop_nursery, const std::function<void(loop::EventLoop&)>& body);
@@ -157,7 +166,8 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   std::list<absl::AnyInvocable<void()>> close_hooks_;
   std::vector<std::pair<const void*, std::shared_ptr<void>>> resources_;
   std::vector<int> autoclose_;
-  LoopBlock* next_ = nullptr;  // Of this thread's open blocks.
+  LoopBlock* next_ = nullptr;        // Of this thread's open blocks.
+  std::shared_ptr<LoopBlock> kept_;  // Of an adopted loop: itself, while calls outlive the loop.
 };
 
 }  // namespace weft::shim

@@ -71,6 +71,7 @@ void LoopBlock::call_ended() noexcept {
   if (--calls_ == 0 && calls_waiter_ != nullptr) {
     fibers::reschedule(*std::exchange(calls_waiter_, nullptr));
   }
+  if (calls_ == 0) std::exchange(kept_, nullptr).reset();  // Maybe the last that refers to this.
 }
 
 void LoopBlock::wait_for_calls() {

@@ -114,14 +114,11 @@ void StartGate::open() {
 }
 
 LoopBlock& block_for_tasks() {
-  LoopBlock* block = LoopBlock::current();
-  if (block == nullptr) {
-    throw fibers::UsageError(
-        "you are not within a loop of weft::open_loop; start the program with weft::run, or wrap "
-        "this "
-        "part in weft::open_loop");
-  }
-  return *block;
+  if (LoopBlock* const block = LoopBlock::current()) return *block;
+  if (loop::EventLoop* const running = loop::running_loop()) return LoopBlock::adopt(*running);
+  throw fibers::UsageError(
+      "you are not within a loop; start the program with weft::run, or wrap this part in "
+      "weft::open_loop");
 }
 
 loop::EventLoop& loop_of(LoopBlock& block) {

@@ -3,18 +3,25 @@
 
 // Loops outside of runs, beside loops of open_loop's and on several threads.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <exception>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "tests/shim/shim_test_support.h"
+#include "weft/fibers/event.h"
+#include "weft/fibers/exception_group.h"
 #include "weft/fibers/greenlet.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/timeouts.h"
+#include "weft/loop/runner.h"
 #include "weft/loop/sync_loop.h"
 #include "weft/shim/shim.h"
 
@@ -74,13 +81,168 @@ TEST(SyncLoopBorderTest, ItsCallbacksMayOpenLoops) {
   SyncLoop sync;
   auto answer = sync->create_future<int>();
   sync->call_soon([answer]() mutable {
-    EXPECT_THROW(run_trio([] {}), fibers::UsageError) << "tasks need a loop of open_loop's";
     answer.set_result(open_loop([](EventLoop& inner) {
       EXPECT_EQ(current_loop(), &inner);
       return await(run_trio([] { return aio_as_trio([] { return 42; })(); }));
     }));
   });
   EXPECT_EQ(sync.run_until_complete(answer), 42);
+}
+
+TEST(SyncLoopBorderTest, ItsCallbacksMayStartTasks) {
+  SyncLoop sync;
+  std::string library;
+  const bool same = sync.run_until_complete([&] {
+    return await(run_trio([&] {
+      library = current_async_library();
+      fibers::checkpoint();
+      return current_loop() == &sync.loop() && aio_as_trio([] { return 42; })() == 42;
+    }));
+  });
+  EXPECT_TRUE(same);
+  EXPECT_EQ(library, "trio");
+}
+
+TEST(SyncLoopBorderTest, ATaskGoesOnWhenTheLoopRunsAgain) {
+  SyncLoop sync;
+  fibers::Event go;
+  loop::Future<int> answer = sync.run_until_complete([&] {
+    return run_trio([&] {
+      go.wait();
+      return 7;
+    });
+  });
+  EXPECT_FALSE(answer.done());
+  sync->call_soon([&] { go.set(); });
+  EXPECT_EQ(sync.run_until_complete(answer), 7);
+}
+
+TEST(SyncLoopBorderTest, ATaskIsCancelledByItsFuture) {
+  SyncLoop sync;
+  bool cancelled = false;
+  auto answer = sync.run_until_complete([&] {
+    return run_trio([&] {
+      try {
+        fibers::sleep_forever();
+      } catch (const fibers::Cancelled&) {
+        cancelled = true;
+        throw;
+      }
+    });
+  });
+  sync->call_soon([&] { answer.cancel("enough"); });
+  EXPECT_THROW(sync.run_until_complete(answer), loop::CancelledError);
+  EXPECT_TRUE(cancelled);
+}
+
+// What unwinds finds no loop any more, and may not hang on it either.
+TEST(SyncLoopBorderTest, ClosingTheLoopCancelsItsTasksAndWaitsForThem) {
+  std::vector<std::string> seen;
+  {
+    SyncLoop sync;
+    sync.run_until_complete([&] {
+      for (const char* name : {"first", "second"}) {
+        run_trio([&seen, name] {
+          try {
+            fibers::sleep_forever();
+          } catch (const fibers::Cancelled&) {
+            fibers::cancel_shielded_checkpoint();
+            EXPECT_EQ(current_loop(), nullptr);
+            EXPECT_THROW(run_trio([] {}), fibers::UsageError);
+            seen.emplace_back(name);
+            throw;
+          }
+        });
+      }
+      fibers::checkpoint();
+    });
+    EXPECT_EQ(seen, std::vector<std::string>());
+  }
+  EXPECT_THAT(seen, testing::UnorderedElementsAre("first", "second"));
+}
+
+TEST(SyncLoopBorderTest, ATaskThatHasNotBegunWhenTheLoopClosesNeverDoes) {
+  bool begun = false;
+  loop::Future<void> answer;
+  {
+    SyncLoop sync;
+    sync->call_soon([&] {
+      sync.stop();
+      answer = run_trio([&] { begun = true; });
+    });
+    sync.run_forever();
+    EXPECT_FALSE(answer.done());
+  }
+  EXPECT_FALSE(begun);
+  EXPECT_TRUE(answer.cancelled());
+}
+
+TEST(SyncLoopBorderTest, TheErrorOfATaskThatNobodyAsksGoesToTheLoopsHandler) {
+  SyncLoop sync;
+  std::vector<std::string> reports;
+  sync->set_exception_handler([&](EventLoop&, const loop::ExceptionContext& context) {
+    reports.push_back(context.message + ": " + fibers::describe_exception(context.exception));
+  });
+  sync.run_until_complete([] {
+    run_trio_task([] { throw std::runtime_error("lost"); });
+    fibers::checkpoint();
+    fibers::checkpoint();
+  });
+  ASSERT_EQ(reports.size(), 1u);
+  EXPECT_THAT(reports[0], testing::HasSubstr("exception in a task of run_trio_task"));
+  EXPECT_THAT(reports[0], testing::HasSubstr("lost"));
+}
+
+TEST(SyncLoopBorderTest, ALoopOfARunnersHasTasksToo) {
+  std::vector<int> seen;
+  const int answer = loop::run([&] {
+    run_trio([&] {
+      try {
+        fibers::sleep_forever();
+      } catch (const fibers::Cancelled&) {
+        seen.push_back(1);
+        throw;
+      }
+    });
+    return await(run_trio([] { return 3; }));
+  });
+  EXPECT_EQ(answer, 3);
+  EXPECT_EQ(seen, std::vector{1});
+}
+
+FIBER_TEST(LoneLoopTest, ALoopInANurseryHasTasksToo) {
+  std::vector<std::string> seen;
+  const auto note_the_end = [&seen] {
+    try {
+      fibers::sleep_forever();
+    } catch (const fibers::Cancelled&) {
+      seen.emplace_back("cancelled");
+      throw;
+    }
+  };
+  int answer = 0;
+  fibers::open_nursery([&](fibers::Nursery& nursery) {
+    EventLoop loop(nursery);
+    loop.start();
+    loop::Future<int> told = loop.create_future<int>();
+    loop.call_soon([&note_the_end, told]() mutable {
+      try {
+        run_trio_task(note_the_end);
+        const int value = await(run_trio([] {
+          fibers::sleep(std::chrono::seconds(1));
+          return 5;
+        }));
+        told.set_result(value);
+      } catch (const std::bad_alloc&) {
+        told.set_exception(std::current_exception());
+      }
+    });
+    answer = await(told);
+    loop.stop();
+    loop.wait_stopped();
+  });
+  EXPECT_EQ(answer, 5);
+  EXPECT_EQ(seen, std::vector<std::string>{"cancelled"});
 }
 
 TEST(SyncLoopBorderTest, ALoopOfEachKindOnEachThread) {

@@ -31,8 +31,9 @@ namespace weft::shim {
 //     `fn` swallows it and returns, that is the result; another error wins, too; from a group with
 //     Cancelled in it, the future gets the rest. Before its turn: `fn` is never called, and the
 //     future is cancelled at once.
-//   - the end of the open_loop block: the future is cancelled.
-// Throws UsageError where current_loop() is not a loop of open_loop's.
+//   - the end of the open_loop block: the future is cancelled. A loop that is none of open_loop's,
+//     such as a SyncLoop's or a Runner's, cancels it when it is closed.
+// Throws UsageError where current_loop() is null.
 // (trio-asyncio: trio_as_future, run_trio.)
 //
 // Blocks: no.

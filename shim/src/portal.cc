@@ -108,19 +108,10 @@ void PortalCore::abandon() {
   state_ = PortalState::kAbandoned;
 }
 
-void PortalCore::await(const std::function<CancelResult()>& cancel) {
-  if (state_ == PortalState::kCompletedEarly && !settling_) {
-    // The value is there and must not be lost; but others are to have their turn.
-    fibers::cancel_shielded_checkpoint();
-  } else {
-    if (state_ == PortalState::kStarted) state_ = PortalState::kParked;
-    task_ = &fibers::current_task();
-    fibers::wait_task_rescheduled(
-        [&](const fibers::RaiseCancel& raise) { return abort(raise, cancel); },
-        {"a callback", -1, this});
-  }
+// RaiseCancel throws.
+void PortalCore::raise() const {
   if (cancel_acknowledged_) (*raise_)();
-  if (error_ != nullptr) std::rethrow_exception(error_);
+  std::rethrow_exception(error_);
 }
 
 fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise,

@@ -66,7 +66,8 @@ void complete_with(const Completion<R>& done, F& fn) {
 
 // Calls `fn` in a callback and waits for its end.
 template <class F>
-auto call_in_callback(F& fn) -> std::decay_t<std::invoke_result_t<F&>> {
+[[gnu::always_inline]] inline auto call_in_callback(F& fn)
+    -> std::decay_t<std::invoke_result_t<F&>> {
   using R = std::decay_t<std::invoke_result_t<F&>>;
   loop::Handle handle;
   return wait_for_callback<R>(

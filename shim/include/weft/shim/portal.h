@@ -182,7 +182,7 @@ class Completion {
 // returned.
 // Threads: the run's own only.
 template <class R, class Start, class Cancel>
-R wait_for_callback(Start&& start, Cancel&& cancel) {
+[[gnu::always_inline]] inline R wait_for_callback(Start&& start, Cancel&& cancel) {
   fibers::checkpoint_if_cancelled();
   const detail::PortalRef<R> cell(new detail::PortalCell<R>);
   cell->begin();

@@ -1,8 +1,6 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include <netinet/in.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,11 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "tests/loop/server_testing.h"
-#include "tests/loop/transport_testing.h"
+#include "tests/loop/connection_testing.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
-#include "weft/fibers/socket/hooks.h"
 #include "weft/loop/detail/connecting.h"
 #include "weft/loop/transport_layer.h"
 
@@ -24,31 +20,6 @@ namespace {
 
 using fibers::socket::AddressInfo;
 using namespace testing;
-
-auto recorder() {
-  return std::make_shared<Recorder>();
-}
-
-// A port of this machine on which nobody listens.
-class ClosedPort {
- public:
-  ClosedPort() {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    socklen_t size = sizeof address;
-    EXPECT_EQ(::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    number = ntohs(address.sin_port);
-  }
-  ClosedPort(const ClosedPort&) = delete;
-  ClosedPort& operator=(const ClosedPort&) = delete;
-  ~ClosedPort() { ::close(fd_); }
-  std::uint16_t number = 0;
-
- private:
-  int fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
-};
 
 // asyncio: test_base_events.py::test_create_connection_connect_err
 FIBER_TEST(ConnectionTest, ThrowsTheOneError) {
@@ -72,29 +43,6 @@ FIBER_TEST(ConnectionTest, ThrowsAllErrorsIfAskedTo) {
   });
 }
 
-// A name with the addresses that the test gives it. Installed while it lives.
-class Name final : public fibers::socket::HostnameResolver {
- public:
-  explicit Name(std::vector<std::string> hosts) : hosts_(std::move(hosts)) {
-    fibers::socket::set_custom_hostname_resolver(this);
-  }
-  ~Name() override { fibers::socket::set_custom_hostname_resolver(nullptr); }
-  std::vector<AddressInfo> getaddrinfo(const std::string&, const std::string& service,
-                                       const fibers::socket::AddressHints& hints) override {
-    std::vector<AddressInfo> all;
-    for (const std::string& host : hosts_) {
-      for (auto& each : fibers::socket::getaddrinfo(host, service, hints)) all.push_back(each);
-    }
-    return all;
-  }
-  std::pair<std::string, std::string> getnameinfo(const fibers::SocketAddress&, int) override {
-    return {};
-  }
-
- private:
-  std::vector<std::string> hosts_;
-};
-
 // Whom a connection to `name` has reached, which it then ends.
 std::string reached(EventLoop& loop, std::uint16_t port, const ConnectionOptions& options) {
   auto [transport, protocol] =
@@ -105,17 +53,11 @@ std::string reached(EventLoop& loop, std::uint16_t port, const ConnectionOptions
   return host;
 }
 
-Server listen_on(EventLoop& loop, std::string_view host, std::uint16_t port,
-                 const ServerOptions& options = {}) {
-  return await(
-      loop.create_server([] { return std::make_unique<Recorder>(); }, host, port, options));
-}
-
 // asyncio: test_staggered.py::StaggeredTests::test_none_successful
 FIBER_TEST(ConnectionTest, RacesAndThrowsIfNobodyWins) {
   with_loop([](EventLoop& loop) {
     const ClosedPort port;
-    const Name name({"127.0.0.1", "127.0.0.2"});
+    const Names names("name.example", {"127.0.0.1", "127.0.0.2"});
     const std::string text = thrown<std::system_error>([&] {
       await(loop.create_connection(recorder, "name.example", port.number,
                                    {.happy_eyeballs_delay = 250ms}));
@@ -131,7 +73,7 @@ FIBER_TEST(ConnectionTest, TriesTheAddressesInTheirOrder) {
   with_loop([](EventLoop& loop) {
     Server server = listen_on(loop, "127.0.0.2", 0);
     const std::uint16_t port = port_of(server);
-    const Name name({"127.0.0.1", "127.0.0.2", "127.0.0.3"});
+    const Names names("name.example", {"127.0.0.1", "127.0.0.2", "127.0.0.3"});
     const fibers::Instant begun = loop.time();
     EXPECT_EQ(reached(loop, port, {}), "127.0.0.2");
     EXPECT_EQ(reached(loop, port, {.happy_eyeballs_delay = 250ms}), "127.0.0.2");
@@ -139,25 +81,6 @@ FIBER_TEST(ConnectionTest, TriesTheAddressesInTheirOrder) {
     stop(server);
   });
 }
-
-// A server whose queue is full: the system lets whoever else connects to it wait.
-class Busy {
- public:
-  Busy(EventLoop& loop, std::string_view host, std::uint16_t port)
-      : server_(listen_on(loop, host, port, {.start_serving = false})) {
-    const int listener = server_.sockets().at(0);
-    EXPECT_EQ(::listen(listener, 0), 0);
-    const fibers::SocketAddress address = address_of(listener);
-    EXPECT_EQ(::connect(client_.get(), address.data(), static_cast<socklen_t>(address.size())), 0);
-  }
-  Busy(const Busy&) = delete;
-  Busy& operator=(const Busy&) = delete;
-  ~Busy() { server_.close(); }
-
- private:
-  Server server_;
-  const detail::GivenFd client_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-};
 
 // asyncio: claims_connections::staggered_attempts
 // asyncio: claims_connections::losers_are_closed
@@ -167,7 +90,7 @@ FIBER_TEST(ConnectionTest, RacesAndTakesTheOneThatIsThereFirst) {
     Server server = listen_on(loop, "127.0.0.2", 0);
     const std::uint16_t port = port_of(server);
     const Busy busy(loop, "127.0.0.1", port);
-    const Name name({"127.0.0.1", "127.0.0.2"});
+    const Names names("name.example", {"127.0.0.1", "127.0.0.2"});
     const fibers::Instant begun = loop.time();
     std::string winner;
     fibers::move_on_after(10s,
@@ -186,7 +109,7 @@ FIBER_TEST(ConnectionTest, AnAttemptThatFailsLetsTheNextOneBeginAlsoWhileAnEarli
     Server server = listen_on(loop, "127.0.0.3", 0);
     const std::uint16_t port = port_of(server);
     const Busy busy(loop, "127.0.0.1", port);
-    const Name name({"127.0.0.1", "127.0.0.2", "127.0.0.3"});
+    const Names names("name.example", {"127.0.0.1", "127.0.0.2", "127.0.0.3"});
     const fibers::Instant begun = loop.time();
     std::string winner;
     fibers::move_on_after(10s,

@@ -15,7 +15,7 @@
 #include <system_error>
 #include <vector>
 
-#include "fibers/sys/call.h"
+#include "tests/loop/refusing_testing.h"
 #include "tests/loop/server_testing.h"
 #include "tests/loop/transport_testing.h"
 #include "weft/fibers/errors.h"
@@ -240,32 +240,6 @@ FIBER_TEST(ServerTest, SharesItsPortIfAskedTo) {
     for (const Server& each : {alone, first, second}) stop(each);
   });
 }
-
-// As long as `closed`, a call gives an error.
-class Refusing final : public fibers::sys::Gate {
- public:
-  Refusing(std::string_view call, int error) : call_(call), error_(error) {
-    fibers::sys::gate = this;
-  }
-  Refusing(const Refusing&) = delete;
-  Refusing& operator=(const Refusing&) = delete;
-  ~Refusing() { fibers::sys::gate = nullptr; }
-  fibers::sys::Answer before(const fibers::sys::Asked& asked) noexcept override {
-    if (asked.name != call_) return {};
-    ++asked_for;
-    const int error = closed ? error_ : 0;
-    if (once) closed = false;
-    return {.error = error};
-  }
-  void after() noexcept override {}
-  bool closed = true;
-  bool once = false;
-  int asked_for = 0;
-
- private:
-  std::string_view call_;
-  int error_;
-};
 
 FIBER_TEST(ServerTest, DoesNotServeIfItCannotListen) {
   WEFT_NOT_SWEPT("it has a gate of its own");

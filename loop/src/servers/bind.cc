@@ -7,15 +7,18 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "fibers/sys/sys.h"
 #include "loop/src/transports/establish.h"
+#include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
 #include "weft/loop/event_loop.h"
@@ -99,6 +102,14 @@ Coro<std::vector<Bound>> bind_all(LoopCore& loop, const ServeRequest& request) {
   co_return sockets;
 }
 
+// For the file to be removed when the server is closed.
+static void note_file(Bound& bound, const std::string& path) {
+  struct stat found {};
+  if (sys::stat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return;
+  bound.path = path;
+  bound.inode = found.st_ino;
+}
+
 // A socket's file that is there already is nobody's any more, or its owner has lost it.
 Bound bind_to_path(const ServeRequest& request) {
   const SocketAddress address = SocketAddress::from_path(request.path);
@@ -118,17 +129,22 @@ Bound bind_to_path(const ServeRequest& request) {
                            ? "Address '" + address.host() + "' is already in use"
                            : "error while attempting to bind on address " + address.to_string());
   }
-  if (is_file && sys::stat(request.path.c_str(), &found) == 0) {
-    bound.path = request.path;
-    bound.inode = found.st_ino;
-  }
+  if (is_file) note_file(bound, request.path);
   return bound;
 }
 
+// Of a Unix server's socket the file goes with the server, whoever has bound it. (asyncio: 3.13.)
 Bound take_bound(UniqueFd fd, bool unix_only) {
   take_stream_socket(fd.get(), unix_only);
-  const bool tcp = option_of(fd.get(), SO_PROTOCOL) == IPPROTO_TCP;
-  return {.fd = std::move(fd), .tcp = tcp};
+  Bound bound{.fd = std::move(fd)};
+  bound.tcp = option_of(bound.fd.get(), SO_PROTOCOL) == IPPROTO_TCP;
+  if (!unix_only) return bound;
+  const SocketAddress own = ask_address(bound.fd.get(), sys::getsockname);
+  sockaddr_un raw{};
+  std::memcpy(&raw, own.data(), std::min(own.size(), sizeof raw));
+  const bool is_file = raw.sun_path[0] != '\0';  // An abstract name begins with it; so does none.
+  if (is_file) note_file(bound, own.host());
+  return bound;
 }
 
 }  // namespace weft::loop::detail

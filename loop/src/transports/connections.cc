@@ -6,8 +6,11 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <exception>
+#include <memory>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "fibers/sys/sys.h"
@@ -47,31 +50,37 @@ int open_socket(int family, int proto) {
   return fd;
 }
 
-// Binds to the first of `locals` that fits. (asyncio: _connect_sock.)
-void bind_to_local(int fd, int family, const AddressInfos& locals) {
-  std::string failed;
-  int error = EADDRNOTAVAIL;
+using Errors = std::vector<std::exception_ptr>;
+
+// Binds to the first of `locals` that fits. Those before it are in `errors` then. (asyncio:
+// _connect_sock.)
+void bind_to_local(int fd, int family, const AddressInfos& locals, Errors& errors) {
+  std::exception_ptr last;
   for (const auto& local : locals) {
     if (local.family != family) continue;
     const SocketAddress& address = local.address;
+    if (last != nullptr) errors.push_back(std::exchange(last, nullptr));
     if (sys::bind(fd, address.data(), static_cast<socklen_t>(address.size())) == 0) return;
-    error = errno;
-    failed = "error while attempting to bind on address " + address.to_string();
+    const std::error_code code(errno, std::generic_category());
+    last = std::make_exception_ptr(std::system_error(
+        code, "error while attempting to bind on address " + address.to_string()));
   }
-  if (failed.empty()) failed = "no matching local address for the family of the remote one";
-  throw std::system_error(error, std::generic_category(), failed);
+  if (last != nullptr) std::rethrow_exception(last);
+  throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
+                          "no matching local address for the family of the remote one");
 }
 
 // With copies: one that loses a race ends later than whoever has asked for it.
-Coro<UniqueFd> attempt(LoopCore& loop, fibers::socket::AddressInfo target, AddressInfos locals) {
+Coro<UniqueFd> attempt(LoopCore& loop, fibers::socket::AddressInfo target, AddressInfos locals,
+                       std::shared_ptr<Errors> errors) {
   UniqueFd fd(open_socket(target.family, target.proto));
-  if (!locals.empty()) bind_to_local(fd.get(), target.family, locals);
+  if (!locals.empty()) bind_to_local(fd.get(), target.family, locals, *errors);
   co_await facade_of(loop).sock_connect(fd.get(), target.address);
   co_return fd;
 }
 
 // The errors of the attempts, as one. (asyncio: the end of create_connection.)
-[[noreturn]] void throw_failed(std::vector<std::exception_ptr> errors, bool all_errors) {
+[[noreturn]] void throw_failed(Errors errors, bool all_errors) {
   if (all_errors) {
     throw fibers::ExceptionGroup("create_connection failed", std::move(errors));
   }
@@ -120,24 +129,24 @@ Coro<UniqueFd> connect_by_name(LoopCore& loop, const ConnectRequest& request) {
   }
   const int first_count = request.interleave.value_or(request.happy_eyeballs_delay ? 1 : 0);
   if (first_count > 0) infos = interleave(std::move(infos), first_count);
-  std::vector<std::exception_ptr> errors;
+  const auto errors = std::make_shared<Errors>();
   UniqueFd won;
   if (request.happy_eyeballs_delay) {
     std::vector<RaceEntry> entries;
     for (const auto& info : infos) {
-      entries.emplace_back([&loop, &info, &locals] { return attempt(loop, info, locals); });
+      entries.emplace_back([&, &info = info] { return attempt(loop, info, locals, errors); });
     }
-    won = co_await race(loop, std::move(entries), *request.happy_eyeballs_delay, errors);
+    won = co_await race(loop, std::move(entries), *request.happy_eyeballs_delay, *errors);
   } else {
     for (std::size_t i = 0; i < infos.size() && !won; ++i) {
       try {
-        won = co_await attempt(loop, infos[i], locals);
+        won = co_await attempt(loop, infos[i], locals, errors);
       } catch (const std::system_error&) {
-        errors.push_back(std::current_exception());
+        errors->push_back(std::current_exception());
       }
     }
   }
-  if (!won) throw_failed(std::move(errors), request.all_errors);
+  if (!won) throw_failed(std::move(*errors), request.all_errors);
   co_return won;
 }
 

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
 # Each .cc file in a layer's examples/ is a whole program, linked with that layer. It runs as a test without arguments,
-# when tests are built: no example may need any, or a network, and each says in its first comment what it prints.
+# when tests are built: no example may need any, or a network, and each says in its first comment what it prints. One
+# that talks to a server (weft_example_server_*) gets a server of its own from tests/docs/with_server, which passes its
+# address as the argument. One whose library (weft_example_needs_*) is not installed is left out.
 
 include_guard(GLOBAL)
 
@@ -17,7 +19,22 @@ if(TARGET weft::curl)
   list(APPEND weft_example_libs_shim weft::curl)
 endif()
 
-set(weft_example_layers fibers loop shim)
+# The guide's programs, of all layers.
+set(weft_example_libs_guide weft::shim)
+set(weft_example_folder_guide tools/docs/guide)
+
+# Libraries that an example bridges and weft does not know, by the header that it includes.
+find_path(WEFT_HIREDIS_INCLUDE hiredis/async.h)
+find_library(WEFT_HIREDIS hiredis)
+find_path(WEFT_LIBPQ_INCLUDE libpq-fe.h PATH_SUFFIXES postgresql)
+find_library(WEFT_LIBPQ pq)
+mark_as_advanced(WEFT_HIREDIS_INCLUDE WEFT_HIREDIS WEFT_LIBPQ_INCLUDE WEFT_LIBPQ)
+set(weft_example_needs_redis HIREDIS)
+set(weft_example_server_redis redis)
+set(weft_example_needs_postgres LIBPQ)
+set(weft_example_server_postgres postgres)
+
+set(weft_example_layers fibers loop shim guide)
 foreach(flavour IN ITEMS coroutines asio boost_fiber uv)
   if(flavour STREQUAL "boost_fiber" AND WEFT_SANITIZE)
     continue()  # Sanitizers know nothing of its stacks: see shim/README.md.
@@ -44,15 +61,25 @@ foreach(layer IN LISTS weft_example_layers)
       continue()
     endif()
     get_filename_component(name "${program}" NAME_WE)
+    set(needs "${weft_example_needs_${name}}")
+    if(needs AND NOT (WEFT_${needs} AND WEFT_${needs}_INCLUDE))
+      message(STATUS "weft: ${layer}/examples/${name}.cc is left out: its library is not here (tools/setup test)")
+      continue()
+    endif()
     set(target "weft_example_${layer}_${name}")
     add_executable(${target} "${program}")
     add_dependencies(weft_examples ${target})
     weft_compile_options(${target})
     target_link_libraries(${target} PRIVATE ${weft_example_libs_${layer}})
+    if(needs)
+      target_include_directories(${target} SYSTEM PRIVATE "${WEFT_${needs}_INCLUDE}")
+      target_link_libraries(${target} PRIVATE "${WEFT_${needs}}")
+    endif()
     set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
     if(WEFT_BUILD_TESTS)
       add_test(NAME "example.${layer}.${name}"
         COMMAND "${CMAKE_COMMAND}" "-DPROGRAM=$<TARGET_FILE:${target}>" "-DSOURCE=${program}"
+                "-DSERVER=${weft_example_server_${name}}"
                 -P "${PROJECT_SOURCE_DIR}/tools/cmake/run_example.cmake")
       set_tests_properties("example.${layer}.${name}" PROPERTIES LABELS examples TIMEOUT 60)
     endif()

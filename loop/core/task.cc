@@ -55,9 +55,18 @@ fibers::Context TaskCore::context() const {
 bool TaskCore::request_cancel(std::exception_ptr payload) {
   future_.forget_unretrieved();
   if (future_.done()) return false;
+  if (passing_on_) [[unlikely]] {
+    end_circle(std::move(payload));
+    return true;
+  }
   ++cancels_;
   if (awaiting_ != nullptr) {
     const FutureKeeper kept(future_);
+    passing_on_ = true;
+    struct Passed {
+      bool& passing_on;
+      ~Passed() { passing_on = false; }
+    } const passed{passing_on_};
     if (awaiting_->cancel(payload)) return true;
   }
   payload_ = std::move(payload);
@@ -69,6 +78,15 @@ bool TaskCore::request_cancel(std::exception_ptr payload) {
     must_cancel_ = true;
   }
   return true;
+}
+
+// What it awaits waits for it, so that nobody in the circle would ever go on: the cancellation
+// comes out of its wait. (asyncio: RecursionError, and nobody is cancelled.)
+void TaskCore::end_circle(std::exception_ptr payload) noexcept {
+  const bool linked = stop_awaiting();
+  payload_ = std::move(payload);
+  must_cancel_ = true;
+  if (linked) push();
 }
 
 std::uint32_t TaskCore::uncancel() {

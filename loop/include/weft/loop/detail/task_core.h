@@ -63,7 +63,7 @@ class TaskCore {
   FutureCore& future() const { return future_; }
   LoopCore& loop() const { return future_.loop(); }
 
-  // What the future's cancel() does.
+  // What the future's cancel() does. Of tasks that await each other in a circle one ends its wait.
   bool request_cancel(std::exception_ptr payload);
   // How many cancel() have not been taken back, and taking one back; returns how many are left.
   // None left also takes back a cancellation that has not been delivered.
@@ -155,6 +155,7 @@ class TaskCore {
   void end_in_closed_loop() noexcept;
   void report_pending() noexcept;
   std::exception_ptr take_cancellation();
+  void end_circle(std::exception_ptr payload) noexcept;
   void finish(FutureCore::State state, std::exception_ptr error);
   void finish_raised();
 
@@ -168,6 +169,7 @@ class TaskCore {
   TaskCore** at_ = nullptr;       // and where the pointer to this one lies.
   std::uint32_t cancels_ = 0;
   bool must_cancel_ = false;
+  bool passing_on_ = false;  // request_cancel() is cancelling what it awaits.
   bool elsewhere_ = false;
   bool of_generator_ = false;
   bool in_round_ = false;

@@ -181,6 +181,34 @@ TEST(RunTest, TearsDownInOrder) {
   EXPECT_THAT(log, ElementsAre("main", "task", "job", "loop"));
 }
 
+// A round of cancellations, and no more: a task that comes anew at each could else never end.
+TEST(RunTest, ATaskThatIsStartedWhileOthersAreCancelledIsReportedAndGoes) {
+  bool begun = false;
+  bool gone = false;
+  const LogCapture logged;
+  const auto late = [&]() -> Coro<void> {
+    const SetAtEnd at_end{gone};
+    begun = true;
+    co_await sleep(1000s);
+  };
+  const auto restarts = [&]() -> Coro<void> {
+    bool cancelled = false;
+    try {
+      co_await sleep(1000s);
+    } catch (const CancelledError&) {
+      cancelled = true;
+    }
+    if (cancelled) get_running_loop().create_task(late);
+  };
+  run([&]() -> Coro<void> {
+    get_running_loop().create_task(restarts);
+    co_await sleep(0s);
+  });
+  EXPECT_TRUE(begun);
+  EXPECT_TRUE(gone);
+  EXPECT_THAT(logged.lines, ElementsAre(HasSubstr("Task was destroyed but it is pending!")));
+}
+
 // asyncio: test_runners.py::RunTests::test_asyncio_run_without_uncancel
 TEST(RunTest, AMainTaskThatIsCancelledThrowsCancelledError) {
   EXPECT_THROW(run([]() -> Coro<void> {

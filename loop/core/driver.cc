@@ -3,6 +3,7 @@
 
 // Starting, stopping and closing the loop.
 
+#include <optional>
 #include <utility>
 
 #include "loop/core/kept_loop.h"
@@ -10,6 +11,7 @@
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/no_suspend.h"
 #include "weft/fibers/timeouts.h"
 
 namespace weft::loop::detail {
@@ -27,8 +29,10 @@ LoopCore::~LoopCore() {
   if (next_here_ != nullptr) next_here_->at_here_ = at_here_;
 }
 
+// What the exception handler refers to may have gone before the EventLoop: the log is told.
 void LoopCore::lose_facade() {
   facade_ = nullptr;
+  if (!closed_) find_unclosed();
   if (mode_ == Mode::kStopped) {
     close();
   } else {
@@ -162,6 +166,13 @@ void LoopCore::stop() {
   if (sleeper_ != nullptr) wake();
 }
 
+// A handler must not wait: the loop stands between open and closed.
+void LoopCore::find_unclosed() noexcept {
+  std::optional<fibers::NoSuspend> guard;
+  if (debug_ && fibers::in_trio_task()) guard.emplace("a report of what a closed loop leaves open");
+  open_objects_.find_unclosed(debug_);
+}
+
 void LoopCore::close() {
   if (closed_) return;
   require_own_thread();
@@ -169,6 +180,8 @@ void LoopCore::close() {
     throw fibers::UsageError(
         "Cannot close a running event loop; stop() it and wait_stopped() first");
   }
+  find_unclosed();
+  if (closed_) return;  // By the exception handler.
   forget_everything();
   send_home();
 }

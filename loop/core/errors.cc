@@ -3,7 +3,11 @@
 
 #include "weft/loop/errors.h"
 
+#include <string>
+
+#include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
+#include "weft/loop/detail/empty.h"
 
 namespace weft::loop {
 
@@ -23,5 +27,13 @@ std::exception_ptr without_cancelled_errors(const std::exception_ptr& error) {
     return error;
   }
 }
+
+namespace detail {
+
+void throw_empty(const char* what, const char* why) {
+  throw fibers::UsageError(std::string("this ") + what + " is empty: " + why);
+}
+
+}  // namespace detail
 
 }  // namespace weft::loop

@@ -242,13 +242,13 @@ namespace weft::loop {
 using detail::ThreadsafeCall;
 
 bool ThreadsafeHandle::cancelled() const {
-  return call_->cancel_called.load();
+  return call()->cancel_called.load();
 }
 
 void ThreadsafeHandle::cancel() {
   using State = ThreadsafeCall::State;
   State expected = State::kPending;
-  const bool prevented = call_->state.compare_exchange_strong(expected, State::kCancelled);
+  const bool prevented = call()->state.compare_exchange_strong(expected, State::kCancelled);
   if (!prevented && expected != State::kStarted) return;
   call_->cancel_called.store(true);
   const auto cancel_node = [call = *this] {

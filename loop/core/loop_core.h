@@ -242,6 +242,7 @@ class alignas(64) LoopCore {
   void ask_driver() noexcept;
   void find_runner(Drive& drive);
   void end_drive(std::exception_ptr error);
+  void find_unclosed() noexcept;
   // From then on it is closed, whoever still runs it.
   void forget_everything() noexcept;
   void send_home();  // The rest of closing.

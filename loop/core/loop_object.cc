@@ -3,6 +3,7 @@
 
 #include "weft/loop/detail/loop_object.h"
 
+#include <new>
 #include <utility>
 
 #include "loop/core/loop_core.h"
@@ -53,6 +54,35 @@ void OpenObjects::remove(LoopObject& object) noexcept {
   object.at_ = nullptr;
 }
 
+// Each is visited at least once: whoever leaves the list meanwhile takes the place in it along.
+template <class F>
+void OpenObjects::for_each(F&& fn) {
+  for (LoopObject* object = first_; object != nullptr;) {
+    object->retain();
+    fn(*object);
+    LoopObject* const next = object->at_ != nullptr ? object->next_ : first_;
+    object->release();
+    object = next;
+  }
+}
+
+// The marks come first: what the exception handler closes was left open all the same.
+void OpenObjects::find_unclosed(bool tell) noexcept {
+  for (LoopObject* object = first_; object != nullptr; object = object->next_) {
+    if (object->unclosed()) object->was_left_open_ = true;
+  }
+  if (!tell) return;
+  for_each([](LoopObject& object) {
+    if (!object.was_left_open_ || object.belongs_to_another_) return;
+    if (std::exchange(object.reported_open_, true)) return;
+    try {
+      object.report_unclosed();
+    } catch (const std::bad_alloc&) {
+      // Without memory for what it says there is no report.
+    }
+  });
+}
+
 void OpenObjects::close_all() noexcept {
   while (first_ != nullptr) {
     LoopObject& object = *first_;
@@ -62,20 +92,15 @@ void OpenObjects::close_all() noexcept {
   }
 }
 
-// Each is told at least once: whoever leaves the list meanwhile takes the place in it along.
 void OpenObjects::wind_up(WindUp stage) {
   std::exception_ptr error;
-  for (LoopObject* object = first_; object != nullptr;) {
-    object->retain();
+  for_each([&](LoopObject& object) {
     try {
-      object->wind_up(stage);
+      object.wind_up(stage);
     } catch (...) {
       error = std::current_exception();
     }
-    LoopObject* const next = object->at_ != nullptr ? object->next_ : first_;
-    object->release();
-    object = next;
-  }
+  });
   if (error != nullptr) std::rethrow_exception(error);
 }
 
@@ -119,7 +144,8 @@ void report(LoopCore& loop, const TransportReport& report) noexcept {
                                           .transport = report.transport,
                                           .protocol = report.protocol,
                                           .server = report.server,
-                                          .socket = report.socket});
+                                          .socket = report.socket,
+                                          .source = {}});
 }
 
 }  // namespace weft::loop::detail

@@ -26,7 +26,7 @@ namespace {
 
 std::string describe(const ExceptionContext& context) {
   std::string text = context.message.empty() ? "Unhandled error in event loop" : context.message;
-  text += " (from " + place(context.source) + ")";
+  if (context.source.line() != 0) text += " (from " + place(context.source) + ")";
   if (context.exception != nullptr) {
     text += ": " + fibers::describe_exception(context.exception);
   }

@@ -172,7 +172,7 @@ void free_block(LoopCore& core, void* block, std::size_t size) noexcept {
 namespace weft::loop {
 
 void Handle::cancel() {
-  detail::cancel_node(node_);
+  detail::cancel_node(&node());
 }
 
 }  // namespace weft::loop

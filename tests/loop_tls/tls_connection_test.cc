@@ -6,7 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "tests/loop/server_testing.h"
 #include "tests/loop_tls/loop_tls_testing.h"
@@ -53,6 +56,31 @@ FIBER_TEST(TlsConnectionTest, TheHostIsWhomTheClientExpects) {
                  fibers::SSLCertVerificationError);
     stop(server);
   });
+}
+
+// The connection below is TLS's, which the program does not hold.
+FIBER_TEST(TlsConnectionTest, InDebugModeALoopThatIsClosedReportsOpenTlsOnce) {
+  SSLLayer server_side(fibers::test_server_context());
+  SSLLayer client_side(fibers::test_client_context());
+  std::vector<std::string> reported;
+  with_loop([&](EventLoop& loop) {
+    loop.set_slow_callback_duration(std::chrono::hours(1));
+    loop.set_debug(true);
+    loop.set_exception_handler(
+        [&](EventLoop&, const ExceptionContext& context) { reported.push_back(context.message); });
+    Server server = await(start_server(loop, echo, "127.0.0.1", 0, {.ssl = &server_side}));
+    auto [reader, writer] =
+        await(open_connection(loop, "127.0.0.1", port_of(server),
+                              {.ssl = &client_side, .server_hostname = "example.org"}));
+    server.abort_clients();
+    stop(server);
+    EXPECT_FALSE(writer.is_closing());
+    loop.stop();
+    loop.wait_stopped();
+    loop.close();
+  });
+  EXPECT_THAT(reported, ::testing::ElementsAre(
+                            ::testing::StartsWith("unclosed transport <TLS transport fd=")));
 }
 
 }  // namespace

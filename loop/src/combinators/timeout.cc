@@ -93,13 +93,13 @@ void TimeoutCore::leave(const std::exception_ptr& error) {
 }  // namespace detail
 
 fibers::Instant Timeout::when() const {
-  return core_->when();
+  return core()->when();
 }
 void Timeout::reschedule(fibers::Instant when) {
-  core_->reschedule(when);
+  core()->reschedule(when);
 }
 bool Timeout::expired() const {
-  return core_->expired();
+  return core()->expired();
 }
 
 Timeout timeout(fibers::Duration delay) {

@@ -55,11 +55,13 @@ class DatagramSocket final : public DatagramCore {
     return flow_.limits();
   }
   std::size_t write_buffer_size() const override { return queue_.size(); }
+  std::size_t unsent() const noexcept override { return queue_.size(); }
 
  private:
   DatagramSocket(LoopCore& loop, DatagramGiven& given);
   ~DatagramSocket() override = default;
   void open(UniqueFd fd);
+  bool is_known() const noexcept override { return made_; }
   void loop_closed() noexcept override;
 
   // The turns of the three callbacks.

@@ -52,6 +52,7 @@ class PipeTransport : public TransportCore {
   virtual void ready() = 0;
   // Nothing is to be sent, and no edge to be told of any more.
   virtual void stop() noexcept { watch_.disarm(); }
+  bool is_known() const noexcept override { return made_; }
   void loop_closed() noexcept override;
 
   int fd() const { return fd_.get(); }
@@ -125,7 +126,8 @@ class WritePipe final : public PipeTransport {
   std::pair<std::size_t, std::size_t> write_buffer_limits() const override {
     return flow_.limits();
   }
-  std::size_t write_buffer_size() const override { return buffer_.size() - sent_; }
+  std::size_t write_buffer_size() const override { return unsent(); }
+  std::size_t unsent() const noexcept override { return buffer_.size() - sent_; }
 
  private:
   void opened() override;

@@ -4,11 +4,14 @@
 #include "weft/loop/server.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
+#include "fibers/sys/sys.h"
 #include "loop/src/servers/bind.h"
 #include "loop/src/servers/server_impl.h"
 #include "loop/src/transports/establish.h"
+#include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/event_loop.h"
 
@@ -95,6 +98,19 @@ void ServerImpl::wake_if_over() noexcept {
       // The loop is closed: nothing of it is called any more.
     }
   }
+}
+
+void ServerImpl::report_unclosed() {
+  std::string message = "unclosed server <Server sockets=[";
+  const char* between = "";
+  for (const Acceptor* acceptor : acceptors_) {
+    message += between + ask_address(acceptor->fd(), fibers::sys::getsockname).to_string();
+    between = ", ";
+  }
+  message += "]>: its loop is closed first; close() it before";
+  report(loop(), {.message = message.c_str(),
+                  .server = this,
+                  .socket = acceptors_.empty() ? -1 : acceptors_.front()->fd()});
 }
 
 // Who waits for it is not told: nothing of the loop is called any more.

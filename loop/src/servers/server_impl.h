@@ -87,6 +87,8 @@ class ServerImpl final : public ServerCore, public ConnectionOwner {
 
  private:
   ~ServerImpl() override = default;
+  bool unclosed() const noexcept override { return !closed_; }
+  void report_unclosed() override;
   void loop_closed() noexcept override;
   void wind_up(WindUp stage) override {
     if (stage == WindUp::kServers) close();

@@ -30,7 +30,22 @@ Future<void> next_iteration(EventLoop& loop) {
 
 namespace detail {
 
+// Nothing that the exception handler has been told of already.
+static void warn_of_closed_loop(const TransportCore& transport) noexcept {
+  if (transport.reported_open()) return;
+  fibers::detail::log_quietly(fibers::LogLevel::kWarning, [] {
+    return std::string(
+        "loop is closed: it has cut off a StreamWriter; close() it before, and await "
+        "wait_closed()");
+  });
+}
+
 StreamWriterCore::~StreamWriterCore() {
+  const TransportCore& core = TransportAccess::core(transport);
+  if (core.was_left_open()) {
+    if (!protocol->peer_ended()) warn_of_closed_loop(core);
+    return;
+  }
   if (transport.is_closing()) return;
   try {
     transport.close();
@@ -74,16 +89,16 @@ Coro<void> StreamWriterCore::start_tls(Ref<StreamWriterCore> core, TransportLaye
 }  // namespace detail
 
 Coro<void> StreamWriter::drain() {
-  return detail::StreamWriterCore::drain(core_);
+  return detail::StreamWriterCore::drain(core());
 }
 
 Coro<void> StreamWriter::start_tls(TransportLayer& layer, const StartTLSOptions& options) {
-  return detail::StreamWriterCore::start_tls(core_, layer, options,
+  return detail::StreamWriterCore::start_tls(core(), layer, options,
                                              std::string(options.server_hostname));
 }
 
 Coro<void> StreamWriter::wait_closed() {
-  return detail::StreamWriterCore::wait_closed(core_);
+  return detail::StreamWriterCore::wait_closed(core());
 }
 
 }  // namespace weft::loop

@@ -97,6 +97,7 @@ void SubprocessCore::make_pipes(Spawned& spawned) {
     } else {
       pipes_[fd] = new ReadPipe(loop(), std::move(spawned.ours[fd]), std::move(protocol));
     }
+    pipes_[fd]->belong_to_another();
     ++open_pipes_;
   }
 }

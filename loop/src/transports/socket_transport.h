@@ -78,6 +78,7 @@ class SocketTransport final : public TransportCore {
   bool start_tls_compatible() const override { return true; }
   SendfileMode sendfile_mode() const override { return SendfileMode::kTryNative; }
   bool writing_paused() const override { return flow_.paused(); }
+  std::size_t unsent() const noexcept override { return buffer_.size(); }
 
   // --- For sendfile(): socket_sendfile.cc. ---
 
@@ -98,6 +99,7 @@ class SocketTransport final : public TransportCore {
   SocketTransport(LoopCore& loop, SocketGiven& given);
   ~SocketTransport() override = default;
   void open(UniqueFd fd, bool tuned_tcp);
+  bool is_known() const noexcept override { return made_; }
   void loop_closed() noexcept override;
 
   // The turns of the three callbacks.

@@ -6,6 +6,8 @@
 #include <string>
 
 #include "weft/fibers/errors.h"
+#include "weft/fibers/socket_address.h"
+#include "weft/loop/extra_info.h"
 #include "weft/loop/transport.h"
 
 namespace weft::loop {
@@ -14,6 +16,43 @@ namespace detail {
 
 void TransportCore::throw_cannot(const char* what) const {
   throw fibers::UsageError(std::string("a ") + kind() + " cannot be " + what);
+}
+
+static void add_address(std::string& text, const std::any& found, const char* before) {
+  if (const auto* const address = std::any_cast<fibers::SocketAddress>(&found)) {
+    text += before + address->to_string();
+  }
+}
+
+static int descriptor_of(const TransportCore& transport) {
+  for (const std::string_view name : {extra_info::socket.name, extra_info::pipe.name}) {
+    const std::any found = transport.extra_info(name);
+    if (const int* const fd = std::any_cast<int>(&found)) return *fd;
+  }
+  return -1;
+}
+
+std::string TransportCore::about() const {
+  std::string text;
+  if (const int fd = descriptor_of(*this); fd >= 0) text += " fd=" + std::to_string(fd);
+  add_address(text, extra_info(extra_info::sockname.name), " ");
+  add_address(text, extra_info(extra_info::peername.name), " -> ");
+  return text;
+}
+
+void TransportCore::report_unclosed() {
+  std::string message = std::string("unclosed transport <") + kind();
+  if (is_closing()) message += " closing";
+  message += about();
+  if (unsent() > 0) message += ", " + std::to_string(unsent()) + " bytes not sent";
+  message += is_closing() ? ">: its loop is closed too early; after close() wait for "
+                            "connection_lost(), or await wait_closed() of its StreamWriter"
+                          : ">: its loop is closed first; close() it before, or its StreamWriter";
+  const std::shared_ptr<BaseProtocol> told = protocol();
+  report(loop(), {.message = message.c_str(),
+                  .transport = this,
+                  .protocol = told.get(),
+                  .socket = descriptor_of(*this)});
 }
 
 void TransportCore::abort() {

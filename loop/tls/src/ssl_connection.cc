@@ -53,6 +53,7 @@ SslConnection::SslConnection(LoopCore& loop, const fibers::SSLContext& context,
 
 void SslConnection::connection_made(Transport below) {
   below_ = std::move(below);
+  TransportAccess::core(below_).belong_to_another();
   keep_open();
   if (closing_) return below_.abort();
   state_ = State::kHandshake;
@@ -116,6 +117,11 @@ void SslConnection::connection_lost(std::exception_ptr error) {
   }
   wake_waiter(error);
   below_ = {};
+}
+
+// Also what the connection below has taken, which nobody else tells of.
+std::size_t SslConnection::unsent() const noexcept {
+  return write_buffer_size() + (below_ ? TransportAccess::core(below_).unsent() : 0);
 }
 
 void SslConnection::loop_closed() noexcept {

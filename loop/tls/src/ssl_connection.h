@@ -63,6 +63,7 @@ class SslConnection final : public TransportCore {
   std::size_t write_buffer_size() const override {
     return session_.pending_output() + backlog_.size();
   }
+  std::size_t unsent() const noexcept override;
   bool start_tls_compatible() const override { return true; }
   SendfileMode sendfile_mode() const override { return SendfileMode::kFallback; }
   bool writing_paused() const override { return flow_.paused(); }
@@ -106,6 +107,7 @@ class SslConnection final : public TransportCore {
   void fatal_error(const std::exception_ptr& error, const char* message);
   void wake_waiter(const std::exception_ptr& error) noexcept;
   void tell_lost();
+  bool is_known() const noexcept override { return told_made_; }
   void loop_closed() noexcept override;
 
   const fibers::SSLContext context_;

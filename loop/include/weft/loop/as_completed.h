@@ -24,6 +24,7 @@
 #include "weft/fibers/clock.h"
 #include "weft/loop/coro.h"
 #include "weft/loop/detail/as_completed_core.h"
+#include "weft/loop/detail/empty.h"
 #include "weft/loop/ensure_future.h"
 #include "weft/loop/future.h"
 #include "weft/loop/gather.h"
@@ -48,7 +49,7 @@ class AsCompleted {
   // Blocks: whoever awaits it, unless one has ended.
   // Cancel: at once; no future is lost.
   // Threads: the loop's own only.
-  Coro<F> next() { return detail::AsCompletedState<F>::next(state_); }
+  Coro<F> next() { return detail::AsCompletedState<F>::next(state()); }
 
   // For code on a stack: a range-for waits by await(next()). Once only.
   class Iterator {
@@ -72,6 +73,10 @@ class AsCompleted {
   std::default_sentinel_t end() const { return {}; }
 
  private:
+  const std::shared_ptr<detail::AsCompletedState<F>>& state() const {
+    if (state_ == nullptr) detail::throw_moved_from("row of as_completed()");
+    return state_;
+  }
   std::shared_ptr<detail::AsCompletedState<F>> state_;
 };
 

@@ -78,8 +78,11 @@ class EventLoop : public LoopSendfile {
   void stop();
   bool is_running() const;
   bool is_closed() const;
-  // Drops everything scheduled, cancels blocked callbacks and sends the tasks home. Idempotent.
-  // Throws UsageError while running.
+  // Drops everything scheduled, cancels blocked callbacks and sends the tasks home. Transports and
+  // servers that are open are closed without a word to their protocols; in debug mode the exception
+  // handler is told of each, "unclosed transport ...", before anything is closed, and must not
+  // wait. Destroying the loop does the same, and the log is told. Idempotent. Throws UsageError
+  // while running.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
@@ -122,7 +125,7 @@ class EventLoop : public LoopSendfile {
   void set_needed_handler(std::function<void()> owner);
 
   // In debug mode a callback that occupies the loop for longer than slow_callback_duration is
-  // logged, with its place. Off at first; 100 ms.
+  // logged, with its place; and close() reports what is left open. Off at first; 100 ms.
   void set_debug(bool enabled);
   bool get_debug() const;
   fibers::Duration slow_callback_duration() const;

@@ -10,6 +10,7 @@
 
 #include "weft/fibers/clock.h"
 #include "weft/fibers/context_var.h"
+#include "weft/loop/detail/empty.h"
 #include "weft/loop/detail/handle_node.h"
 
 namespace weft::loop {
@@ -21,7 +22,8 @@ class EventLoop;
 // ThreadsafeHandle. (asyncio.Handle.)
 class Handle {
  public:
-  // An empty handle; only assignment, destruction, comparison and operator bool are allowed on it.
+  // An empty handle: all but assignment, destruction, comparison and operator bool throw
+  // UsageError.
   Handle() = default;
   Handle(const Handle& other) noexcept : node_(other.node_) {
     if (node_ != nullptr) ++node_->refs;
@@ -48,19 +50,23 @@ class Handle {
   // Threads: the loop's own only.
   void cancel();
   // Whether cancel() was called, or the callback was replaced or removed.
-  bool cancelled() const { return node_->cancelled; }
+  bool cancelled() const { return node().cancelled; }
   // A copy of the context that the callback runs in: the variables of whoever handed it in, and
   // what the callback itself has set in calls that are over.
   fibers::Context get_context() const {
-    return fibers::ContextAccess::make(fibers::detail::share_locals(node_->context));
+    return fibers::ContextAccess::make(fibers::detail::share_locals(node().context));
   }
   // Where the callback was handed in.
-  std::source_location source() const { return node_->site; }
+  std::source_location source() const { return node().site; }
 
  protected:
   friend struct HandleAccess;
   // Takes over one reference.
   explicit Handle(detail::HandleNode* node) : node_(node) {}
+  detail::HandleNode& node() const {
+    if (node_ == nullptr) detail::throw_empty("Handle", "it names no callback");
+    return *node_;
+  }
   detail::HandleNode* node_ = nullptr;
 };
 
@@ -69,7 +75,7 @@ class TimerHandle : public Handle {
  public:
   TimerHandle() = default;
   // The loop time at which the callback is due.
-  fibers::Instant when() const { return node_->timer.when; }
+  fibers::Instant when() const { return node().timer.when; }
 
  private:
   friend struct HandleAccess;
@@ -92,7 +98,7 @@ void retain_call(ThreadsafeCall* call) noexcept;
 void release_call(ThreadsafeCall* call) noexcept;
 }  // namespace detail
 
-// What call_soon_threadsafe returns: a Handle for all threads.
+// What call_soon_threadsafe returns: a Handle for all threads. An empty one is as an empty Handle.
 class ThreadsafeHandle {
  public:
   ThreadsafeHandle() = default;
@@ -123,6 +129,10 @@ class ThreadsafeHandle {
  private:
   friend struct HandleAccess;
   explicit ThreadsafeHandle(detail::ThreadsafeCall* call) : call_(call) {}
+  detail::ThreadsafeCall* call() const {
+    if (call_ == nullptr) detail::throw_empty("ThreadsafeHandle", "it names no callback");
+    return call_;
+  }
   detail::ThreadsafeCall* call_ = nullptr;
 };
 

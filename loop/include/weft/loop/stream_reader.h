@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "weft/loop/coro.h"
+#include "weft/loop/detail/empty.h"
 #include "weft/loop/detail/stream_reader_core.h"
 #include "weft/loop/stream_errors.h"
 #include "weft/loop/transport.h"
@@ -97,21 +98,25 @@ class StreamReader {
   Coro<std::string_view> readuntil_view(std::string_view separator = "\n");
 
   // Whether the stream has ended and everything has been read.
-  bool at_eof() const { return core_->at_eof(); }
+  bool at_eof() const { return core()->at_eof(); }
   // What the connection has broken by, or null. Every call that reads throws it.
-  std::exception_ptr exception() const { return core_->exception(); }
+  std::exception_ptr exception() const { return core()->exception(); }
 
   // --- For protocols. ---
   // What is paused while the reader is full. Throws UsageError if it has one.
-  void set_transport(ReadTransport transport) { core_->set_transport(std::move(transport)); }
+  void set_transport(ReadTransport transport) { core()->set_transport(std::move(transport)); }
   // More data. Throws UsageError after feed_eof().
-  void feed_data(std::string_view data) { core_->feed_data(data); }
-  void feed_eof() { core_->feed_eof(); }
-  void set_exception(std::exception_ptr error) { core_->set_exception(std::move(error)); }
+  void feed_data(std::string_view data) { core()->feed_data(data); }
+  void feed_eof() { core()->feed_eof(); }
+  void set_exception(std::exception_ptr error) { core()->set_exception(std::move(error)); }
 
  private:
   friend struct StreamAccess;
   explicit StreamReader(detail::Ref<detail::StreamReaderCore> core) : core_(std::move(core)) {}
+  const detail::Ref<detail::StreamReaderCore>& core() const {
+    if (!core_) detail::throw_moved_from("StreamReader");
+    return core_;
+  }
   detail::Ref<detail::StreamReaderCore> core_;
 };
 

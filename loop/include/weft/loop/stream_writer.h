@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "weft/loop/coro.h"
+#include "weft/loop/detail/empty.h"
 #include "weft/loop/detail/stream_writer_core.h"
 #include "weft/loop/start_tls.h"
 #include "weft/loop/transport.h"
@@ -34,13 +35,15 @@ class StreamWriter {
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the loop's own only.
-  void write(std::string_view data) { core_->transport.write(data); }
+  void write(std::string_view data) { core()->transport.write(data); }
   // All pieces in their order, by one system call if that takes them.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the loop's own only.
-  void writelines(std::span<const std::string_view> pieces) { core_->transport.writelines(pieces); }
+  void writelines(std::span<const std::string_view> pieces) {
+    core()->transport.writelines(pieces);
+  }
   // Waits until no more than the transport's low-water mark is waiting to be sent, if it is more
   // than the high one now. Throws what the connection has broken by; std::system_error, ECONNRESET,
   // if it is closed. Several tasks may wait.
@@ -55,17 +58,17 @@ class StreamWriter {
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the loop's own only.
-  void write_eof() { core_->transport.write_eof(); }
-  bool can_write_eof() const { return core_->transport.can_write_eof(); }
+  void write_eof() { core()->transport.write_eof(); }
+  bool can_write_eof() const { return core()->transport.can_write_eof(); }
 
   // Sends what has been written, then closes. Idempotent.
   //
   // Blocks: no.
   // Cancel: not a checkpoint.
   // Threads: the loop's own only.
-  void close() { core_->transport.close(); }
+  void close() { core()->transport.close(); }
   // Whether it is closed, or being closed.
-  bool is_closing() const { return core_->transport.is_closing(); }
+  bool is_closing() const { return core()->transport.is_closing(); }
   // Waits until the connection is closed. Throws what it has broken by.
   //
   // Blocks: whoever awaits it, until then.
@@ -85,15 +88,19 @@ class StreamWriter {
   // What there is under `key`, or nothing: see extra_info.h.
   template <class T>
   std::optional<T> get_extra_info(const ExtraInfo<T>& key) const {
-    return core_->transport.get_extra_info(key);
+    return core()->transport.get_extra_info(key);
   }
   // The connection below. After start_tls() that of TLS.
-  const Transport& transport() const { return core_->transport; }
+  const Transport& transport() const { return core()->transport; }
 
  private:
   friend struct StreamAccess;
   explicit StreamWriter(detail::Ref<detail::StreamWriterCore> core) noexcept
       : core_(std::move(core)) {}
+  const detail::Ref<detail::StreamWriterCore>& core() const {
+    if (!core_) detail::throw_moved_from("StreamWriter");
+    return core_;
+  }
   detail::Ref<detail::StreamWriterCore> core_;
 };
 

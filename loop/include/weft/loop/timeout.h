@@ -24,6 +24,7 @@
 
 #include "weft/fibers/clock.h"
 #include "weft/loop/coro.h"
+#include "weft/loop/detail/empty.h"
 #include "weft/loop/detail/timeout_core.h"
 
 namespace weft::loop {
@@ -63,6 +64,10 @@ class Timeout {
  private:
   friend Timeout timeout_at(fibers::Instant when);
   explicit Timeout(std::shared_ptr<detail::TimeoutCore> core) noexcept : core_(std::move(core)) {}
+  const std::shared_ptr<detail::TimeoutCore>& core() const {
+    if (core_ == nullptr) detail::throw_moved_from("Timeout");
+    return core_;
+  }
 
   std::shared_ptr<detail::TimeoutCore> core_;
 };
@@ -74,16 +79,16 @@ Timeout timeout_at(fibers::Instant when);
 
 template <class T>
 Coro<T> Timeout::run(Coro<T> body) {
-  return detail::run_limited<T>(core_, std::move(body));
+  return detail::run_limited<T>(core(), std::move(body));
 }
 template <detail::ReturnsCoro F>
 auto Timeout::run(F body) -> std::invoke_result_t<F&> {
-  return detail::run_limited_function(core_, std::move(body));
+  return detail::run_limited_function(core(), std::move(body));
 }
 template <class F>
 requires(std::invocable<F&> && !detail::ReturnsCoro<F>) auto Timeout::run(F&& body)
     -> std::invoke_result_t<F&> {
-  const std::shared_ptr<detail::TimeoutCore> core = core_;  // `body` may drop this.
+  const std::shared_ptr<detail::TimeoutCore> core = this->core();  // `body` may drop this.
   return detail::run_limited_here(core, body);
 }
 

@@ -41,6 +41,13 @@ class LoopObject {
   }
   LoopCore& loop() const { return loop_; }
   EventLoop& event_loop() const;  // Throws UsageError if it is gone.
+  // Another object answers for this one, which the program does not hold: a connection below TLS,
+  // say. It is not reported as unclosed.
+  void belong_to_another() noexcept { belongs_to_another_ = true; }
+  // The loop was closed before this.
+  bool was_left_open() const { return was_left_open_; }
+  // In debug mode the exception handler was told of that.
+  bool reported_open() const { return reported_open_; }
 
  protected:
   virtual ~LoopObject();
@@ -51,6 +58,10 @@ class LoopObject {
   // The loop is being closed, and has let go: no callback comes any more. Whatever belongs to the
   // system is to be given back.
   virtual void loop_closed() noexcept {}
+  // Whether something is lost if the loop is closed now: the program has not closed it.
+  virtual bool unclosed() const noexcept { return false; }
+  // Tells the exception handler so. May throw std::bad_alloc: then nobody is told.
+  virtual void report_unclosed() {}
   // The loop will be closed soon: what belongs to `stage` closes.
   virtual void wind_up(WindUp /*stage*/) {}
 
@@ -58,6 +69,9 @@ class LoopObject {
   friend class OpenObjects;
   LoopCore& loop_;
   std::uint32_t refs_ = 1;
+  bool belongs_to_another_ = false;
+  bool was_left_open_ = false;
+  bool reported_open_ = false;
   LoopObject* next_ = nullptr;  // Of those that the loop holds,
   LoopObject** at_ = nullptr;   // and where the pointer to this one lies; null outside.
 };
@@ -68,11 +82,18 @@ class OpenObjects {
   void add(LoopObject& object) noexcept;
   static void remove(LoopObject& object) noexcept;
   bool empty() const { return first_ == nullptr; }
+  // Marks each one that the program has not closed; `tell`: and has it reported. Before the loop is
+  // closed.
+  void find_unclosed(bool tell) noexcept;
   void close_all() noexcept;
   // Tells each of them. Throws what the last of those that fail throws.
   void wind_up(WindUp stage);
 
  private:
+  // `fn` may change the list.
+  template <class F>
+  void for_each(F&& fn);
+
   LoopObject* first_ = nullptr;
 };
 

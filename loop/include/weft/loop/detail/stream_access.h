@@ -15,9 +15,9 @@ namespace weft::loop {
 
 struct StreamAccess {
   static const detail::Ref<detail::StreamReaderCore>& core(const StreamReader& reader) {
-    return reader.core_;
+    return reader.core();
   }
-  static detail::StreamWriterCore& core(const StreamWriter& writer) { return *writer.core_; }
+  static detail::StreamWriterCore& core(const StreamWriter& writer) { return *writer.core(); }
   static StreamWriter wrap(detail::Ref<detail::StreamWriterCore> core) noexcept {
     return StreamWriter(std::move(core));
   }

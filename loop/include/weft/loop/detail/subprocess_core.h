@@ -61,6 +61,8 @@ class SubprocessCore final : public TransportCore {
   static constexpr std::size_t kPipes = 3;
 
   ~SubprocessCore() override;
+  bool is_known() const noexcept override { return begun_; }
+  std::string about() const override { return " pid=" + std::to_string(pid()); }
   void loop_closed() noexcept override;
   void make_pipes(fibers::detail::Spawned& spawned);
   void made();

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -33,7 +34,7 @@ class TransportCore : public LoopObject {
  public:
   using LoopObject::LoopObject;
 
-  // "<SocketTransport fd=7>", for messages.
+  // "SocketTransport", for messages.
   virtual const char* kind() const noexcept = 0;
 
   virtual void close() = 0;
@@ -66,8 +67,19 @@ class TransportCore : public LoopObject {
   virtual SendfileMode sendfile_mode() const { return SendfileMode::kUnsupported; }
   // Whether the protocol has been told pause_writing(), and not yet resume_writing().
   virtual bool writing_paused() const { return false; }
+  // How many bytes wait to be sent.
+  virtual std::size_t unsent() const noexcept { return 0; }
+
+ protected:
+  // Whether the program knows of it: connection_made() has been called.
+  virtual bool is_known() const noexcept { return true; }
+  // " fd=7 127.0.0.1:4711 -> 127.0.0.1:80", for messages.
+  virtual std::string about() const;
 
  private:
+  // Also one that is closed, if the end of the loop cuts off what was written to it.
+  bool unclosed() const noexcept override { return is_known() && (!is_closing() || unsent() > 0); }
+  void report_unclosed() override;
   void wind_up(WindUp stage) override {
     if (stage == WindUp::kTransports) force_close(nullptr);
   }

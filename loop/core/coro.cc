@@ -14,6 +14,8 @@
 #include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
 #include "weft/loop/detail/fiber_task.h"
+#include "weft/loop/detail/foreign_wait.h"
+#include "weft/loop/detail/task_core.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::loop::detail {
@@ -99,21 +101,67 @@ CoroDriver::Stop CoroDriver::resume(std::exception_ptr error) {
   return stop_;
 }
 
+void CoroDriver::throw_cancellation() {
+  if (task_ != nullptr) task_->throw_cancellation();
+}
+
+void CoroDriver::rethrow_from_elsewhere() {
+  if (is_cancellation()) {
+    throw_cancellation();
+    if (cancellation_ != nullptr) std::rethrow_exception(std::exchange(cancellation_, nullptr));
+  }
+  throw;
+}
+
+static void wait_for_stop(CoroDriver& driver, CoroDriver::Stop stop) {
+  switch (stop) {
+    case CoroDriver::Stop::kEnded:
+      return;
+    case CoroDriver::Stop::kAwaits:
+      return driver.awaited().wait();
+    case CoroDriver::Stop::kYields:
+      return yield_to_loop();
+    case CoroDriver::Stop::kElsewhere:
+      const std::optional<fibers::RaiseCancel> cancelled = wait_in_fiber(driver.elsewhere());
+      driver.set_cancellation(cancelled ? cancelled->as_exception() : nullptr);
+  }
+}
+
 void drive_in_fiber(CoroDriver& driver) {
   std::exception_ptr error;
   for (;;) {
     const CoroDriver::Stop stop = driver.resume(std::exchange(error, nullptr));
     if (stop == CoroDriver::Stop::kEnded) return;
     try {
-      if (stop == CoroDriver::Stop::kAwaits) {
-        driver.awaited().wait();
-      } else {
-        yield_to_loop();
-      }
+      wait_for_stop(driver, stop);
     } catch (...) {
       error = std::current_exception();
     }
   }
+}
+
+// --- A task that waits elsewhere. ---
+
+TaskCore::Step CoroTaskCore::stay_elsewhere() noexcept {
+  future().retain();
+  held_ = true;
+  driver_.elsewhere().set_told(
+      [](void* self) noexcept {
+        auto& task = *static_cast<CoroTaskCore*>(self);
+        task.push();
+        task.let_go();
+      },
+      this);
+  return Step::kElsewhere;
+}
+
+void CoroTaskCore::let_go() noexcept {
+  if (std::exchange(held_, false)) future().release();
+}
+
+bool CoroTaskCore::cancel_elsewhere() noexcept {
+  driver_.elsewhere().request_stop();
+  return false;
 }
 
 void CoroAccess::throw_cannot_reuse() {

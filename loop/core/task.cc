@@ -105,6 +105,10 @@ std::exception_ptr TaskCore::take_cancellation() {
   return payload != nullptr ? payload : std::make_exception_ptr(CancelledError());
 }
 
+void TaskCore::throw_cancellation() {
+  if (must_cancel_) std::rethrow_exception(take_cancellation());
+}
+
 // --- Steps. ---
 
 void TaskCore::start() {
@@ -185,10 +189,13 @@ void TaskCore::run_step(Runner& me) {
 
 TaskCore::Step TaskCore::step(Running& running) {
   std::exception_ptr error = std::exchange(to_throw_, nullptr);
-  if (must_cancel_ && (error == nullptr || !fibers::holds<CancelledError>(error))) {
-    error = take_cancellation();
+  result_first_ = elsewhere_ && must_cancel_ && result_comes_first();
+  if (!result_first_) {
+    if (must_cancel_ && (error == nullptr || !fibers::holds<CancelledError>(error))) {
+      error = take_cancellation();
+    }
+    must_cancel_ = false;
   }
-  must_cancel_ = false;
   awaiting_ = nullptr;
   elsewhere_ = false;
   TaskCore* const outer = std::exchange(running.task, this);
@@ -202,7 +209,9 @@ void TaskCore::end_step(Step step) {
   if (waits && loop().is_closed()) return end_in_closed_loop();
   switch (step) {
     case Step::kReturned:
-      if (must_cancel_) return finish(FutureCore::State::kCancelled, take_cancellation());
+      if (must_cancel_ && !result_first_) {
+        return finish(FutureCore::State::kCancelled, take_cancellation());
+      }
       return finish(FutureCore::State::kFinished, nullptr);
     case Step::kRaised:
       return finish_raised();

@@ -12,6 +12,16 @@
 // A coroutine does not begin before it is awaited or made a task. Awaiting one runs it in place:
 // nobody else gets a turn before it waits for something. One that is never awaited is reported to
 // the log when it goes. (asyncio: coroutines.)
+//
+// co_await also takes awaitables of other libraries, which know nothing of the loop. The coroutine
+// goes on in a step of its task, on the loop's thread, whichever thread resumes it. Cancelling
+// the task calls request_stop() of the awaitable or its awaiter, if there is one, and stops the
+// std::stop_token that it may ask the coroutine's promise for (get_stop_token()); then the task
+// waits for its end. If that says that it was cancelled (CancelledError, std::errc::
+// operation_canceled, or unhandled_stopped() of the promise) the coroutine gets CancelledError.
+// What it gives otherwise is not lost: the coroutine gets that, and CancelledError at its next
+// wait. One that nothing can resume, or that takes only coroutines of its own library, is a
+// compile error.
 
 #pragma once
 
@@ -25,6 +35,7 @@
 
 #include "weft/fibers/clock.h"
 #include "weft/loop/detail/coro_promise.h"
+#include "weft/loop/detail/foreign_awaiter.h"
 #include "weft/loop/future.h"
 
 namespace weft::loop {
@@ -78,9 +89,6 @@ namespace detail {
 
 // The bare yield of whatever fiber calls.
 void yield_to_loop();
-
-template <class P>
-concept IsPromise = std::derived_from<P, PromiseBase>;
 
 // What asks coroutines to run.
 class CoroAccess {

@@ -70,6 +70,10 @@ PySendResult resume(CoroObject& coro, std::exception_ptr error, PyObject** resul
     case loop::detail::CoroDriver::Stop::kAwaits:
       *result = guarded([&] { return awaited_object(coro.body->awaited()); });
       return *result != nullptr ? PYGEN_NEXT : PYGEN_ERROR;
+    case loop::detail::CoroDriver::Stop::kElsewhere:
+      drop(coro);
+      PyErr_SetString(PyExc_RuntimeError, "the coroutine awaits what is not the loop's");
+      return PYGEN_ERROR;
     case loop::detail::CoroDriver::Stop::kEnded:
       break;
   }

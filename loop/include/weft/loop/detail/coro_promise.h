@@ -29,6 +29,8 @@
 namespace weft::loop::detail {
 
 class CoroAccess;
+class ForeignWait;
+class TaskCore;
 
 // Memory for coroutine frames, kept by the thread for the next one.
 void* allocate_frame(std::size_t size);
@@ -38,7 +40,11 @@ void report_never_awaited(const std::source_location& where) noexcept;
 // Resumes a coroutine and those that it awaits, one inside the other, until the innermost waits.
 class CoroDriver {
  public:
-  enum class Stop : std::uint8_t { kEnded, kAwaits, kYields };
+  enum class Stop : std::uint8_t { kEnded, kAwaits, kYields, kElsewhere };
+
+  CoroDriver() = default;
+  // Of a task's code.
+  explicit CoroDriver(TaskCore& task) noexcept : task_(&task) {}
 
   // `error`: thrown at the point where the innermost waits; null to go on.
   Stop resume(std::exception_ptr error);
@@ -46,6 +52,8 @@ class CoroDriver {
   std::coroutine_handle<> innermost() const { return next_; }
   // What the innermost waits for, after kAwaits.
   FutureCore& awaited() const { return *awaited_; }
+  // The same after kElsewhere: an awaitable that is not the loop's.
+  ForeignWait& elsewhere() const { return *elsewhere_; }
 
   // --- For the coroutines. ---
   void begin(std::coroutine_handle<> first) noexcept { next_ = first; }
@@ -68,6 +76,11 @@ class CoroDriver {
     stop_ = Stop::kYields;
     next_ = waits;
   }
+  void wait_elsewhere(ForeignWait& wait, std::coroutine_handle<> waits) noexcept {
+    stop_ = Stop::kElsewhere;
+    elsewhere_ = &wait;
+    next_ = waits;
+  }
   void end() noexcept {
     stop_ = Stop::kEnded;
   }
@@ -76,12 +89,24 @@ class CoroDriver {
     if (error_ != nullptr) [[unlikely]]
       std::rethrow_exception(std::exchange(error_, nullptr));
   }
+  // A wait elsewhere is about to begin: throws a cancellation of the task that has not been thrown.
+  void throw_cancellation();
+  // What the end of that wait is to whoever runs the coroutine, if it says that it was cancelled;
+  // null if nobody has cancelled it.
+  void set_cancellation(std::exception_ptr error) noexcept {
+    cancellation_ = std::move(error);
+  }
+  // In a handler: it has ended in what was thrown. Throws that, or what it stands for.
+  [[noreturn]] void rethrow_from_elsewhere();
 
  private:
   std::coroutine_handle<> next_;  // The innermost.
   bool transferred_ = false;
+  TaskCore* task_ = nullptr;
   FutureCore* awaited_ = nullptr;
+  ForeignWait* elsewhere_ = nullptr;
   std::exception_ptr error_;
+  std::exception_ptr cancellation_;
   Stop stop_ = Stop::kEnded;
 };
 
@@ -96,6 +121,9 @@ class PromiseBase {
   static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
+  // An awaitable that is not the loop's is adapted; see foreign_awaiter.h.
+  template <class A>
+  auto await_transform(A&& awaitable);
   // Goes on with whoever awaits this one.
   struct Final {
     bool await_ready() const noexcept { return false; }

@@ -71,6 +71,8 @@ class TaskCore {
   std::uint32_t uncancel();
   // Whether the next step is to throw a cancellation.
   bool must_cancel() const { return must_cancel_; }
+  // Throws that cancellation now, if there is one.
+  void throw_cancellation();
   // "Task-7", unless it was given one.
   std::string name() const;
   void set_name(std::string name) { name_ = std::move(name); }
@@ -138,6 +140,9 @@ class TaskCore {
   // The code waits elsewhere, or has gone on from there, and is to hear of a cancellation. False if
   // that wait cannot be cancelled any more: the next step throws it.
   virtual bool cancel_elsewhere() noexcept { return true; }
+  // Instead of throwing it the step goes on with what has come of that wait; the cancellation is
+  // for the next wait.
+  virtual bool result_comes_first() const noexcept { return false; }
   void end_step(Step step);
   // Takes it out of the callbacks of the future that it awaits. False if it is not there.
   bool stop_awaiting() noexcept;
@@ -171,6 +176,7 @@ class TaskCore {
   bool must_cancel_ = false;
   bool passing_on_ = false;  // request_cancel() is cancelling what it awaits.
   bool elsewhere_ = false;
+  bool result_first_ = false;  // This step is one after such a wait.
   bool of_generator_ = false;
   bool in_round_ = false;
   const std::uint64_t number_;

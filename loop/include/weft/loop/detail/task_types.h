@@ -61,6 +61,8 @@ TaskCore::Step resume_coro(Coro<T>& coro, CoroDriver& driver, std::exception_ptr
       return TaskCore::Step::kAwaits;
     case CoroDriver::Stop::kYields:
       return TaskCore::Step::kYields;
+    case CoroDriver::Stop::kElsewhere:
+      return TaskCore::Step::kElsewhere;
     case CoroDriver::Stop::kEnded:
       break;
   }
@@ -93,7 +95,20 @@ class CoroTaskCore : public TaskCore {
 
  protected:
   ~CoroTaskCore() = default;
-  CoroDriver driver_;
+  // Its step has ended so. Elsewhere it holds a reference on itself until that wait is over.
+  Step after(Step step) noexcept { return step == Step::kElsewhere ? stay_elsewhere() : step; }
+  // The code has gone, in the middle of that wait perhaps. The last thing that the task does.
+  void let_go() noexcept;
+  // The result of the wait is not to be lost, so that the cancellation is thrown only if that says
+  // that it was cancelled, or else by the next wait.
+  bool cancel_elsewhere() noexcept override;
+  bool result_comes_first() const noexcept override { return true; }
+
+  CoroDriver driver_{*this};
+
+ private:
+  Step stay_elsewhere() noexcept;
+  bool held_ = false;
 };
 
 template <class T>
@@ -115,9 +130,13 @@ class CoroTask final : public TaskBox<T, CoroTaskCore> {
       return Step::kRaised;
     }
     this->step_error = std::move(error);
-    return resume_coro(coro_, this->driver_, this->step_error, this->step_future, this->value);
+    return this->after(
+        resume_coro(coro_, this->driver_, this->step_error, this->step_future, this->value));
   }
-  void drop_code() noexcept override { coro_ = {}; }
+  void drop_code() noexcept override {
+    coro_ = {};
+    this->let_go();
+  }
   void destroy() noexcept override { destroy_task<T, CoroTaskCore>(this); }
 
   Coro<T> coro_;
@@ -149,7 +168,7 @@ class CoroFunctionTask final : public TaskBox<T, CoroTaskCore> {
     const Step step =
         resume_coro(coro_, this->driver_, this->step_error, this->step_future, this->value);
     if (!coro_) fn_.reset();
-    return step;
+    return this->after(step);
   }
   std::exception_ptr begin(std::exception_ptr error) {
     if (error != nullptr) return error;
@@ -164,6 +183,7 @@ class CoroFunctionTask final : public TaskBox<T, CoroTaskCore> {
   void drop_code() noexcept override {
     coro_ = {};
     fn_.reset();
+    this->let_go();
   }
   void destroy() noexcept override { destroy_task<T, CoroTaskCore>(this); }
 

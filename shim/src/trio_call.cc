@@ -12,6 +12,7 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/loop/errors.h"
 #include "weft/loop/event_loop.h"
+#include "weft/shim/detail/block_here.h"
 #include "weft/shim/trio_as_aio.h"
 
 namespace weft::shim::detail {
@@ -111,6 +112,10 @@ void TrioCall::drop() noexcept {
 void StartGate::open() {
   opened_ = true;
   if (waiting_ != nullptr) fibers::reschedule(*waiting_);
+}
+
+LoopBlock* block_here() {
+  return LoopBlock::current();
 }
 
 LoopBlock& block_for_tasks() {

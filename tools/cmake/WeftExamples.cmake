@@ -35,7 +35,7 @@ set(weft_example_needs_postgres LIBPQ)
 set(weft_example_server_postgres postgres)
 
 set(weft_example_layers fibers loop shim guide)
-foreach(flavour IN ITEMS coroutines asio boost_fiber uv)
+foreach(flavour IN ITEMS cpp20 asio boost_fiber uv)
   if(flavour STREQUAL "boost_fiber" AND WEFT_SANITIZE)
     continue()  # Sanitizers know nothing of its stacks: see shim/README.md.
   endif()

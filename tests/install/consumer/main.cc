@@ -25,6 +25,9 @@
 #ifdef CONSUMER_HAS_uv
 #include "weft/uv/uv.h"
 #endif
+#ifdef CONSUMER_HAS_cpp20
+#include "weft/cpp20/cpp20.h"
+#endif
 #ifdef CONSUMER_HAS_boost_fiber
 #include "weft/boost_fiber/boost_fiber.h"
 #endif
@@ -76,6 +79,13 @@ int some_work() {
 }
 #endif
 
+#ifdef CONSUMER_HAS_cpp20
+int a_coroutine() {
+  return weft::fibers::run(
+      [] { return weft::awaitable_as_trio(weft::trio_as_awaitable([] { return 42; })); });
+}
+#endif
+
 #ifdef CONSUMER_HAS_boost_fiber
 // A task waits for a fiber, which waits for a task.
 int a_boost_fiber() {
@@ -117,6 +127,11 @@ int main() {
   const bool worked = some_work() == 42;
   std::printf(", libuv's work%s", worked ? "" : " (wrong)");
   good = good && worked;
+#endif
+#ifdef CONSUMER_HAS_cpp20
+  const bool awaited = a_coroutine() == 42;
+  std::printf(", an awaitable%s", awaited ? "" : " (wrong)");
+  good = good && awaited;
 #endif
 #ifdef CONSUMER_HAS_boost_fiber
   const bool waited = a_boost_fiber() == 42;

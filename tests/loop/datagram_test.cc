@@ -207,6 +207,30 @@ FIBER_TEST(DatagramTest, HearsThatNobodyListens) {
   });
 }
 
+// asyncio: test_events.py::EventLoopTestsMixin::test_datagram_send_to_non_listening_address
+FIBER_TEST(DatagramTest, GoesOnAfterOneThatNobodyReceives) {
+  WEFT_NOT_FAULT_SWEPT("it waits for datagrams that a fault may have dropped");
+  with_loop([](EventLoop& loop) {
+    const auto gone = open_endpoint(loop, {.local_addr = {"127.0.0.1", 0}});
+    const SocketAddress nobody = own_address(gone->transport);
+    close_endpoint(loop, gone);
+    const auto one = open_endpoint(loop, {.local_addr = {"127.0.0.1", 0}});
+    const auto two = open_endpoint(loop, {.local_addr = {"127.0.0.1", 0}});
+    const auto deliver = [&](const auto& from, const auto& to, const std::string& text) {
+      from->transport.sendto(text, own_address(to->transport));
+      run_until(loop, [&] { return to->is_at("data " + text); });
+    };
+    deliver(one, two, "a");
+    deliver(two, one, "b");
+    one->transport.sendto("c", nobody);
+    deliver(one, two, "d");
+    one->transport.sendto("e", nobody);
+    deliver(two, one, "f");
+    close_endpoint(loop, one);
+    close_endpoint(loop, two);
+  });
+}
+
 FIBER_TEST(DatagramTest, SendsToItsRemoteAddressAlone) {
   with_loop([](EventLoop& loop) {
     const auto server = open_endpoint(loop, {.local_addr = {"127.0.0.1", 0}});

@@ -108,6 +108,26 @@ FIBER_TEST(ExceptionHandlerTest, HandlerThatThrowsIsLoggedWithWhatItWasFor) {
   });
 }
 
+// asyncio: test_base_events.py::BaseEventLoopTests::test_default_exc_handler_coro
+FIBER_TEST(ExceptionHandlerTest, DefaultLogsTheErrorOfATaskThatNobodyHasAsked) {
+  with_idle_loop([](EventLoop& loop) {
+    loop.set_exception_handler({});
+    const LogCapture log;
+    auto failing = loop.create_task([]() -> Coro<void> {
+      co_await sleep(10ms);
+      throw std::runtime_error("from a coroutine");
+    });
+    failing.add_done_callback([&loop] { loop.stop(); });
+    loop.main_loop();
+    EXPECT_TRUE(log.lines.empty()) << "somebody may still ask";
+    failing = {};
+    run_once(loop);
+    ASSERT_EQ(log.lines.size(), 1U);
+    EXPECT_NE(log.lines[0].find("exception was never retrieved"), std::string::npos);
+    EXPECT_NE(log.lines[0].find("from a coroutine"), std::string::npos) << log.lines[0];
+  });
+}
+
 FIBER_TEST(ExceptionHandlerTest, CanBeCalledByHandAndMayReplaceItself) {
   with_idle_loop([](EventLoop& loop) {
     std::vector<std::string> seen;

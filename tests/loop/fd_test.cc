@@ -401,13 +401,17 @@ FIBER_TEST(FdTest, AnAbsurdNumberIsRefusedBeforeThereIsRoomForIt) {
 }
 
 // asyncio: claims_descriptors::close_drops_all
+// asyncio: test_events.py::EventLoopTestsMixin::test_remove_fds_after_closing
 FIBER_TEST(FdTest, CloseDropsRegistrations) {
   with_idle_loop([](EventLoop& loop) {
     const Pipe pipe;
     const Handle handle = loop.add_reader(pipe.reader(), [] { ADD_FAILURE(); });
+    loop.add_writer(pipe.writer(), [] { ADD_FAILURE(); });
     pipe.put();
     loop.close();
     EXPECT_TRUE(handle.cancelled());
+    EXPECT_FALSE(loop.remove_reader(pipe.reader()));
+    EXPECT_FALSE(loop.remove_writer(pipe.writer()));
     EXPECT_EQ(fibers::current_statistics().fds_watched, 0U);
   });
 }

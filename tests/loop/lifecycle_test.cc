@@ -37,6 +37,20 @@ FIBER_TEST(LifecycleTest, StopFinishesTheIteration) {
   });
 }
 
+// asyncio: test_base_events.py::BaseEventLoopTests::test_run_once
+FIBER_TEST(LifecycleTest, AScheduledStopLetsWhatIsBeforeItRunOnce) {
+  with_idle_loop([](EventLoop& loop) {
+    int ran = 0;
+    loop.call_soon([&] {
+      ++ran;
+      loop.call_soon([&] { ++ran; });
+    });
+    loop.call_soon([&] { loop.stop(); });
+    loop.main_loop();
+    EXPECT_EQ(ran, 1);
+  });
+}
+
 // asyncio: claims_running::stop_before_run_forever_is_one_iteration_that_polls
 FIBER_TEST(LifecycleTest, StopBeforeRunningMeansOneIteration) {
   with_idle_loop([](EventLoop& loop) {

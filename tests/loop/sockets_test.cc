@@ -16,6 +16,7 @@
 
 #include "tests/loop/loop_testing.h"
 #include "tests/support/pipe.h"
+#include "tests/support/temporary_directory.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/socket_address.h"
@@ -152,6 +153,51 @@ FIBER_TEST(SockTest, ReceivesIntoMemoryOfTheCaller) {
                 HasSubstr("not empty"));
     pair.close(1);
     EXPECT_EQ(await(loop.sock_recv_into(pair[0], buffer)), 0U);
+  });
+}
+
+// asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_huge_content_recvinto
+FIBER_TEST(SockTest, ReceivesMuchIntoMemoryOfTheCaller) {
+  SocketPair pair;
+  std::string received;
+  std::string data;
+  for (int i = 0; data.size() < 3'000'000; ++i) data += std::to_string(i);
+  with_loop([&](EventLoop& loop) {
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      nursery.start_soon([&] { await(loop.create_task(loop.sock_sendall(pair[0], data))); });
+      std::array<std::byte, 4096> buffer{};
+      while (received.size() < data.size()) {
+        const std::size_t count = await(loop.sock_recv_into(pair[1], buffer));
+        ASSERT_GT(count, 0U);
+        const void* const bytes = buffer.data();
+        received.append(static_cast<const char*>(bytes), count);
+      }
+    });
+  });
+  EXPECT_TRUE(received == data);
+}
+
+// asyncio: test_sock_lowlevel.py::BaseSockTestsMixin::test_sendto_blocking
+FIBER_TEST(SockTest, ADatagramWaitsForRoom) {
+  const test::TemporaryDirectory directory;
+  const SocketAddress address = SocketAddress::from_path(directory / "receiver");
+  const auto size = static_cast<socklen_t>(address.size());
+  const int flags = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  with_loop([&](EventLoop& loop) {
+    const Socket receiver(::socket(AF_UNIX, flags, 0), nullptr);
+    const Socket sender(::socket(AF_UNIX, flags, 0), nullptr);
+    EXPECT_EQ(::bind(receiver.fd(), address.data(), size), 0);
+    EXPECT_EQ(::connect(sender.fd(), address.data(), size), 0);
+    int waiting = 0;
+    while (::send(sender.fd(), "old", 3, 0) == 3) ++waiting;
+    EXPECT_EQ(errno, EAGAIN);
+    auto sending = loop.create_task(loop.sock_sendto(sender.fd(), "newest", address));
+    for (int i = 0; i < 5; ++i) loop.synchronize();
+    EXPECT_FALSE(sending.done());
+    while (waiting-- > 0) EXPECT_EQ(await(loop.sock_recvfrom(receiver.fd(), 100)).first, "old");
+    EXPECT_EQ(await(sending), 6U);
+    EXPECT_EQ(await(loop.sock_recvfrom(receiver.fd(), 100)).first, "newest");
+    EXPECT_EQ(loop.statistics().writers, 0U);
   });
 }
 

@@ -97,6 +97,21 @@ TEST_P(SyncLoopTest, AStopBeforeTheFutureIsDoneIsAnError) {
   EXPECT_TRUE(ran);
 }
 
+// asyncio: test_base_events.py::BaseEventLoopTests::test_run_until_complete_loop_orphan_future_close_loop
+TEST_P(SyncLoopTest, ARunThatAnInterruptHasEndedStopsNoLaterOne) {
+  const auto loop = make();
+  const auto nap = [](fibers::Duration delay) -> Coro<int> {
+    co_await sleep(delay);
+    co_return 1;
+  };
+  (*loop)->call_soon([] { throw fibers::KeyboardInterrupt(); });
+  EXPECT_THROW(loop->run_until_complete(nap(100ms)), fibers::KeyboardInterrupt);
+  const fibers::Instant begun = (*loop)->time();
+  // The first one ends meanwhile.
+  EXPECT_EQ(loop->run_until_complete(nap(200ms)), 1);
+  EXPECT_EQ((*loop)->time() - begun, 200ms);
+}
+
 // asyncio: claims_running::a_future_of_another_loop_is_refused
 // asyncio: test_base_events.py::BaseEventLoopTests::test_run_until_complete_loop
 TEST_P(SyncLoopTest, AnothersFutureIsRefused) {

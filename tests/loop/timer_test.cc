@@ -35,6 +35,16 @@ FIBER_TEST(TimerTest, FiresExactlyWhenDue) {
   });
 }
 
+// asyncio: test_base_events.py::BaseEventLoopTests::test_time_and_call_at
+FIBER_TEST(TimerTest, RunsTheLoopUntilItIsTime) {
+  with_idle_loop([](EventLoop& loop) {
+    const Instant begun = loop.time();
+    loop.call_at(begun + 100ms, [&] { loop.stop(); });
+    loop.main_loop();
+    EXPECT_EQ(loop.time(), begun + 100ms);
+  });
+}
+
 // asyncio: claims_timers::never_early
 FIBER_TEST(TimerTest, NeverFiresANanosecondEarly) {
   with_idle_loop([](EventLoop& loop) {

@@ -398,6 +398,7 @@ FIBER_TEST(TransportTest, TellsOfTheLossWhileDataReceivedWaits) {
 }
 
 // asyncio: claims_descriptors::one_of_a_transport_is_refused
+// asyncio: test_unix_events.py::TestFunctional::test_add_reader_or_writer_transport_fd
 FIBER_TEST(TransportTest, LetsNobodyElseWatchItsDescriptor) {
   with_loop([](EventLoop& loop) {
     SocketPair pair;
@@ -406,6 +407,8 @@ FIBER_TEST(TransportTest, LetsNobodyElseWatchItsDescriptor) {
     const std::string used =
         "File descriptor " + std::to_string(fd) + " is used by transport <SocketTransport>";
     EXPECT_TRUE(thrown<fibers::UsageError>([&] { loop.add_reader(fd, [] {}); }).starts_with(used));
+    EXPECT_TRUE(thrown<fibers::UsageError>([&] { loop.add_writer(fd, [] {}); }).starts_with(used));
+    EXPECT_TRUE(thrown<fibers::UsageError>([&] { loop.remove_reader(fd); }).starts_with(used));
     EXPECT_TRUE(thrown<fibers::UsageError>([&] { loop.remove_writer(fd); }).starts_with(used));
     EXPECT_TRUE(
         thrown<fibers::UsageError>([&] { await(loop.sock_recv(fd, 1)); }).starts_with(used));

@@ -28,6 +28,11 @@
 #ifdef CONSUMER_HAS_cpp20
 #include "weft/cpp20/cpp20.h"
 #endif
+#ifdef CONSUMER_HAS_asio
+#include <boost/asio/post.hpp>
+
+#include "weft/asio/asio.h"
+#endif
 #ifdef CONSUMER_HAS_boost_fiber
 #include "weft/boost_fiber/boost_fiber.h"
 #endif
@@ -86,6 +91,17 @@ int a_coroutine() {
 }
 #endif
 
+#ifdef CONSUMER_HAS_asio
+// A task waits for a handler's turn.
+int a_handler() {
+  boost::asio::io_context context;
+  return weft::asio::run(context, [&] {
+    boost::asio::post(context, weft::asio::use_fiber);
+    return 42;
+  });
+}
+#endif
+
 #ifdef CONSUMER_HAS_boost_fiber
 // A task waits for a fiber, which waits for a task.
 int a_boost_fiber() {
@@ -132,6 +148,11 @@ int main() {
   const bool awaited = a_coroutine() == 42;
   std::printf(", an awaitable%s", awaited ? "" : " (wrong)");
   good = good && awaited;
+#endif
+#ifdef CONSUMER_HAS_asio
+  const bool handled = a_handler() == 42;
+  std::printf(", a handler of Asio's%s", handled ? "" : " (wrong)");
+  good = good && handled;
 #endif
 #ifdef CONSUMER_HAS_boost_fiber
   const bool waited = a_boost_fiber() == 42;

@@ -1,0 +1,9 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// All of weft::asio.
+
+#pragma once
+
+#include "weft/asio/run.h"
+#include "weft/asio/use_fiber.h"

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// weft as a guest in an io_context: handlers and coroutines of Asio's and tasks of weft's on one
+// thread, which waits in io_context::run_one for both. Neither polls, and no thread is needed.
+//
+//   boost::asio::io_context io;            // with the handlers that were there
+//   weft::asio::run(io, [&] {              // turns it until the body has ended
+//     weft::fibers::open_nursery(...);
+//   });
+//
+// A handler of Asio's is not in a task and must not wait. It may do all else: set an Event,
+// send_nowait, cancel a scope. What it throws comes out of whoever turns the io_context, as ever.
+//
+// There is no io_context inside a run that somebody else turns: Asio has no descriptor to wait for
+// it by. Let run() be the outermost, or give the io_context a thread and use
+// its objects by use_fiber.on(). run() may well be given a new io_context.
+
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "weft/fibers/guest.h"
+#include "weft/fibers/run.h"
+
+namespace weft::asio {
+
+using IoContext = ::boost::asio::io_context;
+
+namespace detail {
+
+class Guest;
+std::shared_ptr<Guest> make_guest(IoContext& context);
+// In the main task: its run belongs to that context.
+void enter(Guest& guest);
+void watch(Guest& guest, fibers::GuestRun run);
+void leave(Guest& guest) noexcept;
+void run(IoContext& context, const std::function<void()>& main, const fibers::RunOptions& options);
+
+}  // namespace detail
+
+// Runs `main` as a guest of `context`: the caller runs that, as ever. `done(Outcome)` is called in
+// it when `main` has ended. Until then the guest is work of the context's, which keeps its run()
+// from returning.
+//
+// Who drops the context earlier, or stops it for good, abandons the guest: see GuestRun.
+//
+// Blocks: no.
+// Cancel: does not apply.
+// Threads: the one that runs the context, and no other does; outside a run.
+template <class F, class Done>
+void start_guest_run(IoContext& context, F&& main, Done&& done,
+                     const fibers::RunOptions& options = {}) {
+  using T = std::invoke_result_t<std::decay_t<F>&>;
+  const auto guest = detail::make_guest(context);
+  detail::watch(
+      *guest,
+      fibers::start_guest_run(
+          [guest, main = std::forward<F>(main)]() mutable -> T {
+            detail::enter(*guest);
+            return std::invoke(main);
+          },
+          {.done_callback =
+               [guest, done = std::forward<Done>(done)](fibers::Outcome<T> outcome) mutable {
+                 detail::leave(*guest);
+                 std::invoke(done, std::move(outcome));
+               },
+           .run = options}));
+}
+
+// The same as one call: runs `context` until `main` has ended, and returns what that returns or
+// throws what it throws. Whatever else is in the context stays there. stop() does not end it: the
+// context is restarted; cancel a scope of `main`'s instead.
+//
+// If a handler throws meanwhile, `main` is cancelled, and that error comes out when it has ended;
+// with another one of `main`'s own in an exception group.
+//
+// Blocks: the thread, until main has ended.
+// Cancel: does not apply.
+// Threads: any that no other thread shares the context with; outside a run.
+template <class F>
+auto run(IoContext& context, F&& main, const fibers::RunOptions& options = {})
+    -> std::invoke_result_t<std::decay_t<F>&> {
+  using T = std::invoke_result_t<std::decay_t<F>&>;
+  if constexpr (std::is_void_v<T>) {
+    detail::run(
+        context, [&] { std::invoke(main); }, options);
+  } else {
+    std::optional<T> result;
+    detail::run(
+        context, [&] { result.emplace(std::invoke(main)); }, options);
+    return std::move(*result);
+  }
+}
+
+// The context that this run is a guest of. Throws UsageError if there is none.
+//
+// Blocks: no.
+// Cancel: not a checkpoint.
+// Threads: the run's own only.
+IoContext& current_context();
+
+}  // namespace weft::asio

@@ -1,0 +1,247 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// A completion token: a task waits for any operation of Asio's, or of a library built on it.
+//
+//   using weft::asio::use_fiber;
+//   std::size_t count = socket.async_read_some(buffer(data), use_fiber);
+//   weft::fibers::fail_after(5s, [&] { http::async_read(stream, buffer, request, use_fiber); });
+//
+// Results: what stands behind an error_code or exception_ptr is returned, several as a tuple. An
+// error is thrown, an error_code as boost::system::system_error. Asio's adapters do as ever:
+// redirect_error(use_fiber, ec), as_tuple(use_fiber), bind_executor, bind_allocator and
+// bind_cancellation_slot around it.
+//
+// Cancelled: the operation's cancellation slot gets the signal, with all types, so it does what it
+// can; the task waits for its end. operation_aborted becomes Cancelled, and anything else that
+// comes counts: a result that won the race is returned. Through redirect_error and as_tuple the
+// error_code comes unchanged, and it is the next checkpoint that throws. An operation that has no
+// use for its slot, as a name look-up, is waited for.
+//
+// Nothing of weft's is allocated. Where the io_context runs does not matter, but Asio's objects
+// belong to one thread at a time: see use_fiber_t::on for those of another thread's.
+
+#pragma once
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <new>
+#include <thread>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "weft/asio/detail/fiber_wait.h"
+
+namespace weft::asio {
+
+// The token's type. `Executor` is void unless on() has named one.
+template <class Executor = void>
+class use_fiber_t;
+
+template <>
+class use_fiber_t<void> {
+ public:
+  constexpr use_fiber_t() = default;
+
+  // A token for objects of another thread's io_context, or of a strand: the operation is started,
+  // carried on and cancelled in `executor`, where its handler belongs. Only the task waits here.
+  template <class Executor>
+  constexpr use_fiber_t<Executor> on(const Executor& executor) const {
+    return use_fiber_t<Executor>(executor);
+  }
+
+  // Asio's way of default tokens: use_fiber_t<>::as_default_on_t<tcp::socket>, whose operations
+  // need no token.
+  template <class Inner>
+  struct executor_with_default : Inner {
+    using default_completion_token_type = use_fiber_t;
+    template <class Other>
+    requires(!std::is_same_v<Other, executor_with_default> && std::is_convertible_v<Other, Inner>)
+        // NOLINTNEXTLINE(google-explicit-constructor): Asio converts its executors.
+        executor_with_default(const Other& other)
+    noexcept : Inner(other) {}
+  };
+  template <class T>
+  using as_default_on_t =
+      typename T::template rebind_executor<executor_with_default<typename T::executor_type>>::other;
+  template <class T>
+  static auto as_default_on(T&& object) {
+    return as_default_on_t<std::decay_t<T>>(std::forward<T>(object));
+  }
+};
+
+template <class Executor>
+class use_fiber_t {
+ public:
+  explicit constexpr use_fiber_t(const Executor& executor) : executor_(executor) {}
+  const Executor& get_executor() const noexcept { return executor_; }
+
+ private:
+  Executor executor_;
+};
+
+// An operation that this token is given to:
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: before the operation: it is not started. Afterwards see above; a result that comes
+// counts.
+// Threads: the run's own only, in a task.
+inline constexpr use_fiber_t<> use_fiber;
+
+namespace detail {
+
+// Where an operation is told that it is cancelled if nobody knows better: here.
+struct Here {};
+
+template <class T>
+inline constexpr bool kKnowsExecutor = requires(const T& t) {
+  t.get_executor();
+};
+template <class T>
+inline constexpr bool kRefersToExecutor = requires(const T& t) {
+  t->get_executor();
+};
+
+// The operation's own executor: the initiation tells it, or an object among the arguments.
+inline Here executor_among() {
+  return {};
+}
+template <class First, class... Rest>
+auto executor_among(const First& first, const Rest&... rest) {
+  if constexpr (kKnowsExecutor<First>) {
+    return first.get_executor();
+  } else if constexpr (kRefersToExecutor<First>) {
+    return first->get_executor();
+  } else {
+    return executor_among(rest...);
+  }
+}
+
+// What cancels, in the operation's executor.
+struct Emission {
+  Party party;
+  void operator()() const { party->emit(); }
+};
+
+template <class Executor>
+void cancel_in(WaitCore& wait, void* executor) {
+  if constexpr (std::is_same_v<Executor, Here>) {
+    wait.add_party();
+    Emission{Party(wait)}();
+  } else {
+    // It cannot be told that there was no memory for it, so that this is waited out.
+    for (;; std::this_thread::yield()) {
+      try {
+        wait.add_party();
+        return ::boost::asio::dispatch(*static_cast<Executor*>(executor), Emission{Party(wait)});
+      } catch (const std::bad_alloc&) {
+        continue;
+      }
+    }
+  }
+}
+
+template <class Executor>
+struct HandlerExecutor {
+  using executor_type = Executor;
+  Executor executor;
+  executor_type get_executor() const noexcept { return executor; }
+};
+template <>
+struct HandlerExecutor<void> {};
+
+// The handler that Asio gets. When it goes without having been called, so is the wait told.
+template <class Executor, class... T>
+class FiberHandler : public HandlerExecutor<Executor> {
+ public:
+  using cancellation_slot_type = ::boost::asio::cancellation_slot;
+
+  FiberHandler(FiberWait<T...>& wait, HandlerExecutor<Executor> where)
+      : HandlerExecutor<Executor>(std::move(where)), party_(wait) {}
+
+  cancellation_slot_type get_cancellation_slot() const noexcept { return party_->slot(); }
+
+  template <class... V>
+  void operator()(V&&... values) {
+    const Party last(std::move(party_));
+    static_cast<FiberWait<T...>&>(*last).complete(std::forward<V>(values)...);
+  }
+
+ private:
+  Party party_;
+};
+
+// In the executor of use_fiber.on(): starts the operation.
+template <class Start, class Handler>
+struct Starter {
+  Party party;
+  Start* start;
+  Handler handler;
+  void operator()() {
+    try {
+      (*start)(std::move(handler));
+    } catch (...) {
+      party->fail(std::current_exception());
+    }
+  }
+};
+
+template <class... T>
+struct Operation {
+  using Wait = FiberWait<T...>;
+  using Result = typename Wait::Result;
+
+  template <class Initiation, class... Args>
+  static Result run(const use_fiber_t<void>&, Initiation&& initiation, Args&&... args) {
+    fibers::checkpoint_if_cancelled();
+    Wait wait;
+    auto executor = executor_among(initiation, args...);
+    try {
+      std::forward<Initiation>(initiation)(FiberHandler<void, T...>(wait, {}),
+                                           std::forward<Args>(args)...);
+    } catch (...) {
+      wait.fail(std::current_exception());
+    }
+    return wait.await(&cancel_in<decltype(executor)>, &executor);
+  }
+
+  template <class Executor, class Initiation, class... Args>
+  static Result run(const use_fiber_t<Executor>& token, Initiation&& initiation, Args&&... args) {
+    fibers::checkpoint_if_cancelled();
+    Wait wait;
+    Executor executor = token.get_executor();
+    auto start = [&](FiberHandler<Executor, T...> handler) {
+      std::forward<Initiation>(initiation)(std::move(handler), std::forward<Args>(args)...);
+    };
+    using Start = Starter<decltype(start), FiberHandler<Executor, T...>>;
+    wait.add_party();
+    try {
+      ::boost::asio::dispatch(executor, Start{Party(wait), &start, {wait, {executor}}});
+    } catch (...) {
+      wait.fail(std::current_exception());
+    }
+    return wait.await(&cancel_in<Executor>, &executor);
+  }
+};
+
+}  // namespace detail
+}  // namespace weft::asio
+
+namespace boost::asio {
+
+template <class Executor, class R, class... Args>
+class async_result<::weft::asio::use_fiber_t<Executor>, R(Args...)> {
+  using Operation = ::weft::asio::detail::Operation<std::decay_t<Args>...>;
+
+ public:
+  using return_type = typename Operation::Result;
+
+  template <class Initiation, class Token, class... InitArgs>
+  static return_type initiate(Initiation&& initiation, Token&& token, InitArgs&&... args) {
+    return Operation::run(token, std::forward<Initiation>(initiation),
+                          std::forward<InitArgs>(args)...);
+  }
+};
+
+}  // namespace boost::asio

@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "weft/asio/detail/fiber_wait.h"
+
+#include <new>
+#include <thread>
+
+#include "weft/fibers/errors.h"
+
+namespace weft::asio::detail {
+
+namespace {
+
+// Its address tells threads apart without a system call.
+thread_local const char kThreadMark = 0;
+
+bool tells_of_cancel(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ::boost::system::system_error& e) {
+    return e.code() == ::boost::asio::error::operation_aborted;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+WaitCore::WaitCore() : thread_(&kThreadMark), token_(fibers::current_token()) {}
+
+// A handler must not throw for this, and who waits must not wait for ever: a lack of memory is
+// waited out.
+void WaitCore::let_go() noexcept {
+  if (thread_ == &kThreadMark) return settle();
+  const fibers::Token token = token_;  // The task may go on as soon as the call has been submitted.
+  for (;;) {
+    try {
+      return token.run_sync_soon([this] { settle(); });
+    } catch (const fibers::RunFinishedError&) {
+      return;  // It was abandoned: nobody waits any more.
+    } catch (const std::bad_alloc&) {
+      std::this_thread::yield();
+    }
+  }
+}
+
+void WaitCore::settle() noexcept {
+  if (--parties_ > 0 || task_ == nullptr) return;
+  try {
+    fibers::reschedule(*std::exchange(task_, nullptr));
+  } catch (const fibers::UsageError&) {
+    // A task of an abandoned guest run does not wait any more.
+  }
+}
+
+void WaitCore::emit() {
+  for (;;) {
+    try {
+      return signal_.emit(::boost::asio::cancellation_type::all);
+    } catch (const std::bad_alloc&) {
+      std::this_thread::yield();
+    }
+  }
+}
+
+void WaitCore::await(Cancel cancel, void* executor) {
+  if (parties_ == 0) {
+    // The results are there and must not be lost; but others are to have their turn.
+    fibers::cancel_shielded_checkpoint();
+    return;
+  }
+  task_ = &fibers::current_task();
+  fibers::wait_task_rescheduled(
+      [&](const fibers::RaiseCancel& raise) {
+        raise_.emplace(raise);
+        add_party();
+        const Party keep(*this);  // It may end inside `cancel`, which is not the end of that.
+        cancel(*this, executor);
+        return fibers::Abort::kFailed;
+      },
+      {"an operation of Asio's", -1, this});
+}
+
+void WaitCore::throw_dropped() const {
+  raise_if_cancelled();
+  throw fibers::BrokenResourceError(
+      "Asio has destroyed an operation's handler without calling it; keep the execution context "
+      "until its operations are over");
+}
+
+void WaitCore::check(const ::boost::system::error_code& error) const {
+  if (!error) return;
+  if (error == ::boost::asio::error::operation_aborted) raise_if_cancelled();
+  throw ::boost::system::system_error(error);
+}
+
+void WaitCore::check(const std::exception_ptr& error) const {
+  if (error == nullptr) return;
+  if (raise_ && tells_of_cancel(error)) raise_if_cancelled();
+  std::rethrow_exception(error);
+}
+
+}  // namespace weft::asio::detail

@@ -59,28 +59,29 @@ FIBER_TEST(TlsConnectionTest, TheHostIsWhomTheClientExpects) {
 }
 
 // The connection below is TLS's, which the program does not hold.
-FIBER_TEST(TlsConnectionTest, InDebugModeALoopThatIsClosedReportsOpenTlsOnce) {
+FIBER_TEST(TlsConnectionTest, InDebugModeALoopThatIsClosedReportsEachSideOnce) {
   SSLLayer server_side(fibers::test_server_context());
   SSLLayer client_side(fibers::test_client_context());
   std::vector<std::string> reported;
   with_loop([&](EventLoop& loop) {
     loop.set_slow_callback_duration(std::chrono::hours(1));
     loop.set_debug(true);
-    loop.set_exception_handler(
-        [&](EventLoop&, const ExceptionContext& context) { reported.push_back(context.message); });
+    loop.set_exception_handler([&](EventLoop&, const ExceptionContext& context) {
+      if (context.message.starts_with("unclosed")) reported.push_back(context.message);
+    });
     Server server = await(start_server(loop, echo, "127.0.0.1", 0, {.ssl = &server_side}));
     auto [reader, writer] =
         await(open_connection(loop, "127.0.0.1", port_of(server),
                               {.ssl = &client_side, .server_hostname = "example.org"}));
-    server.abort_clients();
-    stop(server);
-    EXPECT_FALSE(writer.is_closing());
+    writer.write("x");  // When it comes back, the server's side has shaken hands, too.
+    EXPECT_EQ(await(reader.readexactly(1)), "x");
+    server.close();
     loop.stop();
     loop.wait_stopped();
     loop.close();
   });
-  EXPECT_THAT(reported, ::testing::ElementsAre(
-                            ::testing::StartsWith("unclosed transport <TLS transport fd=")));
+  const auto of_tls = ::testing::StartsWith("unclosed transport <TLS transport fd=");
+  EXPECT_THAT(reported, ::testing::ElementsAre(of_tls, of_tls));
 }
 
 }  // namespace

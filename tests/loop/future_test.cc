@@ -463,5 +463,23 @@ FIBER_TEST(AwaitTest, LastCopyMovesTheValueOut) {
   });
 }
 
+// asyncio: test_futures.py::BaseFutureDoneCallbackTests::test_callbacks_invoked_on_set_exception
+FIBER_TEST(FutureTest, SetExceptionRunsTheCallbacksInTheNextTurn) {
+  with_loop([](EventLoop& loop) {
+    auto future = loop.create_future<int>();
+    int called = 0;
+    future.add_done_callback([&](const Future<int>& done) {
+      EXPECT_TRUE(done == future);
+      ++called;
+    });
+    const auto error = std::make_exception_ptr(std::runtime_error("gone wrong"));
+    future.set_exception(error);
+    EXPECT_EQ(called, 0);
+    loop.synchronize();
+    EXPECT_EQ(called, 1);
+    EXPECT_TRUE(future.exception() == error);
+  });
+}
+
 }  // namespace
 }  // namespace weft::loop

@@ -342,5 +342,20 @@ FIBER_TEST(GatherTest, GathersGathers) {
   });
 }
 
+// asyncio: test_tasks.py::GatherTestsBase::test_result_exception_success
+FIBER_TEST(GatherTest, WithReturnExceptionsValuesKeepTheirOrderToo) {
+  with_loop([](EventLoop& loop) {
+    std::vector<Task<int>> tasks{loop.create_task(after(2s, 1)), loop.create_task(after(1s, 2)),
+                                 loop.create_task(after(3s, 3))};
+    auto results = await(gather(return_exceptions, tasks));
+    std::vector<int> values;
+    for (auto& result : results) {
+      EXPECT_TRUE(result.has_value());
+      if (result.has_value()) values.push_back(result.unwrap());
+    }
+    EXPECT_THAT(values, ElementsAre(1, 2, 3));
+  });
+}
+
 }  // namespace
 }  // namespace weft::loop

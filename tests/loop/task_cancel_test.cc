@@ -194,5 +194,75 @@ FIBER_TEST(TaskCancelTest, UncancelTakesBackWhatWasNotDelivered) {
   });
 }
 
+// asyncio: test_tasks.py::BaseTaskTests::test_cancel_with_message_then_future_exception
+FIBER_TEST(TaskCancelTest, ToAskACancelledTaskForItsErrorThrowsItsMessage) {
+  with_loop([](EventLoop& loop) {
+    for (const char* const message : {"", "my message"}) {
+      auto inner = loop.create_task(sleep(10s));
+      auto outer = loop.create_task([&]() -> Coro<void> {
+        co_await sleep(0s);
+        inner.cancel(message);
+        co_await sleep(1s);
+        EXPECT_TRUE(inner.cancelled());
+        static_cast<void>(inner.exception());
+        ADD_FAILURE() << "exception() of a cancelled task has returned";
+      });
+      std::string seen = "nothing";
+      try {
+        await(outer);
+      } catch (const CancelledError& error) {
+        seen = error.message();
+      }
+      EXPECT_EQ(seen, message);
+      EXPECT_TRUE(outer.cancelled());
+    }
+  });
+}
+
+// What timeout() does, written by hand: the code after the block is not cancelled.
+struct Request {
+  bool timed_out = false;
+  bool finished = false;
+  bool went_on = false;
+};
+Coro<void> request(EventLoop& loop, fibers::Duration takes, fibers::Duration limit, Request& told) {
+  TaskBase task = current_task();
+  Handle timer = loop.call_later(limit, [&told, task]() mutable {
+    told.timed_out = true;
+    task.cancel();
+  });
+  bool cancelled = false;
+  try {
+    co_await sleep(takes);
+    told.finished = true;
+  } catch (const CancelledError&) {
+    cancelled = true;
+  }
+  timer.cancel();
+  if (cancelled && (!told.timed_out || task.uncancel() != 0)) throw CancelledError();
+  co_await sleep(1s);
+  told.went_on = true;
+}
+
+// asyncio: test_tasks.py::BaseTaskTests::test_uncancel_structured_blocks
+FIBER_TEST(TaskCancelTest, ABlockThatTakesItsOwnCancellationBackLeavesNothingOfIt) {
+  with_loop([](EventLoop& loop) {
+    Request slow;
+    auto late = loop.create_task(request(loop, 10s, 1s, slow));
+    await(late);
+    EXPECT_TRUE(slow.timed_out);
+    EXPECT_FALSE(slow.finished);
+    EXPECT_TRUE(slow.went_on);
+    EXPECT_EQ(late.cancelling(), 0U);
+    Request quick;
+    auto early = loop.create_task(request(loop, 0s, 10s, quick));
+    await(early);
+    EXPECT_FALSE(quick.timed_out);
+    EXPECT_TRUE(quick.finished);
+    EXPECT_TRUE(quick.went_on);
+    EXPECT_EQ(early.cancelling(), 0U);
+  });
+}
+
 }  // namespace
 }  // namespace weft::loop

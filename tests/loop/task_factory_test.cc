@@ -14,6 +14,7 @@
 #include "weft/fibers/to_thread.h"
 #include "weft/loop/errors.h"
 #include "weft/loop/event_loop.h"
+#include "weft/loop/gather.h"
 #include "weft/loop/run_coroutine_threadsafe.h"
 #include "weft/loop/task.h"
 
@@ -164,6 +165,42 @@ FIBER_TEST(EagerTaskFactoryTest, MayFollowAnotherFactory) {
       co_return;
     }));
     EXPECT_EQ(seen, 2);
+  });
+}
+
+// The sum of both halves, each in a task of its own.
+Coro<int> sum_by_gather(EventLoop& loop, int depth) {
+  if (depth == 0) co_return 1;
+  auto [left, right] = co_await gather(loop.create_task(sum_by_gather(loop, depth - 1)),
+                                       loop.create_task(sum_by_gather(loop, depth - 1)));
+  co_return left + right;
+}
+// One task in the other.
+Coro<int> chain(EventLoop& loop, int depth) {
+  if (depth == 0) co_return 0;
+  co_return 1 + co_await loop.create_task(chain(loop, depth - 1));
+}
+
+// What can go on at once ends before its creator has it: none of them ever waits in the loop.
+// asyncio: test_eager_task_factory.py::BaseTaskCountingTests::test_awaitables_chain
+// asyncio: test_eager_task_factory.py::BaseTaskCountingTests::test_recursive_gather
+FIBER_TEST(EagerTaskFactoryTest, TasksInTasksEndAsTheyBegin) {
+  with_loop([](EventLoop& loop) {
+    std::size_t made = 0;
+    loop.set_task_factory(
+        create_eager_task_factory([&made](EventLoop&, const TaskBase&, TaskOptions&) { ++made; }));
+    await(loop.create_task([&]() -> Coro<void> {
+      made = 0;
+      Task<int> chained = loop.create_task(chain(loop, 20));
+      EXPECT_TRUE(chained.done());
+      EXPECT_EQ(co_await chained, 20);
+      EXPECT_EQ(made, 21U);
+      EXPECT_EQ(all_tasks(loop).size(), 1U);
+      made = 0;
+      EXPECT_EQ(co_await loop.create_task(sum_by_gather(loop, 6)), 64);
+      EXPECT_EQ(made, 127U);
+      EXPECT_EQ(all_tasks(loop).size(), 1U);
+    }));
   });
 }
 

@@ -386,5 +386,26 @@ FIBER_TEST(TimeoutTest, ABodyThatSwallowsTheCancellationGivesItsValue) {
   });
 }
 
+// asyncio: test_timeouts.py::TimeoutTests::test_timeout_at_basic
+FIBER_TEST(TimeoutTest, MayBeGivenTheTimeInsteadOfADelay) {
+  with_loop([](EventLoop& loop) {
+    auto task = loop.create_task([&loop]() -> Coro<void> {
+      const auto deadline = loop.time() + 1s;
+      auto limit = timeout_at(deadline);
+      bool timed_out = false;
+      try {
+        co_await limit.run(sleep(10s));
+      } catch (const TimeoutError&) {
+        timed_out = true;
+      }
+      EXPECT_TRUE(timed_out);
+      EXPECT_TRUE(limit.expired());
+      EXPECT_EQ(limit.when(), deadline);
+      EXPECT_EQ(loop.time(), deadline);
+    });
+    await(task);
+  });
+}
+
 }  // namespace
 }  // namespace weft::loop

@@ -164,7 +164,6 @@ FIBER_TEST(SSLLayerTest, ACertificateThatIsNotTrustedFailsTheHandshake) {
 }
 
 // The client talks to something else than TLS.
-// asyncio: test_ssl.py::TestSSL::test_start_tls_client_corrupted_ssl
 FIBER_TEST(SSLLayerTest, WhatIsNotTlsFailsTheHandshake) {
   with_loop([](EventLoop& loop) {
     const Lonely lonely(loop);

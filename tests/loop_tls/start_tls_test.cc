@@ -132,5 +132,28 @@ FIBER_TEST(StartTlsTest, RefusesTransportsThatTakeNoLayer) {
   });
 }
 
+// What arrived before it is there; the protocol is told of the error, and the peer of the end.
+// asyncio: test_ssl.py::TestSSL::test_start_tls_client_corrupted_ssl
+// asyncio: test_sslproto.py::BaseStartTLS::test_start_tls_client_corrupted_ssl
+FIBER_TEST(StartTlsTest, WhatIsNotTlsBreaksAnEstablishedConnection) {
+  with_loop([](EventLoop& loop) {
+    SSLLayer client(fibers::test_client_context());
+    SSLLayer server(fibers::test_server_context());
+    Plain plain(loop);
+    const Transport below = plain.server->transport;
+    upgrade(loop, plain, client, server);
+    plain.server->transport.write("A");
+    plain.client->transport.write("B");
+    turn_until(loop,
+               [&] { return plain.client->received == "A" && plain.server->received == "B"; });
+    Transport(below).write("this is not a record of TLS");
+    expect_set(plain.client->ended);
+    EXPECT_THROW(plain.client->throw_error(), fibers::SSLError);
+    EXPECT_THAT(plain.client->log, ElementsAre("made", "broken"));
+    EXPECT_EQ(plain.client->received, "A");
+    expect_set(plain.server->ended);
+  });
+}
+
 }  // namespace
 }  // namespace weft::loop

@@ -86,8 +86,10 @@ struct AsksForToken : Plain {
   using Plain::Plain;
   template <class P>
   void await_suspend(std::coroutine_handle<P> handle) {
+    std::stop_token token =
+        handle.promise().get_stop_token();  // If that throws, nothing has begun.
     op.waits = handle;
-    on_stop.emplace(handle.promise().get_stop_token(), Stop{op});
+    on_stop.emplace(std::move(token), Stop{op});
   }
   struct Stop {
     Operation& op;

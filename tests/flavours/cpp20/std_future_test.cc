@@ -42,14 +42,20 @@ void let_others_wait() {
   }
 }
 
-// Runs `end` when `body` waits; whatever happens, for nothing else would end that.
+// Runs `end` when `body` waits; whatever happens, also once more without memory, for nothing else
+// would end that.
 template <class Body, class End>
 void meanwhile(Body&& body, End&& end) {
   open_nursery([&](Nursery& nursery) {
     nursery.start_soon(
         [&] {
           let_others_wait();
-          end();
+          try {
+            end();
+          } catch (const std::bad_alloc&) {
+            end();
+            throw;
+          }
         },
         {.unchecked_captures = true});
     body();

@@ -197,7 +197,11 @@ Started with_token(std::stop_token /*token*/, std::vector<std::string>& log) {
   }
 }
 
+// Where the promise throws on what await_suspend() has thrown, before the first suspension.
+constexpr const char* kFrameFreedTwice = "g++ 12 frees a frame twice that ends so";
+
 FIBER_TEST(TrioAsAwaitableTest, TheStopTokenOfThePromiseCancelsIt) {
+  WEFT_NOT_ALLOCATION_SWEPT(kFrameFreedTwice);
   for (const bool begun : {true, false}) {
     std::vector<std::string> log;
     std::stop_source source;
@@ -211,6 +215,7 @@ FIBER_TEST(TrioAsAwaitableTest, TheStopTokenOfThePromiseCancelsIt) {
 }
 
 FIBER_TEST(TrioAsAwaitableTest, OneThatIsStoppedAlreadyIsNotCalled) {
+  WEFT_NOT_ALLOCATION_SWEPT(kFrameFreedTwice);
   std::vector<std::string> log;
   std::stop_source source;
   source.request_stop();
@@ -229,6 +234,7 @@ Started stubborn(std::stop_token /*token*/, int& got) {
 }
 
 FIBER_TEST(TrioAsAwaitableTest, AValueInSpiteOfTheCancellationIsGiven) {
+  WEFT_NOT_ALLOCATION_SWEPT(kFrameFreedTwice);
   int got = 0;
   std::stop_source source;
   const Started coroutine = stubborn(source.get_token(), got);

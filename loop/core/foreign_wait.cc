@@ -59,6 +59,7 @@ ResumerPromise::~ResumerPromise() {
   }
 }
 
+// NOLINTNEXTLINE(misc-new-delete-overloads): the one with a size is its match.
 void* ResumerPromise::operator new(std::size_t size) {
   return allocate_frame(size);
 }

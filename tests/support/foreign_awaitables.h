@@ -130,7 +130,7 @@ class Lazy {
 };
 
 template <class T>
-struct Lazy<T>::promise_type {
+struct Lazy<T>::promise_type {  // NOLINT(readability-identifier-naming): as above.
   std::coroutine_handle<> continuation;
   std::optional<T> value;
   std::exception_ptr error;

@@ -40,8 +40,8 @@ class ByHand {
  public:
   template <class Token>
   auto start(Token&& token) {
-    return ba::async_initiate<Token, void(T...)>([this](auto handler) { keep(std::move(handler)); },
-                                                 token);
+    return ba::async_initiate<Token, void(T...)>(
+        [this](auto handler) { this->keep(std::move(handler)); }, token);
   }
   bool pending() const { return call_ != nullptr; }
   // What happens once the task waits. In no task, so that no sweep keeps it from happening.

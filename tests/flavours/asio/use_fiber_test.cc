@@ -190,6 +190,7 @@ FIBER_TEST(UseFiberTest, WhatMovingAResultThrowsComesOut) {
   WEFT_NOT_ALLOCATION_SWEPT("the error would be another one");
   struct Hot {
     Hot() = default;
+    // NOLINTNEXTLINE(performance-noexcept-move-constructor): it is to throw.
     Hot(Hot&& other) : moves(other.moves - 1) {
       if (moves < 0) throw std::out_of_range("hot");
     }

@@ -198,10 +198,10 @@ Started with_token(std::stop_token /*token*/, std::vector<std::string>& log) {
 }
 
 // Where the promise throws on what await_suspend() has thrown, before the first suspension.
-constexpr const char* kFrameFreedTwice = "g++ 12 frees a frame twice that ends so";
+#define FRAME_FREED_TWICE WEFT_NOT_ALLOCATION_SWEPT("g++ 12 frees a frame twice that ends so")
 
 FIBER_TEST(TrioAsAwaitableTest, TheStopTokenOfThePromiseCancelsIt) {
-  WEFT_NOT_ALLOCATION_SWEPT(kFrameFreedTwice);
+  FRAME_FREED_TWICE;
   for (const bool begun : {true, false}) {
     std::vector<std::string> log;
     std::stop_source source;
@@ -215,7 +215,7 @@ FIBER_TEST(TrioAsAwaitableTest, TheStopTokenOfThePromiseCancelsIt) {
 }
 
 FIBER_TEST(TrioAsAwaitableTest, OneThatIsStoppedAlreadyIsNotCalled) {
-  WEFT_NOT_ALLOCATION_SWEPT(kFrameFreedTwice);
+  FRAME_FREED_TWICE;
   std::vector<std::string> log;
   std::stop_source source;
   source.request_stop();
@@ -234,7 +234,7 @@ Started stubborn(std::stop_token /*token*/, int& got) {
 }
 
 FIBER_TEST(TrioAsAwaitableTest, AValueInSpiteOfTheCancellationIsGiven) {
-  WEFT_NOT_ALLOCATION_SWEPT(kFrameFreedTwice);
+  FRAME_FREED_TWICE;
   int got = 0;
   std::stop_source source;
   const Started coroutine = stubborn(source.get_token(), got);

@@ -25,7 +25,7 @@
 // A coroutine type as many libraries have one: it begins when it is awaited.
 class Lazy {
  public:
-  struct promise_type {
+  struct promise_type {  // NOLINT(readability-identifier-naming): the language's name.
     int value = 0;
     std::exception_ptr error;
     std::coroutine_handle<> continuation;

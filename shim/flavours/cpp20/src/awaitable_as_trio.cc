@@ -19,6 +19,7 @@ void rethrow(const std::optional<fibers::RaiseCancel>& cancelled) {
   throw;
 }
 
+// NOLINTNEXTLINE(misc-new-delete-overloads): the one with a size is its match.
 void* Detached::promise_type::operator new(std::size_t size) {
   return loop::detail::allocate_frame(size);
 }

@@ -54,6 +54,7 @@ class use_fiber_t<void> {
   // Asio's way of default tokens: use_fiber_t<>::as_default_on_t<tcp::socket>, whose operations
   // need no token.
   template <class Inner>
+  // NOLINTNEXTLINE(readability-identifier-naming): the name that Asio's own tokens give it.
   struct executor_with_default : Inner {
     using default_completion_token_type = use_fiber_t;
     template <class Other>
@@ -87,6 +88,7 @@ class use_fiber_t {
 // Cancel: before the operation: it is not started. Afterwards see above; a result that comes
 // counts.
 // Threads: the run's own only, in a task.
+// NOLINTNEXTLINE(readability-identifier-naming): a token, named as Asio's are.
 inline constexpr use_fiber_t<> use_fiber;
 
 namespace detail {

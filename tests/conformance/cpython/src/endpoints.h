@@ -16,6 +16,7 @@ bool add_servers(PyObject* module);
 bool add_sockets(PyObject* module);
 bool add_children(PyObject* module);
 bool add_datagrams(PyObject* module);
+bool add_sendfile(PyObject* module);
 
 // A numeric address, as the module socket has it. Throws PythonError.
 fibers::SocketAddress address_of(int family, PyObject* object);

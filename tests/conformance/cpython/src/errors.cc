@@ -109,6 +109,8 @@ PyObject* convert(const std::exception_ptr& error) {
     return make_group(group);
   } catch (const loop::InvalidStateError& e) {
     return make(error_types.invalid_state, e.what());
+  } catch (const loop::SendfileNotAvailableError& e) {
+    return make(error_types.no_sendfile, e.what());
   } catch (const fibers::UsageError& e) {
     return make(PyExc_RuntimeError, e.what());
   } catch (const std::system_error& e) {
@@ -143,7 +145,9 @@ bool load_error_types() {
   if (!module) return false;
   error_types.cancelled = PyObject_GetAttrString(module.get(), "CancelledError");
   error_types.invalid_state = PyObject_GetAttrString(module.get(), "InvalidStateError");
-  return error_types.cancelled != nullptr && error_types.invalid_state != nullptr;
+  error_types.no_sendfile = PyObject_GetAttrString(module.get(), "SendfileNotAvailableError");
+  return error_types.cancelled != nullptr && error_types.invalid_state != nullptr &&
+         error_types.no_sendfile != nullptr;
 }
 
 }  // namespace weft::python

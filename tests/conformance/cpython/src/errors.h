@@ -104,6 +104,7 @@ PyObject* message_of(const std::exception_ptr& payload);
 struct ErrorTypes {
   PyObject* cancelled = nullptr;
   PyObject* invalid_state = nullptr;
+  PyObject* no_sendfile = nullptr;
 };
 extern ErrorTypes error_types;
 bool load_error_types();

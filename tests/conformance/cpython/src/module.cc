@@ -104,6 +104,6 @@ PyMODINIT_FUNC PyInit_weft_core() {  // NOLINT: CPython's name for it.
                     add_combinators(module.get()) && add_transport_types(module.get()) &&
                     add_connecting(module.get()) && add_servers(module.get()) &&
                     add_sockets(module.get()) && add_children(module.get()) &&
-                    add_datagrams(module.get());
+                    add_datagrams(module.get()) && add_sendfile(module.get());
   return good ? module.release() : nullptr;
 }

@@ -250,6 +250,21 @@ PyObject* start_tls_compatible(PyObject* self, void* /*closure*/) {
   return guarded([&] { return PyBool_FromLong(core_in(self).start_tls_compatible() ? 1 : 0); });
 }
 
+// The name of one of asyncio's constants._SendfileMode.
+PyObject* sendfile_mode(PyObject* self, void* /*closure*/) {
+  return guarded([&] {
+    switch (core_in(self).sendfile_mode()) {
+      case loop::detail::SendfileMode::kTryNative:
+        return PyUnicode_FromString("TRY_NATIVE");
+      case loop::detail::SendfileMode::kFallback:
+        return PyUnicode_FromString("FALLBACK");
+      case loop::detail::SendfileMode::kUnsupported:
+        break;
+    }
+    return PyUnicode_FromString("UNSUPPORTED");
+  });
+}
+
 constexpr auto kClose = [](PyObject* self) { core_in(self).close(); };
 constexpr auto kAbort = [](PyObject* self) { core_in(self).abort(); };
 constexpr auto kIsClosing = [](PyObject* self) { return core_in(self).is_closing(); };
@@ -307,6 +322,7 @@ PyGetSetDef transport_members[] = {
     {"_loop", loop_of, nullptr, nullptr, nullptr},
     {"_protocol_paused", protocol_paused, nullptr, nullptr, nullptr},
     {"_start_tls_compatible", start_tls_compatible, nullptr, nullptr, nullptr},
+    {"_sendfile_mode", sendfile_mode, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

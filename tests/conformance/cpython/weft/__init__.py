@@ -6,7 +6,7 @@
     asyncio.set_event_loop_policy(weft.EventLoopPolicy())          # 3.11
 
 The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks, connections, servers, datagrams, pipes,
-children and socket calls are weft's, in C++, as every C++ program uses them. TLS, sendfile and signals are asyncio's own code on top of those.
+children, files that are sent and socket calls are weft's, in C++, as every C++ program uses them. TLS and signals are asyncio's own code on top of those.
 Locks, queues, groups and combinators of weft's are in weft.primitives.
 """
 import asyncio

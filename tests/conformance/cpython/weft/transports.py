@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """weft's connections, servers, datagrams, pipes, children and socket calls, under asyncio's names and signatures.
 
-What they do is in C++; here Python's arguments are checked and told. What comes with `ssl`, and sendfile, are asyncio's own."""
+What they do is in C++; here Python's arguments are checked and told. What comes with `ssl` is asyncio's own."""
+import io
 import os
 import socket
 import stat
@@ -14,7 +15,7 @@ import weft_core
 
 __all__ = ["Server", "TransportMethods"]
 
-weft_core.Transport._sendfile_compatible = constants._SendfileMode.FALLBACK  # By asyncio's own code.
+weft_core.Transport._sendfile_compatible = property(lambda self: constants._SendfileMode[self._sendfile_mode])
 
 
 def _wrap_socket(fd):
@@ -113,6 +114,14 @@ class Server(events.AbstractServer):
 def _open_streams(streams):
     """What weft is told of a child's streams: files are their numbers."""
     return [s if s is None or isinstance(s, int) else s.fileno() for s in streams]
+
+
+def _file_number(file):
+    """What the system can send from; -1 if there is nothing."""
+    try:
+        return file.fileno()
+    except (AttributeError, io.UnsupportedOperation):
+        return -1
 
 
 class TransportMethods:
@@ -339,3 +348,19 @@ class TransportMethods:
         accepted = socket.socket(fileno=fd)
         accepted.setblocking(False)
         return accepted, address
+
+    # Files. asyncio's sendfile() and sock_sendfile() check what they are given, and call these.
+
+    async def _sock_sendfile_native(self, sock, file, offset, count):
+        return await weft_core.sock_sendfile(self, sock.fileno(), file, _file_number(file), offset, count, False)
+
+    async def _sock_sendfile_fallback(self, sock, file, offset, count):
+        return await weft_core.sock_sendfile(self, sock.fileno(), file, -1, offset, count, True)
+
+    async def _sendfile_native(self, transp, file, offset, count):
+        return await weft_core.sendfile(self, transp, file, _file_number(file), offset, count, False)
+
+    async def _sendfile_fallback(self, transp, file, offset, count):
+        if not isinstance(transp, weft_core.Transport):
+            return await super()._sendfile_fallback(transp, file, offset, count)
+        return await weft_core.sendfile(self, transp, file, -1, offset, count, True)

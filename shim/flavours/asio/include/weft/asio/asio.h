@@ -5,5 +5,6 @@
 
 #pragma once
 
+#include "weft/asio/awaitable.h"
 #include "weft/asio/run.h"
 #include "weft/asio/use_fiber.h"

@@ -1,0 +1,195 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Asio's coroutines and weft's tasks, each waiting for the other.
+//
+//   boost::asio::awaitable<int> ask(tcp::socket& socket);           // as it was
+//   int answer = weft::asio::await(ask(socket));                    // in a task
+//
+//   boost::asio::awaitable<void> coroutine(weft::fibers::Nursery& nursery) {
+//     int value = co_await weft::asio::trio_as_asio(              // in a coroutine
+//         nursery, [] { return ask_the_network(); }, boost::asio::use_awaitable);
+//   }
+
+#pragma once
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "weft/asio/run.h"
+#include "weft/asio/use_fiber.h"
+#include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/detail/outside_task.h"
+#include "weft/fibers/nursery.h"
+
+namespace weft::asio {
+
+namespace detail {
+
+// Starts a coroutine. What of it runs at once is not in the task, though on its stack.
+template <class Executor>
+struct CoroutineStart {
+  Executor executor;
+  Executor get_executor() const noexcept { return executor; }
+  template <class Handler, class Coroutine>
+  void operator()(Handler&& handler, Coroutine&& coroutine) const {
+    const fibers::detail::OutsideTask guard;
+    ::boost::asio::co_spawn(executor, std::forward<Coroutine>(coroutine),
+                            std::forward<Handler>(handler));
+  }
+};
+
+template <class R>
+struct FiberSignature {
+  using Type = void(std::exception_ptr, R);
+};
+template <>
+struct FiberSignature<void> {
+  using Type = void(std::exception_ptr);
+};
+
+}  // namespace detail
+
+// Runs `coroutine` in `executor`, which may be another thread's, waits for it, and returns what it
+// returns or throws what it throws. If the task is cancelled, the coroutine gets one terminal
+// cancellation and the task waits for its end: a system_error with operation_aborted becomes
+// Cancelled, and anything else that comes counts.
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: before the coroutine begins: it is dropped. Afterwards it is cancelled and waited for; a
+// result that comes counts.
+// Threads: the run's own only.
+template <class T, class Executor, class E>
+T await(::boost::asio::awaitable<T, Executor> coroutine, const E& executor) {
+  fibers::checkpoint_if_cancelled();
+  return ::boost::asio::async_initiate<const use_fiber_t<>,
+                                       typename detail::FiberSignature<T>::Type>(
+      detail::CoroutineStart<E>{executor}, use_fiber, std::move(coroutine));
+}
+
+// The same in the context that this run is a guest of; UsageError if there is none.
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: before the coroutine begins: it is dropped. Afterwards it is cancelled and waited for; a
+// result that comes counts.
+// Threads: the run's own only.
+template <class T, class Executor>
+T await(::boost::asio::awaitable<T, Executor> coroutine) {
+  fibers::checkpoint_if_cancelled();
+  return asio::await(std::move(coroutine), current_context().get_executor());
+}
+
+namespace detail {
+
+struct PartedError {
+  std::exception_ptr for_handler;
+  std::exception_ptr for_task;  // Null if the error is not a cancellation.
+};
+// In a handler.
+PartedError part_error();
+std::exception_ptr aborted_error();
+
+// A task that a handler waits for.
+template <class R, class Fn, class Handler>
+class FiberCall {
+  using Executor = ::boost::asio::associated_executor_t<Handler, IoContext::executor_type>;
+  using Value = std::conditional_t<std::is_void_v<R>, std::nullptr_t, R>;
+
+ public:
+  FiberCall(Fn fn, Handler handler)
+      : fn_(std::move(fn)),
+        handler_(std::move(handler)),
+        executor_(
+            ::boost::asio::get_associated_executor(handler_, current_context().get_executor())),
+        work_(executor_) {}
+  FiberCall(const FiberCall&) = delete;
+  FiberCall& operator=(const FiberCall&) = delete;
+  ~FiberCall() { stop_listening(); }
+
+  // Before the task starts: afterwards the handler must not be lost for want of memory.
+  void listen() {
+    slot_ = ::boost::asio::get_associated_cancellation_slot(handler_);
+    if (slot_.is_connected())
+      slot_.assign([this](::boost::asio::cancellation_type) { scope_.cancel(); });
+  }
+
+  void run() {
+    PartedError error;
+    std::optional<Value> value;
+    try {
+      const auto ended = scope_.run([&] {
+        if constexpr (std::is_void_v<R>) {
+          std::invoke(fn_);
+          value.emplace();
+        } else {
+          value.emplace(std::invoke(fn_));
+        }
+      });
+      if (!ended.finished()) error.for_handler = aborted_error();
+    } catch (...) {
+      error = part_error();
+    }
+    stop_listening();
+    deliver(error.for_handler, std::move(value));
+    if (error.for_task != nullptr) std::rethrow_exception(std::move(error.for_task));
+  }
+
+ private:
+  void stop_listening() noexcept {
+    if (auto slot = std::exchange(slot_, {}); slot.is_connected()) slot.clear();
+  }
+  void deliver(std::exception_ptr error, std::optional<Value> value) {
+    ::boost::asio::post(executor_, [handler = std::move(handler_), error = std::move(error),
+                                    value = std::move(value), work = std::move(work_)]() mutable {
+      if constexpr (std::is_void_v<R>) {
+        std::move(handler)(std::move(error));
+      } else {
+        std::move(handler)(std::move(error), value ? std::move(*value) : R());
+      }
+    });
+  }
+
+  Fn fn_;
+  Handler handler_;
+  Executor executor_;
+  ::boost::asio::executor_work_guard<Executor> work_;
+  ::boost::asio::associated_cancellation_slot<Handler>::type slot_;
+  fibers::CancelScope scope_;
+};
+
+}  // namespace detail
+
+// An operation of Asio's, for any completion token: calls `fn` in a new task of `nursery`'s. It
+// ends with what `fn` returns, which is default-constructible as Asio wants it, or throws. A
+// cancellation of the operation cancels the task, and is over when that has ended; it ends with a
+// system_error, operation_aborted, also if somebody else cancels the task.
+//
+// Blocks: no; as the token says.
+// Cancel: does not apply: it is not in a task.
+// Threads: the run's own only, which is a guest of an io_context.
+template <class F, class Token>
+auto trio_as_asio(fibers::Nursery& nursery, F&& fn, Token&& token) {
+  using Fn = std::decay_t<F>;
+  using R = std::decay_t<std::invoke_result_t<Fn&>>;
+  return ::boost::asio::async_initiate<Token, typename detail::FiberSignature<R>::Type>(
+      [&nursery](auto handler, Fn body) {
+        using Call = detail::FiberCall<R, Fn, decltype(handler)>;
+        auto call = std::make_unique<Call>(std::move(body), std::move(handler));
+        call->listen();
+        nursery.start_soon([call = std::move(call)] { call->run(); }, {.unchecked_captures = true});
+      },
+      token, Fn(std::forward<F>(fn)));
+}
+
+}  // namespace weft::asio

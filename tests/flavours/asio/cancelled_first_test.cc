@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Cancelled first: Asio.
+
+#include "tests/support/cancelled_first.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio.hpp>
+#include <stdexcept>
+
+#include "weft/asio/asio.h"
+#include "weft/fibers/testing/fiber_test.h"
+
+namespace weft::asio {
+namespace {
+
+using test::cancelled_first;
+using test::says_cancelled;
+namespace ba = ::boost::asio;
+
+ba::awaitable<void> fail() {
+  throw std::runtime_error("no");
+  co_return;
+}
+
+FIBER_TEST(CancelledFirstTest, ACoroutineThatFails) {
+  ba::io_context context;  // Nobody runs it.
+  says_cancelled("asio/awaitable.h await", [&] { await(fail(), context.get_executor()); });
+  cancelled_first("asio/awaitable.h await", [] { await(fail()); });
+}
+
+}  // namespace
+}  // namespace weft::asio

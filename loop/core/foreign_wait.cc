@@ -79,6 +79,8 @@ void ResumerPromise::arrive() noexcept {
   wait_->arrive();
 }
 
+#ifdef __cpp_lib_jthread
+
 std::stop_token ResumerPromise::get_stop_token() {
   const std::lock_guard guard(lock_);
   if (!source_.stop_possible()) {
@@ -97,6 +99,13 @@ void ResumerPromise::request_stop() {
   }
   source.request_stop();  // Its callbacks may resume this one, which may be freed then.
 }
+
+#else
+
+// Nobody can have asked for a token.
+void ResumerPromise::request_stop() {}
+
+#endif
 
 // --- The wait. ---
 

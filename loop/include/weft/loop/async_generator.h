@@ -24,6 +24,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"  // Before <coroutine> complains.
+
 #include <concepts>
 #include <coroutine>
 #include <cstddef>

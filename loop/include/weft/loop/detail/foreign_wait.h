@@ -6,6 +6,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"  // Before <coroutine> complains.
+
 #include <atomic>
 #include <coroutine>
 #include <cstddef>
@@ -13,9 +15,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stop_token>
 #include <type_traits>
 #include <utility>
+#include <version>
+
+#ifdef __cpp_lib_jthread  // libc++ 16 has no std::stop_token yet.
+#include <stop_token>
+#endif
 
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/token.h"
@@ -37,8 +43,10 @@ class ResumerPromise {
   ~ResumerPromise();
 
   // --- For the awaitable, on any thread, before it resumes. ---
+#ifdef __cpp_lib_jthread
   // Stopped when whoever waits is cancelled. Made by the first call: it allocates.
   std::stop_token get_stop_token();
+#endif
   // "It was cancelled", instead of a result. Returns what is to be resumed.
   std::coroutine_handle<> unhandled_stopped() noexcept {
     stopped_ = true;
@@ -53,9 +61,15 @@ class ResumerPromise {
   // NOLINTNEXTLINE(misc-new-delete-overloads): the one with a size is its match.
   static void* operator new(std::size_t size);
   static void operator delete(void* frame, std::size_t size) noexcept;
-  Coroutine get_return_object() noexcept { return {Handle::from_promise(*this)}; }
-  std::suspend_always initial_suspend() const noexcept { return {}; }
-  std::suspend_always final_suspend() const noexcept { return {}; }
+  Coroutine get_return_object() noexcept {
+    return {Handle::from_promise(*this)};
+  }
+  std::suspend_always initial_suspend() const noexcept {
+    return {};
+  }
+  std::suspend_always final_suspend() const noexcept {
+    return {};
+  }
   void unhandled_exception() const noexcept {}
   void return_void() const noexcept {}
   // When it has been resumed. It counts as suspended again, so that another thread may free it.
@@ -79,9 +93,11 @@ class ResumerPromise {
   std::atomic<bool> left_{false};  // The wait has gone, or the run has: whoever comes second frees.
   bool told_ = false;
   bool stopped_ = false;
+#ifdef __cpp_lib_jthread
   std::mutex lock_;  // get_stop_token() may be called while another thread cancels.
   bool stop_requested_ = false;
   std::stop_source source_{std::nostopstate};
+#endif
 };
 
 // One wait. It lies where the awaiter lies, which it refers to.

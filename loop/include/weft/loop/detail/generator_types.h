@@ -6,6 +6,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"  // Before <coroutine> complains.
+
 #include <coroutine>
 #include <cstddef>
 #include <exception>

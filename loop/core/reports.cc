@@ -54,8 +54,27 @@ void Reports::report_by_default(const ExceptionContext& context) {
   owner(*core_.facade(), context);
 }
 
+// Logs what the default handler throws: it must not end the loop. A direct call of it, from
+// elsewhere, does throw.
+void Reports::report_in_the_end(const ExceptionContext& context) {
+  try {
+    report_by_default(context);
+  } catch (const fibers::Cancelled&) {
+    throw;
+  } catch (const fibers::KeyboardInterrupt&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (...) {
+    fibers::detail::log_quietly(fibers::LogLevel::kError, [] {
+      return "Exception in default exception handler: " +
+             fibers::describe_exception(std::current_exception());
+    });
+  }
+}
+
 void Reports::report(const ExceptionContext& context) {
-  if (exception_handler == nullptr || core_.facade() == nullptr) return report_by_default(context);
+  if (exception_handler == nullptr || core_.facade() == nullptr) return report_in_the_end(context);
   const ExceptionHandler handler = exception_handler;  // It may put another in its place.
   try {
     handler(*core_.facade(), context);
@@ -64,7 +83,7 @@ void Reports::report(const ExceptionContext& context) {
   } catch (const fibers::KeyboardInterrupt&) {
     throw;
   } catch (...) {
-    report_by_default({.message = failed_handler_text(context),
+    report_in_the_end({.message = failed_handler_text(context),
                        .exception = std::current_exception(),
                        .handle = context.handle,
                        .future = context.future,

@@ -31,6 +31,7 @@ class Reports {
   Reports& operator=(const Reports&) = delete;
 
   void report(const ExceptionContext& context);
+  // What the owner throws comes out.
   void report_by_default(const ExceptionContext& context);
   // The same as report(); returns what that throws, or null.
   std::exception_ptr try_to_report(const ExceptionContext& context) noexcept;
@@ -51,6 +52,8 @@ class Reports {
   fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
 
  private:
+  void report_in_the_end(const ExceptionContext& context);
+
   LoopCore& core_;
   std::exception_ptr late_error_;
 };

@@ -3,6 +3,7 @@
 
 // Errors of callbacks, and slow callbacks.
 
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -105,6 +106,63 @@ FIBER_TEST(ExceptionHandlerTest, HandlerThatThrowsIsLoggedWithWhatItWasFor) {
     ASSERT_EQ(log.lines.size(), 1U);
     EXPECT_NE(log.lines[0].find("Unhandled error in exception handler"), std::string::npos);
     EXPECT_NE(log.lines[0].find("callback"), std::string::npos);
+  });
+}
+
+// asyncio: test_base_events.py::BaseEventLoopTests::test_default_exc_handler_broken
+FIBER_TEST(ExceptionHandlerTest, ADefaultThatThrowsIsLoggedAndTheLoopGoesOn) {
+  with_idle_loop([](EventLoop& loop) {
+    std::string told;
+    loop.set_exception_handler({});
+    loop.set_default_exception_handler([&](EventLoop&, const ExceptionContext& context) {
+      told = context.message;
+      throw std::invalid_argument("spam");
+    });
+    const auto lines_of_a_failure = [&] {
+      const LogCapture log;
+      bool next = false;
+      loop.call_soon([] { throw std::runtime_error("callback"); });
+      loop.call_soon([&] { next = true; });
+      run_once(loop);
+      EXPECT_TRUE(next);
+      return log.lines;
+    };
+    std::vector<std::string> lines = lines_of_a_failure();
+    ASSERT_EQ(lines.size(), 2U);
+    EXPECT_EQ(told, "Exception in callback");
+    EXPECT_NE(lines[1].find("Exception in default exception handler"), std::string::npos);
+    EXPECT_NE(lines[1].find("spam"), std::string::npos) << lines[1];
+    // With a handler that throws, too: nothing of the three is lost.
+    loop.set_exception_handler(
+        [](EventLoop&, const ExceptionContext&) { throw std::runtime_error("ham"); });
+    lines = lines_of_a_failure();
+    ASSERT_EQ(lines.size(), 2U);
+    EXPECT_NE(told.find("callback"), std::string::npos) << told;
+    EXPECT_NE(lines[0].find("ham"), std::string::npos) << lines[0];
+    EXPECT_NE(lines[1].find("spam"), std::string::npos) << lines[1];
+    // Whoever calls it by hand is told.
+    const LogCapture log;
+    EXPECT_THROW(loop.default_exception_handler({.message = "by hand"}), std::invalid_argument);
+  });
+}
+
+FIBER_TEST(ExceptionHandlerTest, WhatEndsAProgramPassesThroughTheDefault) {
+  with_idle_loop([](EventLoop& loop) {
+    const LogCapture log;
+    for (const bool broken_handler : {false, true}) {
+      if (broken_handler) {
+        loop.set_exception_handler(
+            [](EventLoop&, const ExceptionContext&) { throw std::runtime_error("ham"); });
+      } else {
+        loop.set_exception_handler({});
+      }
+      loop.set_default_exception_handler(
+          [](EventLoop&, const ExceptionContext&) { throw fibers::KeyboardInterrupt(); });
+      EXPECT_THROW(loop.call_exception_handler({.message = "a"}), fibers::KeyboardInterrupt);
+      loop.set_default_exception_handler(
+          [](EventLoop&, const ExceptionContext&) { throw std::bad_alloc(); });
+      EXPECT_THROW(loop.call_exception_handler({.message = "b"}), std::bad_alloc);
+    }
   });
 }
 

@@ -116,8 +116,8 @@ class EventLoop : public LoopSendfile {
   void set_exception_handler(ExceptionHandler handler);
   const ExceptionHandler& get_exception_handler() const;
   void call_exception_handler(const ExceptionContext& context);
-  // Logs the context as an error, then tells the loop's owner, which must not throw: open_loop,
-  // say, lets the error end its block.
+  // Logs the context as an error, then tells the loop's owner: open_loop, say, lets the error end
+  // its block. What the owner throws comes out if called by hand; else the loop logs it.
   void default_exception_handler(const ExceptionContext& context);
   void set_default_exception_handler(ExceptionHandler owner);
   // For the loop's owner, say open_loop, which then runs its loop again: called when a fiber is

@@ -46,6 +46,9 @@ TEST(AsioAwaitableTest, ATaskWaitsForACoroutine) {
     Seen seen;
     EXPECT_EQ(await(wait_for(timer, seen)), 7);
     EXPECT_EQ(seen.library, "asio");
+    seen = {};
+    EXPECT_EQ(ba::co_spawn(context, wait_for(timer, seen), use_fiber), 7);
+    EXPECT_EQ(seen.library, "asio");
     EXPECT_THROW(await(fail()), std::out_of_range);
   });
 }

@@ -15,6 +15,7 @@
 #include "tests/flavours/asio/asio_testing.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/open_loop.h"
 
@@ -201,6 +202,35 @@ FIBER_TEST(UseFiberTest, WhatMovingAResultThrowsComesOut) {
         [](auto handler) { std::move(handler)(Hot()); }, token);
   };
   EXPECT_THROW(hot(use_fiber), std::out_of_range);
+}
+
+// Asio may run the first steps of a coroutine there, and the last ones in a cancellation.
+FIBER_TEST(UseFiberTest, WhatRunsInTheTasksStackIsNotInTheTask) {
+  WEFT_NOT_ALLOCATION_SWEPT("the error would be another one");
+  const auto waits = [](auto&& token) {
+    return ba::async_initiate<decltype(token), void(error_code)>(
+        [](auto handler) {
+          EXPECT_FALSE(fibers::in_trio_task());
+          fibers::checkpoint();
+          std::move(handler)(error_code());
+        },
+        token);
+  };
+  EXPECT_THROW(waits(use_fiber), fibers::UsageError);
+  EXPECT_THROW(waits(use_fiber.on(ba::system_executor())), fibers::UsageError);
+  EXPECT_TRUE(fibers::in_trio_task());
+  ByHand<error_code> op;
+  op.on_start = [] {};
+  op.on_cancel = [&] {
+    EXPECT_FALSE(fibers::in_trio_task());
+    op.end(aborted());
+  };
+  fibers::open_nursery([&](fibers::Nursery& nursery) {
+    nursery.start_soon([&] { op.start(use_fiber); });
+    fibers::testing::wait_all_tasks_blocked();
+    nursery.cancel_scope().cancel();
+    EXPECT_TRUE(fibers::in_trio_task());
+  });
 }
 
 TEST(UseFiberOutsideTest, OutsideARunItIsRefused) {

@@ -6,6 +6,7 @@
 #include <new>
 #include <thread>
 
+#include "weft/fibers/detail/outside_task.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::asio::detail {
@@ -54,7 +55,9 @@ void WaitCore::settle() noexcept {
   }
 }
 
+// It may carry the operation's code on here, in the turn of whichever task has cancelled.
 void WaitCore::emit() {
+  const fibers::detail::OutsideTask guard;
   for (;;) {
     try {
       return signal_.emit(::boost::asio::cancellation_type::all);

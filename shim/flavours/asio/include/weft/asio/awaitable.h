@@ -30,36 +30,9 @@
 #include "weft/asio/run.h"
 #include "weft/asio/use_fiber.h"
 #include "weft/fibers/cancel_scope.h"
-#include "weft/fibers/detail/outside_task.h"
 #include "weft/fibers/nursery.h"
 
 namespace weft::asio {
-
-namespace detail {
-
-// Starts a coroutine. What of it runs at once is not in the task, though on its stack.
-template <class Executor>
-struct CoroutineStart {
-  Executor executor;
-  Executor get_executor() const noexcept { return executor; }
-  template <class Handler, class Coroutine>
-  void operator()(Handler&& handler, Coroutine&& coroutine) const {
-    const fibers::detail::OutsideTask guard;
-    ::boost::asio::co_spawn(executor, std::forward<Coroutine>(coroutine),
-                            std::forward<Handler>(handler));
-  }
-};
-
-template <class R>
-struct FiberSignature {
-  using Type = void(std::exception_ptr, R);
-};
-template <>
-struct FiberSignature<void> {
-  using Type = void(std::exception_ptr);
-};
-
-}  // namespace detail
 
 // Runs `coroutine` in `executor`, which may be another thread's, waits for it, and returns what it
 // returns or throws what it throws. If the task is cancelled, the coroutine gets one terminal
@@ -72,10 +45,7 @@ struct FiberSignature<void> {
 // Threads: the run's own only.
 template <class T, class Executor, class E>
 T await(::boost::asio::awaitable<T, Executor> coroutine, const E& executor) {
-  fibers::checkpoint_if_cancelled();
-  return ::boost::asio::async_initiate<const use_fiber_t<>,
-                                       typename detail::FiberSignature<T>::Type>(
-      detail::CoroutineStart<E>{executor}, use_fiber, std::move(coroutine));
+  return ::boost::asio::co_spawn(executor, std::move(coroutine), use_fiber);
 }
 
 // The same in the context that this run is a guest of; UsageError if there is none.
@@ -91,6 +61,15 @@ T await(::boost::asio::awaitable<T, Executor> coroutine) {
 }
 
 namespace detail {
+
+template <class R>
+struct FiberSignature {
+  using Type = void(std::exception_ptr, R);
+};
+template <>
+struct FiberSignature<void> {
+  using Type = void(std::exception_ptr);
+};
 
 struct PartedError {
   std::exception_ptr for_handler;

@@ -8,9 +8,8 @@
 //   weft::fibers::fail_after(5s, [&] { http::async_read(stream, buffer, request, use_fiber); });
 //
 // Results: what stands behind an error_code or exception_ptr is returned, several as a tuple. An
-// error is thrown, an error_code as boost::system::system_error. Asio's adapters do as ever:
-// redirect_error(use_fiber, ec), as_tuple(use_fiber), bind_executor, bind_allocator and
-// bind_cancellation_slot around it.
+// error is thrown, an error_code as boost::system::system_error. Asio's adapters go around it as
+// ever: redirect_error, as_tuple, bind_executor, bind_allocator and bind_cancellation_slot.
 //
 // Cancelled: the operation's cancellation slot gets the signal, with all types, so it does what it
 // can; the task waits for its end. operation_aborted becomes Cancelled, and anything else that
@@ -32,6 +31,7 @@
 #include <utility>
 
 #include "weft/asio/detail/fiber_wait.h"
+#include "weft/fibers/detail/outside_task.h"
 
 namespace weft::asio {
 
@@ -83,10 +83,8 @@ class use_fiber_t {
 };
 
 // An operation that this token is given to:
-//
 // Blocks: yes, always a checkpoint.
-// Cancel: before the operation: it is not started. Afterwards see above; a result that comes
-// counts.
+// Cancel: before the operation: it is not started. Later see above; a result that comes counts.
 // Threads: the run's own only, in a task.
 // NOLINTNEXTLINE(readability-identifier-naming): a token, named as Asio's are.
 inline constexpr use_fiber_t<> use_fiber;
@@ -189,6 +187,7 @@ struct Starter {
   }
 };
 
+// What Asio runs at once, as the first steps of a coroutine, is not in the task and must not wait.
 template <class... T>
 struct Operation {
   using Wait = FiberWait<T...>;
@@ -200,6 +199,7 @@ struct Operation {
     Wait wait;
     auto executor = executor_among(initiation, args...);
     try {
+      const fibers::detail::OutsideTask guard;
       std::forward<Initiation>(initiation)(FiberHandler<void, T...>(wait, {}),
                                            std::forward<Args>(args)...);
     } catch (...) {
@@ -219,6 +219,7 @@ struct Operation {
     using Start = Starter<decltype(start), FiberHandler<Executor, T...>>;
     wait.add_party();
     try {
+      const fibers::detail::OutsideTask guard;
       ::boost::asio::dispatch(executor, Start{Party(wait), &start, {wait, {executor}}});
     } catch (...) {
       wait.fail(std::current_exception());

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <coroutine>
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -16,14 +15,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "tests/flavours/cpp20/meanwhile.h"
 #include "tests/support/foreign_awaitables.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
-#include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/checkpoints.h"
 #include "weft/fibers/testing/fiber_test.h"
-#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/errors.h"
 #include "weft/shim/open_loop.h"
@@ -32,38 +30,14 @@ namespace weft::cpp20 {
 namespace {
 
 using fibers::CancelScope;
-using fibers::Nursery;
-using fibers::open_nursery;
-using fibers::testing::wait_all_tasks_blocked;
 using test::AsksForToken;
 using test::Lazy;
+using test::let_others_wait;
+using test::meanwhile;
 using test::Operation;
 using test::operation_canceled;
 using test::Plain;
 using test::Stoppable;
-
-void let_others_wait() {
-  CancelScope shield({.shield = true});
-  try {
-    shield.run([] { wait_all_tasks_blocked(); });
-  } catch (const std::bad_alloc&) {
-    // Then not.
-  }
-}
-
-// Runs `end` when `body` waits; whatever happens, for nothing else would end that.
-template <class Body, class End>
-void meanwhile(Body&& body, End&& end) {
-  open_nursery([&](Nursery& nursery) {
-    nursery.start_soon(
-        [&] {
-          let_others_wait();
-          end();
-        },
-        {.unchecked_captures = true});
-    body();
-  });
-}
 
 FIBER_TEST(AwaitableAsTrioTest, GivesTheValue) {
   Operation op;

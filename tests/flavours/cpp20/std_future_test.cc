@@ -8,13 +8,14 @@
 #include <chrono>
 #include <future>
 #include <memory>
-#include <new>
 #include <optional>
 #include <stdexcept>
 #include <thread>
 #include <utility>
 
+#include "tests/flavours/cpp20/meanwhile.h"
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/capacity_limiter.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/nursery.h"
@@ -31,36 +32,9 @@ using fibers::CancelScope;
 using fibers::Nursery;
 using fibers::open_nursery;
 using fibers::testing::wait_all_tasks_blocked;
+using test::let_others_wait;
+using test::meanwhile;
 using namespace std::chrono_literals;
-
-void let_others_wait() {
-  CancelScope shield({.shield = true});
-  try {
-    shield.run([] { wait_all_tasks_blocked(); });
-  } catch (const std::bad_alloc&) {
-    // Then not.
-  }
-}
-
-// Runs `end` when `body` waits; whatever happens, also once more without memory, for nothing else
-// would end that.
-template <class Body, class End>
-void meanwhile(Body&& body, End&& end) {
-  open_nursery([&](Nursery& nursery) {
-    nursery.start_soon(
-        [&] {
-          let_others_wait();
-          try {
-            end();
-          } catch (const std::bad_alloc&) {
-            end();
-            throw;
-          }
-        },
-        {.unchecked_captures = true});
-    body();
-  });
-}
 
 FIBER_TEST(StdFutureTest, ATaskWaitsForOne) {
   std::promise<std::unique_ptr<int>> promise;
@@ -138,14 +112,21 @@ FIBER_TEST(StdFutureTest, CancelledBeforeAThreadWaitsNothingIsLost) {
 
 FIBER_TEST(StdFutureTest, OneThatHasBeenMovedInMayBeAbandoned) {
   std::promise<int> promise;
+  fibers::CapacityLimiter limiter(1);
   CancelScope scope;
   meanwhile(
       [&] {
-        scope.run([&] { std_future_as_trio(promise.get_future(), {.abandon_on_cancel = true}); });
+        scope.run([&] {
+          std_future_as_trio(promise.get_future(),
+                             {.abandon_on_cancel = true, .limiter = &limiter});
+        });
       },
       [&] { scope.cancel(); });
   EXPECT_TRUE(scope.cancelled_caught());
   promise.set_value(1);  // Lets the thread go.
+  CancelScope shield({.shield = true});
+  shield.run([&] { limiter.acquire(); });
+  limiter.release();
 }
 
 FIBER_TEST(StdFutureTest, OneThatHasNotBeenMovedMayNot) {

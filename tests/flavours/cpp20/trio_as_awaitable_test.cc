@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/flavours/cpp20/started.h"
 #include "tests/support/foreign_awaitables.h"
 #include "weft/cpp20/awaitable_as_trio.h"
 #include "weft/fibers/cancel_scope.h"
@@ -41,41 +42,9 @@ using fibers::Nursery;
 using fibers::open_nursery;
 using fibers::testing::wait_all_tasks_blocked;
 using test::Lazy;
+using test::Started;
 using ::testing::ElementsAre;
 using namespace std::chrono_literals;
-
-// A coroutine that runs at once, and that nobody of weft's knows. Whoever has it may destroy it.
-class Started {
- public:
-  struct promise_type {  // NOLINT(readability-identifier-naming): the language's name.
-    std::stop_token token;
-    bool ended = false;
-    Started get_return_object() {
-      return Started(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    std::suspend_never initial_suspend() const noexcept { return {}; }
-    std::suspend_always final_suspend() noexcept {
-      ended = true;
-      return {};
-    }
-    void unhandled_exception() const { throw; }
-    void return_void() const noexcept {}
-    std::stop_token get_stop_token() const { return token; }
-    promise_type() = default;
-    template <class... Rest>
-    explicit promise_type(std::stop_token t, Rest&...) : token(std::move(t)) {}
-  };
-  explicit Started(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-  Started(Started&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  Started& operator=(Started&&) = delete;
-  ~Started() {
-    if (handle_) handle_.destroy();
-  }
-  bool ended() const { return handle_.promise().ended; }
-
- private:
-  std::coroutine_handle<promise_type> handle_;
-};
 
 int slow_answer() {
   fibers::sleep(1s);

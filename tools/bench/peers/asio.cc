@@ -445,6 +445,7 @@ int main(int argc, char** argv) {
                               {"datagram_echo/100", &datagram_echo},
                               {"wait_for_callback", &await_future},
                               {"aio_as_trio/coroutine", &spawn_and_await},
+                              {"trio_as_awaitable", &spawn_and_await},
                               {"sync_loop", &sync_loop},
                               {"stream_echo/1", &tcp_echo},
                               {"stream_echo/100", &tcp_echo},

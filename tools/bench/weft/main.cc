@@ -98,6 +98,9 @@ int main(int argc, char** argv) {
                    {"wait_for_callback", &bench::wait_for_callback},
                    {"open_loop", &bench::open_loop},
                    {"sync_loop", &bench::sync_loop},
+                   {"awaitable_as_trio", &bench::awaitable_as_trio},
+                   {"trio_as_awaitable", &bench::trio_as_awaitable},
+                   {"trio_as_awaitable/Coro", &bench::trio_as_awaitable_coro},
 #ifdef WEFT_BENCH_BOOST_FIBER
                    {"boost_fiber_as_trio", &bench::boost_fiber_as_trio},
                    {"trio_as_boost_fiber", &bench::trio_as_boost_fiber},

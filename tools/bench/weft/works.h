@@ -84,6 +84,11 @@ void wait_for_callback(Meter& meter);
 void open_loop(Meter& meter);
 void sync_loop(Meter& meter);
 
+// cpp20.cc
+void awaitable_as_trio(Meter& meter);
+void trio_as_awaitable(Meter& meter);
+void trio_as_awaitable_coro(Meter& meter);
+
 // boost_fiber.cc
 void boost_fiber_as_trio(Meter& meter);
 void trio_as_boost_fiber(Meter& meter);

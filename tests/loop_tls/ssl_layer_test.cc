@@ -158,7 +158,7 @@ FIBER_TEST(SSLLayerTest, ACertificateThatIsNotTrustedFailsTheHandshake) {
                        fibers::SSLContext::client({.system_trust_store = false}));
     EXPECT_THAT(failure<Untrusted>(
                     loop, {.loop = loop, .protocol = client, .server_hostname = "other.example"}),
-                HasSubstr("the certificate is not for 'other.example'"));
+                HasSubstr("certificate is not valid for 'other.example'"));
     EXPECT_THAT(client->log, ElementsAre()) << "there has been no connection";
   });
 }
@@ -275,6 +275,24 @@ FIBER_TEST(SSLLayerTest, NoTimerOutlivesItsConnection) {
     }
     turn_until(loop, [&] { return gone.expired(); });
     EXPECT_EQ(loop.time(), begun);
+  });
+}
+
+// The peer waits for this side's: nothing else comes.
+// asyncio: test_ssl.py::TestSSL::test_start_tls_server_1
+FIBER_TEST(SSLLayerTest, AGoodbyeThatComesWithTheLastDataIsHeardAndAnswered) {
+  with_loop([](EventLoop& loop) {
+    const auto [client, server, tls] = connected(loop);
+    expect_set(server->made);
+    tls.pipe.end_b().hold_up(true);
+    client->transport.write("the last");
+    client->transport.close();
+    tls.pipe.end_b().hold_up(false);
+    expect_set(client->ended);
+    expect_set(server->ended);
+    EXPECT_EQ(server->received, "the last");
+    EXPECT_THAT(server->log, ElementsAre("made", "eof", "lost"));
+    EXPECT_THAT(client->log, ElementsAre("made", "eof", "lost"));
   });
 }
 

@@ -10,10 +10,15 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
+#include "tests/tls/ssl_pairs.h"
 #include "tests/tls/test_authority.h"
 #include "tests/tls/tls_testing.h"
+#include "weft/fibers/testing/fiber_test.h"
 #include "weft/tls/ssl_error.h"
 
 namespace weft::fibers {
@@ -140,6 +145,82 @@ TEST_F(SSLContextTest, HostNameIsCheckedOfVerifiedCertificatesOnly) {
   EXPECT_THROW(server.set_check_hostname(true), UsageError);
   server.set_verify_mode(VerifyMode::kOptional);
   EXPECT_EQ(server.verify_mode(), VerifyMode::kOptional);
+}
+
+// --- An SSL_CTX of somebody else's. ---
+
+// As a library would have set it up, with the test's authority and certificate.
+struct Native {
+  explicit Native(const SSLContext& model, const SSL_METHOD* method) : ctx(SSL_CTX_new(method)) {
+    SSL_CTX* const from = model.native_handle();
+    SSL_CTX_set1_cert_store(ctx, SSL_CTX_get_cert_store(from));
+    if (X509* const own = SSL_CTX_get0_certificate(from)) {
+      SSL_CTX_use_certificate(ctx, own);
+      SSL_CTX_use_PrivateKey(ctx, SSL_CTX_get0_privatekey(from));
+    }
+  }
+  Native(const Native&) = delete;
+  Native& operator=(const Native&) = delete;
+  ~Native() { SSL_CTX_free(ctx); }
+  SSL_CTX* const ctx;
+};
+
+FIBER_TEST(SSLContextNativeTest, ConnectionsAreMadeWithTheirContexts) {
+  const Native accepting(test_server_context(), TLS_server_method());
+  const Native connecting(test_client_context(), TLS_client_method());
+  SSL_CTX_set_verify(connecting.ctx, SSL_VERIFY_PEER, nullptr);
+  const SSLContext server = SSLContext::from_native(accepting.ctx, {.server = true});
+  const SSLContext client = SSLContext::from_native(connecting.ctx);
+  EXPECT_TRUE(server.is_server());
+  EXPECT_FALSE(server.check_hostname());
+  EXPECT_FALSE(client.is_server());
+  EXPECT_TRUE(client.check_hostname());
+  EXPECT_EQ(client.verify_mode(), VerifyMode::kRequired);
+  EXPECT_EQ(client.native_handle(), connecting.ctx);
+  auto [ours, theirs] = ssl_pair_over(testing::memory_stream_pair(), client, server);
+  shake_hands(ours, theirs);
+  ours.send_all("through");
+  EXPECT_EQ(receive_exactly(theirs, 7), "through");
+}
+
+FIBER_TEST(SSLContextNativeTest, TheHostNameIsChecked) {
+  WEFT_NOT_ALLOCATION_SWEPT("its other side waits for what is never sent");
+  const Native connecting(test_client_context(), TLS_client_method());
+  SSL_CTX_set_verify(connecting.ctx, SSL_VERIFY_PEER, nullptr);
+  auto transports = testing::memory_stream_pair();
+  SSLStream client(std::move(transports.first), SSLContext::from_native(connecting.ctx),
+                   {.server_hostname = "other.example"});
+  SSLStream server(std::move(transports.second), test_server_context(), {.server_side = true});
+  together(
+      [&] {
+        expect_contains(broken_because<SSLCertVerificationError>([&] { client.do_handshake(); }),
+                        "certificate is not valid for 'other.example'");
+      },
+      [&] { broken_because<SSLError>([&] { server.do_handshake(); }); });
+}
+
+TEST(SSLContextNativeTest, TheSslCtxAndWhatItRefersToLiveAsLongAsTheContext) {
+  auto referred = std::make_shared<int>(1);
+  const std::weak_ptr<int> seen = referred;
+  SSL_CTX* const ctx = SSL_CTX_new(TLS_server_method());
+  std::optional<SSLContext> context =
+      SSLContext::from_native(ctx, {.server = true, .keep_alive = std::move(referred)});
+  SSL_CTX_free(ctx);
+  std::optional<SSLContext> copy = context;
+  context.reset();
+  EXPECT_FALSE(seen.expired());
+  EXPECT_EQ(SSL_CTX_get_verify_mode(copy->native_handle()), SSL_VERIFY_NONE);
+  copy.reset();
+  EXPECT_TRUE(seen.expired());
+}
+
+TEST(SSLContextNativeTest, WhatCannotBeRightIsRefused) {
+  EXPECT_THROW(SSLContext::from_native(nullptr), UsageError);
+  const Native lax(SSLContext::client({.system_trust_store = false}), TLS_client_method());
+  EXPECT_THROW(SSLContext::from_native(lax.ctx), UsageError) << "it verifies no certificate";
+  SSLContext context = SSLContext::from_native(lax.ctx, {.check_hostname = false});
+  EXPECT_EQ(context.verify_mode(), VerifyMode::kNone);
+  EXPECT_THROW(context.set_alpn_protocols({"h2"}), UsageError);
 }
 
 }  // namespace

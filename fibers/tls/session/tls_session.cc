@@ -69,6 +69,9 @@ TlsSession::TlsSession(SSL_CTX& ctx, bool server_side, const std::string& hostna
                        bool check_hostname)
     : ssl_(SSL_new(&ctx)), hostname_(hostname) {
   if (ssl_ == nullptr) throw std::bad_alloc();
+  // A write that has to be tried again comes from the same data, but maybe from another place. The
+  // context may be one that knows nothing of that.
+  SSL_set_mode(ssl_.get(), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   BIO* bio = network_.make_bio().release();
   SSL_set_bio(ssl_.get(), bio, bio);  // Both ways: takes one reference.
   if (server_side) {
@@ -99,7 +102,7 @@ void TlsSession::throw_error(int error, const char* doing) {
   if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
     std::string reason = X509_verify_cert_error_string(verified);
     if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-      reason += ": the certificate is not for '" + hostname_ + '\'';
+      reason += ", certificate is not valid for '" + hostname_ + '\'';
     }
     throw SSLCertVerificationError(std::string(doing) + ": " + text + ": " + reason, code,
                                    verified);
@@ -123,6 +126,7 @@ Step TlsSession::handshake() {
 Step TlsSession::read(std::span<std::byte> buffer, std::size_t& count) {
   if (read_error_ != nullptr) std::rethrow_exception(std::exchange(read_error_, nullptr));
   count = 0;
+  untold_goodbye_ = false;  // OpenSSL says it again.
   do {
     ERR_clear_error();
     std::size_t got = 0;
@@ -131,7 +135,10 @@ Step TlsSession::read(std::span<std::byte> buffer, std::size_t& count) {
       count += got;
       continue;
     }
-    if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_ZERO_RETURN) return Step::kDone;
+    if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_ZERO_RETURN) {
+      untold_goodbye_ = count > 0;
+      return Step::kDone;
+    }
     try {
       const Step step = result_of(result, "TLS read");
       return count > 0 ? Step::kDone : step;

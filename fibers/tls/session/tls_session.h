@@ -45,7 +45,7 @@ class TlsSession {
   // What has been fed and not been used.
   std::size_t pending_input() const { return network_.pending_input(); }
   // Whether another read() may give something, without more being fed.
-  bool readable() const { return has_input() || read_error_ != nullptr; }
+  bool readable() const { return has_input() || read_error_ != nullptr || untold_goodbye_; }
   // What has to go there.
   std::size_t pending_output() const { return network_.pending_output(); }
   std::string take_output() { return network_.take_output(); }
@@ -62,8 +62,9 @@ class TlsSession {
   NetworkBio network_;  // Before the SSL, whose BIO refers to it.
   SslPtr ssl_;
   std::string hostname_;
-  // Of a read that had to give out data first.
+  // Of a read that had to give out data first; and that it met the peer's goodbye.
   std::exception_ptr read_error_;
+  bool untold_goodbye_ = false;
 };
 
 }  // namespace weft::fibers::detail

@@ -30,6 +30,8 @@ struct SSLContext::State {
   bool server = false;
   bool check_hostname = false;
   std::string alpn;  // As on the wire: each name after a byte with its length.
+  bool native = false;
+  std::shared_ptr<const void> keep_alive = nullptr;
 };
 
 namespace {
@@ -44,9 +46,8 @@ SslCtxPtr make_ctx() {
   if (ctx == nullptr) throw_ssl_error("making a TLS context");
   SSL_CTX_set_min_proto_version(ctx.get(), TLS1_2_VERSION);
   SSL_CTX_set_options(ctx.get(), SSL_OP_NO_COMPRESSION);
-  // A write that has to be tried again comes from the same data, but maybe from another place; and
-  // what idle connections need not hold is given back.
-  SSL_CTX_set_mode(ctx.get(), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  // What idle connections need not hold is given back.
+  SSL_CTX_set_mode(ctx.get(), SSL_MODE_RELEASE_BUFFERS);
   return ctx;
 }
 
@@ -154,6 +155,19 @@ SSLContext SSLContext::server() {
   return SSLContext(std::move(state));
 }
 
+SSLContext SSLContext::from_native(ssl_ctx_st* ctx, const SSLNativeOptions& options) {
+  if (ctx == nullptr) throw UsageError("from_native() needs an SSL_CTX, and this one is null");
+  auto state = std::make_shared<State>();
+  SSL_CTX_up_ref(ctx);
+  state->ctx.reset(ctx);
+  state->server = options.server;
+  state->native = true;
+  state->keep_alive = options.keep_alive;
+  SSLContext made(std::move(state));
+  if (!options.server) made.set_check_hostname(options.check_hostname);
+  return made;
+}
+
 bool SSLContext::is_server() const {
   return state_->server;
 }
@@ -218,6 +232,11 @@ void SSLContext::load_verify_pem(std::string_view certificates) {
 }
 
 void SSLContext::set_alpn_protocols(const std::vector<std::string>& protocols) {
+  if (state_->native) {
+    throw UsageError(
+        "set the ALPN protocols of this context on its own SSL_CTX, which may outlive"
+        " it");
+  }
   state_->alpn = wire_format(protocols);
   const std::string& wire = state_->alpn;
   SSL_CTX_set_alpn_protos(native_handle(), bytes(wire), static_cast<unsigned int>(wire.size()));

@@ -34,6 +34,16 @@ struct SSLClientOptions {
   bool system_trust_store = true;
 };
 
+// How an SSL_CTX is used that a program has made by itself.
+struct SSLNativeOptions {
+  // For accepting; else for connecting.
+  bool server = false;
+  // Clients only: the certificate has to be for the name that was asked for.
+  bool check_hostname = true;
+  // Lives as long as the context and its streams: what the SSL_CTX's callbacks refer to.
+  std::shared_ptr<const void> keep_alive = nullptr;
+};
+
 // A handle: copies are the same configuration, which streams keep alive. What is changed counts for
 // streams made afterwards. TLS 1.2 and later, without compression. All that can fail throws
 // SSLError, with the name of the file that is to blame. The names are those of Python's
@@ -45,6 +55,12 @@ class SSLContext {
   static SSLContext client(const SSLClientOptions& options = {});
   // For accepting: give it a certificate. Clients need none.
   static SSLContext server();
+
+  // What `ctx` is set up for, of which this holds a reference. What is changed by either counts for
+  // both. The minimum version and compression are as they were set there; so are callbacks, which
+  // must not rely on data that is put on each SSL. Throws UsageError for null, and for a client
+  // that checks the host name but not the certificate.
+  static SSLContext from_native(ssl_ctx_st* ctx, const SSLNativeOptions& options = {});
 
   bool is_server() const;
 
@@ -63,7 +79,8 @@ class SSLContext {
 
   // The protocols to be spoken inside, the favourite first: see SSLStream::selected_alpn_protocol.
   // A server decides, and goes on without if none suits. Throws UsageError for empty names and
-  // names of more than 255 bytes.
+  // names of more than 255 bytes, and for a context made by from_native(), whose SSL_CTX may
+  // outlive what this sets.
   void set_alpn_protocols(const std::vector<std::string>& protocols);
 
   // In OpenSSL's notation; the first is for TLS 1.2, the second for 1.3.

@@ -5,7 +5,7 @@
 Tier T1, the loop: the default policy and new_event_loop(), the names SelectorEventLoop (and EventLoop, from 3.13), which many tests
 build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on. Futures and tasks are asyncio's.
 Tier T2: what the loop's create_future() and create_task() make is weft's, too.
-Tier T3: T2, and the loop's connections, servers, datagrams, pipes, children, sent files and socket calls.
+Tier T3: T2, and the loop's connections, servers, TLS, datagrams, pipes, children, sent files and socket calls.
 Tier T4: T2, and locks, queues, timeouts, groups and combinators.
 Tier T5: also the name asyncio.BaseEventLoop, which the tests of runners build their loops of. The runners are asyncio's.
 """

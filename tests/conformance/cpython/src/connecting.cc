@@ -14,6 +14,7 @@
 #include "tests/conformance/cpython/src/loop.h"
 #include "tests/conformance/cpython/src/py_protocol.h"
 #include "tests/conformance/cpython/src/scheduling.h"
+#include "tests/conformance/cpython/src/tls.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::python {
@@ -28,7 +29,7 @@ constexpr auto kToPair = [](auto made) -> PyObject* {
 };
 
 // connect_host(loop, factory, host, port, family, proto, flags, local_host, local_port,
-//              happy_eyeballs_delay, interleave, all_errors)
+//              happy_eyeballs_delay, interleave, all_errors, tls)
 PyObject* connect_host(PyObject* /*module*/, PyObject* args) {
   PyObject* loop = nullptr;
   PyObject* factory = nullptr;
@@ -40,60 +41,75 @@ PyObject* connect_host(PyObject* /*module*/, PyObject* args) {
   PyObject* delay = nullptr;
   PyObject* interleave = nullptr;
   int all_errors = 0;
-  if (PyArg_ParseTuple(args, "O!OsHiiizHOOp", loop_type, &loop, &factory, &host, &port,
+  PyObject* tls = nullptr;
+  if (PyArg_ParseTuple(args, "O!OsHiiizHOOpO", loop_type, &loop, &factory, &host, &port,
                        &options.family, &options.proto, &options.flags, &local_host, &local_port,
-                       &delay, &interleave, &all_errors) == 0) {
+                       &delay, &interleave, &all_errors, &tls) == 0) {
     return nullptr;
   }
   return guarded([&] {
     if (local_host != nullptr) options.local_host = local_host;
     options.local_port = local_port;
     options.all_errors = all_errors != 0;
+    options.ssl = layer_of(tls);
     if (delay != Py_None) {
       options.happy_eyeballs_delay = to_instant(PyFloat_AsDouble(delay)).time_since_epoch();
     }
     if (interleave != Py_None) options.interleave = static_cast<int>(PyLong_AsLong(interleave));
     if (PyErr_Occurred() != nullptr) throw PythonError();
-    return wrap_coro(loop,
-                     core_of(as_loop(loop))
-                         .create_connection(Factory(as_loop(loop), factory), host, port, options),
-                     kToPair);
+    return wrap_coro(
+        loop,
+        core_of(as_loop(loop))
+            .create_connection(Factory(as_loop(loop), factory, tls), host, port, options),
+        kToPair);
   });
 }
 
-// connect_path(loop, factory, path)
+// connect_path(loop, factory, path, tls)
 PyObject* connect_path(PyObject* /*module*/, PyObject* args) {
   PyObject* loop = nullptr;
   PyObject* factory = nullptr;
   const char* path = nullptr;
   Py_ssize_t size = 0;
-  if (PyArg_ParseTuple(args, "O!Oy#", loop_type, &loop, &factory, &path, &size) == 0) {
+  PyObject* tls = nullptr;
+  if (PyArg_ParseTuple(args, "O!Oy#O", loop_type, &loop, &factory, &path, &size, &tls) == 0) {
     return nullptr;
   }
   return guarded([&] {
-    return wrap_coro(
-        loop,
-        core_of(as_loop(loop))
-            .create_unix_connection(Factory(as_loop(loop), factory),
-                                    std::string_view(path, static_cast<std::size_t>(size))),
-        kToPair);
+    loop::ConnectionOptions options;
+    options.ssl = layer_of(tls);
+    return wrap_coro(loop,
+                     core_of(as_loop(loop))
+                         .create_unix_connection(
+                             Factory(as_loop(loop), factory, tls),
+                             std::string_view(path, static_cast<std::size_t>(size)), options),
+                     kToPair);
   });
 }
 
-// connect_fd(loop, factory, fd, file, info): a socket that is connected. `fd` is taken over.
+// connect_fd(loop, factory, fd, file, info, accepted, tls): a socket that is connected. `fd` is
+// taken over.
 PyObject* connect_fd(PyObject* /*module*/, PyObject* args) {
   PyObject* loop = nullptr;
   PyObject* factory = nullptr;
   int fd = -1;
   PyObject* file = nullptr;
   PyObject* info = nullptr;
-  if (PyArg_ParseTuple(args, "O!OiOO", loop_type, &loop, &factory, &fd, &file, &info) == 0) {
+  int accepted = 0;
+  PyObject* tls = nullptr;
+  if (PyArg_ParseTuple(args, "O!OiOOpO", loop_type, &loop, &factory, &fd, &file, &info, &accepted,
+                       &tls) == 0) {
     return nullptr;
   }
   return guarded([&] {
-    Factory making(as_loop(loop), factory, std::make_shared<Link>(file, info));
-    return wrap_coro(loop, core_of(as_loop(loop)).create_connection(std::move(making), fd),
-                     kToPair);
+    loop::ConnectionOptions options;
+    options.ssl = layer_of(tls);
+    Factory making(as_loop(loop), factory, std::make_shared<Link>(file, info), tls);
+    loop::EventLoop& core = core_of(as_loop(loop));
+    return accepted != 0
+               ? wrap_coro(loop, core.connect_accepted_socket(std::move(making), fd, options),
+                           kToPair)
+               : wrap_coro(loop, core.create_connection(std::move(making), fd, options), kToPair);
   });
 }
 

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "tests/conformance/cpython/src/primitives.h"
+#include "tests/conformance/cpython/src/tls.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 
@@ -128,7 +129,8 @@ PyObject* to_python(const std::exception_ptr& error) {
   if (const auto* raised = fibers::exception_cast<Raised>(error)) {
     return Py_NewRef(raised->error());
   }
-  PyObject* const known = primitive_error(error);
+  PyObject* known = primitive_error(error);
+  if (known == nullptr && PyErr_Occurred() == nullptr) known = tls_error(error);
   PyObject* const made = known != nullptr || PyErr_Occurred() != nullptr ? known : convert(error);
   return made != nullptr ? made : take_error();
 }

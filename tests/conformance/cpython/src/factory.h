@@ -18,11 +18,13 @@ namespace weft::python {
 
 class Factory {
  public:
-  // Of any number of protocols.
-  Factory(LoopObject& loop, PyObject* fn) : loop_(loop), fn_(Py_NewRef(fn)) {}
+  // Of any number of protocols. `tls`: None, or the TLSLayer of their connections, which this
+  // keeps.
+  Factory(LoopObject& loop, PyObject* fn, PyObject* tls = Py_None)
+      : loop_(loop), fn_(Py_NewRef(fn)), tls_(Py_NewRef(tls)) {}
   // Of one, whose connection closes the link's file at its end.
-  Factory(LoopObject& loop, PyObject* fn, std::shared_ptr<Link> link)
-      : loop_(loop), fn_(Py_NewRef(fn)), link_(std::move(link)) {}
+  Factory(LoopObject& loop, PyObject* fn, std::shared_ptr<Link> link, PyObject* tls = Py_None)
+      : loop_(loop), fn_(Py_NewRef(fn)), tls_(Py_NewRef(tls)), link_(std::move(link)) {}
 
   std::shared_ptr<loop::BaseProtocol> operator()() { return make(&wrap_protocol); }
 
@@ -31,6 +33,7 @@ class Factory {
   std::shared_ptr<loop::BaseProtocol> make(Wrap wrap) {
     std::shared_ptr<Link> link =
         link_ != nullptr ? std::exchange(link_, nullptr) : std::make_shared<Link>(Py_None, Py_None);
+    link->tls = tls_;
     try {
       const Owned protocol(PyObject_CallNoArgs(fn_.get()));
       if (!protocol) throw PythonError();
@@ -44,6 +47,7 @@ class Factory {
  private:
   LoopObject& loop_;
   Ref fn_;
+  Ref tls_;
   std::shared_ptr<Link> link_;
 };
 

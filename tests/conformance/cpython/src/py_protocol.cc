@@ -62,14 +62,19 @@ bool load_protocol_names() {
   return buffered_protocol != nullptr;
 }
 
+static void close_file(PyObject* open) {
+  if (open == nullptr || open == Py_None) return;
+  const Owned closed(PyObject_CallMethod(open, "close", nullptr));
+  if (!closed) PyErr_WriteUnraisable(open);
+}
+
 Link::~Link() {
   if (Py_IsInitialized() == 0) return;
   const WithLock lock;
   const ErrorKept kept;
-  PyObject* const open = transport.get() == nullptr ? file.get() : file_of(transport.get());
-  if (open == nullptr || open == Py_None) return;
-  const Owned closed(PyObject_CallMethod(open, "close", nullptr));
-  if (!closed) PyErr_WriteUnraisable(open);
+  close_file(transport.get() == nullptr ? file.get() : file_of(transport.get()));
+  for (const Ref& before : replaced) close_file(file_of(before.get()));
+  replaced.clear();
 }
 
 PythonProtocol::PythonProtocol(LoopObject& loop, PyObject* protocol, std::shared_ptr<Link> link)

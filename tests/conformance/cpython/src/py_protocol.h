@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "tests/conformance/cpython/src/loop.h"
 #include "tests/conformance/cpython/src/py.h"
@@ -27,7 +28,9 @@ struct Link {
   // and what get_extra_info() gives of it. None: nothing yet.
   Ref file;
   Ref info;
-  bool paused = false;  // Writing, as the protocols have been told.
+  Ref tls = Ref(Py_NewRef(Py_None));  // The TLSLayer that the transport has.
+  std::vector<Ref> replaced;          // Transports before start_tls(), the oldest first.
+  bool paused = false;                // Writing, as the protocols have been told.
 };
 
 class PythonProtocol {

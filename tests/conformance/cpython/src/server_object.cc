@@ -11,6 +11,7 @@
 #include "tests/conformance/cpython/src/factory.h"
 #include "tests/conformance/cpython/src/holder.h"
 #include "tests/conformance/cpython/src/loop.h"
+#include "tests/conformance/cpython/src/tls.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/server.h"
 
@@ -73,75 +74,83 @@ struct Asked {
   PyObject* factory = nullptr;
   loop::ServerOptions options;
   int start_serving = 1;
+  PyObject* tls = nullptr;
+
+  // Throws PythonError.
+  Factory making() {
+    options.start_serving = start_serving != 0;
+    options.ssl = layer_of(tls);
+    return Factory(as_loop(loop), factory, tls);
+  }
 };
 
 // serve_hosts(loop, factory, [host...], port, family, flags, backlog, reuse_address, reuse_port,
-//             start_serving)
+//             start_serving, tls)
 PyObject* serve_hosts(PyObject* /*module*/, PyObject* args) {
   Asked asked;
   PyObject* list = nullptr;
   unsigned short port = 0;
   int reuse_address = 0;
   int reuse_port = 0;
-  if (PyArg_ParseTuple(args, "O!OO!Hiiippp", loop_type, &asked.loop, &asked.factory, &PyList_Type,
+  if (PyArg_ParseTuple(args, "O!OO!HiiipppO", loop_type, &asked.loop, &asked.factory, &PyList_Type,
                        &list, &port, &asked.options.family, &asked.options.flags,
-                       &asked.options.backlog, &reuse_address, &reuse_port,
-                       &asked.start_serving) == 0) {
+                       &asked.options.backlog, &reuse_address, &reuse_port, &asked.start_serving,
+                       &asked.tls) == 0) {
     return nullptr;
   }
   return guarded([&] {
     asked.options.reuse_address = reuse_address != 0;
     asked.options.reuse_port = reuse_port != 0;
-    asked.options.start_serving = asked.start_serving != 0;
     std::vector<std::string_view> hosts;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
       const char* const host = PyUnicode_AsUTF8(PyList_GET_ITEM(list, i));
       if (host == nullptr) throw PythonError();
       hosts.emplace_back(host);
     }
-    LoopObject& loop = as_loop(asked.loop);
+    Factory making = asked.making();
     return wrap_coro(
         asked.loop,
-        core_of(loop).create_server(Factory(loop, asked.factory), hosts, port, asked.options),
+        core_of(as_loop(asked.loop)).create_server(std::move(making), hosts, port, asked.options),
         kToServer);
   });
 }
 
-// serve_fd(loop, factory, fd, backlog, start_serving): a socket that is bound. `fd` is taken over.
+// serve_fd(loop, factory, fd, backlog, start_serving, tls): a socket that is bound. `fd` is taken
+// over.
 PyObject* serve_fd(PyObject* /*module*/, PyObject* args) {
   Asked asked;
   int fd = -1;
-  if (PyArg_ParseTuple(args, "O!Oiip", loop_type, &asked.loop, &asked.factory, &fd,
-                       &asked.options.backlog, &asked.start_serving) == 0) {
+  if (PyArg_ParseTuple(args, "O!OiipO", loop_type, &asked.loop, &asked.factory, &fd,
+                       &asked.options.backlog, &asked.start_serving, &asked.tls) == 0) {
     return nullptr;
   }
   return guarded([&] {
-    asked.options.start_serving = asked.start_serving != 0;
-    LoopObject& loop = as_loop(asked.loop);
-    return wrap_coro(asked.loop,
-                     core_of(loop).create_server(Factory(loop, asked.factory), fd, asked.options),
-                     kToServer);
+    Factory making = asked.making();
+    return wrap_coro(
+        asked.loop,
+        core_of(as_loop(asked.loop)).create_server(std::move(making), fd, asked.options),
+        kToServer);
   });
 }
 
-// serve_path(loop, factory, path, backlog, start_serving)
+// serve_path(loop, factory, path, backlog, cleanup, start_serving, tls)
 PyObject* serve_path(PyObject* /*module*/, PyObject* args) {
   Asked asked;
   const char* path = nullptr;
   Py_ssize_t size = 0;
   int cleanup = 0;
-  if (PyArg_ParseTuple(args, "O!Oy#ipp", loop_type, &asked.loop, &asked.factory, &path, &size,
-                       &asked.options.backlog, &cleanup, &asked.start_serving) == 0) {
+  if (PyArg_ParseTuple(args, "O!Oy#ippO", loop_type, &asked.loop, &asked.factory, &path, &size,
+                       &asked.options.backlog, &cleanup, &asked.start_serving, &asked.tls) == 0) {
     return nullptr;
   }
   return guarded([&] {
-    asked.options.start_serving = asked.start_serving != 0;
     asked.options.cleanup_socket = cleanup != 0;
-    LoopObject& loop = as_loop(asked.loop);
+    Factory making = asked.making();
     return wrap_coro(asked.loop,
-                     core_of(loop).create_unix_server(
-                         Factory(loop, asked.factory),
-                         std::string_view(path, static_cast<std::size_t>(size)), asked.options),
+                     core_of(as_loop(asked.loop))
+                         .create_unix_server(std::move(making),
+                                             std::string_view(path, static_cast<std::size_t>(size)),
+                                             asked.options),
                      kToServer);
   });
 }

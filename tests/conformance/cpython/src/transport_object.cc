@@ -18,6 +18,7 @@
 #include "weft/loop/detail/datagram_core.h"
 #include "weft/loop/detail/subprocess_core.h"
 #include "weft/loop/extra_info.h"
+#include "weft/loop_tls/ssl_layer.h"
 
 namespace weft::python {
 
@@ -355,7 +356,8 @@ PyTypeObject* make_type(PyObject* module, const char* name, PyObject* base,
       {0, nullptr},
   };
   PyType_Spec spec = {name, static_cast<int>(data_offset + Py_ssize_t{sizeof(Data)}), 0,
-                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+                          Py_TPFLAGS_DISALLOW_INSTANTIATION,
                       slots};
   const Owned bases(PyTuple_Pack(1, base));
   auto* const type = reinterpret_cast<PyTypeObject*>(PyType_FromSpecWithBases(&spec, bases.get()));
@@ -369,6 +371,24 @@ PyTypeObject* add_transport_type(PyObject* module, const char* name, PyObject* b
   return make_type(module, name, base, own, no_members);
 }
 
+PyTypeObject* add_derived_transport_type(PyObject* module, const char* name, PyTypeObject* base,
+                                         PyMethodDef* methods) {
+  if (base == nullptr) return nullptr;
+  PyType_Slot slots[] = {
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+      {Py_tp_clear, reinterpret_cast<void*>(clear)},
+      {Py_tp_methods, methods},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {name, static_cast<int>(base->tp_basicsize), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                      slots};
+  const Owned bases(PyTuple_Pack(1, base));
+  auto* const type = reinterpret_cast<PyTypeObject*>(PyType_FromSpecWithBases(&spec, bases.get()));
+  return type != nullptr && PyModule_AddType(module, type) == 0 ? type : nullptr;
+}
+
 loop::detail::TransportCore& core_of_transport(PyObject* transport) {
   return core_in(transport);
 }
@@ -377,9 +397,11 @@ static PyTypeObject* type_for(const loop::detail::TransportCore& core) {
   if (dynamic_cast<const loop::detail::SubprocessCore*>(&core) != nullptr) {
     return transport_types.subprocess;
   }
-  return dynamic_cast<const loop::detail::DatagramCore*>(&core) != nullptr
-             ? transport_types.datagram
-             : transport_types.stream;
+  if (dynamic_cast<const loop::detail::DatagramCore*>(&core) != nullptr) {
+    return transport_types.datagram;
+  }
+  const bool has_tls = core.extra_info(loop::extra_info::sslcontext.name).has_value();
+  return has_tls ? transport_types.tls : transport_types.stream;
 }
 
 PyObject* wrap_transport(const loop::BaseTransport& transport, const Link* link) {
@@ -394,6 +416,11 @@ PyObject* wrap_transport(const loop::BaseTransport& transport, const Link* link)
     data.info = Py_NewRef(link->info.get());
   }
   ++transports_used;
+  if (type == transport_types.tls && link != nullptr &&
+      PyObject_SetAttrString(object, "_layer", link->tls.get()) < 0) {
+    Py_DECREF(object);
+    return nullptr;
+  }
   return object;
 }
 

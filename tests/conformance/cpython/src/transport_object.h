@@ -23,6 +23,7 @@ struct TransportTypes {
   PyTypeObject* stream = nullptr;
   PyTypeObject* subprocess = nullptr;
   PyTypeObject* datagram = nullptr;
+  PyTypeObject* tls = nullptr;  // Derived from that of streams.
 };
 extern TransportTypes transport_types;
 
@@ -35,6 +36,10 @@ PyObject* asyncio_transport(const char* name);
 // exception, which there is already if there is no base.
 PyTypeObject* add_transport_type(PyObject* module, const char* name, PyObject* base,
                                  std::span<const PyMethodDef> own);
+// A type derived from one of these, with methods that stay where they are. Null with a Python
+// exception.
+PyTypeObject* add_derived_transport_type(PyObject* module, const char* name, PyTypeObject* base,
+                                         PyMethodDef* methods);
 // The Python file that stands for the transport's descriptor; borrowed, null if there is none.
 PyObject* file_of(PyObject* transport);
 // The object of a core; borrowed, null if it has none.

@@ -6,7 +6,7 @@
     asyncio.set_event_loop_policy(weft.EventLoopPolicy())          # 3.11
 
 The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks, connections, servers, datagrams, pipes,
-children, files that are sent and socket calls are weft's, in C++, as every C++ program uses them. TLS and signals are asyncio's own code on top of those.
+TLS, children, files that are sent and socket calls are weft's, in C++, as every C++ program uses them. Signals are asyncio's own code on top of those.
 Locks, queues, groups and combinators of weft's are in weft.primitives.
 """
 import asyncio
@@ -17,11 +17,14 @@ import weakref
 from asyncio import base_events, base_futures, base_tasks, coroutines, events, format_helpers, tasks
 
 import weft_core
-from weft import transports
+from weft import tls, transports
 
 __all__ = ["CoreLoop", "EventLoopPolicy", "Future", "Loop", "Task", "counts", "new_event_loop"]
 
-counts = weft_core.counts
+
+def counts():
+    """How much weft has been at work; and how often asyncio's TLS instead, for want of weft's."""
+    return weft_core.counts() | {"asyncio_tls": tls.left_to_asyncio}
 
 
 def _callback_text(handle):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """weft's connections, servers, datagrams, pipes, children and socket calls, under asyncio's names and signatures.
 
-What they do is in C++; here Python's arguments are checked and told. What comes with `ssl` is asyncio's own."""
+What they do is in C++; here Python's arguments are checked and told. weft.tls says which connections with `ssl` are asyncio's own."""
 import io
 import os
 import socket
@@ -12,6 +12,7 @@ import sys
 from asyncio import base_events, constants, events, trsock
 
 import weft_core
+from weft import tls
 
 __all__ = ["Server", "TransportMethods"]
 
@@ -132,70 +133,109 @@ class TransportMethods:
     async def create_connection(self, protocol_factory, host=None, port=None, *, ssl=None, family=0, proto=0, flags=0, sock=None,
                                 local_addr=None, server_hostname=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None,
                                 happy_eyeballs_delay=None, interleave=None, all_errors=False):
+        layer = None
         if ssl:
-            options = {"all_errors": all_errors} if all_errors else {}
-            return await super().create_connection(
-                protocol_factory, host, port, ssl=ssl, family=family, proto=proto, flags=flags, sock=sock, local_addr=local_addr,
-                server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
-                ssl_shutdown_timeout=ssl_shutdown_timeout, happy_eyeballs_delay=happy_eyeballs_delay, interleave=interleave, **options)
-        _only_with_ssl(server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
-                       ssl_shutdown_timeout=ssl_shutdown_timeout)
+            if server_hostname is None:
+                if not host:
+                    raise ValueError("You must set server_hostname when using ssl without a host")
+                server_hostname = host
+            layer, ssl = tls.layer(ssl, server_side=False, server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
+                                   ssl_shutdown_timeout=ssl_shutdown_timeout)
+            if layer is None:
+                options = {"all_errors": all_errors} if all_errors else {}
+                return await super().create_connection(
+                    protocol_factory, host, port, ssl=ssl, family=family, proto=proto, flags=flags, sock=sock, local_addr=local_addr,
+                    server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
+                    ssl_shutdown_timeout=ssl_shutdown_timeout, happy_eyeballs_delay=happy_eyeballs_delay, interleave=interleave, **options)
+        else:
+            _only_with_ssl(server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
+                           ssl_shutdown_timeout=ssl_shutdown_timeout)
         if sock is not None:
             base_events._check_ssl_socket(sock)
             if host is not None or port is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            return await self._connected(protocol_factory, sock)
+            return await self._connected(protocol_factory, sock, layer)
         if host is None and port is None:
             raise ValueError("host and port was not specified and no sock specified")
         local_host, local_port = local_addr or (None, 0)
         return await weft_core.connect_host(self, protocol_factory, _host(host), _port(port), family, proto, flags, local_host,
-                                            local_port or 0, happy_eyeballs_delay, interleave, all_errors)
+                                            local_port or 0, happy_eyeballs_delay, interleave, all_errors, layer)
 
-    async def _connected(self, protocol_factory, sock):
+    async def _connected(self, protocol_factory, sock, layer, accepted=False):
         _check_stream(sock, None)
-        return await weft_core.connect_fd(self, protocol_factory, os.dup(sock.fileno()), sock, trsock.TransportSocket(sock))
+        return await weft_core.connect_fd(self, protocol_factory, os.dup(sock.fileno()), sock, trsock.TransportSocket(sock), accepted, layer)
 
     async def connect_accepted_socket(self, protocol_factory, sock, *, ssl=None, ssl_handshake_timeout=None, ssl_shutdown_timeout=None):
+        layer = None
         if ssl:
-            return await super().connect_accepted_socket(protocol_factory, sock, ssl=ssl, ssl_handshake_timeout=ssl_handshake_timeout,
-                                                         ssl_shutdown_timeout=ssl_shutdown_timeout)
-        _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+            layer, ssl = tls.layer(ssl, server_side=True, server_hostname=None, ssl_handshake_timeout=ssl_handshake_timeout,
+                                   ssl_shutdown_timeout=ssl_shutdown_timeout)
+            if layer is None:
+                return await super().connect_accepted_socket(protocol_factory, sock, ssl=ssl, ssl_handshake_timeout=ssl_handshake_timeout,
+                                                             ssl_shutdown_timeout=ssl_shutdown_timeout)
+        else:
+            _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
         base_events._check_ssl_socket(sock)
-        return await self._connected(protocol_factory, sock)
+        return await self._connected(protocol_factory, sock, layer, True)
 
     async def create_unix_connection(self, protocol_factory, path=None, *, ssl=None, sock=None, server_hostname=None,
                                      ssl_handshake_timeout=None, ssl_shutdown_timeout=None):
+        layer = None
         if ssl:
-            return await super().create_unix_connection(protocol_factory, path, ssl=ssl, sock=sock, server_hostname=server_hostname,
-                                                        ssl_handshake_timeout=ssl_handshake_timeout,
-                                                        ssl_shutdown_timeout=ssl_shutdown_timeout)
-        _only_with_ssl(server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
-                       ssl_shutdown_timeout=ssl_shutdown_timeout)
+            if server_hostname is None:
+                raise ValueError("you have to pass server_hostname when using ssl")
+            layer, ssl = tls.layer(ssl, server_side=False, server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
+                                   ssl_shutdown_timeout=ssl_shutdown_timeout)
+            if layer is None:
+                return await super().create_unix_connection(protocol_factory, path, ssl=ssl, sock=sock, server_hostname=server_hostname,
+                                                            ssl_handshake_timeout=ssl_handshake_timeout,
+                                                            ssl_shutdown_timeout=ssl_shutdown_timeout)
+        else:
+            _only_with_ssl(server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout,
+                           ssl_shutdown_timeout=ssl_shutdown_timeout)
         if path is not None and sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
         if path is None and sock is None:
             raise ValueError("no path and sock were specified")
         if sock is None:
-            return await weft_core.connect_path(self, protocol_factory, _path(path))
+            return await weft_core.connect_path(self, protocol_factory, _path(path), layer)
         if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A UNIX Domain Stream Socket was expected, got {sock!r}")
-        return await self._connected(protocol_factory, sock)
+        return await self._connected(protocol_factory, sock, layer)
+
+    async def start_tls(self, transport, protocol, sslcontext, *, server_side=False, server_hostname=None, ssl_handshake_timeout=None,
+                        ssl_shutdown_timeout=None):
+        layer = None
+        if isinstance(transport, weft_core.Transport) and transport._start_tls_compatible and not isinstance(sslcontext, bool):
+            layer, sslcontext = tls.layer(sslcontext, server_side=server_side, server_hostname=server_hostname,
+                                          ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if layer is not None:
+            return await weft_core.start_tls(self, transport, protocol, layer)
+        return await super().start_tls(transport, protocol, sslcontext, server_side=server_side, server_hostname=server_hostname,
+                                       ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
 
     # Servers.
 
     async def create_server(self, protocol_factory, host=None, port=None, *, family=socket.AF_UNSPEC, flags=socket.AI_PASSIVE, sock=None,
                             backlog=100, ssl=None, reuse_address=None, reuse_port=None, ssl_handshake_timeout=None,
                             ssl_shutdown_timeout=None, start_serving=True, **later):
-        if ssl is not None or later:
+        if isinstance(ssl, bool):
+            raise TypeError("ssl argument must be an SSLContext or None")
+        layer = None
+        if ssl is not None:
+            layer, ssl = tls.layer(ssl, server_side=True, server_hostname=None, ssl_handshake_timeout=ssl_handshake_timeout,
+                                   ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if ssl is not None and layer is None or later:
             return await super().create_server(
                 protocol_factory, host, port, family=family, flags=flags, sock=sock, backlog=backlog, ssl=ssl, reuse_address=reuse_address,
                 reuse_port=reuse_port, ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout,
                 start_serving=start_serving, **later)
-        _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if ssl is None:
+            _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
         if sock is not None:
             if host is not None or port is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            return await self._serve_socket(protocol_factory, sock, backlog, start_serving)
+            return await self._serve_socket(protocol_factory, sock, backlog, start_serving, layer)
         if host is None and port is None:
             raise ValueError("Neither host/port nor sock were specified")
         if host == "" or host is None:
@@ -203,30 +243,37 @@ class TransportMethods:
         else:
             hosts = [host] if isinstance(host, (str, bytes)) else list(host)
         core = await weft_core.serve_hosts(self, protocol_factory, [_host(h) for h in hosts], _port(port), family, flags, backlog,
-                                           True if reuse_address is None else bool(reuse_address), bool(reuse_port), start_serving)
+                                           True if reuse_address is None else bool(reuse_address), bool(reuse_port), start_serving, layer)
         return Server(self, core)
 
-    async def _serve_socket(self, protocol_factory, sock, backlog, start_serving):
+    async def _serve_socket(self, protocol_factory, sock, backlog, start_serving, layer):
         _check_stream(sock, None)
-        core = await weft_core.serve_fd(self, protocol_factory, os.dup(sock.fileno()), backlog, start_serving)
+        core = await weft_core.serve_fd(self, protocol_factory, os.dup(sock.fileno()), backlog, start_serving, layer)
         return Server(self, core, [sock])
 
     async def create_unix_server(self, protocol_factory, path=None, *, sock=None, backlog=100, ssl=None, ssl_handshake_timeout=None,
                                  ssl_shutdown_timeout=None, start_serving=True, cleanup_socket=sys.version_info >= (3, 13)):
+        if isinstance(ssl, bool):
+            raise TypeError("ssl argument must be an SSLContext or None")
+        layer = None
         if ssl is not None:
-            return await super().create_unix_server(protocol_factory, path, sock=sock, backlog=backlog, ssl=ssl,
-                                                    ssl_handshake_timeout=ssl_handshake_timeout,
-                                                    ssl_shutdown_timeout=ssl_shutdown_timeout, start_serving=start_serving)
-        _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+            layer, ssl = tls.layer(ssl, server_side=True, server_hostname=None, ssl_handshake_timeout=ssl_handshake_timeout,
+                                   ssl_shutdown_timeout=ssl_shutdown_timeout)
+            if layer is None:
+                return await super().create_unix_server(protocol_factory, path, sock=sock, backlog=backlog, ssl=ssl,
+                                                        ssl_handshake_timeout=ssl_handshake_timeout,
+                                                        ssl_shutdown_timeout=ssl_shutdown_timeout, start_serving=start_serving)
+        else:
+            _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
         if path is not None and sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
         if path is None and sock is None:
             raise ValueError("path was not specified, and no sock specified")
         if sock is None:
-            return Server(self, await weft_core.serve_path(self, protocol_factory, _path(path), backlog, cleanup_socket, start_serving))
+            return Server(self, await weft_core.serve_path(self, protocol_factory, _path(path), backlog, cleanup_socket, start_serving, layer))
         if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A UNIX Domain Stream Socket was expected, got {sock!r}")
-        return await self._serve_socket(protocol_factory, sock, backlog, start_serving)
+        return await self._serve_socket(protocol_factory, sock, backlog, start_serving, layer)
 
     # Datagrams.
 

@@ -132,6 +132,7 @@ class FiberCall {
     ::boost::asio::post(executor_, [handler = std::move(handler_), error = std::move(error),
                                     value = std::move(value), work = std::move(work_)]() mutable {
       if constexpr (std::is_void_v<R>) {
+        static_cast<void>(value);  // clang asks for its use.
         std::move(handler)(std::move(error));
       } else {
         std::move(handler)(std::move(error), value ? std::move(*value) : R());

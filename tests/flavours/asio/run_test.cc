@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/flavours/asio/asio_testing.h"
+#include "tests/support/captured_log.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
@@ -92,6 +93,22 @@ TEST(AsioRunTest, StopDoesNotEndIt) {
                   return 5;
                 }),
             5);
+}
+
+// The thread is free for another run at once.
+TEST(AsioRunTest, WhoDropsTheContextAbandonsTheGuest) {
+  WEFT_LEAVES_OVER("tasks that nobody can unwind");
+  const test::CapturedLog log;
+  for (int i = 0; i < 2; ++i) {
+    ba::io_context context;
+    start_guest_run(
+        context, [] { fibers::sleep_forever(); }, [](const fibers::Outcome<void>&) { FAIL(); });
+    context.poll();
+    EXPECT_EQ(&current_context(), &context);
+  }
+  ASSERT_EQ(log.lines.size(), 2U);
+  EXPECT_NE(log.lines[0].find("a guest run was abandoned"), std::string::npos);
+  EXPECT_THROW(current_context(), fibers::UsageError);
 }
 
 TEST(AsioRunTest, AGuestIsToldOfByDone) {

@@ -58,19 +58,20 @@ void start_guest_run(IoContext& context, F&& main, Done&& done,
                      const fibers::RunOptions& options = {}) {
   using T = std::invoke_result_t<std::decay_t<F>&>;
   const auto guest = detail::make_guest(context);
+  // The context keeps it, by the wait that is always pending. The run must not: it keeps the run.
+  const std::weak_ptr<detail::Guest> here = guest;
   detail::watch(
-      *guest,
-      fibers::start_guest_run(
-          [guest, main = std::forward<F>(main)]() mutable -> T {
-            detail::enter(*guest);
-            return std::invoke(main);
-          },
-          {.done_callback =
-               [guest, done = std::forward<Done>(done)](fibers::Outcome<T> outcome) mutable {
-                 detail::leave(*guest);
-                 std::invoke(done, std::move(outcome));
-               },
-           .run = options}));
+      *guest, fibers::start_guest_run(
+                  [here, main = std::forward<F>(main)]() mutable -> T {
+                    detail::enter(*here.lock());
+                    return std::invoke(main);
+                  },
+                  {.done_callback =
+                       [here, done = std::forward<Done>(done)](fibers::Outcome<T> outcome) mutable {
+                         detail::leave(*here.lock());
+                         std::invoke(done, std::move(outcome));
+                       },
+                   .run = options}));
 }
 
 // The same as one call: runs `context` until `main` has ended, and returns what that returns or

@@ -53,6 +53,15 @@ struct Gate {
   const std::shared_ptr<ThreadEvent> event = std::make_shared<ThreadEvent>();
 };
 
+// Opens the gate once the run has nothing to do but to wait for the thread.
+struct Idle : fibers::Instrument {
+  explicit Idle(std::shared_ptr<ThreadEvent> opens) : gate(std::move(opens)) {}
+  void before_io_wait(fibers::Duration timeout) override {
+    if (timeout != fibers::Duration::zero()) gate->set();
+  }
+  std::shared_ptr<ThreadEvent> gate;
+};
+
 // Keeps jobs until it is told to do them.
 class Shelf final : public Executor {
  public:
@@ -260,14 +269,6 @@ FIBER_TEST(RunInExecutorTest, IsTheSameForCoroutinesAndCallbacks) {
 
 // A clock that jumps waits for the thread.
 FIBER_TEST(RunInExecutorTest, VirtualTimeWaitsForTheFunction) {
-  // Opens the gate once the run has nothing to do but to wait for the thread.
-  struct Idle : fibers::Instrument {
-    explicit Idle(std::shared_ptr<ThreadEvent> opens) : gate(std::move(opens)) {}
-    void before_io_wait(fibers::Duration timeout) override {
-      if (timeout != fibers::Duration::zero()) gate->set();
-    }
-    std::shared_ptr<ThreadEvent> gate;
-  };
   const Gate gate;
   with_loop([&](EventLoop& loop) {
     const fibers::Instant begun = fibers::current_time();
@@ -348,6 +349,18 @@ FIBER_TEST(RunInExecutorTest, SetDefaultExecutorReplacesIt) {
   });
   // The end of the loop does not wait.
   EXPECT_THAT(shelf->shutdowns, ElementsAre(std::pair(false, false)));
+}
+
+FIBER_TEST(RunInExecutorTest, ReplacingTheLoopsOwnExecutorDoesNotWaitForItsJobs) {
+  const Gate gate;
+  with_loop([&](EventLoop& loop) {
+    Future<void> job = loop.run_in_executor(nullptr, gate.waiter());
+    fibers::add_instrument(std::make_shared<Idle>(gate.event));
+    loop.set_default_executor(std::make_shared<Shelf>());
+    EXPECT_FALSE(gate.event->is_set());
+    gate.event->set();
+    await(job);
+  });
 }
 
 // asyncio: claims_running::close_does_not_wait_for_the_executor

@@ -10,6 +10,7 @@
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/thread_cache.h"
+#include "weft/loop/detail/executor_choice.h"
 #include "weft/loop/detail/loop_part.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/thread_pool_executor.h"
@@ -43,6 +44,7 @@ class Executors final : public detail::LoopPart {
   }
 
   std::shared_ptr<Executor> by_default;
+  bool is_own = false;  // That one is the loop's: nobody else has it.
   bool shutdown_called = false;
 };
 
@@ -74,10 +76,12 @@ void warn_of_late_jobs(fibers::Duration timeout) {
 
 }  // namespace
 
-Executor& LoopExecutor::choose_executor(Executor* given) {
-  detail::require_open(*core_);
+namespace detail {
+
+Executor& choose_executor(LoopCore& core, Executor* given) {
+  require_open(core);
   if (given != nullptr) return *given;
-  Executors& executors = Executors::of(*core_);
+  Executors& executors = Executors::of(core);
   if (executors.shutdown_called) {
     throw fibers::UsageError(
         "Executor shutdown has been called; run_in_executor() needs an executor of yours now");
@@ -85,8 +89,15 @@ Executor& LoopExecutor::choose_executor(Executor* given) {
   if (executors.by_default == nullptr) {
     executors.by_default =
         std::make_shared<ThreadPoolExecutor>(ThreadPoolOptions{.thread_name_prefix = "asyncio"});
+    executors.is_own = true;
   }
   return *executors.by_default;
+}
+
+}  // namespace detail
+
+Executor& LoopExecutor::choose_executor(Executor* given) {
+  return detail::choose_executor(*core_, given);
 }
 
 void LoopExecutor::set_default_executor(std::shared_ptr<Executor> executor) {
@@ -94,7 +105,10 @@ void LoopExecutor::set_default_executor(std::shared_ptr<Executor> executor) {
   if (executor == nullptr) {
     throw fibers::UsageError("executor must be an Executor; null stands for the default one");
   }
-  Executors::of(*core_).by_default = std::move(executor);
+  Executors& executors = Executors::of(*core_);
+  // The jobs of the loop's own are still done. Its destructor would wait for them.
+  if (std::exchange(executors.is_own, false)) executors.by_default->shutdown({.wait = false});
+  executors.by_default = std::move(executor);
 }
 
 Coro<void> LoopExecutor::shutdown_default_executor(fibers::Duration timeout) {

@@ -239,6 +239,24 @@ TEST(RunTest, TakesTheLoopOfItsFactory) {
 // --- Runner. ---
 
 // asyncio: test_runners.py::RunnerTests::test_run
+// Whatever it meets on the way.
+TEST(RunnerTest, ClosesALoopThatOthersLookAtToo) {
+  const auto loop = std::make_shared<SyncLoop>();
+  Runner runner({.loop_factory = [loop] { return loop; }});
+  runner.run([]() -> Coro<void> {
+    get_running_loop().create_task([]() -> Coro<void> {
+      try {
+        co_await sleep(1000s);
+      } catch (const CancelledError&) {
+        get_running_loop().call_soon([] { throw KeyboardInterrupt(); });
+      }
+    });
+    co_await sleep(0s);
+  });
+  EXPECT_THROW(runner.close(), KeyboardInterrupt);
+  EXPECT_TRUE(loop->is_closed());
+}
+
 TEST(RunnerTest, RunsSeveralTimesInOneLoop) {
   Runner runner;
   EventLoop* const first = runner.run([] { return running_loop(); });
@@ -426,6 +444,21 @@ TEST(RunnerInterruptTest, LeavesAHandlerOfTheProgramsAlone) {
 }
 
 // asyncio: test_runners.py::RunnerTests::test_signal_install_not_supported_ok
+TEST(RunnerInterruptTest, AProgramMayHandleTheSignalItself) {
+  const auto before = interrupt_action();
+  auto meanwhile = before;
+  Runner runner({.handle_interrupt = false});
+  EXPECT_THROW(runner.interrupt(), KeyboardInterrupt);  // Nothing runs.
+  runner.get_loop()->call_soon([&] {
+    meanwhile = interrupt_action();
+    runner.interrupt();
+    EXPECT_THROW(runner.interrupt(), KeyboardInterrupt);
+  });
+  EXPECT_THROW(runner.run([]() -> Coro<void> { co_await sleep(1000s); }), KeyboardInterrupt);
+  EXPECT_EQ(meanwhile, before);
+  EXPECT_EQ(runner.run(answer()), 42);
+}
+
 TEST(RunnerInterruptTest, RunsOnAnyThread) {
   int result = 0;
   std::thread([&] { result = run(answer()); }).join();

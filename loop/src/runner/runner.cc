@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fibers/sys/sys.h"
@@ -65,23 +66,27 @@ void log_close_error() noexcept {
 // While it lives, Ctrl-C is the main task's.
 class Runner::Interrupts {
  public:
-  Interrupts(EventLoop& loop, TaskBase main, bool wanted) : main_(std::move(main)) {
-    if (wanted) handle_ = loop.add_signal_handler(SIGINT, [this] { on_interrupt(); });
+  Interrupts(Runner& runner, TaskBase main, bool wanted) : runner_(runner), main_(std::move(main)) {
+    if (wanted) {
+      handle_ = runner.loop_->loop().add_signal_handler(SIGINT, [this] { on_interrupt(); });
+    }
+    runner.interrupts_ = this;
   }
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
   ~Interrupts() {
+    runner_.interrupts_ = nullptr;
     if (handle_) handle_.cancel();
   }
   int count() const { return count_; }
-
- private:
   void on_interrupt() {
     ++count_;
     if (count_ > 1 || main_.done()) throw fibers::KeyboardInterrupt();
     main_.cancel();
   }
 
+ private:
+  Runner& runner_;
   TaskBase main_;
   Handle handle_;
   int count_ = 0;
@@ -116,8 +121,11 @@ void Runner::require_may_run(const char* refusal) {
 void Runner::begin() {
   if (state_ == State::kClosed) throw fibers::UsageError("Runner is closed; make a new one");
   if (state_ == State::kInitialized) return;
-  takes_interrupts_ = on_main_thread() && interrupt_action() == SIG_DFL;
-  loop_ = options_.loop_factory ? options_.loop_factory() : std::make_unique<SyncLoop>();
+  takes_interrupts_ =
+      options_.handle_interrupt && on_main_thread() && interrupt_action() == SIG_DFL;
+  loop_ = options_.loop_factory ? options_.loop_factory()
+                                : std::make_shared<SyncLoop>(EventLoopOptions{
+                                      .handle_interrupt = options_.handle_interrupt});
   if (loop_ == nullptr) throw fibers::UsageError("loop_factory has returned no loop");
   if (options_.debug) loop_->loop().set_debug(*options_.debug);
   action_ = interrupt_action();
@@ -133,12 +141,27 @@ SyncLoop& Runner::get_loop() {
 void Runner::run_until_done(TaskBase task) {
   // Whoever has changed the action since the loop was made wants it so.
   const bool wanted = takes_interrupts_ && interrupt_action() == action_;
-  const Interrupts interrupts(loop_->loop(), task, wanted);
+  Interrupts interrupts(*this, task, wanted);
   loop_->run_new_task(task);
   context_ = task.get_context();
   if (task.cancelled() && interrupts.count() > 0 && task.uncancel() == 0) {
     throw fibers::KeyboardInterrupt();
   }
+}
+
+void Runner::interrupt() {
+  if (interrupts_ == nullptr) throw fibers::KeyboardInterrupt();
+  interrupts_->on_interrupt();
+  loop_->loop().call_soon_threadsafe([] {});
+}
+
+void Runner::abandon() noexcept {
+  state_ = State::kClosed;
+  loop_ = nullptr;
+}
+
+Coro<void> Runner::shut_down_generators() {
+  return loop_->loop().shutdown_asyncgens();
 }
 
 void Runner::close() {
@@ -147,11 +170,16 @@ void Runner::close() {
     Runner& runner;
     ~Closed() {
       runner.state_ = State::kClosed;
-      runner.loop_ = nullptr;
+      const std::shared_ptr<SyncLoop> loop = std::exchange(runner.loop_, nullptr);
+      try {
+        loop->close();
+      } catch (...) {
+        log_close_error();
+      }
     }
   } const closed{*this};
   cancel_all_tasks(*loop_);
-  loop_->run_until_complete(loop_->loop().shutdown_asyncgens());
+  loop_->run_until_complete(shut_down_generators());
   loop_->run_until_complete(loop_->loop().shutdown_default_executor(kThreadJoinTimeout));
   loop_->close();
 }

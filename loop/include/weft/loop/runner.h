@@ -33,8 +33,12 @@ namespace weft::loop {
 struct RunnerOptions {
   // Debug mode of the loop; nothing: as the loop comes.
   std::optional<bool> debug = std::nullopt;
-  // Makes the loop; empty: `SyncLoop()`.
-  std::function<std::unique_ptr<SyncLoop>()> loop_factory = nullptr;
+  // Makes the loop; empty: `SyncLoop()`. The Runner closes it; it is shared with whoever wants to
+  // look at it afterwards. A std::unique_ptr will do.
+  std::function<std::shared_ptr<SyncLoop>()> loop_factory = nullptr;
+  // False: Ctrl-C is left to others, who may call interrupt(). (EventLoopOptions has the same for a
+  // loop of the factory's.)
+  bool handle_interrupt = true;
 };
 
 // A resource. The loop is made when it is first needed, and closed by close() or the destructor, on
@@ -45,7 +49,7 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
   // Closes it; an error of that is logged.
-  ~Runner();
+  virtual ~Runner();
 
   // Runs a coroutine, or a function, as the main task, and gives what it returns or throws.
   // Variables that it sets are there in the next run. May be called again.
@@ -79,11 +83,28 @@ class Runner {
   // Threads: the one that has called run().
   void close();
 
+  // What Ctrl-C does while run() runs, for programs that handle the signal themselves: cancels the
+  // main task and wakes the loop. Throws fibers::KeyboardInterrupt the second time, if the main
+  // task is done, or if there is none.
+  //
+  // Blocks: no.
+  // Cancel: not a checkpoint.
+  // Threads: the one that has called run(); no signal handlers: it allocates.
+  void interrupt();
+
   // --- For weft's own files. ---
   static void require_may_run(const char* refusal);
+  // run() of a task that its loop has already; its result is the task's.
+  void run_task(const TaskBase& task) { run_until_done(task); }
+  // Lets go of the loop and does not close it.
+  void abandon() noexcept;
   // Closes it, and throws `error`, or what closing throws.
   void end(const std::exception_ptr& error);
   using SignalAction = void (*)(int);
+
+ protected:
+  // close() awaits it in the loop. A class that has its own calls close() in its destructor.
+  virtual Coro<void> shut_down_generators();
 
  private:
   enum class State : std::uint8_t { kCreated, kInitialized, kClosed };
@@ -94,7 +115,8 @@ class Runner {
 
   RunnerOptions options_;
   State state_ = State::kCreated;
-  std::unique_ptr<SyncLoop> loop_;
+  std::shared_ptr<SyncLoop> loop_;
+  Interrupts* interrupts_ = nullptr;  // Of the run() that is going on.
   fibers::Context context_;
   bool takes_interrupts_ = false;  // SIGINT had its default action before the loop was made.
   SignalAction action_ = nullptr;  // And this one afterwards.

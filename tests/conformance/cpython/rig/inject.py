@@ -5,15 +5,16 @@
 Tier T1, the loop: the default policy and new_event_loop(), the names SelectorEventLoop (and EventLoop, from 3.13), which many tests
 build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on. Futures and tasks are asyncio's.
 Tier T2: what the loop's create_future() and create_task() make is weft's, too.
-Tier T3: T2, and the loop's connections, servers, TLS, datagrams, pipes, children, sent files and socket calls.
-Tier T4: T2, and locks, queues, timeouts, groups and combinators.
-Tier T5: also the name asyncio.BaseEventLoop, which the tests of runners build their loops of. The runners are asyncio's.
+Tier T3: T2, and the loop's connections, servers, TLS, datagrams, pipes, children, sent files, socket calls and executors.
+Tier T4: T2, and locks, queues, timeouts, groups, combinators, run_in_executor and to_thread.
+Tier T5: T4, and Runner and run(); also the name asyncio.BaseEventLoop, which the tests of runners build their loops of.
 """
 import asyncio
 import selectors
 from asyncio import base_events, unix_events
 
 import weft
+import weft_core
 
 callbacks_on_task = False  # Else on the caller's stack.
 complaints = []  # What exception handlers were told that nobody had asked to hear.
@@ -139,22 +140,46 @@ HOMES = {"locks": ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", 
          "queues": ["LifoQueue", "PriorityQueue", "Queue"],
          "timeouts": ["Timeout", "timeout", "timeout_at"],
          "taskgroups": ["TaskGroup"],
-         "tasks": ["gather", "shield", "wait", "wait_for"]}
+         "tasks": ["as_completed", "gather", "shield", "wait", "wait_for"],
+         "threads": ["to_thread"]}
+
+
+def tell_of_timer(name):
+    """The tests' loop moves its time on for every timer that it hears of. One of C++'s would go unheard."""
+    inner = getattr(weft_core, name)
+
+    def tell(fs, timeout, *options):
+        loop = fs[0].get_loop() if fs and timeout is not None else None
+        if hasattr(loop, "_timers"):
+            loop._timers.append(loop.time() + timeout)
+        return inner(fs, timeout, *options)
+
+    setattr(weft_core, name, tell)
 
 
 def install_primitives():
     from weft import primitives
+    tell_of_timer("wait")
+    tell_of_timer("AsCompleted")
     for home, names in HOMES.items():
         for name in names:
             setattr(asyncio, name, getattr(primitives, name))
             setattr(getattr(asyncio, home), name, getattr(primitives, name))
 
 
+def install_runners():
+    from weft import runners
+    for name in ("Runner", "run"):
+        setattr(asyncio, name, getattr(runners, name))
+        setattr(asyncio.runners, name, getattr(runners, name))
+
+
 def install(tier, stack):
     global callbacks_on_task, Loop
     callbacks_on_task = stack == "task"
-    if tier == "T3":
-        Loop = type("Loop", (Overseen, weft.Loop), {})
+    if tier != "T1" and tier != "T2":
+        whole = (weft.Loop,) if tier == "T3" else (weft.executors.ExecutorMethods, weft.CoreLoop)
+        Loop = type("Loop", (Overseen, *whole), {})
         Policy._loop_factory = Loop
     if tier == "T1":
         Loop.create_future = base_events.BaseEventLoop.create_future
@@ -170,6 +195,7 @@ def install(tier, stack):
         install_primitives()
     if tier == "T5":
         asyncio.BaseEventLoop = Loop
+        install_runners()
     asyncio.set_event_loop_policy(None)
     from test.test_asyncio import utils
     utils.TestLoop = make_test_loop(utils.TestLoop)

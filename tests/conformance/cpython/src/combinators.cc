@@ -1,17 +1,19 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// weft's gather, shield, wait and wait_for, of futures that are Python's.
+// weft's gather, shield, wait, as_completed and wait_for, of futures that are Python's.
 
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "tests/conformance/cpython/src/coro_object.h"
+#include "tests/conformance/cpython/src/holder.h"
 #include "tests/conformance/cpython/src/loop.h"
 #include "tests/conformance/cpython/src/primitives.h"
 #include "tests/conformance/cpython/src/scheduling.h"
 #include "tests/conformance/cpython/src/task.h"
+#include "weft/loop/as_completed.h"
 #include "weft/loop/detail/gathering_core.h"
 #include "weft/loop/shield.h"
 #include "weft/loop/wait.h"
@@ -121,18 +123,7 @@ PyObject* shield(PyObject* /*module*/, PyObject* inner) {
   });
 }
 
-// --- wait, wait_for. ---
-
-// None is no limit. Nothing with a Python exception.
-bool to_duration(PyObject* seconds, fibers::Duration& result) {
-  result = fibers::Duration::max();
-  if (seconds == Py_None) return true;
-  const double given = PyFloat_AsDouble(seconds);
-  if (given == -1.0 && PyErr_Occurred() != nullptr) return false;
-  const fibers::Instant end = to_instant(given);
-  if (end != fibers::kForever) result = end.time_since_epoch();
-  return true;
-}
+// --- wait. ---
 
 PyObject* list_of(const std::vector<loop::FutureBase>& futures) {
   Owned list(PyList_New(0));
@@ -164,6 +155,40 @@ PyObject* wait(PyObject* /*module*/, PyObject* args) {
   if (name == "FIRST_EXCEPTION") options.return_when = loop::ReturnWhen::kFirstException;
   return guarded([&] { return wrap_coro(nullptr, loop::wait(all_of(list), options), to_lists); });
 }
+
+// --- as_completed. ---
+
+using Row = std::shared_ptr<loop::detail::AsCompletedState<loop::FutureBase>>;
+
+// AsCompleted(futures, timeout), which are not the same.
+int init_row(PyObject* self, PyObject* args, PyObject* /*words*/) {
+  PyObject* list = nullptr;
+  PyObject* timeout = nullptr;
+  fibers::Duration limit{};
+  if (PyArg_ParseTuple(args, "O!O", &PyList_Type, &list, &timeout) == 0 ||
+      !to_duration(timeout, limit)) {
+    return -1;
+  }
+  const Owned done(guarded([&]() -> PyObject* {
+    auto row = std::make_shared<Row::element_type>();
+    row->futures = all_of(list);
+    row->core.begin(row->futures, limit);
+    return hold<Row>(self, std::move(row)) == 0 ? Py_NewRef(Py_None) : nullptr;
+  }));
+  return done ? 0 : -1;
+}
+// Awaited: the one that has ended next.
+PyObject* next_in_row(Row& row, PyObject* self) {
+  return wrap_coro(self, Row::element_type::next(row), [](const loop::FutureBase& future) {
+    return Py_NewRef(object_of(loop::FutureAccess::core(future)));
+  });
+}
+PyMethodDef row_methods[] = {
+    {"next", method_of<Row, next_in_row>, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+// --- wait_for. ---
 
 PyObject* to_object(Ref value) {
   return value.release();
@@ -202,7 +227,9 @@ PyMethodDef functions[] = {
 }  // namespace
 
 bool add_combinators(PyObject* module) {
-  return PyModule_AddFunctions(module, functions) == 0;
+  return PyModule_AddFunctions(module, functions) == 0 &&
+         HolderType<Row>::add(module, "weft_core.AsCompleted", init_row, row_methods, nullptr) !=
+             nullptr;
 }
 
 }  // namespace weft::python

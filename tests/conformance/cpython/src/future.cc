@@ -138,9 +138,11 @@ PyObject* context_dict(const loop::ExceptionContext& context) {
   if (context.future == nullptr) return dict.release();
   PyObject* const object = object_of(*static_cast<const loop::detail::FutureCore*>(context.future));
   if (object == nullptr) return dict.release();
-  const bool lost = context.exception != nullptr;
-  const bool good =
-      put(lost ? "future" : "task", object) && put("source_traceback", as_future(object).traceback);
+  // asyncio calls a task a future when that is dropped with its exception, and else a task.
+  const bool is_task =
+      context.task != nullptr && !context.message.ends_with("exception was never retrieved");
+  const bool good = put(is_task ? "task" : "future", object) &&
+                    put("source_traceback", as_future(object).traceback);
   return good ? dict.release() : nullptr;
 }
 

@@ -17,6 +17,7 @@
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/instrument.h"
+#include "weft/loop/runner.h"
 
 namespace weft::python {
 
@@ -75,12 +76,14 @@ void report_slow(LoopObject& loop, const loop::SlowCallback& slow) {
 // --- Its life. ---
 
 void enlist(LoopObject& loop) {
+  loop.listed = true;
   loop.prev = nullptr;
   loop.next = first_loop;
   if (first_loop != nullptr) first_loop->prev = &loop;
   first_loop = &loop;
 }
 void delist(LoopObject& loop) {
+  loop.listed = false;
   (loop.prev != nullptr ? loop.prev->next : first_loop) = loop.next;
   if (loop.next != nullptr) loop.next->prev = loop.prev;
 }
@@ -101,12 +104,14 @@ int init(PyObject* self, PyObject* args, PyObject* words) {
   }
   try {
     std::unique_ptr<StandingClock> clock(standing != 0 ? new StandingClock : nullptr);
-    loop.sync = new loop::SyncLoop(
-        {.stack_size = std::size_t{8} << 20U,
-         .clock = clock.get(),
-         .callback_stack = on_task != 0 ? loop::CallbackStack::kTask : loop::CallbackStack::kCaller,
-         .instruments = {std::make_shared<LetGoOfLock>(loop)},
-         .handle_interrupt = false});
+    auto sync = std::make_shared<loop::SyncLoop>(loop::EventLoopOptions{
+        .stack_size = std::size_t{8} << 20U,
+        .clock = clock.get(),
+        .callback_stack = on_task != 0 ? loop::CallbackStack::kTask : loop::CallbackStack::kCaller,
+        .instruments = {std::make_shared<LetGoOfLock>(loop)},
+        .handle_interrupt = false});
+    loop.sync = sync.get();
+    loop.owner = new std::shared_ptr<loop::SyncLoop>(std::move(sync));
     loop.clock = clock.release();
     loop.anchor = new loop::FutureBase(loop.sync->loop().create_future<void>());
     loop.sync->loop().set_exception_handler(
@@ -123,14 +128,14 @@ int init(PyObject* self, PyObject* args, PyObject* words) {
   return 0;
 }
 
+// A runner may have closed it before.
 void close(LoopObject& loop) {
   loop::SyncLoop& sync = sync_of(loop);
-  if (sync.is_closed()) return;
-  const std::uint64_t run = sync.is_running() ? 0 : sync.loop().statistics().callbacks_run;
+  if (!loop.listed) return;
+  note_callbacks(loop);
   sync.close();
   delist(loop);
-  loop.callbacks_run = run;
-  run_by_closed_loops += run;
+  run_by_closed_loops += loop.callbacks_run;
 }
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
@@ -165,12 +170,14 @@ void dealloc(PyObject* self) {
       close(loop);
     } catch (...) {
       delist(loop);
-      loop.sync = nullptr;
+      loop.owner = nullptr;
+      loop.runner = nullptr;
       loop.clock = nullptr;
       loop.anchor = nullptr;
     }
     delete loop.anchor;
-    delete loop.sync;
+    delete loop.runner;
+    delete loop.owner;
     delete loop.clock;
   }
   clear(self);
@@ -179,21 +186,6 @@ void dealloc(PyObject* self) {
 }
 
 // --- Running. ---
-
-// A KeyboardInterrupt stands for the exception that was kept.
-template <class F>
-PyObject* running(LoopObject& loop, F&& fn) {
-  try {
-    std::forward<F>(fn)();
-  } catch (const fibers::KeyboardInterrupt&) {
-    restore_exit(loop);
-    return nullptr;
-  } catch (...) {
-    raise_as_python();
-    return nullptr;
-  }
-  return Py_NewRef(Py_None);
-}
 
 PyObject* run_forever(PyObject* self, PyObject* /*none*/) {
   LoopObject& loop = as_loop(self);
@@ -325,6 +317,30 @@ PyType_Spec spec = {"weft_core.Loop", sizeof(LoopObject), 0,
 
 }  // namespace
 
+// A KeyboardInterrupt stands for the exception that was kept, or is a runner's own.
+PyObject* running(LoopObject& loop, const std::function<void()>& fn) {
+  try {
+    fn();
+  } catch (const fibers::KeyboardInterrupt&) {
+    if (loop.exit_type == nullptr) {
+      PyErr_SetNone(PyExc_KeyboardInterrupt);
+    } else {
+      restore_exit(loop);
+    }
+    return nullptr;
+  } catch (...) {
+    raise_as_python();
+    return nullptr;
+  }
+  return Py_NewRef(Py_None);
+}
+
+void note_callbacks(LoopObject& loop) {
+  if (!sync_of(loop).is_closed()) {
+    loop.callbacks_run = core_of(loop).statistics().callbacks_run;
+  }
+}
+
 loop::SyncLoop& sync_of(LoopObject& loop) {
   if (loop.sync != nullptr) return *loop.sync;
   throw fibers::UsageError("the loop's __init__ was not called");
@@ -375,8 +391,9 @@ bool add_loop_type(PyObject* module) {
 
 PyObject* callbacks_run(PyObject* /*module*/, PyObject* /*none*/) {
   std::uint64_t count = run_by_closed_loops;
-  for (const LoopObject* loop = first_loop; loop != nullptr; loop = loop->next) {
-    count += loop->sync->loop().statistics().callbacks_run;
+  for (LoopObject* loop = first_loop; loop != nullptr; loop = loop->next) {
+    note_callbacks(*loop);
+    count += loop->callbacks_run;
   }
   return PyLong_FromUnsignedLongLong(count);
 }

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 
 #include "tests/conformance/cpython/src/py.h"
 #include "weft/fibers/clock.h"
@@ -30,19 +32,22 @@ class StandingClock final : public fibers::Clock {
 };
 
 struct LoopObject {
-  PyObject_HEAD loop::SyncLoop* sync;  // Owned. Null before __init__.
-  loop::FutureBase* anchor;            // Owned: keeps the loop's core, also once it is closed.
-  StandingClock* clock;                // Owned; null: the machine's.
-  HandleObject* scheduled;             // All that the loop's core refers to.
+  PyObject_HEAD loop::SyncLoop* sync;      // Null before __init__.
+  std::shared_ptr<loop::SyncLoop>* owner;  // Owned: shared with the runner.
+  loop::Runner* runner;                    // Owned; null unless one has it: see runner.cc.
+  loop::FutureBase* anchor;                // Owned: keeps the loop's core, also once it is closed.
+  StandingClock* clock;                    // Owned; null: the machine's.
+  HandleObject* scheduled;                 // All that the loop's core refers to.
   // A handle, a task or a future's callable. Not owned: for the hook of slow callbacks, right after
   // the call.
   PyObject* last_called;
-  LoopObject* next;  // In the list of all loops.
+  bool listed;  // In the list of all loops that are open.
+  LoopObject* next;
   LoopObject* prev;
   PyObject* exit_type;  // The exception with which run_forever() is left.
   PyObject* exit_value;
   PyObject* exit_traceback;
-  std::uint64_t callbacks_run;  // Once closed.
+  std::uint64_t callbacks_run;  // As note_callbacks() has seen it last.
   bool debug;
 };
 
@@ -64,6 +69,10 @@ void keep_exit(LoopObject& loop);
 void tell_exception_handler(LoopObject& loop, const loop::ExceptionContext& context);
 // The one that is open and has this core. Throws UsageError if there is none.
 LoopObject& loop_with(const loop::detail::LoopCore& core);
+// Calls `fn`, which runs the loop; None, or null with what has left the loop.
+PyObject* running(LoopObject& loop, const std::function<void()>& fn);
+// How many callbacks it has run: that cannot be asked once it is closed.
+void note_callbacks(LoopObject& loop);
 // Throws UsageError before __init__.
 loop::detail::LoopCore& loop_core(LoopObject& loop);
 

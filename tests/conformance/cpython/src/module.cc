@@ -104,6 +104,7 @@ PyMODINIT_FUNC PyInit_weft_core() {  // NOLINT: CPython's name for it.
       add_wakeup_type() && add_task_type(module.get()) && add_coro_type(module.get()) &&
       add_sync_types(module.get()) && add_queue_types(module.get()) &&
       add_structured_types(module.get()) && add_combinators(module.get()) &&
+      add_executors(module.get()) && add_runner(module.get()) &&
       add_transport_types(module.get()) && add_connecting(module.get()) &&
       add_servers(module.get()) && add_sockets(module.get()) && add_children(module.get()) &&
       add_datagrams(module.get()) && add_sendfile(module.get()) && add_tls(module.get());

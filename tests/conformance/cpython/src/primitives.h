@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// The types of primitives, queues and combinators.
+// The types of primitives, queues and combinators, executors and the runner.
 
 #pragma once
 
@@ -15,6 +15,8 @@ bool add_sync_types(PyObject* module);
 bool add_queue_types(PyObject* module);
 bool add_structured_types(PyObject* module);
 bool add_combinators(PyObject* module);
+bool add_executors(PyObject* module);
+bool add_runner(PyObject* module);
 
 // asyncio's exceptions of those: as C++ throws them, a new reference. Null for others.
 PyObject* primitive_error(const std::exception_ptr& error);

@@ -25,6 +25,16 @@ fibers::Instant to_instant(double seconds) {
   return fibers::Instant(fibers::Duration(static_cast<std::int64_t>(count)));
 }
 
+bool to_duration(PyObject* seconds, fibers::Duration& result) {
+  result = fibers::Duration::max();
+  if (seconds == Py_None) return true;
+  const double given = PyFloat_AsDouble(seconds);
+  if (given == -1.0 && PyErr_Occurred() != nullptr) return false;
+  const fibers::Instant end = to_instant(given);
+  if (end != fibers::kForever) result = end.time_since_epoch();
+  return true;
+}
+
 namespace {
 
 // What a call_soon() is given, apart from `self`.

@@ -14,6 +14,8 @@ namespace weft::python {
 double to_seconds(fibers::Instant time);
 // To the nearest nanosecond; what does not fit never comes.
 fibers::Instant to_instant(double seconds);
+// None is no limit. False with a Python exception.
+bool to_duration(PyObject* seconds, fibers::Duration& result);
 
 PyObject* call_soon(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* words);
 // Whether it is that method, of any loop.

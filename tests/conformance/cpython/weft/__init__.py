@@ -6,10 +6,12 @@
     asyncio.set_event_loop_policy(weft.EventLoopPolicy())          # 3.11
 
 The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks, connections, servers, datagrams, pipes,
-TLS, children, files that are sent and socket calls are weft's, in C++, as every C++ program uses them. Signals are asyncio's own code on top of those.
-Locks, queues, groups and combinators of weft's are in weft.primitives.
+TLS, children, files that are sent, socket calls and executors are weft's, in C++, as every C++ program uses them. Signals are asyncio's own
+code on top of those.
+Locks, queues, groups, combinators and to_thread of weft's are in weft.primitives, Runner and run in weft.runners.
 """
 import asyncio
+import contextlib
 import sys
 import threading
 import types
@@ -17,7 +19,7 @@ import weakref
 from asyncio import base_events, base_futures, base_tasks, coroutines, events, format_helpers, tasks
 
 import weft_core
-from weft import tls, transports
+from weft import executors, tls, transports
 
 __all__ = ["CoreLoop", "EventLoopPolicy", "Future", "Loop", "Task", "counts", "new_event_loop"]
 
@@ -100,6 +102,12 @@ class CoreLoop(weft_core.Loop, asyncio.SelectorEventLoop):
         return task
 
     def run_forever(self):
+        with self._while_running():
+            self._core_run_forever()
+
+    @contextlib.contextmanager
+    def _while_running(self):
+        """What Python is to know while the core runs."""
         self._check_closed()
         self._check_running()
         self._set_coroutine_origin_tracking(self._debug)
@@ -108,7 +116,7 @@ class CoreLoop(weft_core.Loop, asyncio.SelectorEventLoop):
             self._thread_id = threading.get_ident()
             sys.set_asyncgen_hooks(firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook)
             events._set_running_loop(self)
-            self._core_run_forever()
+            yield
         finally:
             self._thread_id = None
             events._set_running_loop(None)
@@ -150,8 +158,8 @@ class CoreLoop(weft_core.Loop, asyncio.SelectorEventLoop):
         self.call_soon_threadsafe(lambda: None)
 
 
-class Loop(transports.TransportMethods, CoreLoop):
-    """The same with weft's connections, servers, datagrams, pipes, children and socket calls."""
+class Loop(transports.TransportMethods, executors.ExecutorMethods, CoreLoop):
+    """The same with weft's connections, servers, datagrams, pipes, children, socket calls and executors."""
 
 
 def new_event_loop():

@@ -8,9 +8,10 @@ from asyncio import coroutines, events, futures, locks
 from asyncio import tasks as stock
 
 import weft_core
+from weft.executors import to_thread
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "LifoQueue", "Lock", "PriorityQueue", "Queue", "Semaphore", "TaskGroup",
-           "Timeout", "gather", "shield", "timeout", "timeout_at", "wait", "wait_for"]
+           "Timeout", "as_completed", "gather", "shield", "timeout", "timeout_at", "to_thread", "wait", "wait_for"]
 
 
 def _with(text, extra):
@@ -207,6 +208,63 @@ async def wait(fs, *, timeout=None, return_when=stock.ALL_COMPLETED):
     return set(done), set(pending)
 
 
+def as_completed(fs, *, timeout=None):
+    return _Completed(fs, timeout) if sys.version_info >= (3, 13) else _completed(fs, timeout)
+
+
+# The futures of `fs`, as tasks where they are none yet.
+def _as_futures(fs):
+    if futures.isfuture(fs) or coroutines.iscoroutine(fs):
+        raise TypeError(f"expect an iterable of futures, not {type(fs).__name__}")
+    loop = getattr(events, "_get_event_loop", events.get_event_loop)()
+    return list({stock.ensure_future(f, loop=loop) for f in set(fs)})
+
+
+async def _next_result(row):
+    return (await row.next()).result()
+
+
+def _completed(fs, timeout):
+    children = _as_futures(fs)
+    if not _ours(*children):
+        yield from stock_as_completed(children, timeout=timeout)
+        return
+    row = weft_core.AsCompleted(children, timeout)
+    for _ in children:
+        yield _next_result(row)
+
+
+class _Completed:
+    """From 3.13 on it may also be iterated by `async for`, which gives the futures themselves."""
+
+    def __new__(cls, fs, timeout):
+        children = _as_futures(fs)
+        if not _ours(*children):
+            return stock_as_completed(children, timeout=timeout)
+        row = super().__new__(cls)
+        row._row = weft_core.AsCompleted(children, timeout)
+        row._left = len(children)
+        return row
+
+    def __iter__(self):
+        return self
+
+    __aiter__ = __iter__
+
+    def _take(self, end):
+        if not self._left:
+            raise end
+        self._left -= 1
+
+    def __next__(self):
+        self._take(StopIteration)
+        return _next_result(self._row)
+
+    async def __anext__(self):
+        self._take(StopAsyncIteration)
+        return await self._row.next()
+
+
 async def wait_for(fut, timeout):
     if weft_core.stepped_task() is None or not coroutines.iscoroutine(fut):
         fut = stock.ensure_future(fut)
@@ -216,4 +274,4 @@ async def wait_for(fut, timeout):
 
 
 StockTimeout, StockTaskGroup = asyncio.Timeout, asyncio.TaskGroup
-stock_gather, stock_shield, stock_wait, stock_wait_for = stock.gather, stock.shield, stock.wait, stock.wait_for
+stock_as_completed, stock_gather, stock_shield, stock_wait, stock_wait_for = stock.as_completed, stock.gather, stock.shield, stock.wait, stock.wait_for

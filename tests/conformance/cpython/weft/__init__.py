@@ -159,7 +159,7 @@ class CoreLoop(weft_core.Loop, asyncio.SelectorEventLoop):
 
 
 class Loop(transports.TransportMethods, executors.ExecutorMethods, CoreLoop):
-    """The same with weft's connections, servers, datagrams, pipes, children, socket calls and executors."""
+    """The same with weft's connections, servers, TLS, datagrams, pipes, children, socket calls and executors."""
 
 
 def new_event_loop():

@@ -95,6 +95,10 @@ class Runner {
   // --- For weft's own files. ---
   static void require_may_run(const char* refusal);
   // run() of a task that its loop has already; its result is the task's.
+  //
+  // Blocks: the thread, until the task is done.
+  // Cancel: does not apply.
+  // Threads: as run().
   void run_task(const TaskBase& task) { run_until_done(task); }
   // Lets go of the loop and does not close it.
   void abandon() noexcept;

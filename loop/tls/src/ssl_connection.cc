@@ -91,10 +91,7 @@ bool SslConnection::eof_received() {
   if (state_ == State::kHandshake) {
     fail_handshake(lost(ECONNRESET, "the peer closed the connection during the SSL handshake"));
   }
-  if (state_ == State::kWrapped) {
-    closing_ = true;
-    state_ = State::kFlushing;
-  }
+  if (state_ == State::kWrapped) state_ = State::kFlushing;
   pump();
   return state_ != State::kUnwrapped;
 }
@@ -155,7 +152,10 @@ void SslConnection::pump() {
 void SslConnection::step() {
   if (state_ == State::kHandshake) shake_hands();
   if (state_ == State::kWrapped || state_ == State::kFlushing) read();
-  if (state_ == State::kFlushing && (dropping_ || !app_paused_)) state_ = State::kShutdown;
+  if (state_ == State::kFlushing && (dropping_ || !app_paused_) && may_end()) {
+    closing_ = true;
+    state_ = State::kShutdown;
+  }
   if (state_ == State::kShutdown) say_goodbye();
   control_reading();
 }
@@ -188,10 +188,12 @@ void SslConnection::hands_shaken() {
     }
   }
   wake_waiter(nullptr);
-  if (state_ == State::kWrapped && !backlog_.empty()) {
-    encrypt(std::exchange(backlog_, {}));
-    conclude_write();
-  }
+  send_backlog();
+}
+
+// Whether nothing waits for the end of another handshake; a peer that has gone does not end it.
+bool SslConnection::may_end() const {
+  return backlog_.empty() || eof_ || peer_goodbye_;
 }
 
 bool SslConnection::may_read() const {
@@ -210,6 +212,8 @@ void SslConnection::read() {
       start_shutdown();
       break;
     }
+    // It is reading that goes on with another handshake.
+    if (dropping_ && !backlog_.empty()) drop_input();
   } catch (const fibers::Cancelled&) {
     throw;
   } catch (const fibers::KeyboardInterrupt&) {
@@ -218,6 +222,7 @@ void SslConnection::read() {
     fatal_error(std::current_exception(), "Fatal error on SSL protocol");
   }
   flush();
+  send_backlog();
 }
 
 // Into the protocol's own memory, if it has some.

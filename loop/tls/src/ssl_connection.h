@@ -86,6 +86,7 @@ class SslConnection final : public TransportCore {
   void hands_shaken();
   void read();
   bool may_read() const;
+  bool may_end() const;
   fibers::detail::Step read_once(std::size_t& count);
   void say_goodbye();
   void drop_input();
@@ -94,6 +95,7 @@ class SslConnection final : public TransportCore {
   void tell_eof();
 
   bool encrypt(std::string_view data);
+  void send_backlog();
   void flush();
   void control_writing();
   void control_reading();
@@ -124,7 +126,7 @@ class SslConnection final : public TransportCore {
   OwnedCallback resume_turn_;
   OwnedCallback lost_turn_;
   std::exception_ptr lost_by_;
-  std::string backlog_;  // Written before hands are shaken.
+  std::string backlog_;  // Written while hands are being shaken, for the first time or again.
   std::size_t ignored_writes_ = 0;
   State state_ = State::kUnwrapped;
   bool told_made_;             // The protocol above knows of the connection.

@@ -64,7 +64,7 @@ bool SslConnection::refuses_write() {
 void SslConnection::write(std::string_view data) {
   if (data.empty() || refuses_write()) return;
   const Transport self = TransportAccess::share(*this);
-  if (state_ == State::kHandshake) {
+  if (state_ == State::kHandshake || !backlog_.empty()) {
     backlog_ += data;
   } else if (!encrypt(data)) {
     return;
@@ -79,15 +79,24 @@ void SslConnection::writelines(std::span<const std::string_view> pieces) {
   write(joined);
 }
 
-// A record that has been begun cannot be taken back, also if it is memory that has run out.
+// A record that has been begun cannot be taken back, also if it is memory that has run out. In TLS
+// 1.2 the peer may want another handshake at any time: nothing of the data is sent until that is
+// done.
 bool SslConnection::encrypt(std::string_view data) {
   try {
-    session_.write(std::as_bytes(std::span(data)));
+    if (session_.write(std::as_bytes(std::span(data))) == fibers::detail::Step::kWantRead) {
+      backlog_ = data;
+    }
     return true;
   } catch (const std::exception&) {
     fatal_error(std::current_exception(), "Fatal error on SSL protocol");
     return false;
   }
+}
+
+void SslConnection::send_backlog() {
+  if (backlog_.empty() || (state_ != State::kWrapped && state_ != State::kFlushing)) return;
+  if (encrypt(std::exchange(backlog_, {}))) conclude_write();
 }
 
 void SslConnection::conclude_write() {

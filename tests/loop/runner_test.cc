@@ -242,7 +242,7 @@ TEST(RunTest, TakesTheLoopOfItsFactory) {
 // Whatever it meets on the way.
 TEST(RunnerTest, ClosesALoopThatOthersLookAtToo) {
   const auto loop = std::make_shared<SyncLoop>();
-  Runner runner({.loop_factory = [loop] { return loop; }});
+  Runner runner({.loop_factory = [&loop] { return loop; }});
   runner.run([]() -> Coro<void> {
     get_running_loop().create_task([]() -> Coro<void> {
       try {

@@ -241,7 +241,7 @@ TEST(RunTest, TakesTheLoopOfItsFactory) {
 // asyncio: test_runners.py::RunnerTests::test_run
 // Whatever it meets on the way.
 TEST(RunnerTest, ClosesALoopThatOthersLookAtToo) {
-  const auto loop = std::make_shared<SyncLoop>();
+  auto loop = std::make_shared<SyncLoop>();
   Runner runner({.loop_factory = [&loop] { return loop; }});
   runner.run([]() -> Coro<void> {
     get_running_loop().create_task([]() -> Coro<void> {

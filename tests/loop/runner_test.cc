@@ -238,7 +238,6 @@ TEST(RunTest, TakesTheLoopOfItsFactory) {
 
 // --- Runner. ---
 
-// asyncio: test_runners.py::RunnerTests::test_run
 // Whatever it meets on the way.
 TEST(RunnerTest, ClosesALoopThatOthersLookAtToo) {
   auto loop = std::make_shared<SyncLoop>();
@@ -257,6 +256,7 @@ TEST(RunnerTest, ClosesALoopThatOthersLookAtToo) {
   EXPECT_TRUE(loop->is_closed());
 }
 
+// asyncio: test_runners.py::RunnerTests::test_run
 TEST(RunnerTest, RunsSeveralTimesInOneLoop) {
   Runner runner;
   EventLoop* const first = runner.run([] { return running_loop(); });
@@ -443,7 +443,6 @@ TEST(RunnerInterruptTest, LeavesAHandlerOfTheProgramsAlone) {
   ::signal(SIGINT, before);
 }
 
-// asyncio: test_runners.py::RunnerTests::test_signal_install_not_supported_ok
 TEST(RunnerInterruptTest, AProgramMayHandleTheSignalItself) {
   const auto before = interrupt_action();
   auto meanwhile = before;
@@ -459,6 +458,7 @@ TEST(RunnerInterruptTest, AProgramMayHandleTheSignalItself) {
   EXPECT_EQ(runner.run(answer()), 42);
 }
 
+// asyncio: test_runners.py::RunnerTests::test_signal_install_not_supported_ok
 TEST(RunnerInterruptTest, RunsOnAnyThread) {
   int result = 0;
   std::thread([&] { result = run(answer()); }).join();

@@ -125,6 +125,15 @@ def _file_number(file):
         return -1
 
 
+def _server_layer(context, handshake, shutdown):
+    """weft's TLS for a server, and the context; a context without weft's is for asyncio's TLS."""
+    if isinstance(context, bool):
+        raise TypeError("ssl argument must be an SSLContext or None")
+    if context is None:
+        return None, None
+    return tls.layer(context, server_side=True, server_hostname=None, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown)
+
+
 class TransportMethods:
     """In front of a loop of asyncio's."""
 
@@ -219,12 +228,7 @@ class TransportMethods:
     async def create_server(self, protocol_factory, host=None, port=None, *, family=socket.AF_UNSPEC, flags=socket.AI_PASSIVE, sock=None,
                             backlog=100, ssl=None, reuse_address=None, reuse_port=None, ssl_handshake_timeout=None,
                             ssl_shutdown_timeout=None, start_serving=True, **later):
-        if isinstance(ssl, bool):
-            raise TypeError("ssl argument must be an SSLContext or None")
-        layer = None
-        if ssl is not None:
-            layer, ssl = tls.layer(ssl, server_side=True, server_hostname=None, ssl_handshake_timeout=ssl_handshake_timeout,
-                                   ssl_shutdown_timeout=ssl_shutdown_timeout)
+        layer, ssl = _server_layer(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if ssl is not None and layer is None or later:
             return await super().create_server(
                 protocol_factory, host, port, family=family, flags=flags, sock=sock, backlog=backlog, ssl=ssl, reuse_address=reuse_address,
@@ -253,17 +257,12 @@ class TransportMethods:
 
     async def create_unix_server(self, protocol_factory, path=None, *, sock=None, backlog=100, ssl=None, ssl_handshake_timeout=None,
                                  ssl_shutdown_timeout=None, start_serving=True, cleanup_socket=sys.version_info >= (3, 13)):
-        if isinstance(ssl, bool):
-            raise TypeError("ssl argument must be an SSLContext or None")
-        layer = None
-        if ssl is not None:
-            layer, ssl = tls.layer(ssl, server_side=True, server_hostname=None, ssl_handshake_timeout=ssl_handshake_timeout,
-                                   ssl_shutdown_timeout=ssl_shutdown_timeout)
-            if layer is None:
-                return await super().create_unix_server(protocol_factory, path, sock=sock, backlog=backlog, ssl=ssl,
-                                                        ssl_handshake_timeout=ssl_handshake_timeout,
-                                                        ssl_shutdown_timeout=ssl_shutdown_timeout, start_serving=start_serving)
-        else:
+        layer, ssl = _server_layer(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        if ssl is not None and layer is None:
+            return await super().create_unix_server(protocol_factory, path, sock=sock, backlog=backlog, ssl=ssl,
+                                                    ssl_handshake_timeout=ssl_handshake_timeout,
+                                                    ssl_shutdown_timeout=ssl_shutdown_timeout, start_serving=start_serving)
+        if ssl is None:
             _only_with_ssl(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
         if path is not None and sock is not None:
             raise ValueError("path and sock can not be specified at the same time")

@@ -138,7 +138,11 @@ FIBER_TEST(CommunicateTest, CancelledItLosesNoInputAndNoOutput) {
       wait(first);
       EXPECT_TRUE(first.cancelled());
       const detail::StreamReaderCore& reader = *StreamAccess::core(*process.stdout);
-      while (reader.data().empty() && reader.exception() == nullptr) fibers::checkpoint();
+      // Without its input (a write has failed, say) the child has nothing to tell yet.
+      while (reader.data().empty() && reader.exception() == nullptr &&
+             !StreamWriter(*process.stdin).is_closing()) {
+        fibers::checkpoint();
+      }
       auto second = start(loop, form, [&] { return process.communicate(input); });
       for (int i = 0; i < 3; ++i) loop.synchronize();
       second.cancel();

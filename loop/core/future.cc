@@ -307,7 +307,7 @@ void FutureCore::describe(ExceptionContext& context) const noexcept {
 }
 
 void FutureCore::report(const ExceptionContext& context) {
-  loop_->reports().report(context);
+  loop_->reports().report(context, task());
 }
 
 void FutureCore::report_unretrieved() noexcept {

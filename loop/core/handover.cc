@@ -60,11 +60,11 @@ bool LoopCore::conclude(Runner& me, std::exception_ptr error) {
   if (HandleNode* node = me.node) {
     if (me.blocked) callback_returned(me);
     node->phase = NodePhase::kIdle;
+    if (*me.variables != nullptr) me.keep_variables(*node);
     const bool interrupt = error != nullptr && fibers::holds<fibers::KeyboardInterrupt>(error);
     if (error != nullptr && !interrupt) {
       error = reports_.try_to_report(callback_context(node, std::move(error)));
     }
-    if (*me.variables != nullptr) me.keep_variables(*node);
     me.node = nullptr;
     ++callbacks_run_;
     returned(node);

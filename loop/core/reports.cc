@@ -11,9 +11,11 @@
 #include <utility>
 
 #include "loop/core/loop_core.h"
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/no_suspend.h"
+#include "weft/loop/detail/task_core.h"
 
 namespace weft::loop::detail {
 
@@ -73,10 +75,46 @@ void Reports::report_in_the_end(const ExceptionContext& context) {
   }
 }
 
-void Reports::report(const ExceptionContext& context) {
+// While it lives, the variables here are those of what has failed. What is set meanwhile stays with
+// that.
+class Reports::InContextOf {
+ public:
+  InContextOf(TaskCore* task, HandleNode* node)
+      : task_(task), node_(node), place_(fibers::detail::place_of_own_locals()) {
+    if ((task_ == nullptr && node_ == nullptr) || place_ == nullptr) {
+      place_ = nullptr;
+      return;
+    }
+    outside_ = std::exchange(*place_, fibers::detail::share_locals(of_failed()));
+  }
+  InContextOf(const InContextOf&) = delete;
+  InContextOf& operator=(const InContextOf&) = delete;
+  ~InContextOf() {
+    if (place_ == nullptr) return;
+    fibers::detail::TaskLocals* const kept = std::exchange(*place_, outside_);
+    if (task_ != nullptr) {
+      task_->set_context(kept);
+    } else {
+      fibers::detail::release_locals(std::exchange(node_->context, kept));
+    }
+  }
+
+ private:
+  fibers::detail::TaskLocals* of_failed() const {
+    return task_ != nullptr ? fibers::ContextAccess::locals(task_->context()) : node_->context;
+  }
+
+  TaskCore* const task_;
+  HandleNode* const node_;
+  fibers::detail::TaskLocals** place_;  // Null: nothing is changed.
+  fibers::detail::TaskLocals* outside_ = nullptr;
+};
+
+void Reports::report(const ExceptionContext& context, TaskCore* task) {
   if (exception_handler == nullptr || core_.facade() == nullptr) return report_in_the_end(context);
   const ExceptionHandler handler = exception_handler;  // It may put another in its place.
   try {
+    const InContextOf inside(task, HandleAccess::node(context.handle));
     handler(*core_.facade(), context);
   } catch (const fibers::Cancelled&) {
     throw;

@@ -17,6 +17,8 @@
 
 namespace weft::loop::detail {
 
+class TaskCore;
+
 // "file.cc:12".
 std::string place(const std::source_location& site);
 // What an exception context says; empty, which has a default, if there is no memory for it.
@@ -30,7 +32,8 @@ class Reports {
   Reports(const Reports&) = delete;
   Reports& operator=(const Reports&) = delete;
 
-  void report(const ExceptionContext& context);
+  // The handler sees the variables of `task`, or else of the context's callback.
+  void report(const ExceptionContext& context, TaskCore* task = nullptr);
   // What the owner throws comes out.
   void report_by_default(const ExceptionContext& context);
   // The same as report(); returns what that throws, or null.
@@ -52,6 +55,8 @@ class Reports {
   fibers::Duration slow_callback_duration = std::chrono::milliseconds(100);
 
  private:
+  class InContextOf;
+
   void report_in_the_end(const ExceptionContext& context);
 
   LoopCore& core_;

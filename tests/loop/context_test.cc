@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "weft/fibers/context_var.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/event_loop.h"
+#include "weft/loop/wait.h"
 
 namespace weft::loop {
 namespace {
@@ -201,6 +203,32 @@ FIBER_TEST(CallbackContextTest, AReadersHandleGivesWhatItsLastCallHasSet) {
     run_once(loop);
     EXPECT_EQ(value_in(reader), "read");
   });
+}
+
+// asyncio: test_futures2.py::FutureTests::test_handle_exc_handler_correct_context
+// asyncio: test_futures2.py::FutureTests::test_task_exc_handler_correct_context
+FIBER_TEST(CallbackContextTest, TheExceptionHandlerSeesWhatTheOneThatFailedHasSet) {
+  var.set("outside");
+  std::vector<std::string> seen;
+  with_loop([&](EventLoop& loop) {
+    loop.set_exception_handler(
+        [&seen](EventLoop&, const ExceptionContext&) { seen.push_back(var.get_or("none")); });
+    loop.call_soon([] {
+      var.set("callback");
+      throw std::runtime_error("of a callback");
+    });
+    loop.synchronize();
+    {
+      auto task = loop.create_task([]() -> Coro<void> {
+        var.set("task");
+        co_await sleep(0s);
+        throw std::runtime_error("of a task");
+      });
+      await(wait(std::vector{task}));
+    }
+    loop.synchronize();
+  });
+  EXPECT_THAT(seen, ElementsAre("callback", "task"));
 }
 
 }  // namespace

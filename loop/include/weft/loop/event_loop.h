@@ -111,8 +111,8 @@ class EventLoop : public LoopSendfile {
   // Threads: the run's own only.
   void wait_blocked();
 
-  // Called instead of the default for errors that have nobody to go to: out of callbacks, or out of
-  // futures nobody asked. An empty one restores the default. What a handler throws goes there, too.
+  // Called instead of the default, in the Context of what has failed, for errors that have nobody
+  // to go to. An empty one restores the default, which also hears what a handler throws.
   void set_exception_handler(ExceptionHandler handler);
   const ExceptionHandler& get_exception_handler() const;
   void call_exception_handler(const ExceptionContext& context);

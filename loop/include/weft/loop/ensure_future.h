@@ -62,6 +62,18 @@ EventLoop& loop_of(const A&... awaitables) {
   return loop != nullptr ? *loop : get_running_loop();
 }
 
+void require_loop_of(const FutureBase& future, const EventLoop& loop);
+
+// Also of another loop.
+template <class A>
+auto as_future(A&& awaitable, EventLoop& loop) {
+  if constexpr (kIsFuture<A>) {
+    return std::decay_t<A>(std::forward<A>(awaitable));
+  } else {
+    return loop.create_task(std::forward<A>(awaitable));
+  }
+}
+
 }  // namespace detail
 
 // What awaiting an A gives; void, perhaps.
@@ -72,18 +84,16 @@ concept Awaitable = requires {
   typename Awaited<A>;
 };
 
-// A future or task comes back as it is; anything else becomes a task of `loop`.
+// A future or task of `loop` comes back as it is; anything else becomes a task of it. Throws
+// UsageError for a future of another loop.
 //
 // Blocks: no.
 // Cancel: not a checkpoint.
 // Threads: the loop's own only.
 template <Awaitable A>
 auto ensure_future(A&& awaitable, EventLoop& loop) {
-  if constexpr (detail::kIsFuture<A>) {
-    return std::decay_t<A>(std::forward<A>(awaitable));
-  } else {
-    return loop.create_task(std::forward<A>(awaitable));
-  }
+  if constexpr (detail::kIsFuture<A>) detail::require_loop_of(awaitable, loop);
+  return detail::as_future(std::forward<A>(awaitable), loop);
 }
 // In the running loop: throws UsageError where there is none and one is needed.
 //

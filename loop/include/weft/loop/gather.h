@@ -53,7 +53,7 @@ auto gather_each(bool with_exceptions, std::source_location site, A&&... awaitab
   EventLoop& loop = loop_of(awaitables...);
   std::vector<FutureBase> children;
   children.reserve(sizeof...(A));
-  (children.push_back(ensure_future(std::forward<A>(awaitables), loop)), ...);
+  (children.push_back(as_future(std::forward<A>(awaitables), loop)), ...);
   return start_gather<GatherTuple<Result<Awaited<A>>...>>(loop, std::move(children),
                                                           with_exceptions, site);
 }
@@ -65,9 +65,9 @@ auto gather_range(bool with_exceptions, std::source_location site, Range&& range
   for (auto&& each : range) {
     if (loop == nullptr) loop = &loop_of(each);
     if constexpr (std::is_lvalue_reference_v<Range>) {
-      children.push_back(ensure_future(each, *loop));
+      children.push_back(as_future(each, *loop));
     } else {
-      children.push_back(ensure_future(std::move(each), *loop));
+      children.push_back(as_future(std::move(each), *loop));
     }
   }
   if (loop == nullptr) loop = &get_running_loop();

@@ -58,7 +58,7 @@ template <class A>
 Coro<Awaited<A>> start_wait_for(A awaitable, fibers::Duration timeout) {
   using T = Awaited<A>;
   if (timeout <= fibers::Duration::zero()) {
-    Future<T> future = ensure_future(std::move(awaitable), loop_of(awaitable));
+    Future<T> future = as_future(std::move(awaitable), loop_of(awaitable));
     co_return co_await wait_for_at_once(std::move(future));
   }
   if (current_task()) {

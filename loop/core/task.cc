@@ -53,21 +53,53 @@ fibers::Context TaskCore::context() const {
 // --- Cancellation. ---
 
 bool TaskCore::request_cancel(std::exception_ptr payload) {
-  future_.forget_unretrieved();
-  if (future_.done()) return false;
+  if (!hears_cancel(payload)) return false;
   if (passing_on_) [[unlikely]] {
     end_circle(std::move(payload));
     return true;
   }
   ++cancels_;
+  if (awaiting_ == nullptr) {
+    take_cancel(std::move(payload));
+  } else {
+    const FutureKeeper kept(future_);
+    struct PassingOn {
+      TaskCore& first;
+      ~PassingOn() { first.stop_passing_on(); }
+    } const passing{*this};
+    if (TaskCore* const last = pass_to_last(payload)) last->take_cancel(std::move(payload));
+  }
+  return true;
+}
+
+bool TaskCore::hears_cancel(const std::exception_ptr& payload) noexcept {
+  note_cancel(payload);
+  future_.forget_unretrieved();
+  return !future_.done();
+}
+
+// A loop, for a chain of tasks that await each other may be longer than the stack is deep. Null if
+// the chain is a circle, which has been ended.
+TaskCore* TaskCore::pass_to_last(const std::exception_ptr& payload) noexcept {
+  TaskCore* last = this;
+  while (true) {
+    last->passing_on_ = true;
+    TaskCore* const next = last->awaited_task();
+    if (next == nullptr || !next->hears_cancel(payload)) return last;
+    if (next->passing_on_) {
+      next->end_circle(payload);
+      return nullptr;
+    }
+    ++next->cancels_;
+    if (next->awaiting_ == nullptr) return next;
+    last = next;
+  }
+}
+
+void TaskCore::take_cancel(std::exception_ptr payload) {
   if (awaiting_ != nullptr) {
     const FutureKeeper kept(future_);
-    passing_on_ = true;
-    struct Passed {
-      bool& passing_on;
-      ~Passed() { passing_on = false; }
-    } const passed{passing_on_};
-    if (awaiting_->cancel(payload)) return true;
+    if (awaiting_->cancel(payload)) return;
   }
   payload_ = std::move(payload);
   if (elsewhere_) {
@@ -77,12 +109,21 @@ bool TaskCore::request_cancel(std::exception_ptr payload) {
   } else {
     must_cancel_ = true;
   }
-  return true;
+}
+
+// From here on.
+void TaskCore::stop_passing_on() noexcept {
+  TaskCore* each = this;
+  while (each != nullptr && each->passing_on_) {
+    each->passing_on_ = false;
+    each = each->awaited_task();
+  }
 }
 
 // What it awaits waits for it, so that nobody in the circle would ever go on: the cancellation
 // comes out of its wait. (asyncio: RecursionError, and nobody is cancelled.)
 void TaskCore::end_circle(std::exception_ptr payload) noexcept {
+  stop_passing_on();  // Nobody finds those behind it once it has let go of them.
   const bool linked = stop_awaiting();
   payload_ = std::move(payload);
   must_cancel_ = true;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Tasks that await each other in a circle: none of them would ever go on, but they can be
-// cancelled.
+// Tasks that await each other in a circle, none of which would ever go on, and in long chains: they
+// can be cancelled.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/loop/loop_testing.h"
+#include "weft/fibers/run.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/loop/gather.h"
 #include "weft/loop/runner.h"
@@ -115,6 +116,42 @@ FIBER_TEST(TaskCircleTest, AGatherInBetweenMakesNoDifference) {
     wait_all_tasks_blocked();
     expect_all_cancelled(ring);
   });
+}
+
+// One way around, and back from the middle of it through the gather.
+FIBER_TEST(TaskCircleTest, AGatherThatLeadsBackIntoTheChainEndsItToo) {
+  Ring ring(3);
+  with_loop([&](EventLoop& loop) {
+    for (std::size_t i = 0; i < 2; ++i) ring[i] = loop.create_task(await_next(&ring, i));
+    ring[2] = loop.create_task([](Ring* r) -> Coro<void> {
+      co_await sleep(0s);
+      co_await gather((*r)[1], (*r)[0]);
+    }(&ring));
+    wait_all_tasks_blocked();
+    EXPECT_TRUE(ring[0].cancel());
+    wait_all_tasks_blocked();
+    expect_all_cancelled(ring);
+  });
+}
+
+// Longer than any stack is deep.
+TEST(TaskChainTest, CancellingTheFirstOfAHundredThousandEndsAll) {
+  Ring chain(100'000);
+  fibers::run([&] {
+    with_loop([&](EventLoop& loop) {
+      chain.back() = loop.create_task([]() -> Coro<void> { co_await sleep(1h); });
+      for (std::size_t i = chain.size() - 1; i-- > 0;) {
+        chain[i] = loop.create_task(await_next(&chain, i));
+      }
+      wait_all_tasks_blocked();
+      EXPECT_TRUE(chain.front().cancel("enough"));
+      EXPECT_EQ(chain.front().cancelling(), 1U);
+      EXPECT_EQ(chain[chain.size() / 2].cancelling(), 1U);
+      EXPECT_EQ(chain.back().cancelling(), 1U);
+      wait_all_tasks_blocked();
+    });
+  });
+  expect_all_cancelled(chain);
 }
 
 // Which cancels all tasks, each in its turn.

@@ -27,8 +27,11 @@ void PyTask::destroy() noexcept {
 }
 
 bool PyTask::cancel(std::exception_ptr payload) {
-  note_message(payload);
   return TaskCore::request_cancel(std::move(payload));
+}
+
+void PyTask::note_cancel(const std::exception_ptr& payload) noexcept {
+  note_message(payload);
 }
 
 void PyTask::finalize() noexcept {

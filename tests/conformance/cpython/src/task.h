@@ -48,6 +48,7 @@ class PyTask final : public PyFuture, public loop::detail::TaskCore {
 
   Step resume(std::exception_ptr error) override;
   void drop_code() noexcept override;
+  void note_cancel(const std::exception_ptr& payload) noexcept override;
   bool cancel_elsewhere() noexcept override;
 
  private:

@@ -63,7 +63,8 @@ class TaskCore {
   FutureCore& future() const { return future_; }
   LoopCore& loop() const { return future_.loop(); }
 
-  // What the future's cancel() does. Of tasks that await each other in a circle one ends its wait.
+  // What the future's cancel() does: the last of the tasks that await each other is cancelled. If
+  // they do so in a circle, one of them ends its wait.
   bool request_cancel(std::exception_ptr payload);
   // How many cancel() have not been taken back, and taking one back; returns how many are left.
   // None left also takes back a cancellation that has not been delivered.
@@ -137,6 +138,8 @@ class TaskCore {
   virtual Step resume(std::exception_ptr error) = 0;
   // The code, with all that it refers to, goes: it has not begun, or does not go on.
   virtual void drop_code() noexcept = 0;
+  // A request to cancel it has come, and goes on to what it awaits.
+  virtual void note_cancel(const std::exception_ptr&) noexcept {}
   // The code waits elsewhere, or has gone on from there, and is to hear of a cancellation. False if
   // that wait cannot be cancelled any more: the next step throws it.
   virtual bool cancel_elsewhere() noexcept { return true; }
@@ -160,6 +163,11 @@ class TaskCore {
   void end_in_closed_loop() noexcept;
   void report_pending() noexcept;
   std::exception_ptr take_cancellation();
+  TaskCore* awaited_task() const { return awaiting_ != nullptr ? awaiting_->task() : nullptr; }
+  bool hears_cancel(const std::exception_ptr& payload) noexcept;  // False if it has ended.
+  TaskCore* pass_to_last(const std::exception_ptr& payload) noexcept;
+  void take_cancel(std::exception_ptr payload);
+  void stop_passing_on() noexcept;
   void end_circle(std::exception_ptr payload) noexcept;
   void finish(FutureCore::State state, std::exception_ptr error);
   void finish_raised();
@@ -174,7 +182,7 @@ class TaskCore {
   TaskCore** at_ = nullptr;       // and where the pointer to this one lies.
   std::uint32_t cancels_ = 0;
   bool must_cancel_ = false;
-  bool passing_on_ = false;  // request_cancel() is cancelling what it awaits.
+  bool passing_on_ = false;  // A request to cancel it is on its way along what it awaits.
   bool elsewhere_ = false;
   bool result_first_ = false;  // This step is one after such a wait.
   bool of_generator_ = false;

@@ -5,7 +5,7 @@
 Tier T1, the loop: the default policy and new_event_loop(), the names SelectorEventLoop (and EventLoop, from 3.13), which many tests
 build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on. Futures and tasks are asyncio's.
 Tier T2: what the loop's create_future() and create_task() make is weft's, too.
-Tier T3: T2, and the loop's connections, servers, TLS, datagrams, pipes, children, sent files, socket calls and executors.
+Tier T3: T2, and the loop's connections, servers, TLS, datagrams, pipes, children, sent files, socket calls and executors; streams.
 Tier T4: T2, and locks, queues, timeouts, groups, combinators, run_in_executor and to_thread.
 Tier T5: T4, and Runner and run(); also the name asyncio.BaseEventLoop, which the tests of runners build their loops of.
 """
@@ -174,6 +174,12 @@ def install_runners():
         setattr(asyncio.runners, name, getattr(runners, name))
 
 
+def install_streams():
+    from weft import streams
+    for name in streams.__all__:
+        setattr(asyncio, name, getattr(streams, name))
+
+
 def install(tier, stack):
     global callbacks_on_task, Loop
     callbacks_on_task = stack == "task"
@@ -191,6 +197,8 @@ def install(tier, stack):
     if hasattr(asyncio, "EventLoop"):
         asyncio.EventLoop = Loop
         unix_events.EventLoop = Loop
+    if tier == "T3":
+        install_streams()
     if tier in ("T4", "T5"):
         install_primitives()
     if tier == "T5":

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "tests/conformance/cpython/src/primitives.h"
+#include "tests/conformance/cpython/src/streams.h"
 #include "tests/conformance/cpython/src/tls.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
@@ -131,6 +132,7 @@ PyObject* to_python(const std::exception_ptr& error) {
   }
   PyObject* known = primitive_error(error);
   if (known == nullptr && PyErr_Occurred() == nullptr) known = tls_error(error);
+  if (known == nullptr && PyErr_Occurred() == nullptr) known = stream_error(error);
   PyObject* const made = known != nullptr || PyErr_Occurred() != nullptr ? known : convert(error);
   return made != nullptr ? made : take_error();
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tests/conformance/cpython/src/errors.h"
+#include "tests/conformance/cpython/src/streams.h"
 #include "tests/conformance/cpython/src/transport_object.h"
 #include "weft/loop/datagram_transport.h"
 #include "weft/loop/subprocess_transport.h"
@@ -91,46 +92,65 @@ PythonProtocol::~PythonProtocol() {
   Py_XDECREF(context_);
 }
 
-// SystemExit and KeyboardInterrupt leave the loop.
-void PythonProtocol::throw_raised() {
+void throw_raised(LoopObject& loop) {
   const Owned error(take_error());
   if (is_interrupt(error.get())) {
     set_error(error.get());
-    leave_loop(loop_);
+    leave_loop(loop);
   }
   std::rethrow_exception(to_cpp(error.get(), Raised::Keep::kOwned));
 }
 
+class PythonProtocol::Entered {
+ public:
+  explicit Entered(PythonProtocol& protocol)
+      : protocol_(protocol), enters_(protocol.depth_ == 0 && protocol.context_ != nullptr) {
+    if (enters_ && PyContext_Enter(protocol.context_) < 0) throw_raised(protocol.loop_);
+    ++protocol.depth_;
+  }
+  Entered(const Entered&) = delete;
+  Entered& operator=(const Entered&) = delete;
+  ~Entered() {
+    --protocol_.depth_;
+    if (!enters_) return;
+    const ErrorKept kept;
+    if (PyContext_Exit(protocol_.context_) < 0) PyErr_WriteUnraisable(protocol_.protocol_);
+  }
+
+ private:
+  PythonProtocol& protocol_;
+  const bool enters_;
+};
+
 PyObject* PythonProtocol::call(PyObject* name, PyObject* arg, PyObject* second) {
   loop_.last_called = protocol_;
-  const bool enters = depth_ == 0 && context_ != nullptr;
-  if (enters && PyContext_Enter(context_) < 0) throw_raised();
-  ++depth_;
   PyObject* args[] = {protocol_, arg, second};
   const std::size_t count = arg == nullptr ? 1 : second == nullptr ? 2 : 3;
-  Owned result(PyObject_VectorcallMethod(name, args, count, nullptr));
-  --depth_;
-  if (enters) {
-    const ErrorKept kept;
-    if (PyContext_Exit(context_) < 0) PyErr_WriteUnraisable(protocol_);
+  Owned result(nullptr);
+  {
+    const Entered entered(*this);
+    result.reset(PyObject_VectorcallMethod(name, args, count, nullptr));
   }
-  if (!result) throw_raised();
+  if (!result) throw_raised(loop_);
   return result.release();
 }
 
 PyObject* PythonProtocol::call_here(PyObject* name) {
   PyObject* args[] = {protocol_};
   PyObject* const result = PyObject_VectorcallMethod(name, args, 1, nullptr);
-  if (result == nullptr) throw_raised();
+  if (result == nullptr) throw_raised(loop_);
   return result;
 }
 
+void PythonProtocol::make_object(const loop::BaseTransport& transport) {
+  if (link_->transport.get() != nullptr) return;
+  PyObject* const object = wrap_transport(transport, link_.get());
+  if (object == nullptr) throw_raised(loop_);
+  link_->transport = Ref(object);
+}
+
 void PythonProtocol::made(const loop::BaseTransport& transport) {
-  if (link_->transport.get() == nullptr) {
-    PyObject* const object = wrap_transport(transport, link_.get());
-    if (object == nullptr) throw_raised();
-    link_->transport = Ref(object);
-  }
+  make_object(transport);
   const Owned done(call(names.connection_made, link_->transport.get()));
 }
 
@@ -142,7 +162,7 @@ void PythonProtocol::lost(const std::exception_ptr& error) {
 bool PythonProtocol::eof() {
   const Owned answer(call(names.eof_received));
   const int keep_open = PyObject_IsTrue(answer.get());
-  if (keep_open < 0) throw_raised();
+  if (keep_open < 0) throw_raised(loop_);
   return keep_open != 0;
 }
 
@@ -222,6 +242,38 @@ class Buffered final : public Wrapped<loop::BufferedProtocol> {
   bool held_ = false;
 };
 
+// weft's StreamReaderProtocol, without a detour through Python.
+class Streams final : public Wrapped<loop::BufferedProtocol> {
+ public:
+  Streams(LoopObject& loop, PyObject* protocol, std::shared_ptr<Link> link,
+          std::shared_ptr<loop::StreamReaderProtocol> streams)
+      : Wrapped(loop, protocol, std::move(link)), streams_(std::move(streams)) {}
+  void connection_made(loop::Transport transport) override {
+    make_object(transport);
+    const Entered entered(*this);
+    streams_->connection_made(std::move(transport));
+  }
+  void connection_lost(std::exception_ptr error) override {
+    streams_->connection_lost(std::move(error));
+  }
+  std::span<std::byte> get_buffer(std::size_t sizehint) override {
+    return streams_->get_buffer(sizehint);
+  }
+  void buffer_updated(std::size_t count) override { streams_->buffer_updated(count); }
+  bool eof_received() override { return streams_->eof_received(); }
+  void pause_writing() override {
+    link()->paused = true;
+    streams_->pause_writing();
+  }
+  void resume_writing() override {
+    link()->paused = false;
+    streams_->resume_writing();
+  }
+
+ private:
+  const std::shared_ptr<loop::StreamReaderProtocol> streams_;
+};
+
 class Subprocess final : public Wrapped<loop::SubprocessProtocol> {
  public:
   using Wrapped::Wrapped;
@@ -259,6 +311,9 @@ class Datagram final : public Wrapped<loop::DatagramProtocol> {
 
 std::shared_ptr<loop::BaseProtocol> wrap_protocol(LoopObject& loop, PyObject* protocol,
                                                   std::shared_ptr<Link> link) {
+  if (auto streams = stream_protocol_of(protocol)) {
+    return std::make_shared<Streams>(loop, protocol, std::move(link), std::move(streams));
+  }
   const int is_buffered = PyObject_IsInstance(protocol, buffered_protocol);
   if (is_buffered < 0) throw PythonError();
   if (is_buffered != 0) return std::make_shared<Buffered>(loop, protocol, std::move(link));

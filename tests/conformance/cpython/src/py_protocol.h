@@ -51,13 +51,15 @@ class PythonProtocol {
   PyObject* call(PyObject* name, PyObject* arg = nullptr, PyObject* second = nullptr);
   // The same of a method that is called directly by write(): in the context that is there.
   PyObject* call_here(PyObject* name);
+  // In the protocol's context, unless one of its methods runs.
+  class Entered;
+  // The Python object of the transport, which connection_made() is given.
+  void make_object(const loop::BaseTransport& transport);
   void made(const loop::BaseTransport& transport);
   void lost(const std::exception_ptr& error);
   bool eof();
 
  private:
-  [[noreturn]] void throw_raised();
-
   LoopObject& loop_;
   PyObject* const protocol_;
   PyObject* const context_;
@@ -65,7 +67,11 @@ class PythonProtocol {
   std::uint32_t depth_ = 0;  // Of calls in its context.
 };
 
-// A Protocol or a BufferedProtocol, whichever the Python object is. Throws PythonError.
+// Throws the Python exception that is set. SystemExit and KeyboardInterrupt leave the loop.
+[[noreturn]] void throw_raised(LoopObject& loop);
+
+// A Protocol, a BufferedProtocol or weft's StreamReaderProtocol, whichever the Python object is.
+// Throws PythonError.
 std::shared_ptr<loop::BaseProtocol> wrap_protocol(LoopObject& loop, PyObject* protocol,
                                                   std::shared_ptr<Link> link);
 std::shared_ptr<loop::BaseProtocol> wrap_subprocess_protocol(LoopObject& loop, PyObject* protocol,

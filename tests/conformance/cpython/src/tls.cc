@@ -202,15 +202,10 @@ PyObject* start_tls(PyObject* /*module*/, PyObject* args) {
     std::shared_ptr<loop::BaseProtocol> above =
         before->object() == protocol ? held : wrap_protocol(as_loop(loop), protocol, link);
     auto coro = loop::start_tls(transport_in(transport), std::move(above), *layer_of(tls));
-    return wrap_coro(
-        loop, std::move(coro),
-        [link, kept = Ref(Py_NewRef(tls))](const loop::Transport& made) -> PyObject* {
-          link->tls = kept;
-          PyObject* const object = wrap_transport(made, link.get());
-          if (object == nullptr) return nullptr;
-          link->replaced.push_back(std::exchange(link->transport, Ref(Py_NewRef(object))));
-          return object;
-        });
+    return wrap_coro(loop, std::move(coro),
+                     [link, kept = Ref(Py_NewRef(tls))](const loop::Transport& made) {
+                       return replace_transport(*link, made, kept);
+                     });
   });
 }
 
@@ -272,6 +267,14 @@ loop::TransportLayer* layer_of(PyObject* object) {
   if (PyObject_TypeCheck(object, layer_type) != 0) return &held<Layer>(object);
   PyErr_SetString(PyExc_TypeError, "TLS is asked for by a TLSLayer");
   throw PythonError();
+}
+
+PyObject* replace_transport(Link& link, const loop::Transport& made, const Ref& tls) {
+  link.tls = tls;
+  PyObject* const object = wrap_transport(made, &link);
+  if (object == nullptr) return nullptr;
+  link.replaced.push_back(std::exchange(link.transport, Ref(Py_NewRef(object))));
+  return object;
 }
 
 PyObject* tls_error(const std::exception_ptr& error) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/conformance/cpython/src/buffer.h"
 #include "tests/conformance/cpython/src/errors.h"
 #include "tests/conformance/cpython/src/py_protocol.h"
 #include "weft/fibers/errors.h"
@@ -157,28 +158,6 @@ PyObject* get_extra_info(PyObject* self, PyObject* args, PyObject* words) {
 
 // --- Bytes. ---
 
-// Throws PythonError.
-class Buffer {
- public:
-  explicit Buffer(PyObject* object) {
-    if (PyObject_GetBuffer(object, &view_, PyBUF_SIMPLE) == 0) return;
-    if (PyErr_ExceptionMatches(PyExc_TypeError) != 0) {
-      PyErr_Format(PyExc_TypeError, "data argument must be a bytes-like object, not %R",
-                   Py_TYPE(object));
-    }
-    throw PythonError();
-  }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { PyBuffer_Release(&view_); }
-  std::string_view text() const {
-    return {static_cast<const char*>(view_.buf), static_cast<std::size_t>(view_.len)};
-  }
-
- private:
-  Py_buffer view_{};
-};
-
 PyObject* write(PyObject* self, PyObject* data) {
   return guarded([&] {
     const Buffer buffer(data);
@@ -188,15 +167,8 @@ PyObject* write(PyObject* self, PyObject* data) {
 }
 PyObject* writelines(PyObject* self, PyObject* list) {
   return guarded([&] {
-    const Owned fast(PySequence_Fast(list, "writelines() takes an iterable of bytes"));
-    if (!fast) throw PythonError();
-    std::vector<std::unique_ptr<Buffer>> buffers;
-    std::vector<std::string_view> pieces;
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.get()); ++i) {
-      buffers.push_back(std::make_unique<Buffer>(PySequence_Fast_GET_ITEM(fast.get(), i)));
-      pieces.push_back(buffers.back()->text());
-    }
-    transport_in(self).writelines(pieces);
+    const Buffers buffers(list);
+    transport_in(self).writelines(buffers.pieces());
     return Py_NewRef(Py_None);
   });
 }

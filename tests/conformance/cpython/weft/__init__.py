@@ -8,7 +8,8 @@
 The ready queue, timers, descriptors, calls from threads, run, stop and close, futures and tasks, connections, servers, datagrams, pipes,
 TLS, children, files that are sent, socket calls and executors are weft's, in C++, as every C++ program uses them. Signals are asyncio's own
 code on top of those.
-Locks, queues, groups, combinators and to_thread of weft's are in weft.primitives, Runner and run in weft.runners.
+Locks, queues, groups, combinators and to_thread of weft's are in weft.primitives, Runner and run in weft.runners, readers and writers in
+weft.streams.
 """
 import asyncio
 import contextlib

@@ -13,6 +13,7 @@
 #include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/datagram_transport.h"
+#include "weft/loop/detail/tell.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::loop {
@@ -74,7 +75,7 @@ void DatagramSocket::open(UniqueFd fd) {
 
 void DatagramSocket::read_ready() {
   if (!made_) return begin();
-  if (lost_ > 0 || closing_) return;
+  if (closing_.begun()) return;
   receive();
 }
 
@@ -82,11 +83,9 @@ void DatagramSocket::read_ready() {
 void DatagramSocket::begin() {
   made_ = true;
   reading_.schedule();
-  {
-    const ProtocolHolder::Call call(holder_);
-    tell(*this, protocol_, "Exception in callback connection_made()",
-         [this] { protocol_->connection_made(TransportAccess::share<DatagramTransport>(*this)); });
-  }
+  tell_protocol(*this, holder_, "Exception in callback connection_made()", [this] {
+    protocol_->connection_made(TransportAccess::share<DatagramTransport>(*this));
+  });
   if (Future<void> waiter = std::exchange(waiter_, {}); waiter && !waiter.done()) {
     waiter.set_result();
   }
@@ -112,25 +111,17 @@ void DatagramSocket::receive() {
   reading_.schedule();
   if (error != 0) return tell_error(error, "recvfrom");
   from.set_size(size);
-  const ProtocolHolder::Call call(holder_);
-  tell(*this, protocol_, "Exception in callback datagram_received()", [&] {
+  tell_protocol(*this, holder_, "Exception in callback datagram_received()", [&] {
     protocol_->datagram_received({buffer->data(), static_cast<std::size_t>(count)}, from);
   });
 }
 
 void DatagramSocket::tell_error(int error, const char* call_name) {
-  const ProtocolHolder::Call call(holder_);
-  tell(*this, protocol_, "Exception in callback error_received()",
-       [&] { protocol_->error_received(system_error(error, call_name)); });
+  tell_protocol(*this, holder_, "Exception in callback error_received()",
+                [&] { protocol_->error_received(system_error(error, call_name)); });
 }
 
 // --- Sending. ---
-
-void DatagramSocket::count_lost_write() {
-  constexpr std::uint32_t kSilent = 5;
-  if (lost_ >= kSilent) warn("socket.send() raised exception.");
-  ++lost_;
-}
 
 void DatagramSocket::sendto(std::string_view data, const SocketAddress* to) {
   if (to != nullptr && to->empty()) to = nullptr;
@@ -143,7 +134,7 @@ void DatagramSocket::sendto(std::string_view data, const SocketAddress* to) {
   if (to == nullptr && peer_.empty()) {
     throw fibers::UsageError("this endpoint has no remote address: give sendto() one");
   }
-  if (lost_ > 0) return count_lost_write();
+  if (closing_.lost()) return closing_.drop_write("socket.send() raised exception.");
   if (queue_.empty()) {
     const int error = send(data, to);
     if (error == 0) return;
@@ -212,16 +203,14 @@ bool DatagramSocket::flush() {
 }
 
 void DatagramSocket::write_ready() {
-  if (lost_ > 0) return;
+  if (closing_.lost()) return;
   flush();
   // What these call may have closed the endpoint, or have sent more.
-  if (lost_ > 0) return;
+  if (closing_.lost()) return;
   flow_.maybe_resume(*this, holder_, queue_.size());
-  if (lost_ > 0 || !queue_.empty()) return;
+  if (closing_.lost() || !queue_.empty()) return;
   stop_waiting_for_room();
-  if (!closing_) return;
-  ++lost_;
-  losing_.schedule();
+  if (closing_.begun()) closing_.lose();
 }
 
 void DatagramSocket::set_write_buffer_limits(std::optional<std::size_t> high,
@@ -233,23 +222,17 @@ void DatagramSocket::set_write_buffer_limits(std::optional<std::size_t> high,
 // --- The end. ---
 
 void DatagramSocket::close() {
-  if (closing_) return;
-  closing_ = true;
+  if (!closing_.begin()) return;
   stop_reading();
-  if (!queue_.empty()) return;
-  ++lost_;
-  losing_.schedule();
+  if (queue_.empty()) closing_.lose();
 }
 
 void DatagramSocket::force_close(std::exception_ptr error) {
-  if (lost_ > 0) return;
-  closing_ = true;
+  if (closing_.lost()) return;
   stop_reading();
   stop_waiting_for_room();
   queue_.clear();
-  ++lost_;
-  lost_with_ = std::move(error);
-  losing_.schedule();
+  closing_.lose(std::move(error));
 }
 
 void DatagramSocket::fatal_error(std::exception_ptr error) {
@@ -268,9 +251,8 @@ void DatagramSocket::lose() {
     DatagramSocket& endpoint;
     ~Finished() { endpoint.finish(); }
   } const finished{*this};
-  const ProtocolHolder::Call call(holder_);
-  tell(*this, protocol_, "Exception in callback connection_lost()",
-       [this] { protocol_->connection_lost(std::exchange(lost_with_, nullptr)); });
+  tell_protocol(*this, holder_, "Exception in callback connection_lost()",
+                [this] { protocol_->connection_lost(closing_.take_error()); });
 }
 
 void DatagramSocket::finish() noexcept {
@@ -286,8 +268,7 @@ void DatagramSocket::finish() noexcept {
 }
 
 void DatagramSocket::loop_closed() noexcept {
-  closing_ = true;
-  ++lost_;
+  closing_.lose_in_silence();
   finish();
 }
 

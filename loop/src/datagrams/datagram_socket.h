@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "loop/src/datagrams/datagram_queue.h"
+#include "loop/src/transports/closing.h"
 #include "loop/src/transports/unique_fd.h"
 #include "weft/fibers/fd_watch.h"
 #include "weft/fibers/owned_fd.h"
@@ -42,7 +43,7 @@ class DatagramSocket final : public DatagramCore {
 
   const char* kind() const noexcept override { return "DatagramTransport"; }
   void close() override;
-  bool is_closing() const override { return closing_; }
+  bool is_closing() const override { return closing_.begun(); }
   void force_close(std::exception_ptr error) override;
   std::any extra_info(std::string_view name) const override;
   void set_protocol(std::shared_ptr<BaseProtocol> protocol) override;
@@ -77,7 +78,6 @@ class DatagramSocket final : public DatagramCore {
   bool flush();
   void wait_for_room() noexcept;
   void stop_waiting_for_room() noexcept;
-  void count_lost_write();
   void tell_error(int error, const char* call_name);
   void fatal_error(std::exception_ptr error);
   void stop_reading() noexcept { read_watch_.disarm(); }
@@ -88,7 +88,7 @@ class DatagramSocket final : public DatagramCore {
   fibers::FdWatch write_watch_;
   OwnedCallback reading_{*this, OwnedCallback::kTurn<&DatagramSocket::read_ready>};
   OwnedCallback writing_{*this, OwnedCallback::kTurn<&DatagramSocket::write_ready>};
-  OwnedCallback losing_{*this, OwnedCallback::kTurn<&DatagramSocket::lose>};
+  Closing closing_{*this, OwnedCallback::kTurn<&DatagramSocket::lose>};
   ProtocolHolder holder_;
   DatagramProtocol* protocol_ = nullptr;  // The one in holder_.
   FlowControl flow_;
@@ -97,12 +97,8 @@ class DatagramSocket final : public DatagramCore {
   Future<void> waiter_;
   fibers::SocketAddress remote_;
   fibers::SocketAddress peer_;  // What the socket is connected to.
-  std::exception_ptr lost_with_;
-  // asyncio's _conn_lost: not 0 once connection_lost() is on its way; counts the calls after that.
-  std::uint32_t lost_ = 0;
   bool unix_ = false;
   bool made_ = false;  // connection_made() has been called.
-  bool closing_ = false;
 };
 
 }  // namespace weft::loop::detail

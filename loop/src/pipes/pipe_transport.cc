@@ -82,7 +82,7 @@ void PipeTransport::watch(fibers::FdWatch& watch, FdDirection direction, void (*
 
 void PipeTransport::turn() {
   if (!made_) return make();
-  if (!losing_asked_) ready();
+  if (!closing_.lost()) ready();
 }
 
 void PipeTransport::make() {
@@ -101,12 +101,9 @@ void PipeTransport::make() {
 }
 
 void PipeTransport::close_with(std::exception_ptr error) {
-  if (losing_asked_) return;
-  losing_asked_ = true;
-  closing_ = true;
-  error_ = std::move(error);
+  if (closing_.lost()) return;
   stop();
-  losing_.schedule();
+  closing_.lose(std::move(error));
 }
 
 void PipeTransport::fatal_error(std::exception_ptr error, const char* message) {
@@ -130,12 +127,11 @@ void PipeTransport::finish() {
                   [&] { protocol_.eof_received(); });
   }
   tell_protocol(*this, protocol_.holder(), "protocol.connection_lost() failed",
-                [&] { protocol_.get()->connection_lost(std::exchange(error_, nullptr)); });
+                [&] { protocol_.get()->connection_lost(closing_.take_error()); });
 }
 
 void PipeTransport::loop_closed() noexcept {
-  closing_ = true;
-  losing_asked_ = true;
+  closing_.lose_in_silence();
   release_fd();
   protocol_.drop();
   waiter_ = {};

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include "loop/src/transports/closing.h"
 #include "weft/fibers/detail/child.h"
 #include "weft/fibers/fd_watch.h"
 #include "weft/fibers/owned_fd.h"
@@ -37,7 +38,7 @@ class PipeTransport : public TransportCore {
   // empty.
   void begin(Future<void> made);
 
-  bool is_closing() const override { return closing_; }
+  bool is_closing() const override { return closing_.begun(); }
   void force_close(std::exception_ptr error) override { close_with(std::move(error)); }
   std::any extra_info(std::string_view name) const override;
   void set_protocol(std::shared_ptr<BaseProtocol> protocol) override;
@@ -69,7 +70,7 @@ class PipeTransport : public TransportCore {
 
   StreamProtocol protocol_;
   fibers::FdWatch watch_;
-  bool closing_ = false;
+  Closing closing_{*this, OwnedCallback::kTurn<&PipeTransport::finish>};
   bool at_eof_ = false;  // connection_lost() comes after eof_received().
 
  private:
@@ -81,12 +82,9 @@ class PipeTransport : public TransportCore {
   bool is_socket_ = false;
   bool is_device_ = false;
   bool made_ = false;
-  bool losing_asked_ = false;
   Future<void> waiter_;
-  std::exception_ptr error_;  // For connection_lost().
   fibers::OwnedFd fd_;
   OwnedCallback turning_{*this, OwnedCallback::kTurn<&PipeTransport::turn>};
-  OwnedCallback losing_{*this, OwnedCallback::kTurn<&PipeTransport::finish>};
 };
 
 // (asyncio: _UnixReadPipeTransport.)
@@ -98,7 +96,7 @@ class ReadPipe final : public PipeTransport {
   void close() override { close_with(nullptr); }
   void pause_reading() override { paused_ = true; }
   void resume_reading() override;
-  bool is_reading() const override { return !paused_ && !closing_; }
+  bool is_reading() const override { return !paused_ && !closing_.begun(); }
 
  private:
   void opened() override;
@@ -143,7 +141,6 @@ class WritePipe final : public PipeTransport {
   FlowControl flow_;
   std::string buffer_;
   std::size_t sent_ = 0;  // Of the buffer.
-  std::uint32_t lost_writes_ = 0;
   fibers::FdWatch peer_watch_;
   bool peer_edge_ = false;  // It has perhaps closed its end.
 };

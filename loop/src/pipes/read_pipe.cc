@@ -25,7 +25,7 @@ void ReadPipe::opened() {
 }
 
 void ReadPipe::resume_reading() {
-  if (closing_ || !paused_) return;
+  if (closing_.begun() || !paused_) return;
   paused_ = false;
   schedule();
 }

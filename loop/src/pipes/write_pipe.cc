@@ -11,23 +11,16 @@
 #include "loop/src/pipes/pipe_transport.h"
 #include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/detail/write_without_signal.h"
-#include "weft/fibers/log.h"
 
 namespace weft::loop::detail {
 
 using fibers::FdDirection;
 namespace sys = fibers::sys;
 
-namespace {
-
-constexpr std::uint32_t kLostWritesBeforeWarning = 5;
-
-}  // namespace
-
 // A terminal's other side says nothing when it goes. The peer may have gone already, and then there
 // is no other edge.
 void WritePipe::opened() {
-  if (closing_ || is_device()) return;
+  if (closing_.begun() || is_device()) return;
   watch(peer_watch_, FdDirection::kRead, &on_peer_edge);
   on_peer_edge(this);
 }
@@ -71,13 +64,9 @@ std::ptrdiff_t WritePipe::write_some(std::string_view data) {
 
 void WritePipe::write(std::string_view data) {
   if (data.empty()) return;
-  if (closing_) {
-    if (lost_writes_++ == kLostWritesBeforeWarning) {
-      fibers::log(fibers::LogLevel::kWarning,
-                  "pipe closed by peer or write() to a pipe has failed; what is written to it is "
-                  "dropped");
-    }
-    return;
+  if (closing_.begun()) {
+    return closing_.drop_write(
+        "pipe closed by peer or write() to a pipe has failed; what is written to it is dropped");
   }
   const bool was_empty = write_buffer_size() == 0;
   // Until the system would have to wait: only after that does it report that there is room again.
@@ -119,7 +108,7 @@ void WritePipe::flush() {
     sent_ = 0;
   }
   flow_.maybe_resume(*this, protocol_.holder(), write_buffer_size());
-  if (closing_ && write_buffer_size() == 0) close_with(nullptr);
+  if (closing_.begun() && write_buffer_size() == 0) close_with(nullptr);
 }
 
 // Usual enough for nobody but connection_lost() to hear of it.
@@ -128,8 +117,7 @@ void WritePipe::write_failed(int error) {
 }
 
 void WritePipe::write_eof() {
-  if (closing_) return;
-  closing_ = true;
+  if (!closing_.begin()) return;
   if (write_buffer_size() == 0) close_with(nullptr);
 }
 

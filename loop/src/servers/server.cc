@@ -151,11 +151,11 @@ Coro<void> at_once() {
 }
 
 // Closes a server that nobody gets: it cannot begin, or who has asked for it is cancelled.
-struct Closing {
-  explicit Closing(ServerImpl& made) noexcept : server(&made) {}
-  Closing(const Closing&) = delete;
-  Closing& operator=(const Closing&) = delete;
-  ~Closing() {
+struct CloseUnlessGiven {
+  explicit CloseUnlessGiven(ServerImpl& made) noexcept : server(&made) {}
+  CloseUnlessGiven(const CloseUnlessGiven&) = delete;
+  CloseUnlessGiven& operator=(const CloseUnlessGiven&) = delete;
+  ~CloseUnlessGiven() {
     if (server != nullptr) server->close();
   }
   ServerImpl* server;
@@ -217,13 +217,13 @@ Coro<Server> serve(LoopCore& loop, std::unique_ptr<ServeRequest> given) {
   require_open(loop);
   auto* const server = new ServerImpl(loop, std::move(given));
   Server held = ServerAccess::wrap(server);
-  Closing unless_given(*server);
+  CloseUnlessGiven close(*server);
   for (Bound& each : bound) server->add(std::move(each));
   if (server->request().start_serving) {
     server->begin_to_serve();
     co_await sleep(fibers::Duration::zero());
   }
-  unless_given.server = nullptr;
+  close.server = nullptr;
   co_return held;
 }
 

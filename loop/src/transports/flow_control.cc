@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/detail/protocol_holder.h"
+#include "weft/loop/detail/tell.h"
 
 namespace weft::loop::detail {
 
@@ -22,18 +22,14 @@ void FlowControl::set_limits(std::optional<std::size_t> high, std::optional<std:
 
 void FlowControl::pause(TransportCore& transport, ProtocolHolder& protocol) {
   paused_ = true;
-  if (protocol.get() == nullptr) return;
-  const ProtocolHolder::Call call(protocol);
-  BaseProtocol* const told = protocol.get();
-  tell(transport, told, "protocol.pause_writing() failed", [told] { told->pause_writing(); });
+  tell_protocol(transport, protocol, "protocol.pause_writing() failed",
+                [&] { protocol.get()->pause_writing(); });
 }
 
 void FlowControl::resume(TransportCore& transport, ProtocolHolder& protocol) {
   paused_ = false;
-  if (protocol.get() == nullptr) return;
-  const ProtocolHolder::Call call(protocol);
-  BaseProtocol* const told = protocol.get();
-  tell(transport, told, "protocol.resume_writing() failed", [told] { told->resume_writing(); });
+  tell_protocol(transport, protocol, "protocol.resume_writing() failed",
+                [&] { protocol.get()->resume_writing(); });
 }
 
 }  // namespace weft::loop::detail

@@ -29,13 +29,13 @@ Future<void> SocketTransport::begin_sendfile() {
 void SocketTransport::end_sendfile() {
   sending_file_ = false;
   file_waiter_ = {};
-  if (!fd_.is_open() || lost_ > 0 || !buffer_.empty()) return;
+  if (!fd_.is_open() || closing_.lost() || !buffer_.empty()) return;
   write_watch_.disarm();
   if (wrote_eof_) shut_down();
 }
 
 int SocketTransport::fd_to_send_by() const {
-  if (lost_ == 0 && fd_.is_open()) return fd_.get();
+  if (!closing_.lost() && fd_.is_open()) return fd_.get();
   throw std::system_error(ECONNRESET, std::generic_category(), "Connection is closed by peer");
 }
 
@@ -54,8 +54,8 @@ void SocketTransport::wake_file_waiter(const std::exception_ptr& error) {
 
 void SocketTransport::fail_sendfile() {
   if (!file_waiter_) return;
-  wake_file_waiter(lost_with_ != nullptr
-                       ? lost_with_
+  wake_file_waiter(closing_.error() != nullptr
+                       ? closing_.error()
                        : system_error(ECONNRESET, "Connection is closed by peer"));
 }
 

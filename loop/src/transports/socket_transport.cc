@@ -16,6 +16,7 @@
 #include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
+#include "weft/loop/detail/tell.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::loop::detail {
@@ -89,17 +90,14 @@ void SocketTransport::open(UniqueFd fd, bool tuned_tcp) {
 
 void SocketTransport::read_ready() {
   if (!made_) return begin();
-  if (lost_ > 0 || closing_ || paused_ || read_ended_) return;
+  if (closing_.begun() || paused_ || read_ended_) return;
   protocol_.buffered() == nullptr ? read() : read_buffered();
 }
 
 void SocketTransport::begin() {
   made_ = true;
-  {
-    const ProtocolHolder::Call call(protocol_.holder());
-    tell(*this, protocol_.get(), "Exception in callback connection_made()",
-         [this] { protocol_.connection_made(TransportAccess::share(*this)); });
-  }
+  tell_protocol(*this, protocol_.holder(), "Exception in callback connection_made()",
+                [this] { protocol_.connection_made(TransportAccess::share(*this)); });
   if (const Future<void> waiter = std::exchange(waiter_, {}); waiter && !waiter.done()) {
     Future<void>(waiter).set_result();
   }
@@ -149,7 +147,7 @@ void SocketTransport::read_buffered() {
     if (room.empty()) throw fibers::UsageError("get_buffer() returned an empty buffer");
   });
   // It may have waited, or have put another protocol in its place.
-  if (!got || lost_ > 0 || closing_ || paused_ || protocol_.buffered() == nullptr) return;
+  if (!got || closing_.begun() || paused_ || protocol_.buffered() == nullptr) return;
   readable_ = false;
   const ssize_t count =
       sys::uninterrupted([&] { return sys::recv(fd_.get(), room.data(), room.size(), 0); });
@@ -188,7 +186,7 @@ void SocketTransport::pause_reading() {
 }
 
 void SocketTransport::resume_reading() {
-  if (closing_ || !paused_) return;
+  if (closing_.begun() || !paused_) return;
   paused_ = false;
   if (made_ && readable_) reading_.schedule();
 }
@@ -199,6 +197,8 @@ void SocketTransport::stop_reading() noexcept {
 
 // --- Writing. ---
 
+static constexpr const char* kDroppedWrite = "socket.send() raised exception.";
+
 void SocketTransport::need_writable(const char* call) const {
   if (!wrote_eof_ && !sending_file_) return;
   if (wrote_eof_)
@@ -206,16 +206,10 @@ void SocketTransport::need_writable(const char* call) const {
   throw fibers::UsageError("unable to " + std::string(call) + "; sendfile is in progress");
 }
 
-void SocketTransport::count_lost_write() {
-  constexpr std::uint32_t kSilent = 5;
-  if (lost_ >= kSilent) warn("socket.send() raised exception.");
-  ++lost_;
-}
-
 void SocketTransport::write(std::string_view data) {
   need_writable("write");
   if (data.empty()) return;
-  if (lost_ > 0) return count_lost_write();
+  if (closing_.lost()) return closing_.drop_write(kDroppedWrite);
   std::size_t sent = 0;
   // The straight way: nothing waits before it, and the system takes all of it.
   if (buffer_.empty()) {
@@ -232,7 +226,7 @@ void SocketTransport::writelines(std::span<const std::string_view> pieces) {
   std::size_t total = 0;
   for (const std::string_view piece : pieces) total += piece.size();
   if (total == 0) return;
-  if (lost_ > 0) return count_lost_write();
+  if (closing_.lost()) return closing_.drop_write(kDroppedWrite);
   writelines_rest(pieces, 0);
 }
 
@@ -329,15 +323,14 @@ void SocketTransport::watch_writing() {
 }
 
 void SocketTransport::write_ready() {
-  if (lost_ > 0) return;
+  if (closing_.lost()) return;
   if (buffer_.empty()) return wake_file_waiter(nullptr);
   if (flush() == Sent::kFailed) return;
   flow_.maybe_resume(*this, protocol_.holder(), buffer_.size());
-  if (lost_ > 0 || !buffer_.empty()) return;
+  if (closing_.lost() || !buffer_.empty()) return;
   write_watch_.disarm();
-  if (closing_) {
-    ++lost_;
-    losing_.schedule();
+  if (closing_.begun()) {
+    closing_.lose();
   } else if (sending_file_) {
     wake_file_waiter(nullptr);
   } else if (wrote_eof_) {
@@ -346,7 +339,7 @@ void SocketTransport::write_ready() {
 }
 
 void SocketTransport::write_eof() {
-  if (closing_ || wrote_eof_) return;
+  if (closing_.begun() || wrote_eof_) return;
   wrote_eof_ = true;
   if (buffer_.empty() && !sending_file_) shut_down();
 }
@@ -366,23 +359,17 @@ void SocketTransport::set_write_buffer_limits(std::optional<std::size_t> high,
 // --- The end. ---
 
 void SocketTransport::close() {
-  if (closing_) return;
-  closing_ = true;
+  if (!closing_.begin()) return;
   stop_reading();
-  if (!buffer_.empty()) return;
-  ++lost_;
-  losing_.schedule();
+  if (buffer_.empty()) closing_.lose();
 }
 
 void SocketTransport::force_close(std::exception_ptr error) {
-  if (lost_ > 0) return;
-  closing_ = true;
+  if (closing_.lost()) return;
   stop_reading();
   write_watch_.disarm();
   buffer_.clear();
-  ++lost_;
-  lost_with_ = std::move(error);
-  losing_.schedule();
+  closing_.lose(std::move(error));
 }
 
 // What the network does is no error of the program: connection_lost() is told of it, and nobody
@@ -408,9 +395,8 @@ void SocketTransport::lose() {
     ~Finished() { transport.finish(); }
   } const finished{*this};
   fail_sendfile();
-  const ProtocolHolder::Call call(protocol_.holder());
-  tell(*this, protocol_.get(), "Exception in callback connection_lost()",
-       [this] { protocol_.get()->connection_lost(std::exchange(lost_with_, nullptr)); });
+  tell_protocol(*this, protocol_.holder(), "Exception in callback connection_lost()",
+                [this] { protocol_.get()->connection_lost(closing_.take_error()); });
 }
 
 void SocketTransport::finish() noexcept {
@@ -426,8 +412,7 @@ void SocketTransport::finish() noexcept {
 }
 
 void SocketTransport::loop_closed() noexcept {
-  closing_ = true;
-  ++lost_;
+  closing_.lose_in_silence();
   finish();
 }
 

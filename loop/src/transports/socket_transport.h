@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "loop/src/transports/closing.h"
 #include "loop/src/transports/unique_fd.h"
 #include "loop/src/transports/write_buffer.h"
 #include "weft/fibers/fd_watch.h"
@@ -55,7 +56,7 @@ class SocketTransport final : public TransportCore {
 
   const char* kind() const noexcept override { return "SocketTransport"; }
   void close() override;
-  bool is_closing() const override { return closing_; }
+  bool is_closing() const override { return closing_.begun(); }
   void force_close(std::exception_ptr error) override;
   std::any extra_info(std::string_view name) const override;
   void set_protocol(std::shared_ptr<BaseProtocol> protocol) override;
@@ -63,7 +64,7 @@ class SocketTransport final : public TransportCore {
 
   void pause_reading() override;
   void resume_reading() override;
-  bool is_reading() const override { return !closing_ && !paused_; }
+  bool is_reading() const override { return !closing_.begun() && !paused_; }
 
   void write(std::string_view data) override;
   void writelines(std::span<const std::string_view> pieces) override;
@@ -117,7 +118,6 @@ class SocketTransport final : public TransportCore {
   bool call_protocol(const char* failed, F&& fn);
 
   void need_writable(const char* call) const;
-  void count_lost_write();
   Sent send(std::span<const std::string_view> pieces, std::size_t& sent);
   Sent failed_to_send();
   void writelines_rest(std::span<const std::string_view> pieces, std::size_t sent);
@@ -135,7 +135,7 @@ class SocketTransport final : public TransportCore {
   fibers::FdWatch write_watch_;
   OwnedCallback reading_{*this, OwnedCallback::kTurn<&SocketTransport::read_ready>};
   OwnedCallback writing_{*this, OwnedCallback::kTurn<&SocketTransport::write_ready>};
-  OwnedCallback losing_{*this, OwnedCallback::kTurn<&SocketTransport::lose>};
+  Closing closing_{*this, OwnedCallback::kTurn<&SocketTransport::lose>};
   StreamProtocol protocol_;
   FlowControl flow_;
   WriteBuffer buffer_;
@@ -143,15 +143,11 @@ class SocketTransport final : public TransportCore {
   Future<void> file_waiter_;  // Of a sendfile(): for an empty buffer, then for room.
   ConnectionOwner* owner_;
   fibers::SocketAddress peer_;
-  std::exception_ptr lost_with_;
-  // asyncio's _conn_lost: not 0 once connection_lost() is on its way; counts the writes after that.
-  std::uint32_t lost_ = 0;
   bool is_tcp_ = false;
   bool made_ = false;     // connection_made() has been called.
   bool readable_ = true;  // There may be something to read.
   bool paused_ = false;
   bool read_ended_ = false;  // eof_received() has been called.
-  bool closing_ = false;
   bool wrote_eof_ = false;
   bool sending_file_ = false;  // From begin_sendfile() to end_sendfile().
 };

@@ -10,9 +10,7 @@
 #include <exception>
 #include <string>
 #include <system_error>
-#include <utility>
 
-#include "weft/fibers/cancelled.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/socket_address.h"
@@ -47,24 +45,6 @@ inline void note(const char* message, const std::exception_ptr& error) noexcept 
   fibers::detail::log_quietly(fibers::LogLevel::kInfo, [&] {
     return std::string(message) + ": " + fibers::describe_exception(error);
   });
-}
-
-// Calls a method of a protocol whose failure ends nothing: the exception handler is told.
-template <class F>
-void tell(TransportCore& transport, BaseProtocol* protocol, const char* failed, F&& fn) {
-  if (protocol == nullptr) return;
-  try {
-    std::forward<F>(fn)();
-  } catch (const fibers::Cancelled&) {
-    throw;
-  } catch (const fibers::KeyboardInterrupt&) {
-    throw;
-  } catch (...) {
-    report(transport.loop(), {.message = failed,
-                              .exception = std::current_exception(),
-                              .transport = &transport,
-                              .protocol = protocol});
-  }
 }
 
 // Empty if the system cannot tell.

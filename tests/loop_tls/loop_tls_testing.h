@@ -6,6 +6,10 @@
 
 #pragma once
 
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -174,6 +178,23 @@ struct Lonely {
   Future<void> waiter;
   MadeLayer made;
   Wire pipe;
+};
+
+// Two connected sockets, of which a test gives one or both away.
+class SocketEnds {
+ public:
+  SocketEnds() { EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends_.data()), 0); }
+  SocketEnds(const SocketEnds&) = delete;
+  SocketEnds& operator=(const SocketEnds&) = delete;
+  ~SocketEnds() {
+    for (const int fd : ends_) {
+      if (fd >= 0) ::close(fd);
+    }
+  }
+  int give(std::size_t end) { return std::exchange(ends_.at(end), -1); }
+
+ private:
+  std::array<int, 2> ends_{-1, -1};
 };
 
 template <class F>

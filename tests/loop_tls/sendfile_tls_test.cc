@@ -5,7 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "tests/loop/sendfile_testing.h"
 #include "tests/loop_tls/loop_tls_testing.h"
@@ -40,6 +43,32 @@ FIBER_TEST(SendfileTlsTest, EncryptsAFileInItsPlace) {
     transport.close();
     expect_set(both.client->ended);
     expect_set(both.server->ended);
+  });
+}
+
+// Ends the connection as soon as it has so much.
+struct Satisfied : Recorder {
+  using Recorder::Recorder;
+  void data_received(std::string_view data) override {
+    Recorder::data_received(data);
+    if (received.size() == wanted) transport.close();
+  }
+  std::size_t wanted = std::size_t{1} << 20;
+};
+
+// asyncio: test_sendfile.py::SendfileMixin::test_sendfile_ssl_close_peer_after_receiving
+FIBER_TEST(SendfileTlsTest, APeerThatClosesWhenItHasAllIsNoError) {
+  WEFT_NOT_FAULT_SWEPT("it waits for bytes that a fault may have cut off");
+  const std::string data = numbers(std::size_t{1} << 20);
+  const OpenFile file(data);
+  with_loop([&](EventLoop& loop) {
+    auto both = connected<Satisfied>(loop);
+    EXPECT_EQ(await(loop.sendfile(both.client->transport, file.fd())), data.size());
+    expect_set(both.server->ended);
+    expect_set(both.client->ended);
+    EXPECT_TRUE(both.server->received == data);
+    EXPECT_EQ(file.position(), static_cast<std::int64_t>(data.size()));
+    EXPECT_EQ(both.client->log.back(), "lost");
   });
 }
 

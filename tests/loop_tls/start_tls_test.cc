@@ -84,6 +84,30 @@ FIBER_TEST(StartTlsTest, TlsGoesOverTls) {
   });
 }
 
+// The inner one shakes hands already, the outer one not yet: the error goes from the one to the
+// other.
+// asyncio: test_sslproto.py::SslProtoHandshakeTests::test_close_during_ssl_over_ssl
+FIBER_TEST(StartTlsTest, TlsOverTlsMayBeClosedDuringTheHandshakes) {
+  with_loop([](EventLoop& loop) {
+    for (const bool inner_first : {false, true}) {
+      SSLLayer layer(fibers::test_client_context());
+      const auto client = std::make_shared<Recorder>(loop);
+      const auto silent = std::make_shared<Recorder>(loop);
+      MadeLayer inner =
+          layer.make({.loop = loop, .protocol = client, .server_hostname = "example.org"});
+      MadeLayer outer =
+          layer.make({.loop = loop, .protocol = inner.protocol, .server_hostname = "example.org"});
+      const Wire wire(loop, outer.protocol, silent);
+      expect_set(silent->made);
+      (inner_first ? inner : outer).transport.close();
+      (inner_first ? outer : inner).transport.close();
+      expect_set(silent->ended);
+      loop.synchronize();
+      EXPECT_THAT(client->log, ElementsAre());
+    }
+  });  // Strict: nothing has been reported.
+}
+
 // asyncio: test_ssl.py::TestSSL::test_start_tls_slow_client_cancel
 // asyncio: test_sslproto.py::BaseStartTLS::test_start_tls_slow_client_cancel
 FIBER_TEST(StartTlsTest, ToCancelItClosesTheConnection) {

@@ -25,6 +25,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_21a
@@ -58,6 +59,129 @@ FIBER_TEST(TaskGroupRulesTest, WrongUseIsRefusedAndTheCodeNeverRuns) {
   });
   EXPECT_FALSE(begun);
   EXPECT_TRUE(log.lines.empty());
+}
+
+// asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_already_entered
+FIBER_TEST(TaskGroupRulesTest, IsNotEnteredAgainInItsOwnBody) {
+  with_loop([](EventLoop& loop) {
+    auto coroutine = loop.create_task([]() -> Coro<void> {
+      TaskGroup group;
+      co_await group.run([](TaskGroup& same) -> Coro<void> {
+        std::string refusal;
+        try {
+          co_await same.run([](TaskGroup&) -> Coro<void> { co_return; });
+        } catch (const fibers::UsageError& error) {
+          refusal = error.what();
+        }
+        EXPECT_THAT(refusal, HasSubstr("has already been entered"));
+      });
+    });
+    await(coroutine);
+    auto stack = loop.create_task([] {
+      task_group([](TaskGroup& same) {
+        EXPECT_THAT(thrown<fibers::UsageError>([&] { same.run([](TaskGroup&) {}); }),
+                    HasSubstr("has already been entered"));
+        same.create_task([] {});  // It is none the worse for it.
+      });
+    });
+    await(stack);
+  });
+}
+
+// An eager task's first step runs before its group has it.
+FIBER_TEST(TaskGroupRulesTest, AnEagerTaskMayMakeAnotherOfItsOwnGroupAtOnce) {
+  with_loop([](EventLoop& loop) {
+    Log log;
+    auto task = loop.create_task([&]() -> Coro<void> {
+      const auto body = [&](TaskGroup& tg) -> Coro<void> {
+        const auto inner = [&log]() -> Coro<void> {
+          co_await sleep(1s);
+          log.emplace_back("inner");
+        };
+        const auto outer = [&]() -> Coro<void> {
+          for (int i = 0; i < 3; ++i) tg.create_task(inner, {.eager_start = true});
+          co_await sleep(2s);
+          log.emplace_back("outer");
+        };
+        tg.create_task(outer, {.eager_start = true});
+        co_await sleep(0s);
+      };
+      co_await task_group(body);
+      log.emplace_back("end");
+    });
+    await(task);
+    EXPECT_THAT(log, ElementsAre("inner", "inner", "inner", "outer", "end"));
+  });
+}
+
+FIBER_TEST(TaskGroupRulesTest, AnEagerTaskMayCancelItsGroupInItsFirstStep) {
+  with_loop([](EventLoop& loop) {
+    bool went_on = false;
+    const auto body = [&](TaskGroup& tg) {
+      const auto cancels = [&]() -> Coro<void> {
+        tg.cancel();
+        co_await sleep(1000s);
+        went_on = true;
+      };
+      tg.create_task(cancels, {.eager_start = true});
+    };
+    const fibers::Instant begun = loop.time();
+    await(loop.create_task([&] { task_group(body); }));
+    const auto in_coroutine = [&](TaskGroup& tg) -> Coro<void> {
+      body(tg);
+      co_return;
+    };
+    await(loop.create_task([&]() -> Coro<void> { co_await task_group(in_coroutine); }));
+    EXPECT_EQ(loop.time(), begun);
+    EXPECT_FALSE(went_on);
+  });
+}
+
+FIBER_TEST(TaskGroupRulesTest, AnEagerTaskIsCancelledByTheErrorOfOneThatItHasMade) {
+  with_loop([](EventLoop& loop) {
+    const auto body = [](TaskGroup& tg) {
+      const auto third = []() -> Coro<void> {
+        throw std::runtime_error("third");
+        co_return;
+      };
+      const auto second = [&]() -> Coro<void> {
+        tg.create_task(third, {.eager_start = true});
+        co_await sleep(1000s);
+      };
+      tg.create_task(second, {.eager_start = true});
+    };
+    const fibers::Instant begun = loop.time();
+    auto task = loop.create_task([&] { task_group(body); });
+    EXPECT_THAT(errors_of(error_of([&] { await(task); })), ElementsAre("third"));
+    EXPECT_EQ(loop.time(), begun);
+  });
+}
+
+// What the body holds on to fails in its turn, when the group cancels it.
+// asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_context_manager_exit_raises
+FIBER_TEST(TaskGroupRulesTest, AnErrorOfWhatTheBodyClosesIsInTheGroupToo) {
+  with_loop([](EventLoop& loop) {
+    const auto with_database = [](TaskGroup& tg) -> Coro<void> {
+      tg.create_task(fails_after(0s, "child"));
+      try {
+        co_await sleep(1s);
+      } catch (...) {
+        EXPECT_EQ(current_task().cancelling(), 1U);
+      }
+      throw std::runtime_error("cannot close");
+    };
+    auto task = loop.create_task([&]() -> Coro<void> {
+      std::exception_ptr error;
+      try {
+        co_await task_group(with_database);
+      } catch (const fibers::BaseExceptionGroup&) {
+        error = std::current_exception();
+      }
+      EXPECT_THAT(errors_of(error), UnorderedElementsAre("child", "cannot close"));
+      EXPECT_EQ(current_task().cancelling(), 0U);
+    });
+    await(task);
+  });
 }
 
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_no_create_task_after_failure

@@ -167,18 +167,22 @@ class TaskGroupCore::Link {
   Tasks::iterator at_;
 };
 
-void TaskGroupCore::make_room() {
-  if (spare_.empty()) spare_.emplace_back();
-  const std::size_t needed = errors_.size() + tasks_.size() + 2;  // And the body's.
-  if (errors_.capacity() < needed) errors_.reserve(2 * needed);
+TaskGroupCore::Room::Room(TaskGroupCore& group) : group_(group), place_(1) {
+  std::vector<std::exception_ptr>& errors = group.errors_;
+  // And the body's.
+  const std::size_t needed = errors.size() + group.tasks_.size() + group.rooms_ + 2;
+  if (errors.capacity() < needed) errors.reserve(2 * needed);
+  ++group.rooms_;
 }
 
-void TaskGroupCore::add(TaskBase task) {
-  const Tasks::iterator at = spare_.begin();
+void TaskGroupCore::add(Room& room, TaskBase task) {
+  const Tasks::iterator at = room.place_.begin();
   *at = task;
-  tasks_.splice(tasks_.end(), spare_, at);
+  tasks_.splice(tasks_.end(), room.place_, at);
   try {
     task.add_done_callback(Link(shared_from_this(), at));
+    // The first step of an eager task may have cancelled the group, which did not have it yet.
+    if (aborting_) task.cancel();
   } catch (...) {
     task.cancel();  // Nobody would wait for it.
     throw;

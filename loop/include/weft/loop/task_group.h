@@ -56,9 +56,9 @@ class TaskGroup {
       if (!core_->open()) code.close();
     }
     core_->require_open();
-    core_->make_room();
+    detail::TaskGroupCore::Room room(*core_);
     auto task = core_->loop().create_task(std::forward<A>(code), options, site);
-    core_->add(task);
+    core_->add(room, task);
     return task;
   }
   // Cancels the tasks and the body, without an error: task_group() returns when they have ended.

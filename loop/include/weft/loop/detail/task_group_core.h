@@ -70,9 +70,10 @@ class TaskGroupCore : public std::enable_shared_from_this<TaskGroupCore> {
   std::size_t tasks() const { return tasks_.size(); }
   std::size_t errors() const { return errors_.size(); }
   EventLoop& loop() const { return end_.get_loop(); }
-  // Before a task is made: so that there is memory for it, and for its error.
-  void make_room();
-  void add(TaskBase task);
+  // Made before a task is: so that there is memory for it, and for its error. Of one creator each:
+  // an eager task may make others while it is being made itself.
+  class Room;
+  void add(Room& room, TaskBase task);
   void cancel();
   void abort();
 
@@ -87,7 +88,7 @@ class TaskGroupCore : public std::enable_shared_from_this<TaskGroupCore> {
 
   TaskBase parent_;
   Tasks tasks_;
-  Tasks spare_;
+  std::size_t rooms_ = 0;  // Of tasks that are being made.
   std::vector<std::exception_ptr> errors_;
   std::exception_ptr base_error_;  // A KeyboardInterrupt, which comes out alone.
   std::exception_ptr cancelled_;   // The cancellation that comes out if nothing else does.
@@ -99,6 +100,19 @@ class TaskGroupCore : public std::enable_shared_from_this<TaskGroupCore> {
   bool exiting_ = false;
   bool aborting_ = false;
   bool parent_cancel_requested_ = false;  // By cancel_parent(): to be taken back.
+};
+
+class TaskGroupCore::Room {
+ public:
+  explicit Room(TaskGroupCore& group);
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+  ~Room() { --group_.rooms_; }
+
+ private:
+  friend class TaskGroupCore;
+  TaskGroupCore& group_;
+  Tasks place_;  // One, empty yet.
 };
 
 // begin_leave(), the wait, and finish_leave().

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "tests/loop/loop_testing.h"
@@ -86,6 +87,53 @@ FIBER_TEST(AsCompletedTest, GivesTheSameFutureOnce) {
       values.push_back(task.result());
     }
     EXPECT_THAT(values, ElementsAre(2, 1));
+  });
+}
+
+// What is awaited first has what ends first, whichever was asked for first.
+// asyncio: test_tasks.py::BaseTaskTests::test_as_completed_reverse_wait
+FIBER_TEST(AsCompletedTest, ServesThoseWhoWaitInTheOrderOfTheirWaits) {
+  with_loop([](EventLoop& loop) {
+    auto task = loop.create_task([&loop]() -> Coro<void> {
+      const fibers::Instant begun = loop.time();
+      const std::vector<Task<int>> tasks{loop.create_task(after(1s, 1)),
+                                         loop.create_task(after(2s, 2))};
+      auto row = as_completed(tasks);
+      Coro<Task<int>> one = row.next();
+      Coro<Task<int>> two = row.next();
+      const Task<int> first = co_await std::move(two);
+      EXPECT_EQ(first.result(), 1);
+      EXPECT_EQ(loop.time() - begun, 1s);
+      const Task<int> second = co_await std::move(one);
+      EXPECT_EQ(second.result(), 2);
+      EXPECT_EQ(loop.time() - begun, 2s);
+    });
+    await(task);
+  });
+}
+
+// asyncio: test_tasks.py::BaseTaskTests::test_as_completed_resume_iterator
+FIBER_TEST(AsCompletedTest, ARowThatWasLeftGoesOnWhereItWas) {
+  with_loop([](EventLoop& loop) {
+    std::vector<Task<int>> tasks;
+    for (const int i : {1, 2, 3, 4}) tasks.push_back(loop.create_task(after(i * 1s, i)));
+    auto on_stack = as_completed(tasks);
+    std::vector<int> values;
+    for (const Task<int>& task : on_stack) {
+      values.push_back(task.result());
+      if (values.size() == 2) break;
+    }
+    EXPECT_THAT(values, ElementsAre(1, 2));
+    for (const Task<int>& task : on_stack) values.push_back(task.result());
+    EXPECT_THAT(values, ElementsAre(1, 2, 3, 4));
+
+    auto in_coroutine = as_completed(tasks);
+    auto task = loop.create_task([&]() -> Coro<std::vector<int>> {
+      const Task<int> first = co_await in_coroutine.next();
+      EXPECT_EQ(first.result(), 1);
+      co_return co_await collect(in_coroutine);
+    });
+    EXPECT_THAT(await(task), ElementsAre(2, 3, 4));
   });
 }
 

@@ -6,6 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -176,6 +179,41 @@ FIBER_TEST(CallGraphTest, TheTaskThatRunsIsTheDefault) {
       await(task);
       EXPECT_TRUE(capture_call_graph(task).call_stack.empty());
     }
+  });
+}
+
+Coro<void> looks_at_itself(const TaskBase& self) {
+  const FutureCallGraph graph = capture_call_graph(self, {.limit = 1});
+  EXPECT_EQ(graph.call_stack.size(), 1U);
+  if (!graph.call_stack.empty()) {
+    EXPECT_THAT(graph.call_stack[0].frame, ContainsRegex("outermost.* at call_graph_test.cc:"));
+  }
+  co_return;
+}
+Coro<void> outermost(const TaskBase& self) {
+  co_await sleep(0s);
+  co_await looks_at_itself(self);
+  char* text = nullptr;
+  std::size_t size = 0;
+  std::FILE* const file = ::open_memstream(&text, &size);
+  print_call_graph(self, file, {.limit = 1});
+  std::fclose(file);
+  EXPECT_THAT(text, ContainsRegex("^\\* Task\\(name='looks', id=0x[0-9a-f]+\\)\n"
+                                  "  \\+ Call stack:\n"
+                                  "  \\|   [^\n]*outermost[^\n]* at call_graph_test.cc:"));
+  std::free(text);  // NOLINT(*-no-malloc,*-owning-memory): open_memstream()'s.
+}
+
+// Of a coroutine that runs, one frame is known: the outermost, whatever it is in.
+// asyncio: test_tasks.py::BaseTaskTests::test_get_stack
+// asyncio: test_pep492.py::CoroutineTests::test_task_print_stack
+FIBER_TEST(CallGraphTest, ATaskThatRunsMayLookAtItsOwnStack) {
+  TaskBase self;
+  with_loop([&](EventLoop& loop) {
+    auto task = loop.create_task(outermost(self), {.name = "looks"});
+    self = task;
+    await(task);
+    self = {};
   });
 }
 

@@ -66,6 +66,41 @@ FIBER_TEST(ConnectionTest, RacesAndThrowsIfNobodyWins) {
   });
 }
 
+// asyncio: test_staggered.py::StaggeredTests::test_empty
+FIBER_TEST(ConnectionTest, ARaceWithoutAnAddressHasNoWinner) {
+  with_loop([](EventLoop& loop) {
+    const Names names("name.example", {});
+    const fibers::Instant begun = loop.time();
+    const std::string text = thrown<std::system_error>([&] {
+      await(loop.create_connection(recorder, "name.example", 1, {.happy_eyeballs_delay = 250ms}));
+    });
+    EXPECT_NE(text.find("getaddrinfo() returned empty list"), std::string::npos) << text;
+    EXPECT_EQ(loop.time(), begun);
+  });
+}
+
+// asyncio: test_staggered.py::StaggeredTests::test_one_successful
+FIBER_TEST(ConnectionTest, WhenTheFirstOneSucceedsTheSecondIsNotTried) {
+  with_loop([](EventLoop& loop) {
+    int others = 0;
+    Server first = listen_on(loop, "127.0.0.1", 0);
+    Server second = await(loop.create_server(
+        [&others] {
+          ++others;
+          return std::make_unique<Recorder>();
+        },
+        "127.0.0.2", port_of(first)));
+    const Names names("name.example", {"127.0.0.1", "127.0.0.2"});
+    const fibers::Instant begun = loop.time();
+    EXPECT_EQ(reached(loop, port_of(first), {.happy_eyeballs_delay = 250ms}), "127.0.0.1");
+    EXPECT_EQ(loop.time(), begun);
+    fibers::sleep(1s);  // Nor afterwards.
+    EXPECT_EQ(others, 0);
+    stop(first);
+    stop(second);
+  });
+}
+
 // asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_connection_multiple
 // asyncio: claims_connections::addresses_are_tried_in_order
 // asyncio: test_staggered.py::StaggeredTests::test_first_error_second_successful

@@ -14,7 +14,9 @@
 #include <system_error>
 #include <vector>
 
+#include "tests/loop/connection_testing.h"
 #include "tests/loop/datagram_testing.h"
+#include "tests/loop/refusing_testing.h"
 #include "tests/support/temporary_directory.h"
 #include "weft/fibers/errors.h"
 
@@ -168,6 +170,30 @@ FIBER_TEST(DatagramEndpointTest, ThrowsWhatTheSystemSays) {
     // A broadcast address needs allow_broadcast.
     EXPECT_EQ(code_of_failure(loop, {.remote_addr = {"255.255.255.255", 9}}), EACCES);
     close_endpoint(loop, taken);
+  });
+}
+
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_datagram_endpoint_no_addrinfo
+FIBER_TEST(DatagramEndpointTest, NeedsAnAddressOfANameThatItIsGiven) {
+  with_loop([](EventLoop& loop) {
+    const Names names("name.example", {});
+    EXPECT_THAT(thrown<std::system_error>([&] {
+                  open_endpoint(loop, {.local_addr = {"name.example", 0}});
+                }),
+                HasSubstr("getaddrinfo() returned empty list"));
+  });
+}
+
+// asyncio: test_base_events.py::BaseEventLoopWithSelectorTests::test_create_datagram_endpoint_setblk_err
+FIBER_TEST(DatagramEndpointTest, ClosesASocketThatCannotBeMadeNonBlocking) {
+  WEFT_NOT_SWEPT("it has a gate of its own");
+  with_loop([](EventLoop& loop) {
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    {
+      const Refusing none("fcntl", EPERM);
+      EXPECT_EQ(code_of_failure(loop, {.sock = fd}), EPERM);
+    }
+    EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
   });
 }
 

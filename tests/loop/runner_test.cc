@@ -236,6 +236,15 @@ TEST(RunTest, TakesTheLoopOfItsFactory) {
                fibers::UsageError);
 }
 
+// asyncio: test_runners.py::RunTests::test_loop_factory_default_event_loop
+TEST(RunTest, AFactoryMayMakeTheLoopThatThereIsWithoutOne) {
+  std::shared_ptr<SyncLoop> made;
+  const auto factory = [&made] { return made = std::make_shared<SyncLoop>(); };
+  EXPECT_TRUE(run([&] { return &get_running_loop() == &made->loop() && await(answer()) == 42; },
+                  {.loop_factory = factory}));
+  EXPECT_TRUE(made->is_closed());
+}
+
 // --- Runner. ---
 
 // Whatever it meets on the way.

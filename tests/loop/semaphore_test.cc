@@ -12,6 +12,8 @@
 #include "tests/loop/sync_testing.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/loop/condition.h"
+#include "weft/loop/lock.h"
 
 namespace weft::loop {
 namespace {
@@ -239,6 +241,34 @@ FIBER_TEST(LoopSemaphoreTest, AGuardReleasesWhenItGoes) {
     });
     EXPECT_THAT(log, ElementsAre("in", "out", "in", "out"));
     EXPECT_FALSE(semaphore.locked());
+  });
+}
+
+// asyncio: test_pep492.py::LockTests::test_context_manager_async_with
+FIBER_TEST(LoopGuardTest, HoldsWhateverCanBeHeldForItsBlock) {
+  const auto holds_for_its_block = [](EventLoop& loop, Form form, auto& what) {
+    await(start(loop, form, [&what]() -> Coro<void> {
+      EXPECT_FALSE(what.locked());
+      {
+        const auto guard = co_await what.scoped();
+        EXPECT_TRUE(what.locked());
+        co_await sleep(10ms);
+        EXPECT_TRUE(what.locked());
+      }
+      EXPECT_FALSE(what.locked());
+    }));
+  };
+  in_each_form([&](Form form) {
+    Lock lock;
+    Condition condition;
+    Semaphore semaphore;
+    BoundedSemaphore bounded;
+    with_loop([&](EventLoop& loop) {
+      holds_for_its_block(loop, form, lock);
+      holds_for_its_block(loop, form, condition);
+      holds_for_its_block(loop, form, semaphore);
+      holds_for_its_block(loop, form, bounded);
+    });
   });
 }
 

@@ -152,6 +152,28 @@ FIBER_TEST(StreamReaderTest, ReadlineTakesOneLineAndTheLastMayBeIncomplete) {
   });
 }
 
+// C++ has no `async for`: the empty line is the end.
+// asyncio: test_pep492.py::StreamReaderTests::test_readline
+FIBER_TEST(StreamReaderTest, GivesLineAfterLineUntilTheEnd) {
+  in_each_form([](Form form) {
+    with_loop([&](EventLoop& loop) {
+      StreamReader reader(loop);
+      reader.feed_data("line1\nline2\nline3");
+      reader.feed_eof();
+      auto task = start(loop, form, [reader]() mutable -> Coro<Log> {
+        Log lines;
+        for (;;) {
+          std::string line = co_await reader.readline();
+          if (line.empty()) break;
+          lines.push_back(std::move(line));
+        }
+        co_return lines;
+      });
+      EXPECT_THAT(await(task), ::testing::ElementsAre("line1\n", "line2\n", "line3"));
+    });
+  });
+}
+
 // asyncio: test_streams.py::StreamTests::test_readline_limit
 FIBER_TEST(StreamReaderTest, TheLimitIsThatOfALineWithoutItsEnd) {
   with_loop([](EventLoop& loop) {

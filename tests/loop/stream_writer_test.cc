@@ -238,6 +238,26 @@ FIBER_TEST(StreamReaderProtocolTest, WhatTheCallbackThrowsIsReportedAndClosesThe
   });
 }
 
+// asyncio: test_streams.py::StreamTests::test_unhandled_cancel
+FIBER_TEST(StreamReaderProtocolTest, ACallbackThatIsCancelledIsNotReported) {
+  with_idle_loop([](EventLoop& loop) {  // Its handler fails the test.
+    const auto cancels_itself = [](StreamReader, StreamWriter writer) -> Coro<void> {
+      writer.close();
+      current_task().cancel();
+      co_return;
+    };
+    const Served at_once(loop, cancels_itself);
+    const auto is_cancelled_later = [](StreamReader reader, StreamWriter) -> Coro<void> {
+      current_task().cancel();
+      co_await reader.readline();
+    };
+    const Served later(loop, is_cancelled_later);
+    run_iterations(loop, 4);
+    EXPECT_THAT(at_once.fake->log, ElementsAre("close"));
+    EXPECT_THAT(later.fake->log, ElementsAre("close"));
+  });
+}
+
 FIBER_TEST(StreamReaderProtocolTest, TheEndOfTheDataLeavesTheConnectionOpenForWriting) {
   with_loop([](EventLoop& loop) {
     const Connection connection(loop);

@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -104,6 +106,50 @@ FIBER_TEST(StreamsTest, AMegabyteIsEchoed) {
     auto [reader, writer] = await(open_connection(loop, "127.0.0.1", port_of(server)));
     expect_echo_of_a_megabyte(loop, reader, writer);
     stop(server);
+  });
+}
+
+Coro<void> answer_and_close(StreamReader reader, StreamWriter writer) {
+  writer.write("answer to " + co_await reader.readline());
+  writer.close();
+  co_await writer.wait_closed();
+}
+
+// asyncio: test_streams.py::StreamTests::test_async_writer_api_exception_after_close
+FIBER_TEST(StreamsTest, ADrainAfterCloseSaysThatTheConnectionIsLost) {
+  WEFT_NOT_FAULT_SWEPT("it waits for an answer that a fault may have cut off");
+  with_loop([](EventLoop& loop) {
+    Server server = await(start_server(loop, answer_and_close, "127.0.0.1", 0));
+    auto [reader, writer] = await(open_connection(loop, "127.0.0.1", port_of(server)));
+    writer.write("me\n");
+    EXPECT_EQ(await(reader.read()), "answer to me\n");
+    writer.close();
+    writer.write("data");
+    try {
+      await(writer.drain());
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const std::system_error& error) {
+      EXPECT_EQ(error.code().value(), ECONNRESET);
+    }
+    stop(server);
+  });
+}
+
+// asyncio: test_streams.py::StreamTests::test_read_all_from_pipe_reader
+FIBER_TEST(StreamsTest, ReadsAllOfAPipeThatHasMoreThanTheLimit) {
+  WEFT_NOT_FAULT_SWEPT("it waits for data that a fault may have cut off");
+  Pipe pipe;
+  with_loop([&](EventLoop& loop) {
+    StreamReader reader(loop, 1);  // Is full with three bytes.
+    const int fd = ::dup(pipe.reader());
+    const auto protocol = [&] { return std::make_shared<StreamReaderProtocol>(loop, reader); };
+    auto [transport, made] = await(loop.connect_read_pipe(protocol, fd));
+    for (const char c : {'d', 'a', 't', 'a'}) pipe.put(c);
+    pipe.close_writer();
+    for (int i = 0; i < 5; ++i) loop.synchronize();
+    EXPECT_FALSE(transport.is_closing()) << "it does not read on to the end";
+    EXPECT_EQ(await(reader.read(-1)), "data");
+    EXPECT_TRUE(reader.at_eof());
   });
 }
 

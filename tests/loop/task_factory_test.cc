@@ -17,6 +17,7 @@
 #include "weft/loop/gather.h"
 #include "weft/loop/run_coroutine_threadsafe.h"
 #include "weft/loop/task.h"
+#include "weft/loop/task_group.h"
 
 namespace weft::loop {
 namespace {
@@ -199,6 +200,36 @@ FIBER_TEST(EagerTaskFactoryTest, TasksInTasksEndAsTheyBegin) {
       made = 0;
       EXPECT_EQ(co_await loop.create_task(sum_by_gather(loop, 6)), 64);
       EXPECT_EQ(made, 127U);
+      EXPECT_EQ(all_tasks(loop).size(), 1U);
+    }));
+  });
+}
+
+Coro<void> groups(EventLoop& loop, int width, int depth) {
+  if (depth == 0) co_return;
+  co_await task_group([&](TaskGroup& tg) -> Coro<void> {
+    for (int i = 0; i < width; ++i) {
+      const Task<void> task = tg.create_task(groups(loop, width, depth - 1));
+      EXPECT_EQ(task.done(), depth == 1) << "what has nothing to wait for ends as it begins";
+    }
+    co_return;
+  });
+}
+
+// A group hears of each of its tasks by a callback, so that a failure cannot cancel the body in the
+// middle of create_task(): whoever has a group waits for one turn.
+// asyncio: test_eager_task_factory.py::BaseTaskCountingTests::test_recursive_taskgroups
+FIBER_TEST(EagerTaskFactoryTest, OfGroupsInGroupsOnlyThoseWithTasksWait) {
+  with_loop([](EventLoop& loop) {
+    std::size_t made = 0;
+    loop.set_task_factory(
+        create_eager_task_factory([&made](EventLoop&, const TaskBase&, TaskOptions&) { ++made; }));
+    await(loop.create_task([&]() -> Coro<void> {
+      made = 0;
+      Task<void> outermost = loop.create_task(groups(loop, 5, 4));
+      EXPECT_EQ(made, 1U + 5U + 25U + 125U + 625U);
+      EXPECT_EQ(all_tasks(loop).size(), 1U + 1U + 5U + 25U + 125U);
+      co_await outermost;
       EXPECT_EQ(all_tasks(loop).size(), 1U);
     }));
   });

@@ -185,6 +185,38 @@ FIBER_TEST(TaskTest, CurrentTaskIsTheOneThatRuns) {
   });
 }
 
+// asyncio: test_tasks.py::BaseTaskTests::test_get_context
+FIBER_TEST(TaskTest, ItsContextIsACopyOfTheOneThatItWasGiven) {
+  static fibers::ContextVar<std::string> mine("get_context");
+  const auto value_in = [](fibers::Context context) {
+    return context.run([] { return mine.get_or("none"); });
+  };
+  with_loop([&](EventLoop& loop) {
+    fibers::Context given;
+    given.run([] { mine.set("given"); });
+    auto task = loop.create_task(
+        []() -> Coro<void> {
+          mine.set(mine.get_or("none") + ", and more");
+          co_return;
+        },
+        {.context = &given});
+    EXPECT_EQ(value_in(task.get_context()), "given");
+    await(task);
+    EXPECT_EQ(value_in(task.get_context()), "given, and more");
+    EXPECT_EQ(value_in(given), "given");
+  });
+}
+
+// asyncio: test_tasks.py::BaseTaskTests::test_tb_logger_not_called_after_cancel
+FIBER_TEST(TaskTest, AnErrorIsNotReportedOnceSomebodyHasTriedToCancel) {
+  with_loop([](EventLoop& loop) {  // Its handler fails the test.
+    auto task = loop.create_task([] { throw std::runtime_error("nobody asks"); });
+    fibers::sleep(50ms);
+    EXPECT_FALSE(task.cancel());
+    EXPECT_FALSE(task.cancelled());
+  });
+}
+
 // asyncio: claims_tasks::all_tasks_has_no_done_ones
 FIBER_TEST(TaskTest, AllTasksAreThoseThatAreNotDone) {
   with_loop([](EventLoop& loop) {

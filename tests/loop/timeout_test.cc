@@ -13,6 +13,7 @@
 
 #include "tests/loop/loop_testing.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/testing/mock_clock.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::loop {
@@ -261,6 +262,51 @@ FIBER_TEST(TimeoutTest, OfTwoThatExpireTogetherBothHave) {
     });
     await(coro);
   });
+}
+
+// Which of two timeouts, of 10 and 100 ms, are thrown if the loop is busy for `busy` inside of
+// both. The outer one cuts short what comes after the inner one.
+std::vector<std::string> thrown_after(fibers::Duration busy) {
+  fibers::testing::MockClock clock(0.0, fibers::Duration::zero());
+  std::vector<std::string> thrown;
+  const auto body = [&](Timeout& inner) -> Coro<void> {
+    const auto works = [&]() -> Coro<void> {
+      clock.jump(busy);
+      co_await sleep(1s);
+    };
+    try {
+      co_await inner.run(works());
+    } catch (const TimeoutError&) {
+      thrown.emplace_back("inner");
+    }
+    co_await sleep(10s);
+  };
+  const auto run_both = [&](EventLoop& loop) -> Coro<void> {
+    const fibers::Instant begun = loop.time();
+    auto outer = timeout(100ms);
+    auto inner = timeout(10ms);
+    try {
+      co_await outer.run(body(inner));
+    } catch (const TimeoutError&) {
+      thrown.emplace_back("outer");
+    }
+    EXPECT_TRUE(inner.expired());
+    EXPECT_TRUE(outer.expired());
+    EXPECT_EQ(loop.time() - begun, 100ms);
+    EXPECT_EQ(current_task().cancelling(), 0U);
+  };
+  fibers::testing::run_fiber_test(
+      [&] { with_loop([&](EventLoop& loop) { await(loop.create_task(run_both(loop))); }); },
+      {.clock = &clock});
+  return thrown;
+}
+
+// If both expire before the loop turns, what is thrown once is the outer one's.
+// asyncio: test_timeouts.py::TimeoutTests::test_nested_timeouts_loop_busy
+// asyncio: claims_combinators::timeouts_of_a_busy_loop_expire_together
+TEST(BusyTimeoutTest, TheOuterOneEndsWhatComesAfterTheInnerOne) {
+  EXPECT_EQ(thrown_after(50ms), (std::vector<std::string>{"inner", "outer"}));
+  EXPECT_EQ(thrown_after(100ms), std::vector<std::string>{"outer"});
 }
 
 // asyncio: test_timeouts.py::TimeoutTests::test_reschedule

@@ -51,7 +51,7 @@ class AsCompleted {
   // Threads: the loop's own only.
   Coro<F> next() { return detail::AsCompletedState<F>::next(state()); }
 
-  // For code on a stack: a range-for waits by await(next()). Once only.
+  // For code on a stack: a range-for waits by await(next()); a second one goes on from there.
   class Iterator {
    public:
     explicit Iterator(AsCompleted& row) : row_(&row) { ++*this; }

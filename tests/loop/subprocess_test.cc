@@ -292,6 +292,23 @@ FIBER_TEST(ProcessTest, ASignalThatComesTooLateChangesNothing) {
   });
 }
 
+// Its last callback, connection_lost(), comes before whoever waits goes on.
+Coro<int> kill_and_wait(EventLoop& loop) {
+  Process process = co_await create_subprocess_shell(loop, "exec sleep 3600");
+  process.kill();
+  const int code = co_await process.wait();
+  EXPECT_THROW(process.kill(), ProcessLookupError);
+  co_return code;
+}
+
+FIBER_TEST(ProcessTest, WhoHasWaitedForAChildWithoutPipesFindsItGone) {
+  with_loop([](EventLoop& loop) {
+    for (const Form form : kForms) {
+      EXPECT_EQ(await(start(loop, form, [&] { return kill_and_wait(loop); })), -SIGKILL);
+    }
+  });
+}
+
 // asyncio: test_subprocess.py::SubprocessMixin::test_cancel_process_wait
 FIBER_TEST(ProcessTest, ACancelledWaitLeavesTheChildAlone) {
   with_loop([](EventLoop& loop) {

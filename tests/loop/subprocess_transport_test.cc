@@ -285,10 +285,14 @@ struct Late final : NotingChild {
 
 FIBER_TEST(SubprocessTransportTest, AnExitDuringConnectionMadeIsToldAfterIt) {
   with_loop([](EventLoop& loop) {
-    const auto child = await(loop.subprocess_exec([&] { return std::make_shared<Late>(loop); },
-                                                  Command{"true"}, {.stdin = kDevNull}))
-                           .second;
-    await(child->lost);
+    const SubprocessOptions options{.stdin = kDevNull, .stdout = kDevNull, .stderr = kDevNull};
+    std::shared_ptr<Late> child;
+    const auto begin = [&]() -> Coro<bool> {
+      const auto make = [&] { return std::make_shared<Late>(loop); };
+      child = (co_await loop.subprocess_exec(make, Command{"true"}, options)).second;
+      co_return child->lost.done();
+    };
+    EXPECT_TRUE(await(loop.create_task(begin))) << "whoever starts it goes on after that";
     EXPECT_EQ(child->place_of("made"), 0u);
     EXPECT_LT(child->place_of("exited"), child->place_of("lost"));
   });

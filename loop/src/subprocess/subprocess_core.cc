@@ -121,19 +121,38 @@ void SubprocessCore::made() {
   for (PipeTransport* const pipe : pipes_) {
     if (pipe != nullptr) pipe->begin({});
   }
-  if (Future<void> made = std::exchange(made_, {}); made && !made.done()) made.set_result();
+  // Whoever starts a child goes on behind what is scheduled for one that has ended already.
+  struct AtEnd {
+    SubprocessCore& self;
+    ~AtEnd() {
+      if (Future<void> made = std::exchange(self.made_, {}); made && !made.done()) {
+        made.set_result();
+      }
+    }
+  } const at_end{*this};
   if (status_) exited();
 }
 
 void SubprocessCore::exited() {
+  // Also if an interrupt goes through here. Without pipes connection_lost() is next, and whoever
+  // has waited goes on behind it: then the child is gone.
+  struct AtEnd {
+    SubprocessCore& self;
+    ~AtEnd() {
+      self.exit_told_ = true;
+      self.try_finish();
+      self.wake_waiters();
+    }
+  } const at_end{*this};
   returncode_ = status_;
+  tell_protocol(*this, holder_, "protocol.process_exited() failed",
+                [&] { protocol_->process_exited(); });
+}
+
+void SubprocessCore::wake_waiters() {
   for (Future<int>& waiter : std::exchange(waiters_, {})) {
     if (!waiter.done()) waiter.set_result(*status_);
   }
-  tell_protocol(*this, holder_, "protocol.process_exited() failed",
-                [&] { protocol_->process_exited(); });
-  exit_told_ = true;
-  try_finish();
 }
 
 void SubprocessCore::pipe_lost(int fd, std::exception_ptr error) {

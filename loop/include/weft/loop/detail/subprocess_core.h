@@ -68,6 +68,7 @@ class SubprocessCore final : public TransportCore {
   void made();
   void watch_child();
   void exited();
+  void wake_waiters();
   void pipe_lost(int fd, std::exception_ptr error);
   void try_finish();
   void finish();

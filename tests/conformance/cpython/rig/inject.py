@@ -5,7 +5,7 @@
 Tier T1, the loop: the default policy and new_event_loop(), the names SelectorEventLoop (and EventLoop, from 3.13), which many tests
 build directly, and the tests' own TestLoop, whose time stands still unless the test moves it on. Futures and tasks are asyncio's.
 Tier T2: what the loop's create_future() and create_task() make is weft's, too.
-Tier T3: T2, and the loop's connections, servers, TLS, datagrams, pipes, children, sent files, socket calls and executors; streams.
+Tier T3: T2, and the loop's connections, servers, TLS, datagrams, pipes, children, sent files, socket calls and executors; streams and processes.
 Tier T4: T2, and locks, queues, timeouts, groups, combinators, run_in_executor and to_thread.
 Tier T5: T4, and Runner and run(); also the name asyncio.BaseEventLoop, which the tests of runners build their loops of.
 """
@@ -175,9 +175,12 @@ def install_runners():
 
 
 def install_streams():
-    from weft import streams
+    from weft import streams, subprocess
     for name in streams.__all__:
         setattr(asyncio, name, getattr(streams, name))
+    for name in ("create_subprocess_exec", "create_subprocess_shell"):
+        setattr(asyncio, name, getattr(subprocess, name))
+        setattr(asyncio.subprocess, name, getattr(subprocess, name))
 
 
 def install(tier, stack):

@@ -3,11 +3,12 @@
 
 // Children for Python, by weft's subprocess_exec().
 
+#include "tests/conformance/cpython/src/children.h"
+
 #include <csignal>
-#include <map>
 #include <optional>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "tests/conformance/cpython/src/coro_object.h"
 #include "tests/conformance/cpython/src/endpoints.h"
@@ -15,7 +16,6 @@
 #include "tests/conformance/cpython/src/loop.h"
 #include "tests/conformance/cpython/src/transport_object.h"
 #include "weft/loop/event_loop.h"
-#include "weft/loop/subprocess_transport.h"
 
 namespace weft::python {
 
@@ -53,17 +53,7 @@ PyObject* get_pipe_transport(PyObject* self, PyObject* number) {
   });
 }
 PyObject* send_signal(PyObject* self, PyObject* number) {
-  const int signal = static_cast<int>(PyLong_AsLong(number));
-  if (signal == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return guarded([&]() -> PyObject* {
-    try {
-      subprocess_in(self).send_signal(signal);
-    } catch (const loop::ProcessLookupError&) {
-      PyErr_SetNone(PyExc_ProcessLookupError);
-      return nullptr;
-    }
-    return Py_NewRef(Py_None);
-  });
+  return signalled(number, [self](int signal) { subprocess_in(self).send_signal(signal); });
 }
 PyObject* send_fixed(PyObject* self, int signal) {
   const Owned number(PyLong_FromLong(signal));
@@ -96,14 +86,6 @@ const PyMethodDef kSubprocessMethods[] = {
 
 // --- Starting one. ---
 
-// Throws PythonError.
-std::string text_of(PyObject* object) {
-  PyObject* bytes = nullptr;
-  if (PyUnicode_FSConverter(object, &bytes) == 0) throw PythonError();
-  const Owned owned(bytes);
-  return {PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))};
-}
-
 // As the module subprocess has them: None, PIPE, STDOUT, DEVNULL, or a descriptor.
 loop::Stdio stdio_of(PyObject* object) {
   if (object == Py_None) return loop::kInherit;
@@ -115,9 +97,7 @@ loop::Stdio stdio_of(PyObject* object) {
   return loop::Stdio::fd(static_cast<int>(number));
 }
 
-template <class T>
-std::optional<int> int_or_nothing(T* object) {
-  if (object == Py_None) return std::nullopt;
+int int_of(PyObject* object) {
   const long number = PyLong_AsLong(object);
   if (PyErr_Occurred() != nullptr) throw PythonError();
   return static_cast<int>(number);
@@ -128,11 +108,44 @@ constexpr auto kToPair = [](auto made) -> PyObject* {
   return PyTuple_Pack(2, protocol.link()->transport.get(), protocol.object());
 };
 
-// spawn(loop, factory, [word...] or one command for the shell, stdin, stdout, stderr, cwd, env,
-//       executable, [fd...], process_group, start_new_session, restore_signals)
+// spawn(loop, factory, request): see ChildRequest.
 PyObject* spawn(PyObject* /*module*/, PyObject* args) {
   PyObject* loop = nullptr;
   PyObject* factory = nullptr;
+  PyObject* told = nullptr;
+  if (PyArg_ParseTuple(args, "O!OO!", loop_type, &loop, &factory, &PyTuple_Type, &told) == 0) {
+    return nullptr;
+  }
+  return guarded([&] {
+    const ChildRequest request(told);
+    SubprocessFactory making(as_loop(loop), factory);
+    loop::EventLoop& core = core_of(as_loop(loop));
+    if (request.is_for_shell()) {
+      return wrap_coro(loop,
+                       core.subprocess_shell(std::move(making), request.line(), request.options()),
+                       kToPair);
+    }
+    return wrap_coro(loop,
+                     core.subprocess_exec(std::move(making), request.command(), request.options()),
+                     kToPair);
+  });
+}
+
+PyMethodDef functions[] = {
+    {"spawn", spawn, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+std::string text_of(PyObject* object) {
+  PyObject* bytes = nullptr;
+  if (PyUnicode_FSConverter(object, &bytes) == 0) throw PythonError();
+  const Owned owned(bytes);
+  return {PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))};
+}
+
+}  // namespace
+
+ChildRequest::ChildRequest(PyObject* told) {
   PyObject* command = nullptr;
   PyObject* streams[3] = {};
   PyObject* cwd = nullptr;
@@ -142,59 +155,43 @@ PyObject* spawn(PyObject* /*module*/, PyObject* args) {
   PyObject* group = nullptr;
   int session = 0;
   int restore = 0;
-  if (PyArg_ParseTuple(args, "O!OOOOOOOOO!Opp", loop_type, &loop, &factory, &command, &streams[0],
-                       &streams[1], &streams[2], &cwd, &env, &executable, &PyList_Type, &pass_fds,
-                       &group, &session, &restore) == 0) {
-    return nullptr;
+  if (PyArg_ParseTuple(told, "OOOOOOOO!Opp", &command, &streams[0], &streams[1], &streams[2], &cwd,
+                       &env, &executable, &PyList_Type, &pass_fds, &group, &session,
+                       &restore) == 0) {
+    throw PythonError();
   }
-  return guarded([&] {
-    loop::SubprocessOptions options;
-    options.stdin = stdio_of(streams[0]);
-    options.stdout = stdio_of(streams[1]);
-    options.stderr = stdio_of(streams[2]);
-    const std::string folder = cwd == Py_None ? std::string() : text_of(cwd);
-    options.cwd = folder;
-    std::map<std::string, std::string> variables;
-    if (env != Py_None) {
-      PyObject* key = nullptr;
-      PyObject* value = nullptr;
-      for (Py_ssize_t at = 0; PyDict_Next(env, &at, &key, &value) != 0;) {
-        variables[text_of(key)] = text_of(value);
-      }
-      options.env = &variables;
-    }
-    const std::string program = executable == Py_None ? std::string() : text_of(executable);
-    options.executable = program;
-    std::vector<int> passed;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pass_fds); ++i) {
-      passed.push_back(int_or_nothing(PyList_GET_ITEM(pass_fds, i)).value_or(-1));
-    }
-    options.pass_fds = passed;
-    options.process_group = int_or_nothing(group);
-    options.start_new_session = session != 0;
-    options.restore_signals = restore != 0;
-    SubprocessFactory making(as_loop(loop), factory);
-    loop::EventLoop& core = core_of(as_loop(loop));
-    if (!PyList_Check(command)) {
-      return wrap_coro(loop, core.subprocess_shell(std::move(making), text_of(command), options),
-                       kToPair);
-    }
-    std::vector<std::string> words;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(command); ++i) {
-      words.push_back(text_of(PyList_GET_ITEM(command, i)));
-    }
-    return wrap_coro(
-        loop, core.subprocess_exec(std::move(making), loop::Command(std::move(words)), options),
-        kToPair);
-  });
+  options_.stdin = stdio_of(streams[0]);
+  options_.stdout = stdio_of(streams[1]);
+  options_.stderr = stdio_of(streams[2]);
+  if (cwd != Py_None) cwd_ = text_of(cwd);
+  options_.cwd = cwd_;
+  if (env != Py_None) take_environment(env);
+  if (executable != Py_None) executable_ = text_of(executable);
+  options_.executable = executable_;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pass_fds); ++i) {
+    passed_.push_back(int_of(PyList_GET_ITEM(pass_fds, i)));
+  }
+  options_.pass_fds = passed_;
+  if (group != Py_None) options_.process_group = int_of(group);
+  options_.start_new_session = session != 0;
+  options_.restore_signals = restore != 0;
+  if (PyList_Check(command) == 0) {
+    line_ = text_of(command);
+    return;
+  }
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(command); ++i) {
+    words_.push_back(text_of(PyList_GET_ITEM(command, i)));
+  }
 }
 
-PyMethodDef functions[] = {
-    {"spawn", spawn, METH_VARARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
-
-}  // namespace
+void ChildRequest::take_environment(PyObject* env) {
+  PyObject* key = nullptr;
+  PyObject* value = nullptr;
+  for (Py_ssize_t at = 0; PyDict_Next(env, &at, &key, &value) != 0;) {
+    environment_[text_of(key)] = text_of(value);
+  }
+  options_.env = &environment_;
+}
 
 bool add_children(PyObject* module) {
   const Owned base(asyncio_transport("SubprocessTransport"));

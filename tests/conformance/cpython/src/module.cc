@@ -71,13 +71,14 @@ PyObject* set_helpers(PyObject* /*module*/, PyObject* /*args*/, PyObject* words)
 PyObject* counts(PyObject* module, PyObject* none) {
   const Owned callbacks(callbacks_run(module, none));
   if (!callbacks) return nullptr;
-  return Py_BuildValue("{sOsKsKsKsKsKsK}", "callbacks", callbacks.get(), "steps",
+  return Py_BuildValue("{sOsKsKsKsKsKsKsK}", "callbacks", callbacks.get(), "steps",
                        static_cast<unsigned long long>(steps_run), "futures",
                        static_cast<unsigned long long>(futures_made), "primitives",
                        static_cast<unsigned long long>(primitives_used), "transports",
                        static_cast<unsigned long long>(transports_used), "tls",
                        static_cast<unsigned long long>(tls_used), "streams",
-                       static_cast<unsigned long long>(streams_used));
+                       static_cast<unsigned long long>(streams_used), "processes",
+                       static_cast<unsigned long long>(processes_used));
 }
 
 PyMethodDef functions[] = {
@@ -99,17 +100,17 @@ PyModuleDef definition = {
 PyMODINIT_FUNC PyInit_weft_core() {  // NOLINT: CPython's name for it.
   using namespace weft::python;      // NOLINT(google-build-using-namespace)
   Owned module(PyModule_Create(&definition));
-  const bool good = module && load_error_types() && add_handle_types(module.get()) &&
-                    add_loop_type(module.get()) && add_future_type(module.get()) &&
-                    add_future_iterator_type(module.get()) && add_core_future_type(module.get()) &&
-                    add_wakeup_type() && add_task_type(module.get()) &&
-                    add_coro_type(module.get()) && add_sync_types(module.get()) &&
-                    add_queue_types(module.get()) && add_structured_types(module.get()) &&
-                    add_combinators(module.get()) && add_executors(module.get()) &&
-                    add_runner(module.get()) && add_transport_types(module.get()) &&
-                    add_connecting(module.get()) && add_servers(module.get()) &&
-                    add_sockets(module.get()) && add_children(module.get()) &&
-                    add_datagrams(module.get()) && add_sendfile(module.get()) &&
-                    add_tls(module.get()) && add_streams(module.get());
+  const bool good =
+      module && load_error_types() && add_handle_types(module.get()) &&
+      add_loop_type(module.get()) && add_future_type(module.get()) &&
+      add_future_iterator_type(module.get()) && add_core_future_type(module.get()) &&
+      add_wakeup_type() && add_task_type(module.get()) && add_coro_type(module.get()) &&
+      add_sync_types(module.get()) && add_queue_types(module.get()) &&
+      add_structured_types(module.get()) && add_combinators(module.get()) &&
+      add_executors(module.get()) && add_runner(module.get()) &&
+      add_transport_types(module.get()) && add_connecting(module.get()) &&
+      add_servers(module.get()) && add_sockets(module.get()) && add_children(module.get()) &&
+      add_datagrams(module.get()) && add_sendfile(module.get()) && add_tls(module.get()) &&
+      add_streams(module.get()) && add_processes(module.get());
   return good ? module.release() : nullptr;
 }

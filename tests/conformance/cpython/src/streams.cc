@@ -77,10 +77,14 @@ loop::detail::StreamReaderCore& core_in(Reader& reader) {
   return *loop::StreamAccess::core(reader);
 }
 
-// StreamReader(loop, limit)
+// StreamReader(loop, limit), StreamReader(reader): the same one.
 int init_reader(PyObject* self, PyObject* args, PyObject* /*words*/) {
   PyObject* loop = nullptr;
   Py_ssize_t limit = 0;
+  if (PyTuple_GET_SIZE(args) == 1 &&
+      PyObject_TypeCheck(PyTuple_GET_ITEM(args, 0), reader_type) != 0) {
+    return initialized([&] { return hold<Reader>(self, held<Reader>(PyTuple_GET_ITEM(args, 0))); });
+  }
   if (PyArg_ParseTuple(args, "O!n", loop_type, &loop, &limit) == 0) return -1;
   return initialized(
       [&] { return hold<Reader>(self, core_of(as_loop(loop)), static_cast<std::size_t>(limit)); });

@@ -9,7 +9,7 @@ The ready queue, timers, descriptors, calls from threads, run, stop and close, f
 TLS, children, files that are sent, socket calls and executors are weft's, in C++, as every C++ program uses them. Signals are asyncio's own
 code on top of those.
 Locks, queues, groups, combinators and to_thread of weft's are in weft.primitives, Runner and run in weft.runners, readers and writers in
-weft.streams.
+weft.streams, Process in weft.subprocess.
 """
 import asyncio
 import contextlib

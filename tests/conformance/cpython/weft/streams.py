@@ -16,15 +16,18 @@ _get_event_loop = getattr(events, "_get_event_loop", events.get_event_loop)
 
 
 class StreamReader(weft_core.StreamReader):
-    def __new__(cls, limit=_DEFAULT_LIMIT, loop=None):
+    def __new__(cls, limit=_DEFAULT_LIMIT, loop=None, *, _reader=None):
         loop = loop or _get_event_loop()
         return super().__new__(cls) if isinstance(loop, weft_core.Loop) else stock.StreamReader(limit, loop)
 
-    def __init__(self, limit=_DEFAULT_LIMIT, loop=None):
+    def __init__(self, limit=_DEFAULT_LIMIT, loop=None, *, _reader=None):
         if limit <= 0:
             raise ValueError("Limit cannot be <= 0")
         self._loop = loop or _get_event_loop()
-        super().__init__(self._loop, limit)
+        if _reader is not None:
+            super().__init__(_reader)  # The same one.
+        else:
+            super().__init__(self._loop, limit)
 
     _waiter = property(lambda self: self._waited_for or None)
 
@@ -96,7 +99,8 @@ class StreamReaderProtocol(weft_core.StreamReaderProtocol, protocols.Protocol):
 
 class StreamWriter(weft_core.StreamWriter):
     def __new__(cls, transport, protocol, reader, loop, *, _writer=None):
-        if not (isinstance(transport, weft_core.Transport) and isinstance(protocol, weft_core.StreamReaderProtocol)):
+        ours = isinstance(transport, weft_core.Transport) and isinstance(protocol, weft_core.StreamReaderProtocol)
+        if not ours and _writer is None:
             return stock.StreamWriter(transport, protocol, reader, loop)
         return super().__new__(cls)
 

@@ -3,6 +3,7 @@
 """weft's connections, servers, datagrams, pipes, children and socket calls, under asyncio's names and signatures.
 
 What they do is in C++; here Python's arguments are checked and told. weft.tls says which connections with `ssl` are asyncio's own."""
+import functools
 import io
 import os
 import socket
@@ -321,21 +322,29 @@ class TransportMethods:
 
     # Children.
 
-    async def subprocess_exec(self, protocol_factory, program, *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              universal_newlines=False, shell=False, bufsize=0, encoding=None, errors=None, text=None, **options):
+    async def subprocess_exec(self, protocol_factory, program, *args, **options):
+        return await self._exec(functools.partial(weft_core.spawn, self, protocol_factory), program, *args, **options)
+
+    async def subprocess_shell(self, protocol_factory, cmd, **options):
+        return await self._shell(functools.partial(weft_core.spawn, self, protocol_factory), cmd, **options)
+
+    # `start` is given what C++'s ChildRequest is made of.
+
+    async def _exec(self, start, program, *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    universal_newlines=False, shell=False, bufsize=0, encoding=None, errors=None, text=None, **options):
         self._check_popen(universal_newlines, bufsize, encoding, errors, text)
         if shell:
             raise ValueError("shell must be False")
-        return await self._spawn(protocol_factory, [program, *args], (stdin, stdout, stderr), **options)
+        return await self._start(start, [program, *args], (stdin, stdout, stderr), **options)
 
-    async def subprocess_shell(self, protocol_factory, cmd, *, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               universal_newlines=False, shell=True, bufsize=0, encoding=None, errors=None, text=None, **options):
+    async def _shell(self, start, cmd, *, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                     universal_newlines=False, shell=True, bufsize=0, encoding=None, errors=None, text=None, **options):
         if not isinstance(cmd, (bytes, str)):
             raise ValueError("cmd must be a string")
         self._check_popen(universal_newlines, bufsize, encoding, errors, text)
         if not shell:
             raise ValueError("shell must be True")
-        return await self._spawn(protocol_factory, cmd, (stdin, stdout, stderr), **options)
+        return await self._start(start, cmd, (stdin, stdout, stderr), **options)
 
     @staticmethod
     def _check_popen(universal_newlines, bufsize, encoding, errors, text):
@@ -346,15 +355,15 @@ class TransportMethods:
                 raise ValueError(what)
 
     # A child of weft's inherits what pass_fds names, and nothing else, also with close_fds=False.
-    async def _spawn(self, protocol_factory, command, streams, *, cwd=None, env=None, executable=None, pass_fds=(), process_group=None,
-                     start_new_session=False, restore_signals=True, close_fds=True,
-                     preexec_fn=None, creationflags=0, startupinfo=None):
+    @staticmethod
+    async def _start(start, command, streams, *, cwd=None, env=None, executable=None, pass_fds=(), process_group=None,
+                     start_new_session=False, restore_signals=True, close_fds=True, preexec_fn=None, creationflags=0, startupinfo=None):
         if preexec_fn is not None or creationflags != 0 or startupinfo is not None:
             raise ValueError("preexec_fn, creationflags and startupinfo are not supported")
         if process_group == -1:
             process_group = None
-        return await weft_core.spawn(self, protocol_factory, command, *_open_streams(streams), cwd, None if env is None else dict(env),
-                                     executable, list(pass_fds), process_group, start_new_session, restore_signals)
+        return await start((command, *_open_streams(streams), cwd, None if env is None else dict(env), executable, list(pass_fds), process_group,
+                            start_new_session, restore_signals))
 
     # Sockets that stay their owner's.
 

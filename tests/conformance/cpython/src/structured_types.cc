@@ -111,20 +111,24 @@ PyObject* leave_group(PyObject* self, PyObject* error) {
 }
 PyObject* prepare(Group& group) {
   group->require_open();
-  group->make_room();
   return Py_NewRef(reinterpret_cast<PyObject*>(
       &loop_with(loop::FutureAccess::core(group->loop().create_future<void>()).loop())));
 }
-PyObject* add_task(PyObject* self, PyObject* task) {
-  return guarded([&]() -> PyObject* {
-    if (PyObject_TypeCheck(task, task_type) == 0) {
+// Calls `create`, and adds the task that it makes.
+PyObject* make_task(PyObject* self, PyObject* create) {
+  return guarded([&] {
+    const Group group = held<Group>(self);
+    loop::detail::TaskGroupCore::Room room(*group);
+    Owned task(PyObject_CallNoArgs(create));
+    if (!task) throw PythonError();
+    if (PyObject_TypeCheck(task.get(), task_type) == 0) {
       PyErr_SetString(PyExc_TypeError, "weft's TaskGroup takes weft's tasks");
-      return nullptr;
+      throw PythonError();
     }
-    loop::detail::FutureCore& core = static_cast<PyFuture&>(core_of(as_task(task)));
+    loop::detail::FutureCore& core = static_cast<PyFuture&>(core_of(as_task(task.get())));
     core.retain();
-    held<Group>(self)->add(loop::TaskAccess::wrap(&core));
-    return Py_NewRef(Py_None);
+    group->add(room, loop::TaskAccess::wrap(&core));
+    return task.release();
   });
 }
 PyObject* tasks_in(Group& group) {
@@ -147,7 +151,7 @@ PyMethodDef group_methods[] = {
     {"_enter", method<Group, enter_group>, METH_NOARGS, nullptr},
     {"_leave", leave_group, METH_O, nullptr},
     {"_prepare", method<Group, prepare>, METH_NOARGS, nullptr},
-    {"_add", add_task, METH_O, nullptr},
+    {"_make", make_task, METH_O, nullptr},
     {"cancel", method<Group, cancel_group>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

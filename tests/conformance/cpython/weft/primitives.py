@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """weft's locks, queues, groups and combinators, under asyncio's names. What they do is in C++; here is how Python spells it."""
 import asyncio
+import functools
 import math
 import sys
 from asyncio import coroutines, events, futures, locks
@@ -165,9 +166,7 @@ class TaskGroup(weft_core.TaskGroup):
             if sys.version_info >= (3, 13):
                 coro.close()
             raise
-        task = loop.create_task(coro, **options)
-        self._add(task)
-        return task
+        return self._make(functools.partial(loop.create_task, coro, **options))
 
 
 def _ours(*fs):

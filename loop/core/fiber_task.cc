@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "loop/core/loop_core.h"
+#include "weft/fibers/context_var.h"
 #include "weft/fibers/nursery.h"
 
 namespace weft::loop::detail {
@@ -57,10 +58,22 @@ void FiberTaskCore::live() {
     returned = true;
   });
   fibers::set_task_word(nullptr);
+  // What it has set stays with the task, as what a coroutine has set does.
+  if (auto** const own = fibers::detail::place_of_own_locals(); *own != nullptr) {
+    set_context(fibers::detail::share_locals(*own));
+  }
   running_ = nullptr;
   fiber_ = nullptr;
   step_ = returned && step_error == nullptr ? Step::kReturned : Step::kRaised;
   if (!in_step_) end_step(step_);
+}
+
+// Whoever steps it has the task's variables meanwhile, and gives back those that it has then.
+static void keep_in_step(const fibers::Context& left) {
+  fibers::detail::TaskLocals* const locals = fibers::ContextAccess::locals(left);
+  if (locals == nullptr) return;
+  fibers::detail::release_locals(
+      fibers::detail::exchange_locals(fibers::detail::share_locals(locals)));
 }
 
 TaskCore::Step FiberTaskCore::resume(std::exception_ptr error) {
@@ -85,6 +98,7 @@ TaskCore::Step FiberTaskCore::resume(std::exception_ptr error) {
   fibers::step(*fiber_);
   stepped_here = outer;
   in_step_ = false;
+  if (fiber_ == nullptr) keep_in_step(context());
   return step_;
 }
 

@@ -7,12 +7,14 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "tests/loop/loop_testing.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/as_completed.h"
+#include "weft/loop/ensure_future.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/gather.h"
 #include "weft/loop/shield.h"
@@ -63,6 +65,23 @@ FIBER_TEST(RunningLoopTest, AShieldedCoroutineIsATaskOfIt) {
     auto shielded = await(loop.create_task([] { return shield(answer()); }));
     EXPECT_EQ(&shielded.get_loop(), &loop);
     EXPECT_EQ(await(shielded), 42);
+  });
+}
+
+// asyncio: test_tasks.py::BaseTaskTests::test_ensure_future_coroutine
+FIBER_TEST(RunningLoopTest, EnsureFutureMakesACoroutineATaskOfIt) {
+  {
+    const LogCapture never_awaited;
+    EXPECT_THAT(thrown<fibers::UsageError>([] { ensure_future(answer()); }),
+                HasSubstr("no running event loop"));
+  }
+  with_loop([](EventLoop& loop) {
+    const Task<int> given = ensure_future(answer(), loop);
+    EXPECT_EQ(await(given), 42);
+    auto made = await(loop.create_task([] { return ensure_future(answer()); }));
+    static_assert(std::is_same_v<decltype(made), Task<int>>);
+    EXPECT_EQ(&made.get_loop(), &loop);
+    EXPECT_EQ(await(made), 42);
   });
 }
 

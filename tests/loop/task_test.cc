@@ -207,6 +207,35 @@ FIBER_TEST(TaskTest, ItsContextIsACopyOfTheOneThatItWasGiven) {
   });
 }
 
+// As a coroutine's: what it has set stays with it.
+FIBER_TEST(TaskTest, TheContextOfOneWithAStackIsWhatItHasLeft) {
+  static fibers::ContextVar<std::string> mine("left");
+  std::string handler_saw;
+  with_loop([&](EventLoop& loop) {
+    loop.set_exception_handler(
+        [&](EventLoop&, const ExceptionContext&) { handler_saw = mine.get_or("none"); });
+    mine.set("outside");
+    for (const bool waits : {false, true}) {
+      auto task = loop.create_task([waits] {
+        if (waits) await(sleep(1s));
+        mine.set("inside");
+        if (waits) fibers::sleep(1s);
+        throw std::runtime_error("nobody asks");
+      });
+      while (!task.done()) fibers::sleep(1s);
+      EXPECT_EQ(task.get_context().run([] { return mine.get_or("none"); }), "inside");
+      EXPECT_EQ(mine.get_or("none"), "outside");
+      std::string next_callback;
+      loop.call_soon([&] { next_callback = mine.get_or("none"); });
+      loop.synchronize();
+      EXPECT_EQ(next_callback, "outside");
+      handler_saw.clear();
+      task = {};
+      EXPECT_EQ(handler_saw, "inside");
+    }
+  });
+}
+
 // asyncio: test_tasks.py::BaseTaskTests::test_tb_logger_not_called_after_cancel
 FIBER_TEST(TaskTest, AnErrorIsNotReportedOnceSomebodyHasTriedToCancel) {
   with_loop([](EventLoop& loop) {  // Its handler fails the test.

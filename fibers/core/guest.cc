@@ -15,6 +15,7 @@
 
 #include "fibers/core/check.h"
 #include "fibers/core/found_events.h"
+#include "fibers/core/host_call.h"
 #include "fibers/core/overflow.h"
 #include "fibers/core/run_life.h"
 #include "fibers/sys/lasting.h"
@@ -38,6 +39,7 @@ SteadyTime machine_now() {
 }
 
 SteadyTime machine_later(Duration length) {
+  if (length == Duration::max()) return SteadyTime::max();  // The clock need not be read.
   const SteadyTime now = machine_now();
   return length < SteadyTime::max() - now ? now + length : SteadyTime::max();
 }
@@ -64,7 +66,7 @@ class GuestAlarm {
 
   // False if the system refuses it: see errno.
   bool ring_by(SteadyTime when) {
-    if (rings_at_ <= when && (rings_at_ > machine_now() || when == SteadyTime::max())) return true;
+    if (rings_at_ <= when && (when == SteadyTime::max() || rings_at_ > machine_now())) return true;
     const Duration since_boot = when.time_since_epoch();
     const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
     const itimerspec at{{}, {whole.count(), (since_boot - whole).count()}};
@@ -101,8 +103,10 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   }
   // The tick that the host was told to make.
   void tick_called();
-  // A tick of a host that polls.
+  // A tick of a host that polls, and one that it was given besides.
   bool tick_polled();
+  void tick_posted();
+  bool polls() const { return *threadsafe_ == nullptr; }
   int pollable_fd() const;
   bool done() const { return life_ == nullptr; }
   // Unless the run is over: nobody will turn it any more.
@@ -125,11 +129,13 @@ class Guest final : public std::enable_shared_from_this<Guest> {
 
   void begin();
   Scheduler& scheduler() const { return life_->scheduler(); }
-  bool polls() const { return *threadsafe_ == nullptr; }
   bool at_once() const { return !wait_ || wait_->timeout <= Duration::zero(); }
   void turn(std::size_t events);
-  bool turn_polled();
+  bool turn_polled(bool look);
+  void tick_poller(bool look);
   void tick_soon();
+  static bool post_tick() noexcept;
+  void stop_posting() noexcept;
   void wait_in_thread();
   void wait_for_poll();
   void set_alarm();
@@ -150,6 +156,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   // --- Of hosts that poll. ---
   std::optional<GuestAlarm> alarm_;
   bool alarm_refused_ = false;
+  bool called_ = false;  // The host has been given a tick for what has happened since the last one.
   SteadyTime wait_ends_{};
   int pollable_fd_ = -1;  // Our own, so that it outlives the run.
 };
@@ -205,7 +212,9 @@ void Guest::begin() {
   // The first step of the root task: it opens the system nursery and starts main, which waits for
   // a tick.
   scheduler().run_ready_tasks(0);
-  tick_soon();
+  tick_soon();  // By the descriptor: the host that drops the GuestRun now has abandoned it.
+  if (!polls() || !setup_.not_threadsafe) return;
+  host_call = {&scheduler(), &post_tick};
 }
 
 void Guest::tick_called() {
@@ -225,13 +234,22 @@ void Guest::tick_called() {
 
 bool Guest::tick_polled() {
   WEFT_REQUIRE(polls(), "this guest run asks for its ticks through run_sync_soon_threadsafe");
-  if (life_ == nullptr) return false;
+  if (life_ != nullptr) tick_poller(true);
+  return life_ != nullptr;
+}
+
+// A tick of the descriptor's may have been first, or the last.
+void Guest::tick_posted() {
+  tick_due_ = false;
+  if (life_ != nullptr && called_) tick_poller(false);
+}
+
+void Guest::tick_poller(bool look) {
   const Ticking guard(*this);
-  std::exception_ptr failure = capture([this] {
-                                 if (turn_polled() && !scheduler().over()) wait_for_poll();
+  std::exception_ptr failure = capture([&] {
+                                 if (turn_polled(look) && !scheduler().over()) wait_for_poll();
                                }).error();
   if (failure != nullptr || scheduler().over()) finish(failure);
-  return life_ != nullptr;
 }
 
 // One batch, and what is to be waited for then.
@@ -246,16 +264,17 @@ void Guest::turn(std::size_t events) {
 }
 
 // False if it was not yet time for a turn: the alarm was set for something earlier that is no more,
-// or the host ticks without having been asked to.
-bool Guest::turn_polled() {
-  std::size_t events = 0;
-  if (wait_) {
+// or the host ticks without having been asked to. Without a `look`, what has come in will make the
+// descriptor readable all the same.
+bool Guest::turn_polled(bool look) {
+  std::size_t events = std::exchange(called_, false) ? 1 : 0;
+  if (wait_ && look) {
     scheduler().io().set().wait(Duration::zero(), found_);
-    events = scheduler().io().deliver(found_);
-    if (events == 0 && !at_once() && machine_now() < wait_ends_) {
-      set_alarm();
-      return false;
-    }
+    events += scheduler().io().deliver(found_);
+  }
+  if (wait_ && events == 0 && !at_once() && machine_now() < wait_ends_) {
+    set_alarm();
+    return false;
   }
   turn(events);
   return true;
@@ -269,6 +288,26 @@ void Guest::tick_soon() {
   tick_due_ = true;
   const RunSyncSoon& soon = setup_.not_threadsafe ? setup_.not_threadsafe : *threadsafe_;
   soon(GuestTick(shared_from_this()));
+}
+
+// For whatever has happened to this thread's run on the host's thread. Another thread may have
+// dropped its guest.
+bool Guest::post_tick() noexcept {
+  const std::shared_ptr<Guest> guest = sys::ThreadObject<LastGuest>::get().guest.lock();
+  if (guest == nullptr) return false;
+  guest->called_ = true;
+  if (guest->tick_due_) return true;
+  try {
+    guest->setup_.not_threadsafe(GuestTick(guest));
+  } catch (...) {
+    guest->called_ = false;
+    return false;  // There is no memory for it, say. The wake-up needs none.
+  }
+  return guest->tick_due_ = true;
+}
+
+void Guest::stop_posting() noexcept {
+  if (host_call.run == &scheduler()) host_call = {};
 }
 
 void Guest::wait_for_poll() {
@@ -310,6 +349,7 @@ void Guest::wait_in_thread() {
 
 // The run is over, or has failed as no run should.
 void Guest::finish(const std::exception_ptr& failure) {
+  stop_posting();
   std::exception_ptr error;
   try {
     if (failure != nullptr) throw_failed(failure);
@@ -340,6 +380,7 @@ void Guest::abandon() noexcept {
     return;
   }
   log_quietly(LogLevel::kWarning, [&] { return std::string(kText) + ":\n" + dump_task_tree(); });
+  stop_posting();
   scheduler().give_up();
   tls_scheduler = nullptr;
   if (in_thread_) {
@@ -366,7 +407,7 @@ GuestRun start_guest(GuestSetup setup) {
 // The calls keep the guest: it may be dropped in its done_callback.
 void GuestTick::operator()() const {
   const auto guest = guest_;
-  guest->tick_called();
+  guest->polls() ? guest->tick_posted() : guest->tick_called();
 }
 
 bool GuestRun::tick() const {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fibers/core/greenlet_block.h"
+#include "fibers/core/host_call.h"
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/schedule_source.h"
 #include "fibers/sys/lasting.h"
@@ -66,6 +67,7 @@ void Scheduler::loop() {
 
 void Scheduler::call_host() noexcept {
   host_.at_leisure = false;
+  if (host_call.run == this && host_call.call()) return;
   poller_.wakeup().wake();
 }
 

@@ -9,9 +9,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <new>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -42,7 +45,8 @@ using testing::wait_all_tasks_blocked;
 using testing::Way;
 
 class GuestLimitsTest : public ::testing::TestWithParam<Way> {};
-INSTANTIATE_TEST_SUITE_P(, GuestLimitsTest, ::testing::Values(Way::kThread, Way::kPolled),
+INSTANTIATE_TEST_SUITE_P(, GuestLimitsTest,
+                         ::testing::Values(Way::kThread, Way::kPolled, Way::kPolledAndPosted),
                          testing::way_name);
 
 TEST_P(GuestLimitsTest, AThreadHasOneRunAtATime) {
@@ -93,7 +97,7 @@ TEST_P(GuestLimitsTest, RunsMayFollowEachOtherFromTheDoneCallback) {
           return number;
         },
         options));
-    if (GetParam() == Way::kPolled) {
+    if (GetParam() != Way::kThread) {
       host.watch(runs[0].pollable_fd(), [guest = runs[0]] { guest.tick(); });
     }
   };
@@ -134,7 +138,7 @@ TEST_P(GuestLimitsTest, ATickInsideATickOrOnAnotherThreadIsRefused) {
     };
   }
   hosted.run.emplace(start_guest_run([&] { tick(); }, options));
-  if (GetParam() == Way::kPolled) {
+  if (GetParam() != Way::kThread) {
     hosted.host.watch(hosted.run->pollable_fd(), [&] { hosted.run->tick(); });
   }
   std::thread(tick).join();
@@ -300,6 +304,71 @@ TEST(GuestInThreadTest, HasNoDescriptorToPollAndNoTickToCall) {
 bool readable(const GuestRun& guest, int timeout_ms = 0) {
   pollfd p{guest.pollable_fd(), POLLIN, 0};
   return ::poll(&p, 1, timeout_ms) == 1;
+}
+
+// What the host does to the run brings a tick in the host's own queue, and the descriptor stays
+// unreadable; what comes from elsewhere makes it readable.
+TEST(GuestPolledTest, AHostThatPollsMayTakeTicksOfItsOwnThread) {
+  std::deque<GuestTick> ticks;
+  int given = 0;
+  int wakes = 0;
+  bool done = false;
+  std::optional<Token> token;
+  std::array<Event, 3> events;
+  const GuestRun guest = start_guest_run(
+      [&] {
+        token = current_token();
+        for (Event& event : events) {
+          event.wait();
+          ++wakes;
+        }
+      },
+      {.done_callback = [&](Outcome<void>) { done = true; },
+       .run_sync_soon_not_threadsafe =
+           [&](const GuestTick& tick) {
+             ++given;
+             ticks.push_back(tick);
+           }});
+  const auto give = [&] {
+    ASSERT_FALSE(ticks.empty());
+    const GuestTick tick = ticks.front();
+    ticks.pop_front();
+    tick();
+  };
+  while (readable(guest)) guest.tick();
+  while (!ticks.empty()) give();
+  given = 0;
+  events[0].set();
+  EXPECT_EQ(given, 1);
+  EXPECT_FALSE(readable(guest));
+  give();
+  EXPECT_EQ(wakes, 1);
+  // A tick of the descriptor's may come first: the other one then does nothing.
+  events[1].set();
+  guest.tick();
+  EXPECT_EQ(wakes, 2);
+  while (!ticks.empty()) give();
+  // From another thread.
+  given = 0;
+  std::thread([&] { token->run_sync_soon([&] { events[2].set(); }); }).join();
+  EXPECT_EQ(given, 0);
+  EXPECT_TRUE(readable(guest, 1000));
+  while (!done) readable(guest) ? static_cast<void>(guest.tick()) : give();
+  EXPECT_EQ(wakes, 3);
+  while (!ticks.empty()) give();  // Of a run that is over.
+}
+
+TEST(GuestPolledTest, AHostThatRefusesATickIsWoken) {
+  bool done = false;
+  Event event;
+  const GuestRun guest = start_guest_run(
+      [&] { event.wait(); },
+      {.done_callback = [&](Outcome<void>) { done = true; },
+       .run_sync_soon_not_threadsafe = [](const GuestTick&) { throw std::bad_alloc(); }});
+  while (readable(guest)) guest.tick();
+  event.set();
+  while (!done && readable(guest, 1000)) guest.tick();
+  EXPECT_TRUE(done);
 }
 
 TEST(GuestPolledTest, ATickThatNobodyAskedForDoesNothing) {

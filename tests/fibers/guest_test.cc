@@ -44,7 +44,8 @@ using testing::wait_all_tasks_blocked;
 using testing::Way;
 
 class GuestTest : public ::testing::TestWithParam<Way> {};
-INSTANTIATE_TEST_SUITE_P(, GuestTest, ::testing::Values(Way::kThread, Way::kPolled),
+INSTANTIATE_TEST_SUITE_P(, GuestTest,
+                         ::testing::Values(Way::kThread, Way::kPolled, Way::kPolledAndPosted),
                          testing::way_name);
 
 // trio: test_guest_mode.py::test_guest_trivial
@@ -57,7 +58,7 @@ TEST_P(GuestTest, DoneCallbackGetsWhatMainReturnsOrThrows) {
     options.run_sync_soon_threadsafe = [&](const GuestTick& tick) { host.post(tick); };
   }
   const GuestRun guest = start_guest_run([] { return std::make_unique<int>(7); }, options);
-  if (GetParam() == Way::kPolled) host.watch(guest.pollable_fd(), [&] { guest.tick(); });
+  if (GetParam() != Way::kThread) host.watch(guest.pollable_fd(), [&] { guest.tick(); });
   while (result == nullptr) host.turn();
   EXPECT_EQ(*result, 7);
   EXPECT_TRUE(guest.done());

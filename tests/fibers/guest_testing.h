@@ -20,10 +20,12 @@
 
 namespace weft::fibers::testing {
 
-enum class Way : std::uint8_t { kThread, kPolled };
+// The last one polls, and takes ticks of its own thread's besides.
+enum class Way : std::uint8_t { kThread, kPolled, kPolledAndPosted };
 
 inline std::string way_name(const ::testing::TestParamInfo<Way>& way) {
-  return way.param == Way::kThread ? "InThread" : "Polled";
+  if (way.param == Way::kThread) return "InThread";
+  return way.param == Way::kPolled ? "Polled" : "PolledAndPosted";
 }
 
 // A poll loop and its guest.
@@ -36,16 +38,17 @@ class Hosted {
     using T = std::invoke_result_t<F>;
     GuestOptions<T> guest{.done_callback = [this](Outcome<T> outcome) { end(outcome); },
                           .run = std::move(options)};
-    if (way_ == Way::kThread) {
-      guest.run_sync_soon_threadsafe = [this](GuestTick tick) {
-        host.post([this, tick = std::move(tick)] {
-          ++ticks;
-          tick();
-        });
-      };
-    }
+    const auto post = [this](GuestTick tick) {
+      host.post([this, tick = std::move(tick)] {
+        ++ticks;
+        tick();
+        if (way_ != Way::kThread && run && run->done()) host.unwatch();
+      });
+    };
+    if (way_ == Way::kThread) guest.run_sync_soon_threadsafe = post;
+    if (way_ == Way::kPolledAndPosted) guest.run_sync_soon_not_threadsafe = post;
     run.emplace(start_guest_run(std::forward<F>(main), std::move(guest)));
-    if (way_ == Way::kPolled) {
+    if (way_ != Way::kThread) {
       host.watch(run->pollable_fd(), [this] {
         ++ticks;
         if (!run->tick()) host.unwatch();

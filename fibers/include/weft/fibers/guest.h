@@ -93,7 +93,9 @@ struct GuestOptions {
   // Makes the host's loop call the tick soon, on the host's thread. It is called from any thread,
   // and has to wake the host if it is idle. Empty: the host polls.
   std::function<void(GuestTick)> run_sync_soon_threadsafe = {};
-  // The same, but only called on the host's thread; for hosts where that is cheaper.
+  // The same, but only called on the host's thread; for hosts where that is cheaper. A host that
+  // polls may give this alone: it is called for what happens to the run on the host's thread, which
+  // then does not make the descriptor readable.
   std::function<void(GuestTick)> run_sync_soon_not_threadsafe = {};
   RunOptions run = {};
 };

@@ -95,6 +95,48 @@ TEST(AsioRunTest, StopDoesNotEndIt) {
             5);
 }
 
+// As a coroutine of Asio's does: no turn of the context lies between.
+TEST(AsioRunTest, AWaitGoesOnInTheHandlerThatEndsIt) {
+  ba::io_context context;
+  int turns = 0;
+  bool over = false;
+  start_guest_run(
+      context,
+      [&] {
+        for (int i = 0; i < 30; ++i) ba::post(context, use_fiber);
+      },
+      [&](const fibers::Outcome<void>&) { over = true; });
+  while (!over) turns += static_cast<int>(context.run_one());
+  EXPECT_GE(turns, 30);
+  EXPECT_LE(turns, 40);
+}
+
+// Now each in its handler, now all of them in a tick after that.
+TEST(AsioRunTest, OperationsOfManyTasksEndTogether) {
+  ba::io_context context;
+  std::vector<int> waits(20);
+  run(context, [&] {
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      for (int& count : waits) {
+        nursery.start_soon([&] {
+          for (; count < 50; ++count) ba::post(context, use_fiber);
+        });
+      }
+    });
+    for (int i = 0; i < 50; ++i) ba::post(context, use_fiber);
+  });
+  EXPECT_EQ(waits, std::vector<int>(20, 50));
+}
+
+TEST(AsioRunTest, WhatDoneThrowsComesOutOfTheContext) {
+  ba::io_context context;
+  start_guest_run(
+      context, [&] { ba::post(context, use_fiber); },
+      [](const fibers::Outcome<void>&) { throw std::out_of_range("far"); });
+  EXPECT_THROW(context.run(), std::out_of_range);
+  EXPECT_EQ(run(context, [] { return 3; }), 3);
+}
+
 // The thread is free for another run at once.
 TEST(AsioRunTest, WhoDropsTheContextAbandonsTheGuest) {
   WEFT_LEAVES_OVER("tasks that nobody can unwind");

@@ -36,6 +36,7 @@ namespace detail {
 
 class Guest;
 std::shared_ptr<Guest> make_guest(IoContext& context);
+void post(Guest& guest, fibers::GuestTick tick);
 // In the main task: its run belongs to that context.
 void enter(Guest& guest);
 void watch(Guest& guest, fibers::GuestRun run);
@@ -61,17 +62,20 @@ void start_guest_run(IoContext& context, F&& main, Done&& done,
   // The context keeps it, by the wait that is always pending. The run must not: it keeps the run.
   const std::weak_ptr<detail::Guest> here = guest;
   detail::watch(
-      *guest, fibers::start_guest_run(
-                  [here, main = std::forward<F>(main)]() mutable -> T {
-                    detail::enter(*here.lock());
-                    return std::invoke(main);
-                  },
-                  {.done_callback =
-                       [here, done = std::forward<Done>(done)](fibers::Outcome<T> outcome) mutable {
-                         detail::leave(*here.lock());
-                         std::invoke(done, std::move(outcome));
-                       },
-                   .run = options}));
+      *guest,
+      fibers::start_guest_run(
+          [here, main = std::forward<F>(main)]() mutable -> T {
+            detail::enter(*here.lock());
+            return std::invoke(main);
+          },
+          {.done_callback =
+               [here, done = std::forward<Done>(done)](fibers::Outcome<T> outcome) mutable {
+                 detail::leave(*here.lock());
+                 std::invoke(done, std::move(outcome));
+               },
+           .run_sync_soon_not_threadsafe =
+               [here](fibers::GuestTick tick) { detail::post(*here.lock(), std::move(tick)); },
+           .run = options}));
 }
 
 // The same as one call: runs `context` until `main` has ended, and returns what that returns or

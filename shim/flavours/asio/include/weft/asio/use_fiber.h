@@ -30,6 +30,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/asio/detail/executor_among.h"
 #include "weft/asio/detail/fiber_wait.h"
 #include "weft/fibers/detail/outside_task.h"
 
@@ -91,33 +92,6 @@ inline constexpr use_fiber_t<> use_fiber;
 
 namespace detail {
 
-// Where an operation is told that it is cancelled if nobody knows better: here.
-struct Here {};
-
-template <class T>
-inline constexpr bool kKnowsExecutor = requires(const T& t) {
-  t.get_executor();
-};
-template <class T>
-inline constexpr bool kRefersToExecutor = requires(const T& t) {
-  t->get_executor();
-};
-
-// The operation's own executor: the initiation tells it, or an object among the arguments.
-inline Here executor_among() {
-  return {};
-}
-template <class First, class... Rest>
-auto executor_among(const First& first, const Rest&... rest) {
-  if constexpr (kKnowsExecutor<First>) {
-    return first.get_executor();
-  } else if constexpr (kRefersToExecutor<First>) {
-    return first->get_executor();
-  } else {
-    return executor_among(rest...);
-  }
-}
-
 // What cancels, in the operation's executor.
 struct Emission {
   Party party;
@@ -164,11 +138,18 @@ class FiberHandler : public HandlerExecutor<Executor> {
 
   template <class... V>
   void operator()(V&&... values) {
+    TickHere here;
+    end(std::forward<V>(values)...);
+    here.make();
+  }
+
+ private:
+  template <class... V>
+  void end(V&&... values) noexcept {
     const Party last(std::move(party_));
     static_cast<FiberWait<T...>&>(*last).complete(std::forward<V>(values)...);
   }
 
- private:
   Party party_;
 };
 

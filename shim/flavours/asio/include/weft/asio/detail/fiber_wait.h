@@ -73,6 +73,36 @@ class WaitCore {
   ::boost::asio::cancellation_signal signal_;
 };
 
+class Guest;
+
+// Around the end of an operation in its handler. The tick that a guest needs for it may be made in
+// the handler, where a coroutine of Asio's would go on, too: a turn of the context's less.
+class TickHere {
+ public:
+  TickHere() noexcept : outer_(std::exchange(innermost, this)) {}
+  TickHere(const TickHere&) = delete;
+  TickHere& operator=(const TickHere&) = delete;
+
+  // Of this thread; null outside of handlers, and once they have ended their operation.
+  inline static constinit thread_local TickHere* innermost = nullptr;
+  // How many handlers have ended their operation.
+  inline static constinit thread_local std::uint32_t ended = 0;
+
+  // At the end of the handler, which throws what a tick throws.
+  void make() {
+    ++ended;
+    innermost = outer_;
+    if (guest != nullptr) tick();
+  }
+
+  Guest* guest = nullptr;  // Set if it wants a tick.
+
+ private:
+  void tick() const;
+
+  TickHere* outer_;
+};
+
 // One party's hold.
 class Party {
  public:

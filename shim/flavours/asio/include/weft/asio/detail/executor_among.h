@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: The weft authors
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Where an operation of Asio's is carried on. Not for use outside weft: see use_fiber.h.
+
+#pragma once
+
+namespace weft::asio::detail {
+
+// Where an operation is told that it is cancelled if nobody knows better: here.
+struct Here {};
+
+template <class T>
+inline constexpr bool kKnowsExecutor = requires(const T& t) {
+  t.get_executor();
+};
+template <class T>
+inline constexpr bool kRefersToExecutor = requires(const T& t) {
+  t->get_executor();
+};
+
+// The operation's own executor: the initiation tells it, or an object among the arguments.
+inline Here executor_among() {
+  return {};
+}
+template <class First, class... Rest>
+auto executor_among(const First& first, const Rest&... rest) {
+  if constexpr (kKnowsExecutor<First>) {
+    return first.get_executor();
+  } else if constexpr (kRefersToExecutor<First>) {
+    return first->get_executor();
+  } else {
+    return executor_among(rest...);
+  }
+}
+
+}  // namespace weft::asio::detail

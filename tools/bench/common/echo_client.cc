@@ -5,7 +5,10 @@
 // under way on each. What counts is the processor's time that the server takes for a message, which
 // other things on this machine disturb least; how many there were a second is noted beside it.
 //
-//   weft_bench_echo_client PORT SERVER_PID CONNECTIONS SECONDS [tls | udp]
+//   weft_bench_echo_client PORT SERVER_PID CONNECTIONS SECONDS [tls | udp | websocket | http]
+//
+// With "websocket" a message is a frame of RFC 6455 with 64 bytes, and with "http" it is a GET; the
+// answer is as long as the first one.
 //
 // With "udp" a connection is a socket of datagrams, and a message a datagram. With "tls" each
 // message is a record of TLS 1.3, AES-128-GCM; the certificate is not checked.
@@ -17,8 +20,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #ifdef WEFT_BENCH_TLS
@@ -42,11 +46,13 @@ double read_clock(clockid_t clock) {
   return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
 
-// How a connection of the client reads and writes; its sockets block.
+// How a connection of the client reads and writes, and what; its sockets block.
 class Plain {
  public:
   static constexpr int kType = SOCK_STREAM;
 
+  std::string message() const { return std::string(kMessage, 0); }
+  std::size_t answer_size() const { return kMessage; }
   void begin(int /*fd*/, std::size_t /*index*/) {}
   ssize_t write(int fd, std::size_t /*index*/, const char* data, std::size_t size) {
     return ::write(fd, data, size);
@@ -61,12 +67,51 @@ class Datagrams : public Plain {
   static constexpr int kType = SOCK_DGRAM;
 };
 
+// Sends a request, and returns what comes until a header has ended.
+std::string ask(int fd, std::string_view request) {
+  if (::write(fd, request.data(), request.size()) != static_cast<ssize_t>(request.size())) {
+    fail("write");
+  }
+  std::string answer;
+  std::array<char, 1024> buffer;
+  while (answer.find("\r\n\r\n") == std::string::npos) {
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n <= 0) fail("read");
+    answer.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  return answer;
+}
+
+class WebSocket : public Plain {
+ public:
+  // From a client frames are masked.
+  std::string message() const {
+    std::string frame = {'\x82', static_cast<char>(0x80 | kMessage), 1, 2, 3, 4};
+    return frame + std::string(kMessage, 0);
+  }
+  std::size_t answer_size() const { return 2 + kMessage; }
+  void begin(int fd, std::size_t /*index*/) {
+    ask(fd,
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+  }
+};
+
+// The server sends an answer in one piece.
+class Http : public Plain {
+ public:
+  std::string message() const { return "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"; }
+  std::size_t answer_size() const { return answer_size_; }
+  void begin(int fd, std::size_t /*index*/) { answer_size_ = ask(fd, message()).size(); }
+
+ private:
+  std::size_t answer_size_ = 0;
+};
+
 #ifdef WEFT_BENCH_TLS
 // They live as long as the program.
-class Tls {
+class Tls : public Plain {
  public:
-  static constexpr int kType = SOCK_STREAM;
-
   Tls() : context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX_set_min_proto_version(context_, TLS1_3_VERSION);
     SSL_CTX_set_ciphersuites(context_, "TLS_AES_128_GCM_SHA256");
@@ -128,25 +173,28 @@ class Client {
     send(fd, index);
   }
   void send(int fd, std::size_t index) {
-    static const std::array<char, kMessage> message{};
-    if (wire_.write(fd, index, message.data(), message.size()) != kMessage) fail("write");
+    const ssize_t n = wire_.write(fd, index, message_.data(), message_.size());
+    if (n != static_cast<ssize_t>(message_.size())) fail("write");
   }
   // 1 if a message is complete.
   std::uint64_t receive(const epoll_event& event) {
     const int fd = static_cast<int>(event.data.u64 >> 32);
     const std::size_t index = static_cast<std::uint32_t>(event.data.u64);
     std::size_t& received = received_[index];
-    std::array<char, kMessage> buffer;
-    const ssize_t n = wire_.read(fd, index, buffer.data(), kMessage - received);
+    const std::size_t whole = wire_.answer_size();
+    std::array<char, 1024> buffer;
+    if (whole > buffer.size()) fail("an answer is too long");
+    const ssize_t n = wire_.read(fd, index, buffer.data(), whole - received);
     if (n <= 0) fail("read");
     received += static_cast<std::size_t>(n);
-    if (received < kMessage) return 0;
+    if (received < whole) return 0;
     received = 0;
     send(fd, index);
     return 1;
   }
 
   Wire wire_;
+  const std::string message_ = wire_.message();
   int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   std::vector<std::size_t> received_;  // Of the message under way, by connection.
 };
@@ -171,20 +219,24 @@ void measure(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 5) {
+  const std::string_view kind = argc == 5 ? "plain" : argc == 6 ? argv[5] : "";
+  if (kind == "plain") {
     measure<Plain>(argv);
-    return 0;
-  }
-  if (argc == 6 && std::strcmp(argv[5], "udp") == 0) {
+  } else if (kind == "udp") {
     measure<Datagrams>(argv);
-    return 0;
-  }
+  } else if (kind == "websocket") {
+    measure<WebSocket>(argv);
+  } else if (kind == "http") {
+    measure<Http>(argv);
 #ifdef WEFT_BENCH_TLS
-  if (argc == 6 && std::strcmp(argv[5], "tls") == 0) {
+  } else if (kind == "tls") {
     measure<Tls>(argv);
-    return 0;
-  }
 #endif
-  std::fprintf(stderr, "usage: %s PORT SERVER_PID CONNECTIONS SECONDS [tls | udp]\n", argv[0]);
-  return 2;
+  } else {
+    std::fprintf(stderr,
+                 "usage: %s PORT SERVER_PID CONNECTIONS SECONDS [tls | udp | websocket | http]\n",
+                 argv[0]);
+    return 2;
+  }
+  return 0;
 }

@@ -17,6 +17,7 @@
 #include "tools/bench/common/echo.h"
 #include "tools/bench/common/meter.h"
 #include "tools/bench/common/process_memory.h"
+#include "tools/bench/peers/asio_works.h"
 #include "tools/bench/peers/tls_echo.h"
 
 namespace {
@@ -446,10 +447,18 @@ int main(int argc, char** argv) {
                               {"wait_for_callback", &await_future},
                               {"aio_as_trio/coroutine", &spawn_and_await},
                               {"trio_as_awaitable", &spawn_and_await},
+                              {"asio_await", &bench::await_coroutine},
+                              {"trio_as_asio", &bench::await_coroutine},
+                              {"use_fiber/post", &bench::await_post},
+                              {"use_fiber/read", &bench::await_read},
                               {"sync_loop", &sync_loop},
                               {"stream_echo/1", &tcp_echo},
                               {"stream_echo/100", &tcp_echo},
                               {"stream_echo/1000", &tcp_echo},
+                              {"asio_echo/1", &bench::asio_echo},
+                              {"asio_echo/100", &bench::asio_echo},
+                              {"websocket_echo/100", &bench::websocket_echo},
+                              {"http_hello/100", &bench::http_hello},
 #ifdef WEFT_BENCH_TLS
                               {"tls_echo/100", &bench::tls_echo},
 #endif

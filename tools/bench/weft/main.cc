@@ -57,8 +57,22 @@ const std::vector<bench::Work> kDescriptorWorks = {
 #endif
 };
 
+const std::vector<bench::Work> kAsioWorks = {
+#ifdef WEFT_BENCH_ASIO
+    {"use_fiber/post", &bench::use_fiber_post},
+    {"use_fiber/read", &bench::use_fiber_read},
+    {"asio_await", &bench::asio_await},
+    {"trio_as_asio", &bench::trio_as_asio},
+    {"asio_echo/1", &bench::asio_echo},
+    {"asio_echo/100", &bench::asio_echo},
+    {"websocket_echo/100", &bench::websocket_echo},
+    {"http_hello/100", &bench::http_hello},
+#endif
+};
+
 std::vector<bench::Work> with_others(std::vector<bench::Work> works) {
   works.insert(works.end(), kDescriptorWorks.begin(), kDescriptorWorks.end());
+  works.insert(works.end(), kAsioWorks.begin(), kAsioWorks.end());
   works.insert(works.end(), kScalingWorks.begin(), kScalingWorks.end());
   return works;
 }

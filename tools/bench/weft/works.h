@@ -93,6 +93,17 @@ void trio_as_awaitable_coro(Meter& meter);
 void boost_fiber_as_trio(Meter& meter);
 void trio_as_boost_fiber(Meter& meter);
 
+// asio.cc, where Boost.Asio is installed; the echo serves until it is killed.
+void use_fiber_post(Meter& meter);
+void use_fiber_read(Meter& meter);
+void asio_await(Meter& meter);
+void trio_as_asio(Meter& meter);
+void asio_echo(Meter& meter);
+
+// beast.cc, likewise; both serve until they are killed.
+void websocket_echo(Meter& meter);
+void http_hello(Meter& meter);
+
 // allocations.cc
 void allocations_yield(Meter& meter);
 void allocations_sleep(Meter& meter);

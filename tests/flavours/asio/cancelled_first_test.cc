@@ -31,5 +31,13 @@ FIBER_TEST(CancelledFirstTest, ACoroutineThatFails) {
   cancelled_first("asio/awaitable.h await", [] { await(fail()); });
 }
 
+FIBER_TEST(CancelledFirstTest, BodiesThatFail) {
+  cancelled_first("asio/executor.h open_executor", [] {
+    open_executor([](const RunExecutor&) { throw std::runtime_error("no"); });
+  });
+  cancelled_first("asio/open_context.h open_context",
+                  [] { open_context([](IoContext&) { throw std::runtime_error("no"); }); });
+}
+
 }  // namespace
 }  // namespace weft::asio

@@ -6,5 +6,7 @@
 #pragma once
 
 #include "weft/asio/awaitable.h"
+#include "weft/asio/executor.h"
+#include "weft/asio/open_context.h"
 #include "weft/asio/run.h"
 #include "weft/asio/use_fiber.h"

@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include "weft/fibers/detail/requirements.h"
+
 namespace weft::asio::detail {
 
 // Where an operation is told that it is cancelled if nobody knows better: here.

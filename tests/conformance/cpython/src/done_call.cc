@@ -35,7 +35,7 @@ void DoneCall::run(loop::detail::FutureCore& future) const {
   const Owned context(Py_NewRef(context_));
   const Owned subject(Py_NewRef(subject_ != nullptr ? subject_ : object_of(future)));
   LoopObject& loop = *reinterpret_cast<FutureHead*>(subject.get())->loop;
-  loop.last_called = fn_;
+  note_called(loop, fn_);
   PyObject* args[] = {nullptr, subject.get()};
   const Owned result(call_in_context(context.get(), fn.get(), args + 1, 1));
   if (result) [[likely]]

@@ -284,7 +284,7 @@ HandleCall::~HandleCall() {
 
 void HandleCall::operator()() const {
   if (handle_->callback == nullptr) return;
-  handle_->loop->last_called = as_object(*handle_);
+  note_called(*handle_->loop, as_object(*handle_));
   call(*handle_);
 }
 

@@ -66,10 +66,21 @@ class LetGoOfLock final : public fibers::Instrument {
   PyThreadState* state_ = nullptr;
 };
 
+std::uint64_t callbacks_until_now(LoopObject& loop) {
+  return core_of(loop).statistics().callbacks_run;
+}
+
+// What was called last is another callback's if that is C++'s own: then its place is told.
 void report_slow(LoopObject& loop, const loop::SlowCallback& slow) {
-  const Owned done(PyObject_CallFunction(helpers.report_slow, "Od",
-                                         loop.last_called != nullptr ? loop.last_called : Py_None,
-                                         std::chrono::duration<double>(slow.took).count()));
+  const bool is_here =
+      loop.last_called != nullptr && loop.last_called_at == callbacks_until_now(loop);
+  const Owned before(std::exchange(loop.last_called, nullptr));
+  const Owned called(is_here ? Py_NewRef(before.get())
+                             : PyUnicode_FromFormat("<callback at %s:%u>", slow.source.file_name(),
+                                                    unsigned{slow.source.line()}));
+  const Owned done(called ? PyObject_CallFunction(helpers.report_slow, "Od", called.get(),
+                                                  std::chrono::duration<double>(slow.took).count())
+                          : nullptr);
   if (!done) PyErr_WriteUnraisable(reinterpret_cast<PyObject*>(&loop));
 }
 
@@ -144,6 +155,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(loop.exit_type);
   Py_VISIT(loop.exit_value);
   Py_VISIT(loop.exit_traceback);
+  Py_VISIT(loop.last_called);
   for (HandleObject* handle = loop.scheduled; handle != nullptr; handle = handle->next) {
     Py_VISIT(reinterpret_cast<PyObject*>(handle));
   }
@@ -157,6 +169,7 @@ int clear(PyObject* self) {
   Py_CLEAR(loop.exit_type);
   Py_CLEAR(loop.exit_value);
   Py_CLEAR(loop.exit_traceback);
+  Py_CLEAR(loop.last_called);
   return 0;
 }
 
@@ -319,6 +332,13 @@ PyType_Spec spec = {"weft_core.Loop", sizeof(LoopObject), 0,
 
 // A KeyboardInterrupt stands for the exception that was kept, or is a runner's own.
 PyObject* running(LoopObject& loop, const std::function<void()>& fn) {
+  struct AtEnd {
+    LoopObject& loop;
+    ~AtEnd() {
+      const ErrorKept kept;
+      Py_CLEAR(loop.last_called);
+    }
+  } const at_end{loop};
   try {
     fn();
   } catch (const fibers::KeyboardInterrupt&) {
@@ -333,6 +353,12 @@ PyObject* running(LoopObject& loop, const std::function<void()>& fn) {
     return nullptr;
   }
   return Py_NewRef(Py_None);
+}
+
+void keep_called(LoopObject& loop, PyObject* called) {
+  if (sync_of(loop).is_closed()) return;
+  loop.last_called_at = callbacks_until_now(loop);
+  Py_XSETREF(loop.last_called, Py_NewRef(called));
 }
 
 void note_callbacks(LoopObject& loop) {

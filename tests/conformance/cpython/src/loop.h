@@ -38,9 +38,11 @@ struct LoopObject {
   loop::FutureBase* anchor;                // Owned: keeps the loop's core, also once it is closed.
   StandingClock* clock;                    // Owned; null: the machine's.
   HandleObject* scheduled;                 // All that the loop's core refers to.
-  // A handle, a task or a future's callable. Not owned: for the hook of slow callbacks, right after
-  // the call.
+  // In debug mode, for the hook of slow callbacks: a handle, a task or a callable, and how many
+  // callbacks had run when it was called. A reference; null once that has been told, or the loop
+  // stops.
   PyObject* last_called;
+  std::uint64_t last_called_at;
   bool listed;  // In the list of all loops that are open.
   LoopObject* next;
   LoopObject* prev;
@@ -60,6 +62,13 @@ inline LoopObject& as_loop(PyObject* object) {
 loop::SyncLoop& sync_of(LoopObject& loop);
 // Throws UsageError, "Event loop is closed", when it is.
 loop::EventLoop& core_of(LoopObject& loop);
+
+void keep_called(LoopObject& loop, PyObject* called);
+// Before each call of Python's.
+inline void note_called(LoopObject& loop, PyObject* called) {
+  if (loop.debug) [[unlikely]]
+    keep_called(loop, called);
+}
 
 // The Python exception that is set becomes the one that leaves the loop, at once.
 [[noreturn]] void leave_loop(LoopObject& loop);

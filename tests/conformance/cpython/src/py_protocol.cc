@@ -123,7 +123,7 @@ class PythonProtocol::Entered {
 };
 
 PyObject* PythonProtocol::call(PyObject* name, PyObject* arg, PyObject* second) {
-  loop_.last_called = protocol_;
+  note_called(loop_, protocol_);
   PyObject* args[] = {protocol_, arg, second};
   const std::size_t count = arg == nullptr ? 1 : second == nullptr ? 2 : 3;
   Owned result(nullptr);
@@ -250,6 +250,7 @@ class Streams final : public Wrapped<loop::BufferedProtocol> {
       : Wrapped(loop, protocol, std::move(link)), streams_(std::move(streams)) {}
   void connection_made(loop::Transport transport) override {
     make_object(transport);
+    note_called(loop(), object());
     const Entered entered(*this);
     streams_->connection_made(std::move(transport));
   }

@@ -183,7 +183,7 @@ class Entered {
 PySendResult PyTask::run(PyObject* error, PyObject** result) {
   const Owned coroutine(Py_NewRef(object_.coroutine));
   const Owned context(Py_NewRef(object_.context));
-  object_.future.head.loop->last_called = as_object(object_);
+  note_called(*object_.future.head.loop, as_object(object_));
   const Entered entered(object_, context.get());
   if (!entered) return PYGEN_ERROR;
   if (error == nullptr) return PyIter_Send(coroutine.get(), Py_None, result);

@@ -57,6 +57,8 @@ def _report_slow(called, seconds):
         text = base_events._format_handle(called)
     elif isinstance(called, weft_core.Task):
         text = repr(called)
+    elif isinstance(called, str):  # The place of one of C++'s own.
+        text = called
     else:
         text = format_helpers._format_callback_source(called, ())
     base_events.logger.warning("Executing %s took %.3f seconds", text, seconds)

@@ -8,7 +8,9 @@ import tempfile
 import unittest
 
 import weft
+import weft_core
 from test.test_asyncio import utils
+from weft import streams
 
 
 async def echo_a_line(server_context, client_context):
@@ -90,6 +92,26 @@ class TlsTest(unittest.TestCase):
                               ("only meaningful with ssl", {"ssl_shutdown_timeout": 1})):
             with self.assertRaisesRegex(ValueError, text):
                 asyncio.run(connect(**options))
+
+    def test_write_eof_is_not_implemented_as_asyncio_says(self):
+        async def main():
+            async def serve(reader, writer):
+                writer.close()
+
+            async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=self.server) as server:
+                address = server.sockets[0].getsockname()
+                for module in (asyncio, streams):
+                    reader, writer = await module.open_connection(*address, ssl=self.client, server_hostname="localhost")
+                    self.assertIsInstance(writer.transport, weft_core.SSLTransport)
+                    self.assertFalse(writer.can_write_eof())
+                    for each in (writer, writer.transport):
+                        with self.assertRaisesRegex(NotImplementedError, "can_write_eof"):
+                            each.write_eof()
+                    writer.close()
+                    await writer.wait_closed()
+
+        with asyncio.Runner(loop_factory=weft.new_event_loop) as runner:
+            runner.run(main())
 
 
 if __name__ == "__main__":

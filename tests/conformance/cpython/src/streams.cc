@@ -332,7 +332,7 @@ PyObject* writelines(PyObject* self, PyObject* list) {
   });
 }
 PyObject* write_eof(Writer& writer) {
-  writer.write_eof();
+  end_writing(loop::TransportAccess::core(writer.transport()));
   return Py_NewRef(Py_None);
 }
 PyObject* can_write_eof(Writer& writer) {

@@ -244,7 +244,7 @@ constexpr auto kIsClosing = [](PyObject* self) { return core_in(self).is_closing
 constexpr auto kPause = [](PyObject* self) { core_in(self).pause_reading(); };
 constexpr auto kResume = [](PyObject* self) { core_in(self).resume_reading(); };
 constexpr auto kIsReading = [](PyObject* self) { return core_in(self).is_reading(); };
-constexpr auto kWriteEof = [](PyObject* self) { core_in(self).write_eof(); };
+constexpr auto kWriteEof = [](PyObject* self) { end_writing(core_in(self)); };
 constexpr auto kCanWriteEof = [](PyObject* self) { return core_in(self).can_write_eof(); };
 
 constexpr int kWords = METH_VARARGS | METH_KEYWORDS;
@@ -394,6 +394,14 @@ PyObject* wrap_transport(const loop::BaseTransport& transport, const Link* link)
     return nullptr;
   }
   return object;
+}
+
+void end_writing(loop::detail::TransportCore& core) {
+  if (core.can_write_eof()) return core.write_eof();
+  PyErr_Format(PyExc_NotImplementedError,
+               "write_eof() is not for a transport like this one, of %s: can_write_eof() says so",
+               core.kind());
+  throw PythonError();
 }
 
 PyObject* file_of(PyObject* transport) {

@@ -40,6 +40,8 @@ PyTypeObject* add_transport_type(PyObject* module, const char* name, PyObject* b
 // exception.
 PyTypeObject* add_derived_transport_type(PyObject* module, const char* name, PyTypeObject* base,
                                          PyMethodDef* methods);
+// write_eof(), and asyncio's NotImplementedError where there is none. Throws PythonError.
+void end_writing(loop::detail::TransportCore& core);
 // The Python file that stands for the transport's descriptor; borrowed, null if there is none.
 PyObject* file_of(PyObject* transport);
 // The object of a core; borrowed, null if it has none.

@@ -57,8 +57,7 @@ struct PostedCall {
 };
 template <class Fn>
 struct PostedFunction final : PostedCall {
-  template <class F>
-  explicit PostedFunction(F&& f) : fn(std::forward<F>(f)) {}
+  explicit PostedFunction(Fn f) : fn(std::move(f)) {}
   void run() override {
     Fn last(std::move(fn));  // Asio's handlers are called once, and are gone by then.
     std::move(last)();

@@ -83,12 +83,10 @@ void DatagramSocket::read_ready() {
 void DatagramSocket::begin() {
   made_ = true;
   reading_.schedule();
-  tell_protocol(*this, holder_, "Exception in callback connection_made()", [this] {
-    protocol_->connection_made(TransportAccess::share<DatagramTransport>(*this));
-  });
-  if (Future<void> waiter = std::exchange(waiter_, {}); waiter && !waiter.done()) {
-    waiter.set_result();
-  }
+  tell_protocol(
+      *this, holder_, "Exception in callback connection_made()",
+      [this] { protocol_->connection_made(TransportAccess::share<DatagramTransport>(*this)); },
+      [this] { wake(waiter_); });
 }
 
 // One datagram a turn, as in asyncio: others have theirs before the next. The turn that finds none

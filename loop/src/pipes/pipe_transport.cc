@@ -87,17 +87,20 @@ void PipeTransport::turn() {
 
 void PipeTransport::make() {
   made_ = true;
-  tell_protocol(*this, protocol_.holder(), "protocol.connection_made() failed",
-                [&] { protocol_.connection_made(TransportAccess::share<Transport>(*this)); });
+  tell_protocol(
+      *this, protocol_.holder(), "protocol.connection_made() failed",
+      [this] { protocol_.connection_made(TransportAccess::share<Transport>(*this)); },
+      [this] { made(); });
+}
+
+void PipeTransport::made() {
   if (!fd_.is_open()) return;
   try {
     opened();
   } catch (...) {
     fatal_error(std::current_exception(), "a pipe cannot be watched");
   }
-  if (Future<void> waiter = std::exchange(waiter_, {}); waiter && !waiter.done()) {
-    waiter.set_result();
-  }
+  wake(waiter_);
 }
 
 void PipeTransport::close_with(std::exception_ptr error) {
@@ -122,12 +125,15 @@ void PipeTransport::finish() {
       self.let_go();
     }
   } const at_end{*this};
-  if (std::exchange(at_eof_, false)) {
-    tell_protocol(*this, protocol_.holder(), "protocol.eof_received() failed",
-                  [&] { protocol_.eof_received(); });
-  }
+  if (!std::exchange(at_eof_, false)) return tell_lost();
+  tell_protocol(
+      *this, protocol_.holder(), "protocol.eof_received() failed",
+      [this] { protocol_.eof_received(); }, [this] { tell_lost(); });
+}
+
+void PipeTransport::tell_lost() {
   tell_protocol(*this, protocol_.holder(), "protocol.connection_lost() failed",
-                [&] { protocol_.get()->connection_lost(closing_.take_error()); });
+                [this] { protocol_.get()->connection_lost(closing_.take_error()); });
 }
 
 void PipeTransport::loop_closed() noexcept {

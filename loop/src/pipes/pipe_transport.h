@@ -76,7 +76,9 @@ class PipeTransport : public TransportCore {
  private:
   void turn();
   void make();
+  void made();
   void finish();
+  void tell_lost();
   void release_fd() noexcept;
 
   bool is_socket_ = false;

@@ -6,6 +6,7 @@
 #include "fibers/sys/sys.h"
 #include "loop/src/pipes/pipe_transport.h"
 #include "loop/src/transports/transport_errors.h"
+#include "weft/fibers/cancelled.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/detail/tell.h"
 
@@ -55,8 +56,13 @@ bool ReadPipe::read_once() {
     const ProtocolHolder::Call call(protocol_.holder());
     protocol_.plain()->data_received({buffer.data(), static_cast<std::size_t>(count)});
     return true;
+  } catch (const fibers::Cancelled&) {
+    close_with(nullptr);
+    throw;
+  } catch (const fibers::KeyboardInterrupt&) {
+    schedule();  // There may be more.
+    throw;
   } catch (...) {
-    let_interrupts_pass();
     fatal_error(std::current_exception(), "Fatal error: protocol.data_received() call failed.");
     return false;
   }

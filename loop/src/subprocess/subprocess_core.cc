@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "loop/src/pipes/pipe_transport.h"
+#include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
 #include "weft/loop/detail/child_watch.h"
@@ -113,24 +114,22 @@ void SubprocessCore::watch_child() {
 }
 
 void SubprocessCore::made() {
-  tell_protocol(*this, holder_, "protocol.connection_made() failed", [&] {
-    protocol_->connection_made(TransportAccess::share<SubprocessTransport>(*this));
-  });
-  if (lost_) return;  // The loop has been closed meanwhile.
-  begun_ = true;
-  for (PipeTransport* const pipe : pipes_) {
-    if (pipe != nullptr) pipe->begin({});
-  }
-  // Whoever starts a child goes on behind what is scheduled for one that has ended already.
-  struct AtEnd {
-    SubprocessCore& self;
-    ~AtEnd() {
-      if (Future<void> made = std::exchange(self.made_, {}); made && !made.done()) {
-        made.set_result();
-      }
-    }
-  } const at_end{*this};
-  if (status_) exited();
+  tell_protocol(
+      *this, holder_, "protocol.connection_made() failed",
+      [this] { protocol_->connection_made(TransportAccess::share<SubprocessTransport>(*this)); },
+      [this] {
+        if (lost_) return;  // The loop has been closed meanwhile.
+        begun_ = true;
+        for (PipeTransport* const pipe : pipes_) {
+          if (pipe != nullptr) pipe->begin({});
+        }
+        // Whoever starts a child goes on behind what is scheduled for one that has ended already.
+        struct AtEnd {
+          SubprocessCore& self;
+          ~AtEnd() { wake(self.made_); }
+        } const at_end{*this};
+        if (status_) exited();
+      });
 }
 
 void SubprocessCore::exited() {
@@ -157,10 +156,13 @@ void SubprocessCore::wake_waiters() {
 
 void SubprocessCore::pipe_lost(int fd, std::exception_ptr error) {
   const BaseTransport kept = TransportAccess::share<BaseTransport>(*this);
-  tell_protocol(*this, holder_, "protocol.pipe_connection_lost() failed",
-                [&] { protocol_->pipe_connection_lost(fd, std::move(error)); });
-  --open_pipes_;
-  try_finish();
+  tell_protocol(
+      *this, holder_, "protocol.pipe_connection_lost() failed",
+      [&] { protocol_->pipe_connection_lost(fd, std::move(error)); },
+      [this] {
+        --open_pipes_;
+        try_finish();
+      });
 }
 
 void SubprocessCore::try_finish() {

@@ -96,12 +96,11 @@ void SocketTransport::read_ready() {
 
 void SocketTransport::begin() {
   made_ = true;
-  tell_protocol(*this, protocol_.holder(), "Exception in callback connection_made()",
-                [this] { protocol_.connection_made(TransportAccess::share(*this)); });
-  if (const Future<void> waiter = std::exchange(waiter_, {}); waiter && !waiter.done()) {
-    Future<void>(waiter).set_result();
-  }
   if (readable_) reading_.schedule();
+  tell_protocol(
+      *this, protocol_.holder(), "Exception in callback connection_made()",
+      [this] { protocol_.connection_made(TransportAccess::share(*this)); },
+      [this] { wake(waiter_); });
 }
 
 // Calls a method of the protocol that must not fail: if it does, or if it is cancelled, the
@@ -134,10 +133,10 @@ void SocketTransport::read() {
   const ssize_t count =
       sys::uninterrupted([&] { return sys::recv(fd_.get(), buffer->data(), kReadBufferSize, 0); });
   if (!took(count, kReadBufferSize)) return;
+  if (readable_) reading_.schedule();
   call_protocol("Fatal error: protocol.data_received() call failed.", [&] {
     protocol_.plain()->data_received({buffer->data(), static_cast<std::size_t>(count)});
   });
-  if (readable_) reading_.schedule();
 }
 
 void SocketTransport::read_buffered() {
@@ -152,12 +151,13 @@ void SocketTransport::read_buffered() {
   const ssize_t count =
       sys::uninterrupted([&] { return sys::recv(fd_.get(), room.data(), room.size(), 0); });
   if (!took(count, room.size())) return;
+  if (readable_) reading_.schedule();
   call_protocol("Fatal error: protocol.buffer_updated() call failed.",
                 [&] { protocol_.buffered()->buffer_updated(static_cast<std::size_t>(count)); });
-  if (readable_) reading_.schedule();
 }
 
-// One read a turn: others have theirs before the next. A read of TCP that gives less than there is
+// One read a turn: others have theirs before the next, which is asked for before the protocol is
+// called: that may interrupt the loop. A read of TCP that gives less than there is
 // room for has taken all there was, unless the end has been seen already.
 bool SocketTransport::took(ssize_t count, std::size_t size) {
   if (count > 0) {

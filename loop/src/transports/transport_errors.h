@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What transports and servers do with errors, and addresses.
+// What transports and servers do with errors, addresses and those who wait for them.
 
 #pragma once
 
@@ -10,11 +10,13 @@
 #include <exception>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/socket_address.h"
 #include "weft/loop/detail/transport_core.h"
+#include "weft/loop/future.h"
 
 namespace weft::loop::detail {
 
@@ -45,6 +47,13 @@ inline void note(const char* message, const std::exception_ptr& error) noexcept 
   fibers::detail::log_quietly(fibers::LogLevel::kInfo, [&] {
     return std::string(message) + ": " + fibers::describe_exception(error);
   });
+}
+
+// Ends the future of who waits for a transport, if there is anybody.
+inline void wake(Future<void>& waiting) {
+  if (Future<void> waiter = std::exchange(waiting, {}); waiter && !waiter.done()) {
+    waiter.set_result();
+  }
 }
 
 // Empty if the system cannot tell.

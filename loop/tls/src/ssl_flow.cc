@@ -15,6 +15,7 @@
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
+#include "weft/loop/detail/tell.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop_tls/ssl_layer.h"
 
@@ -196,23 +197,13 @@ void SslConnection::tell_eof() {
 }
 
 void SslConnection::tell_lost() {
-  if (BaseProtocol* const told = app_.get()) {
-    const ProtocolHolder::Call call(app_.holder());
-    try {
-      told->connection_lost(std::exchange(lost_by_, nullptr));
-    } catch (const fibers::Cancelled&) {
-      throw;
-    } catch (const fibers::KeyboardInterrupt&) {
-      throw;
-    } catch (...) {
-      report(loop(), {.message = "protocol.connection_lost() failed",
-                      .exception = std::current_exception(),
-                      .transport = this,
-                      .protocol = told});
-    }
-  }
-  app_.drop();
-  let_go();
+  tell_protocol(
+      *this, app_.holder(), "protocol.connection_lost() failed",
+      [this] { app_.get()->connection_lost(std::exchange(lost_by_, nullptr)); },
+      [this] {
+        app_.drop();
+        let_go();
+      });
 }
 
 // The timers do not hold the connection: it cancels them before it goes.

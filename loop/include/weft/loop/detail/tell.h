@@ -44,4 +44,18 @@ void tell_protocol(TransportCore& transport, ProtocolHolder& protocol, const cha
   }
 }
 
+// The same, and then `then`, whatever comes out of the call: a method that waits may be cancelled,
+// and what the transport owes to others it still does.
+template <class Call, class Then>
+void tell_protocol(TransportCore& transport, ProtocolHolder& protocol, const char* message,
+                   Call&& call, Then&& then) {
+  try {
+    tell_protocol(transport, protocol, message, std::forward<Call>(call));
+  } catch (...) {
+    std::forward<Then>(then)();
+    throw;
+  }
+  std::forward<Then>(then)();
+}
+
 }  // namespace weft::loop::detail

@@ -11,6 +11,7 @@
 
 #include "fibers/core/scheduler.h"
 #include "fibers/sys/sys.h"
+#include "weft/fibers/detail/interrupt_action.h"
 
 namespace weft::fibers::detail {
 
@@ -35,15 +36,20 @@ bool is_ours(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == &on_interrupt;
 }
 
+bool is_default(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
+}
+
 }  // namespace
 
-InterruptHandler::InterruptHandler(Scheduler& scheduler, bool wanted) {
+bool interrupt_is_free() noexcept {
   struct sigaction present {};
-  if (!wanted || !on_main_thread() || sys::sigaction(SIGINT, nullptr, &present) != 0) return;
-  if (!is_ours(present) &&
-      ((present.sa_flags & SA_SIGINFO) != 0 || present.sa_handler != SIG_DFL)) {
-    return;
-  }
+  return sys::sigaction(SIGINT, nullptr, &present) == 0 &&
+         (is_ours(present) || is_default(present));
+}
+
+InterruptHandler::InterruptHandler(Scheduler& scheduler, bool wanted) {
+  if (!wanted || !on_main_thread() || !interrupt_is_free()) return;
   g_interrupted.store(&scheduler);
   struct sigaction action {};
   action.sa_handler = &on_interrupt;

@@ -19,6 +19,7 @@
 #include "weft/fibers/thread_event.h"
 #include "weft/loop/async_generator.h"
 #include "weft/loop/errors.h"
+#include "weft/loop/sync_loop.h"
 #include "weft/loop/timeout.h"
 
 namespace weft::loop {
@@ -32,6 +33,17 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 Coro<int> answer() {
   co_await sleep(0s);
   co_return 42;
+}
+
+// 1 if it was cancelled.
+Coro<int> cleans_up() {
+  int cleaned = 0;
+  try {
+    co_await sleep(1000s);
+  } catch (const CancelledError&) {
+    cleaned = 1;
+  }
+  co_return cleaned;
 }
 
 struct SetAtEnd {
@@ -388,16 +400,16 @@ TEST(RunnerInterruptTest, IsRaisedThoughTheTaskCatchesTheCancellation) {
 TEST(RunnerInterruptTest, ATaskThatGoesOnReturnsItsResult) {
   Runner runner;
   runner.get_loop()->call_soon([] { ::raise(SIGINT); });
-  const int result = runner.run([]() -> Coro<int> {
-    int cleaned = 0;
-    try {
-      co_await sleep(1000s);
-    } catch (const CancelledError&) {
-      cleaned = 1;
-    }
-    co_return cleaned;
-  });
-  EXPECT_EQ(result, 1);
+  EXPECT_EQ(runner.run(cleans_up()), 1);
+}
+
+// SIGINT has weft's own handler then.
+TEST(RunnerInterruptTest, BesideASuspendedLoopTheMainTaskIsCancelledFirstToo) {
+  SyncLoop other;
+  other.run_until_complete([] {});
+  Runner runner;
+  runner.get_loop()->call_soon([] { ::raise(SIGINT); });
+  EXPECT_EQ(runner.run(cleans_up()), 1);
 }
 
 // asyncio: test_runners.py::RunnerTests::test_interrupt_cancelled_task

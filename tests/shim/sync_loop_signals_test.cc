@@ -14,6 +14,7 @@
 #include <stdexcept>
 
 #include "tests/shim/shim_test_support.h"
+#include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/run.h"

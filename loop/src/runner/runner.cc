@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fibers/sys/sys.h"
+#include "weft/fibers/detail/interrupt_action.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/log.h"
@@ -122,7 +123,7 @@ void Runner::begin() {
   if (state_ == State::kClosed) throw fibers::UsageError("Runner is closed; make a new one");
   if (state_ == State::kInitialized) return;
   takes_interrupts_ =
-      options_.handle_interrupt && on_main_thread() && interrupt_action() == SIG_DFL;
+      options_.handle_interrupt && on_main_thread() && fibers::detail::interrupt_is_free();
   loop_ = options_.loop_factory ? options_.loop_factory()
                                 : std::make_shared<SyncLoop>(EventLoopOptions{
                                       .handle_interrupt = options_.handle_interrupt});

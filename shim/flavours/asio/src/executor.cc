@@ -152,8 +152,9 @@ void open_executor(const std::function<void(const RunExecutor&)>& body) {
       ~Closing() { context.close(); }
     };
     context = std::make_shared<RunContext>(nursery);
+    const RunExecutor executor(context, 0);  // What the body has posted may refer to it.
     const Closing closing{*context};
-    body(RunExecutor(context, 0));
+    body(executor);
     context->wait_for_work();
   });
   context->rethrow_failure();

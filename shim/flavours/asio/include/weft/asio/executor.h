@@ -209,7 +209,7 @@ class RunExecutor {
 // destroyed without being called. So is what is posted later.
 //
 // Asio's objects on the executor have to be gone by the end, or in handlers and coroutines that are
-// destroyed then.
+// destroyed then. The one that the body is given lives until then.
 //
 // Blocks: yes, always a checkpoint; the end of Asio's own thread blocks the run's, shortly.
 // Cancel: first of all, before the body is called. Later as said.

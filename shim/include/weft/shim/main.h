@@ -21,7 +21,7 @@ namespace weft::shim {
 // main(): what `fn` returns if that is an int, else 0. Errors, Ctrl-C and SIGPIPE are dealt with as
 // fibers::main does (weft/fibers/main.h): at a Ctrl-C the body is interrupted where it waits; when
 // it has unwound, everything else in the loop is cancelled and cleans up. One more Ctrl-C does not
-// wait for that: it cancels once more what cleans up. (asyncio.run: the same.)
+// wait for that: it cancels once more what cleans up.
 //
 // Blocks: the thread, until the run is over.
 // Cancel: does not apply.

@@ -7,8 +7,8 @@
 
 #include <cstdint>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/greenlet_block.h"
-#include "fibers/core/scheduler.h"
 
 namespace weft::fibers {
 

@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <new>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/nursery_access.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/sys/lasting.h"
 #include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/exception_group.h"

@@ -9,7 +9,7 @@
 #include <string>
 #include <system_error>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/inspect.h"
 

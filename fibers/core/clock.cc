@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "fibers/core/check.h"
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/random_bits.h"
 #include "fibers/core/run_time.h"
-#include "fibers/core/scheduler.h"
 
 namespace weft::fibers {
 

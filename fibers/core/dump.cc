@@ -5,8 +5,8 @@
 #include <array>
 #include <charconv>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/nursery_access.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/core/sleep.h"
 #include "fibers/core/text.h"
 #include "weft/fibers/backtrace.h"

@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers::detail {

@@ -12,10 +12,10 @@
 
 #include <typeinfo>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/interrupt.h"
 #include "fibers/core/returns.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/core/text.h"
 #include "fibers/core/type_name.h"
 #include "weft/fibers/exception_group.h"

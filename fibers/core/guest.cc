@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "fibers/core/check.h"
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/found_events.h"
 #include "fibers/core/host_call.h"
 #include "fibers/core/overflow.h"

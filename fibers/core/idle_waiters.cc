@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 
 namespace weft::fibers {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "fibers/core/check.h"
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/text.h"
 #include "fibers/core/watchers.h"
 #include "weft/fibers/exception_group.h"

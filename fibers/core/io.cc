@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/fd_watch.h"
 #include "weft/fibers/lowlevel.h"

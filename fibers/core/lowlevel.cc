@@ -8,9 +8,9 @@
 #include <new>
 #include <string>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/park.h"
 #include "fibers/core/returns.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
 #include "fibers/core/text.h"
 #include "fibers/sys/lasting.h"

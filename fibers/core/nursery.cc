@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "fibers/core/captures.h"
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/park.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/core/tree_values.h"
 #include "weft/fibers/detail/destroyed.h"
 #include "weft/fibers/exception_group.h"

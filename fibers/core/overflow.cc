@@ -7,10 +7,10 @@
 
 #include <csignal>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/raw_line.h"
 #include "fibers/core/sanitizers.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 

@@ -7,8 +7,8 @@
 
 #pragma once
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/returns.h"
-#include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
 

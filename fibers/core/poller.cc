@@ -2,13 +2,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 #include "fibers/core/poller.h"
+#include "fibers/core/current_scheduler.h"
 
 #include <algorithm>
 #include <exception>
 #include <thread>
 #include <utility>
-
-#include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
 

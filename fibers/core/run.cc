@@ -6,10 +6,10 @@
 #include <mutex>
 #include <utility>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/overflow.h"
 #include "fibers/core/run_life.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/core/text.h"
 #include "fibers/sys/lasting.h"
 #include "weft/fibers/exception_group.h"

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/task_locals.h"
 #include "weft/fibers/detail/outside_task.h"
 

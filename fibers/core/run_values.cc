@@ -7,7 +7,7 @@
 #include <atomic>
 #include <utility>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "weft/fibers/run_var.h"
 
 namespace weft::fibers::detail {

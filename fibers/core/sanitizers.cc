@@ -5,8 +5,8 @@
 
 #include <mutex>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/raw_line.h"
-#include "fibers/core/scheduler.h"
 
 // What every file that includes weft's headers asks for: see detail/sanitizers.h.
 extern "C" {

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/host_call.h"
 #include "fibers/core/nursery_access.h"
@@ -14,6 +15,9 @@
 namespace weft::fibers::detail {
 
 constinit thread_local Scheduler* tls_scheduler = nullptr;
+
+// In a row.
+static constexpr int kMostFailedPolls = 100;
 
 [[gnu::cold]] Scheduler::Scheduler(const RunOptions& options)
     : exceptions_(thread_exception_state()),
@@ -57,7 +61,7 @@ void Scheduler::loop() {
 [[gnu::cold]] void Scheduler::poll_failed() {
   crash(std::current_exception());
   // Or else nobody can go on, nor ever will.
-  WEFT_ASSERT(!ready_.empty() || ++failed_polls_ < kFailedPolls);
+  WEFT_ASSERT(!ready_.empty() || ++failed_polls_ < kMostFailedPolls);
 }
 
 [[gnu::cold]] void Scheduler::request_interrupt() noexcept {

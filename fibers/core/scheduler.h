@@ -28,8 +28,9 @@
 #include "fibers/core/pending_interrupt.h"
 #include "fibers/core/poller.h"
 #include "fibers/core/ready_queue.h"
+#include "fibers/core/run_facts.h"
 #include "fibers/core/run_time.h"
-#include "fibers/core/run_values.h"
+#include "fibers/core/steps.h"
 #include "fibers/core/swallowed_cancelled.h"
 #include "fibers/core/task.h"
 #include "fibers/core/turns.h"
@@ -39,11 +40,7 @@
 
 namespace weft::fibers::detail {
 
-// The run of this thread; null outside one. A plain word, constant-initialised: reading it costs
-// a load. Safe to cache, for a task never leaves its thread.
-extern constinit thread_local Scheduler* tls_scheduler;
-
-class Scheduler {
+class Scheduler : public RunFacts {
  public:
   explicit Scheduler(const RunOptions& options);
   Scheduler(const Scheduler&) = delete;
@@ -73,10 +70,9 @@ class Scheduler {
   // For who works on a suspended run from outside (run_ref.cc): the task that it stands in.
   TaskBlock* leave_task() { return std::exchange(running_, nullptr); }
   void return_to_task(TaskBlock* task) { running_ = task; }
-  // Whether this thread may touch it, also while it is suspended in a greenlet.
-  bool is_of_this_thread() const {
-    return this == tls_scheduler || exceptions_ == thread_exception_state();
-  }
+  // Whether this thread may touch it, also while it is suspended in a greenlet. Defined in
+  // current_scheduler.h.
+  inline bool is_of_this_thread() const;
   // For instruments: a hook sees the task there that it is about.
   TaskBlock*& running_slot() { return running_; }
   // std::uncaught_exceptions(), without the call.
@@ -108,29 +104,24 @@ class Scheduler {
       TaskBlock* next = ready_.pop();
       if (next == &me) return;
       switch_to_task(me.context, *next);
-    } else if (steps_ == nullptr) [[likely]] {
+    } else if (steps_.none()) [[likely]] {
       running_ = nullptr;
       switch_context(me.context, own_, *exceptions_);
     } else {
-      switch_to_task(me.context, end_step());
+      switch_to_task(me.context, steps_.end());
     }
   }
   // Whether the turn of the running task, which is ready and not stepped, would come straight back
   // to it: then it has, and has cost what it costs of the budget.
   bool keeps_turn() { return ready_.empty() && turns_.may_spend() && turns_.spend(); }
-  // Runs a ready task that is in nobody's queue, in place of the running one, until it suspends:
-  // without a budget it takes the way to the scheduler's own stack, and is sent from there to the
-  // one that steps it. So hand-overs elsewhere pay nothing for this.
+  // Runs a ready task that is in nobody's queue, in place of the running one, until it suspends.
   [[gnu::always_inline]] void step(TaskBlock& task) {
     TaskBlock& me = *running_;
-    Step step{&me, steps_};
-    steps_ = &step;
+    const Steps::Step step(steps_, me);
     const std::int32_t budget = turns_.withhold();
-    if (watchers_.steps()) [[unlikely]]
-      watchers_.instruments()->change_step(task);
+    watchers_.change_step(task);
     switch_to_task(me.context, task);
-    if (watchers_.steps()) [[unlikely]]
-      watchers_.instruments()->change_step(me);
+    watchers_.change_step(me);
     turns_.give_back(budget);
   }
   // What a watched task has to go through before it suspends, and where it can be cancelled.
@@ -194,23 +185,6 @@ class Scheduler {
   // --- Who has caught a Cancelled and gone on: swallowed_cancelled.cc. ---
 
   SwallowedCancelled& swallowed() { return swallowed_; }
-  // `task` has ended as if it had never been cancelled.
-  [[gnu::cold]] void note_swallower(const TaskBlock& task) { swallowed_.ended_normally(task); }
-
-  // --- Set by the run, once. ---
-  TaskBlock* root_task = nullptr;
-  Nursery* system_nursery = nullptr;
-  std::exception_ptr crash_error;  // The first one.
-
-  RunValues run_values;  // What RunVars hold.
-
-  bool checks_captures = false;  // See RunOptions::check_captures.
-
-  // On the main thread: Ctrl-C asks this run while it is not suspended.
-  bool handles_interrupt = false;
-
-  // Deadlines that only warn (of a wait while unwinding): no reason for a clock to jump.
-  std::size_t armed_warnings = 0;
 
  private:
   // Left to itself, the compiler inlines it or not by the size of everything else.
@@ -219,19 +193,11 @@ class Scheduler {
     switch_context(from, next.context, *exceptions_);
   }
   inline TaskBlock* pick_after_end();
-  // The task that has stepped the one that suspends or ends.
-  TaskBlock& end_step() noexcept { return *std::exchange(steps_, steps_->outer)->task; }
 
   void tell_stepper(TaskBlock& task);
   [[gnu::cold]] void poll_failed();
   void run_stepping(std::uint32_t tasks);
   TaskBlock& take_chosen(std::uint32_t tasks);
-
-  // A step that is going on. Lies on the stack of the task that steps.
-  struct Step {
-    TaskBlock* task;
-    Step* outer;
-  };
 
   // First what every switch touches.
   TaskBlock* running_ = nullptr;
@@ -241,10 +207,8 @@ class Scheduler {
   Turns turns_;
   Context own_;
 
-  // The innermost step; the budget for hand-overs is withheld meanwhile.
-  Step* steps_ = nullptr;
+  Steps steps_;  // While one is going on, the budget for hand-overs is withheld.
 
-  static constexpr int kFailedPolls = 100;
   int failed_polls_ = 0;  // In a row.
 
   RunTime time_;
@@ -267,20 +231,6 @@ class Scheduler {
   SwallowedCancelled swallowed_;
   RunLink link_{*this};  // Last: it looks at the rest when it goes.
 };
-
-inline Scheduler& current_scheduler() {
-  Scheduler* scheduler = tls_scheduler;
-  WEFT_REQUIRE(
-      scheduler != nullptr,
-      "this has to be called inside weft::fibers::run(), and a greenlet is outside the run "
-      "that has switched to it; do it in the task, or give the greenlet a run()");
-  return *scheduler;
-}
-inline Scheduler& scheduler_of_task() {
-  Scheduler& scheduler = current_scheduler();
-  static_cast<void>(scheduler.running_task());
-  return scheduler;
-}
 
 inline void TaskBlock::update_unusual() {
   const bool watched_now =

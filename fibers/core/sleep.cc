@@ -3,6 +3,7 @@
 
 #include "fibers/core/sleep.h"
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/returns.h"
 #include "weft/fibers/timeouts.h"
 

@@ -5,8 +5,8 @@
 
 #include <vector>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/nursery_access.h"
-#include "fibers/core/scheduler.h"
 #include "weft/fibers/run.h"
 
 namespace weft::fibers {

@@ -6,7 +6,7 @@
 #include <new>
 #include <string>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/text.h"
 #include "weft/fibers/inspect.h"
 #include "weft/fibers/log.h"

@@ -21,7 +21,7 @@ class SwallowedCancelled {
   // A scope that `task` has opened has swallowed what it had to.
   void forget(TaskBlock& task);
   // `task` has been thrown some, and ended as if it had not.
-  void ended_normally(const TaskBlock& task);
+  [[gnu::cold]] void ended_normally(const TaskBlock& task);
   // The scope ends that had to swallow one, and has not seen it. `task` has opened it.
   void found_by(TaskBlock& task);
 

@@ -9,10 +9,10 @@
 #include <cstring>
 #include <utility>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/greenlet_block.h"
 #include "fibers/core/nursery_access.h"
 #include "fibers/core/sanitizers.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/core/task_locals.h"
 #include "fibers/core/text.h"
 #include "fibers/core/tree_values.h"
@@ -53,7 +53,7 @@ inline TaskBlock* Scheduler::pick_after_end() {
   if (turns_.spend() && !ready_.empty()) {
     running_ = ready_.pop();
   } else {
-    running_ = steps_ == nullptr ? nullptr : &end_step();
+    running_ = steps_.none() ? nullptr : &steps_.end();
   }
   return running_;
 }
@@ -100,7 +100,7 @@ void task_entry() {
   try {
     me.run_and_destroy(me.closure);
     if (me.unheeded != 0) [[unlikely]]
-      scheduler.note_swallower(me);
+      scheduler.swallowed().ended_normally(me);
   } catch (const Cancelled&) {
     me.run_exits();
     NurseryAccess::child_cancelled(*me.parent);

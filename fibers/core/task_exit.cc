@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 #include "weft/fibers/detail/task_exit.h"
-
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 
 namespace weft::fibers::detail {
 

@@ -6,8 +6,8 @@
 #include <atomic>
 #include <utility>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/greenlet_block.h"
-#include "fibers/core/scheduler.h"
 
 namespace weft::fibers::detail {
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/nursery_access.h"
-#include "fibers/core/scheduler.h"
 #include "weft/fibers/tree_var.h"
 
 namespace weft::fibers::detail {

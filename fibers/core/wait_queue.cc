@@ -5,8 +5,8 @@
 
 #include <string>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/park.h"
-#include "fibers/core/scheduler.h"
 #include "weft/fibers/detail/returns.h"
 #include "weft/fibers/errors.h"
 

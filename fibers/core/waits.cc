@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "fibers/core/current_scheduler.h"
 #include "fibers/core/nursery_access.h"
-#include "fibers/core/scheduler.h"
 #include "fibers/core/sleep.h"
 #include "fibers/core/text.h"
 #include "weft/fibers/detail/wait_holders.h"

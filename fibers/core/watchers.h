@@ -69,6 +69,10 @@ class Watchers {
     if (instruments_ != nullptr) [[unlikely]]
       instruments_->task_exits(task);
   }
+  void change_step(TaskBlock& to) {
+    if (steps()) [[unlikely]]
+      instruments_->change_step(to);
+  }
   // Whether each step has to be told.
   bool steps() const { return instruments_ != nullptr && instruments_->want(kStepHooks); }
 

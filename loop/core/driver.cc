@@ -3,6 +3,7 @@
 
 // Starting, stopping and closing the loop.
 
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -16,18 +17,10 @@
 
 namespace weft::loop::detail {
 
-constinit thread_local LoopCore* loops_here = nullptr;
-
 LoopCore::LoopCore(EventLoop& facade, fibers::Nursery& nursery)
-    : facade_(&facade), next_here_(loops_here), at_here_(&loops_here), nursery_(nursery) {
-  if (next_here_ != nullptr) next_here_->at_here_ = &next_here_;
-  loops_here = this;
-}
+    : facade_(&facade), nursery_(nursery) {}
 
-LoopCore::~LoopCore() {
-  *at_here_ = next_here_;
-  if (next_here_ != nullptr) next_here_->at_here_ = at_here_;
-}
+LoopCore::~LoopCore() = default;
 
 // What the exception handler refers to may have gone before the EventLoop: the log is told.
 void LoopCore::lose_facade() {
@@ -38,7 +31,7 @@ void LoopCore::lose_facade() {
   } else {
     // Nothing of it runs any more: callbacks may refer to the EventLoop, and to what went with it.
     forget_everything();
-    cancel_blocked();
+    living_.cancel_blocked();
     stop();  // end_drive() does the rest.
   }
   release();
@@ -187,27 +180,14 @@ void LoopCore::close() {
 }
 
 void LoopCore::send_home() {
-  abandon_tasks();
-  cancel_blocked();
+  living_.abandon_tasks();
+  living_.cancel_blocked();
   while (Runner* runner = idle_.first()) {
     idle_.remove(*runner);
     fibers::reschedule(runner->task());
   }
   synchronizers_.wake_all();
   stop_waiters_.wake_all();
-}
-
-// What is destroyed here may take others of the list along.
-void LoopCore::abandon_tasks() noexcept {
-  while (TaskCore* const task = tasks_) {
-    const FutureKeeper kept(task->future());
-    task->leave_list();
-    task->enlist(abandoned_);
-    task->abandon();
-  }
-  for (Runner* runner = blocked_.first(); runner != nullptr; runner = runner->next) {
-    if (runner->node->kind == NodeKind::kTask) runner->resume_at_once();
-  }
 }
 
 bool LoopCore::synchronize() {
@@ -232,8 +212,9 @@ bool LoopCore::synchronize() {
 }
 
 void LoopCore::wait_while_stopped() const {
-  if (mode_ != Mode::kStopped || needed_handler_ == nullptr) return;
-  if (fibers::current_effective_deadline() == fibers::kForever) needed_handler_();
+  const std::function<void()>& needed = attachments_.needed_handler;
+  if (mode_ != Mode::kStopped || needed == nullptr) return;
+  if (fibers::current_effective_deadline() == fibers::kForever) needed();
 }
 
 void LoopCore::wait_stopped() {
@@ -253,7 +234,7 @@ LoopStatistics LoopCore::statistics() const {
           .timers = timers_.size(),
           .readers = fds_.count(fibers::FdDirection::kRead),
           .writers = fds_.count(fibers::FdDirection::kWrite),
-          .blocked = blocked_.size(),
+          .blocked = living_.blocked(),
           .runners_idle = idle_.size()};
 }
 

@@ -52,10 +52,10 @@ void EventLoop::wait_stopped() {
 }
 
 void EventLoop::cancel_blocked() {
-  core_->cancel_blocked();
+  core_->living().cancel_blocked();
 }
 void EventLoop::wait_blocked() {
-  core_->wait_blocked();
+  core_->living().wait_blocked();
 }
 
 fibers::Instant LoopScheduling::time() const {
@@ -109,7 +109,7 @@ void EventLoop::set_default_exception_handler(ExceptionHandler owner) {
 }
 
 void EventLoop::set_needed_handler(std::function<void()> owner) {
-  core_->needed_handler() = std::move(owner);
+  core_->attachments().needed_handler = std::move(owner);
 }
 
 void EventLoop::set_debug(bool enabled) {
@@ -166,7 +166,7 @@ std::vector<TaskBase> all_tasks(const EventLoop& loop) {
 }
 
 detail::TaskCore* TaskAccess::first_of(const EventLoop& loop) {
-  return loop.core_->tasks();
+  return loop.core_->living().tasks();
 }
 
 void TaskAccess::begin(detail::TaskCore& task, const TaskOptions& options) {
@@ -178,11 +178,12 @@ void TaskAccess::begin(detail::TaskCore& task, const TaskOptions& options) {
 }
 
 void TaskAccess::begin_by_factory(detail::TaskCore& task, const TaskOptions& options) {
-  if (task.loop().task_factory() == nullptr) [[likely]]
+  if (task.loop().attachments().task_factory == nullptr) [[likely]]
     return begin(task, options);
   TaskOptions chosen = options;
   try {
-    const TaskFactory factory = task.loop().task_factory();  // It may put another in its place.
+    // It may put another in its place.
+    const TaskFactory factory = task.loop().attachments().task_factory;
     task.future().retain();
     factory(task.future().event_loop(), wrap(&task.future()), chosen);
   } catch (...) {
@@ -193,16 +194,16 @@ void TaskAccess::begin_by_factory(detail::TaskCore& task, const TaskOptions& opt
 }
 
 void LoopTasks::set_task_factory(TaskFactory factory) {
-  core_->task_factory() = std::move(factory);
+  core_->attachments().task_factory = std::move(factory);
 }
 const TaskFactory& LoopTasks::get_task_factory() const {
-  return core_->task_factory();
+  return core_->attachments().task_factory;
 }
 
 namespace detail {
 
 GeneratorList& generators_of(LoopCore& core) noexcept {
-  return core.generators();
+  return core.attachments().generators;
 }
 
 EventLoop* open_loop_of(LoopCore& core) noexcept {
@@ -211,8 +212,8 @@ EventLoop* open_loop_of(LoopCore& core) noexcept {
 
 std::vector<EventLoop*> loops_of_thread() {
   std::vector<EventLoop*> loops;
-  for (const LoopCore* core = loops_here; core != nullptr; core = core->next_here()) {
-    if (core->facade() != nullptr) loops.push_back(core->facade());
+  for (const LoopLink* link = LoopLink::first(); link != nullptr; link = link->next()) {
+    if (EventLoop* const loop = link->loop().facade()) loops.push_back(loop);
   }
   std::ranges::reverse(loops);
   return loops;

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/detail/transport_core.h"
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "fibers/sys/lasting.h"
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/lowlevel.h"

@@ -5,8 +5,7 @@
 
 #include <utility>
 
-#include "loop/core/kept_loop.h"
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 
@@ -21,7 +20,7 @@ void LoopCore::callback_blocks(Runner& me) noexcept {
     me.node->phase = NodePhase::kBlocked;
     me.node->blocked_on = &me;
   }
-  blocked_.push(me);
+  living_.add_blocked(me);
   ++callbacks_blocked_;
   active_ = nullptr;
   try {
@@ -36,10 +35,7 @@ void LoopCore::callback_blocks(Runner& me) noexcept {
 void LoopCore::callback_returned(Runner& me) noexcept {
   me.blocked = false;
   me.node->phase = NodePhase::kRunning;
-  blocked_.remove(me);
-  if (std::exchange(me.in_round, false)) [[unlikely]]
-    leave_round();
-  if (blocked_.empty()) blocked_waiters_.wake_all();
+  living_.remove_blocked(me);
 }
 
 // Gives the free role to an idle runner, or to a new one.
@@ -97,29 +93,6 @@ bool LoopCore::keep_idle(Runner& me) {
       [](const fibers::RaiseCancel&) { return fibers::Abort::kFailed; },
       {"a callback that blocks", -1, this});
   return active_ == &me;
-}
-
-void LoopCore::cancel_blocked() {
-  for (Runner* runner = blocked_.first(); runner != nullptr; runner = runner->next) {
-    const NodeKind kind = runner->node->kind;
-    if (kind != NodeKind::kTask && kind != NodeKind::kOwned) runner->node->cancelled = true;
-    runner->cancel();
-  }
-}
-
-void LoopCore::wait_blocked() {
-  fibers::checkpoint_if_cancelled();
-  if (const Running* here = Running::here(); here != nullptr && here->core == this) {
-    throw fibers::UsageError(
-        "a callback cannot wait until no callback is blocked: it would wait for itself; wait in a "
-        "task");
-  }
-  const KeptLoop kept(*this);
-  fibers::checkpoint();
-  while (!blocked_.empty()) {
-    WaitList::Entry entry;
-    blocked_waiters_.wait(entry, "blocked callbacks of the loop");
-  }
 }
 
 }  // namespace weft::loop::detail

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/detail/outside_work.h"
 #include "weft/fibers/errors.h"
 #include "weft/loop/detail/hand_back.h"

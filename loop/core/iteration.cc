@@ -7,10 +7,17 @@
 #include <utility>
 
 #include "loop/core/callback_context.h"
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/lowlevel.h"
 
 namespace weft::loop::detail {
+
+// Inline, like schedule_due_timers(): what an iteration has nothing to do for costs no call.
+inline void LoopCore::run_prepare_hooks() {
+  hooks_.begin();
+  if (!hooks_.empty() && mode_ != Mode::kDraining) [[unlikely]]
+    hooks_.ask();
+}
 
 fibers::Instant LoopCore::next_wake() const {
   return std::min(timers_.next(), hooks_.wake_at());
@@ -66,6 +73,9 @@ void LoopCore::wake() noexcept {
   fibers::reschedule(*std::exchange(sleeper_, nullptr));
 }
 
+inline void LoopCore::schedule_due_timers() {
+  if (!timers_.empty() && mode_ != Mode::kDraining) schedule_timers_due_now();
+}
 void LoopCore::schedule_timers_due_now() {
   const fibers::Instant now = fibers::current_time();
   while (timers_.next() <= now && !timers_.empty()) {
@@ -229,7 +239,7 @@ void LoopCore::drop_registered(HandleNode* node) noexcept {
 
 void LoopCore::finish_node(HandleNode* node) noexcept {
   if (node->kind == NodeKind::kTask) return static_cast<TaskNode*>(node)->task.dropped();
-  drop_finished(node);
+  node->kind == NodeKind::kSoon ? drop_callable(node) : drop_registered(node);
   release_node(node);
 }
 

@@ -1,15 +1,61 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "weft/loop/detail/living.h"
+#include "loop/core/living.h"
 
 #include <cstdint>
 #include <exception>
+#include <utility>
 
 #include "loop/core/kept_loop.h"
 #include "loop/core/loop_core.h"
+#include "weft/fibers/errors.h"
+#include "weft/loop/detail/living.h"
 
 namespace weft::loop::detail {
+
+// What is destroyed here may take others of the list along.
+void Living::abandon_tasks() noexcept {
+  while (TaskCore* const task = tasks_) {
+    const FutureKeeper kept(task->future());
+    task->leave_list();
+    task->enlist(abandoned_);
+    task->abandon();
+  }
+  for (Runner* runner = blocked_.first(); runner != nullptr; runner = runner->next) {
+    if (runner->node->kind == NodeKind::kTask) runner->resume_at_once();
+  }
+}
+
+void Living::remove_blocked(Runner& runner) noexcept {
+  blocked_.remove(runner);
+  if (std::exchange(runner.in_round, false)) [[unlikely]]
+    leave_round();
+  if (blocked_.empty()) blocked_waiters_.wake_all();
+}
+
+void Living::cancel_blocked() {
+  for (Runner* runner = blocked_.first(); runner != nullptr; runner = runner->next) {
+    const NodeKind kind = runner->node->kind;
+    if (kind != NodeKind::kTask && kind != NodeKind::kOwned) runner->node->cancelled = true;
+    runner->cancel();
+  }
+}
+
+void Living::wait_blocked() {
+  fibers::checkpoint_if_cancelled();
+  if (const Running* here = Running::here(); here != nullptr && here->core == &core_) {
+    throw fibers::UsageError(
+        "a callback cannot wait until no callback is blocked: it would wait for itself; wait in a "
+        "task");
+  }
+  const KeptLoop kept(core_);
+  fibers::checkpoint();
+  while (!blocked_.empty()) {
+    WaitList::Entry entry;
+    blocked_waiters_.wait(entry, "blocked callbacks of the loop");
+  }
+}
 
 static bool is_callback(const Runner& blocked) {
   return blocked.node->kind != NodeKind::kTask;
@@ -17,7 +63,7 @@ static bool is_callback(const Runner& blocked) {
 
 // What cancelling a task calls may be the user's, and may wait: tasks come and go meanwhile. Those
 // that come are not of this round.
-void LoopCore::cancel_living() {
+void Living::cancel_all() {
   const std::uint64_t limit = tasks_made_;
   std::exception_ptr error;
   round_left_ = 0;
@@ -54,15 +100,15 @@ void LoopCore::cancel_living() {
   if (error != nullptr) std::rethrow_exception(error);
 }
 
-void LoopCore::wait_for_cancelled() {
-  const KeptLoop kept(*this);
+void Living::wait_for_cancelled() {
+  const KeptLoop kept(core_);
   while (round_left_ > 0) {
     WaitList::Entry entry;
     round_waiters_.wait(entry, "what was cancelled with the loop");
   }
 }
 
-bool LoopCore::any_living() const noexcept {
+bool Living::any() const noexcept {
   for (const TaskCore* task = tasks_; task != nullptr; task = task->next_of_loop()) {
     if (!task->of_generator()) return true;
   }
@@ -73,13 +119,13 @@ bool LoopCore::any_living() const noexcept {
 }
 
 void cancel_living(LoopCore& core) {
-  core.cancel_living();
+  core.living().cancel_all();
 }
 void wait_for_cancelled(LoopCore& core) {
-  core.wait_for_cancelled();
+  core.living().wait_for_cancelled();
 }
 bool any_living(const LoopCore& core) noexcept {
-  return core.any_living();
+  return core.living().any();
 }
 void wind_up(LoopCore& core, WindUp stage) {
   core.open_objects().wind_up(stage);

@@ -8,18 +8,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <memory>
-#include <new>
 #include <source_location>
-#include <string>
-#include <utility>
-#include <vector>
 
+#include "loop/core/attachments.h"
 #include "loop/core/block_pool.h"
 #include "loop/core/drive.h"
 #include "loop/core/fd_table.h"
 #include "loop/core/inbox.h"
+#include "loop/core/living.h"
+#include "loop/core/loop_link.h"
 #include "loop/core/own_thread.h"
 #include "loop/core/prepare_hooks.h"
 #include "loop/core/read_buffers.h"
@@ -31,9 +29,7 @@
 #include "loop/core/wait_list.h"
 #include "weft/fibers/run_ref.h"
 #include "weft/loop/detail/batch_host.h"
-#include "weft/loop/detail/generator_list.h"
 #include "weft/loop/detail/loop_object.h"
-#include "weft/loop/detail/loop_part.h"
 #include "weft/loop/detail/task_core.h"
 #include "weft/loop/event_loop.h"
 
@@ -41,8 +37,6 @@ namespace weft::loop::detail {
 
 // Counted: the EventLoop, every node and future in use and every runner hold one reference, so that
 // handles and futures may outlive the loop. All on one thread.
-//
-// All of a thread stand in a list, `loops_here`, for those who look at the whole program.
 //
 // The role: at any time at most one runner, `active_`, runs iterations. When its callback is about
 // to wait, the role passes to another (callback_blocks); when the loop stops, it ends (end_drive).
@@ -56,40 +50,22 @@ class alignas(64) LoopCore {
   void release() noexcept {
     if (--refs_ == 0) delete this;
   }
-  LoopCore* next_here() const { return next_here_; }
   EventLoop* facade() const { return facade_; }  // Null once the EventLoop is gone.
   // The loop's run, which may be suspended: what is called from outside goes through these.
   const fibers::RunRef& run_ref() const { return run_; }
   fibers::Instant now() const { return clock_.current_time(); }
   void lose_facade();
 
-  // --- Nodes: scheduling.cc. ---
+  // --- Nodes: scheduling.cc, and node_life.h, which defines what is inline here. ---
 
   inline HandleNode* take_node(std::source_location site);
   // Without taking in first what other threads have sent.
-  HandleNode* new_node(std::source_location site) {
-    void* block = pool_.take(sizeof(CallbackNode));
-    ++refs_;
-    return ::new (block) CallbackNode(*this, site);
-  }
+  inline HandleNode* new_node(std::source_location site);
   // Of any kind but kOwned.
-  [[gnu::always_inline]] void recycle(HandleNode* node) noexcept {
-    drop_callable(node);
-    if (node->context != nullptr) fibers::detail::release_locals(node->context);
-    pool_.give(node, sizeof(CallbackNode));
-    release();
-  }
-  static void drop_callable(HandleNode* node) noexcept {
-    if (const NodeOps* ops = std::exchange(node->ops, nullptr); ops != nullptr) {
-      if (ops->destroy != nullptr) ops->destroy(*node);
-    }
-  }
+  inline void recycle(HandleNode* node) noexcept;
+  static inline void drop_callable(HandleNode* node) noexcept;
   // Takes over one reference. Also on the scheduler's own stack.
-  void push_ready(HandleNode* node) noexcept {
-    node->phase = NodePhase::kQueued;
-    ready_.push(node);
-    if (sleeper_ != nullptr) wake();
-  }
+  inline void push_ready(HandleNode* node) noexcept;
   void add_timer(HandleNode* node, fibers::Instant when);
   void cancel(HandleNode* node);
   void add_prepare(HandleNode* node);
@@ -141,25 +117,13 @@ class alignas(64) LoopCore {
   void callback_returned(Runner& me) noexcept;
   // The end of an incarnation, with what came out of it. True if there is to be another one.
   bool conclude(Runner& me, std::exception_ptr error);
-  void cancel_blocked();
-  void wait_blocked();
 
-  // --- What lives in the loop, for its owner: living.cc. See living.h. ---
+  // --- The parts. ---
 
-  void cancel_living();
-  void wait_for_cancelled();
-  bool any_living() const noexcept;
-  void leave_round() noexcept {
-    if (--round_left_ == 0) round_waiters_.wake_all();
-  }
-
-  // --- Tasks. ---
-
-  // The first of those that are not done, the youngest.
-  TaskCore*& tasks() { return tasks_; }
-  std::uint64_t number_task() { return ++tasks_made_; }
+  Living& living() { return living_; }
+  const Living& living() const { return living_; }
+  Attachments& attachments() { return attachments_; }
   fibers::Nursery& nursery() { return nursery_; }
-
   BlockPool& pool() { return pool_; }
   FdTable& fds() { return fds_; }
   SignalTable& signals() { return signals_; }
@@ -171,13 +135,6 @@ class alignas(64) LoopCore {
   void set_debug(bool enabled) { debug_ = enabled; }
   LoopStatistics statistics() const;
 
-  // The owner's, see wait_while_stopped().
-  std::function<void()>& needed_handler() { return needed_handler_; }
-  TaskFactory& task_factory() { return task_factory_; }
-  GeneratorList& generators() { return generators_; }
-  // Told when the loop is closed. Made by the files above the core that need it.
-  std::unique_ptr<LoopPart>& executors() { return executors_; }
-
  private:
   static constexpr std::size_t kMaxIdleRunners = 16;
 
@@ -186,17 +143,10 @@ class alignas(64) LoopCore {
   [[noreturn]] static void refuse(HandleNode* node);
   void take_from_inbox();
 
-  // The phases. What an iteration has nothing to do for costs no call. Those that are inline are
-  // defined in iteration.cc, which alone calls them.
-  void run_prepare_hooks() {
-    hooks_.begin();
-    if (!hooks_.empty() && mode_ != Mode::kDraining) [[unlikely]]
-      hooks_.ask();
-  }
+  // The phases. Those that are inline are defined in iteration.cc, which alone calls them.
+  inline void run_prepare_hooks();
   inline void wait_for_events();
-  void schedule_due_timers() {
-    if (!timers_.empty() && mode_ != Mode::kDraining) schedule_timers_due_now();
-  }
+  inline void schedule_due_timers();
   void schedule_timers_due_now();
   inline bool run_batch(Runner& me);
   bool run_hosted_batch(Runner& me);
@@ -207,25 +157,9 @@ class alignas(64) LoopCore {
   inline void run_node(Runner& me, HandleNode* node);
   inline void run_task(Runner& me, HandleNode* node);
   void invoke_specially(Runner& me, HandleNode* node);
-  void drop_finished(HandleNode* node) noexcept {
-    if (node->kind == NodeKind::kSoon) [[likely]] {
-      drop_callable(node);
-    } else {
-      drop_registered(node);
-    }
-  }
   void drop_registered(HandleNode* node) noexcept;
   // A callback that may be called again has returned, and is idle.
-  void returned(HandleNode* node) noexcept {
-    if (node->kind == NodeKind::kSignal) {
-      signals_.returned(node);
-    } else if (node->kind == NodeKind::kOwned && node->owned.again) {
-      node->owned.again = false;
-      if (closed_) return;
-      ++node->refs;
-      push_ready(node);
-    }
-  }
+  inline void returned(HandleNode* node) noexcept;
   void finish_node(HandleNode* node) noexcept;
   fibers::Instant next_wake() const;
   void sleep(fibers::Instant until);
@@ -246,7 +180,6 @@ class alignas(64) LoopCore {
   // From then on it is closed, whoever still runs it.
   void forget_everything() noexcept;
   void send_home();  // The rest of closing.
-  void abandon_tasks() noexcept;
 
   // A line with what every callback and every iteration touches.
   std::uint64_t refs_ = 1;
@@ -279,8 +212,6 @@ class alignas(64) LoopCore {
   TimerHeap timers_;
 
   EventLoop* facade_;
-  LoopCore* next_here_;  // In loops_here,
-  LoopCore** at_here_;   // and where the pointer to this one lies.
   fibers::Nursery& nursery_;
   const fibers::RunRef run_ = fibers::current_run();
   fibers::Clock& clock_ = fibers::current_clock();
@@ -288,28 +219,15 @@ class alignas(64) LoopCore {
   SignalTable signals_{*this};
   OpenObjects open_objects_;
   ReadBuffers read_buffers_;
-  GeneratorList generators_;
-  std::function<void()> needed_handler_;
-  TaskFactory task_factory_;
-  std::unique_ptr<LoopPart> executors_;
+  Attachments attachments_;
 
-  Drive* drive_ = nullptr;  // Null once the loop has stopped.
-  RunnerList idle_;
-  RunnerList blocked_;
   fibers::CancelScope* sleep_scope_ = nullptr;  // Null also when it waits without a deadline.
-
-  TaskCore* tasks_ = nullptr;
-  TaskCore* abandoned_ = nullptr;  // What of them was not done when the loop was closed.
-  std::uint64_t tasks_made_ = 0;
-
+  Drive* drive_ = nullptr;                      // Null once the loop has stopped.
+  RunnerList idle_;
+  Living living_{*this};
   WaitList synchronizers_;
   WaitList stop_waiters_;
-  WaitList blocked_waiters_;
-  WaitList round_waiters_;
-  std::size_t round_left_ = 0;  // Members of the present round that have not ended.
+  const LoopLink link_{*this};  // Last: nobody finds a loop that is going.
 };
-
-// Those of this thread, the youngest first; also those whose EventLoop is gone.
-extern constinit thread_local LoopCore* loops_here;
 
 }  // namespace weft::loop::detail

@@ -6,7 +6,7 @@
 #include <new>
 #include <utility>
 
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::loop::detail {

@@ -8,7 +8,7 @@
 #include <exception>
 #include <utility>
 
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/no_suspend.h"
 
 namespace weft::loop::detail {

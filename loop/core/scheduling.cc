@@ -6,7 +6,7 @@
 #include <new>
 #include <utility>
 
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::loop::detail {
@@ -115,7 +115,7 @@ void LoopCore::forget_everything() noexcept {
   batch_ = 0;
   open_objects_.close_all();
   hooks_.remove_all();
-  if (executors_ != nullptr) executors_->loop_closed();
+  if (LoopPart* const executors = attachments_.executors.get()) executors->loop_closed();
 }
 
 // --- What the headers call. ---
@@ -153,7 +153,7 @@ void require_open(const LoopCore& core) {
 }
 
 std::unique_ptr<LoopPart>& executors_of(LoopCore& core) {
-  return core.executors();
+  return core.attachments().executors;
 }
 
 void* allocate_block(LoopCore& core, std::size_t size) {

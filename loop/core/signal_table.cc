@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 
 namespace weft::loop::detail {
 

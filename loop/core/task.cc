@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "loop/core/callback_context.h"
-#include "loop/core/loop_core.h"
+#include "loop/core/node_life.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/loop/errors.h"
@@ -15,8 +15,10 @@
 namespace weft::loop::detail {
 
 TaskCore::TaskCore(FutureCore& future, std::source_location site)
-    : future_(future), node_(future.loop(), *this, site), number_(future.loop().number_task()) {
-  enlist(future.loop().tasks());
+    : future_(future),
+      node_(future.loop(), *this, site),
+      number_(future.loop().living().number_task()) {
+  enlist(future.loop().living().tasks());
 }
 
 TaskCore::~TaskCore() {
@@ -37,7 +39,7 @@ void TaskCore::leave_list() noexcept {
   if (next_ != nullptr) next_->at_ = at_;
   at_ = nullptr;
   if (std::exchange(in_round_, false)) [[unlikely]]
-    loop().leave_round();
+    loop().living().leave_round();
 }
 
 std::string TaskCore::name() const {

@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/to_thread.h"

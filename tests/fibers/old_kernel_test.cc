@@ -19,7 +19,7 @@
 #include <cstring>
 #include <string>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "fibers/sys/call.h"
 #include "tests/fibers/guest_testing.h"
 #include "tests/support/refused_call.h"

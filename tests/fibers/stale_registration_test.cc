@@ -10,7 +10,7 @@
 
 #include <utility>
 
-#include "fibers/core/scheduler.h"
+#include "fibers/core/current_scheduler.h"
 #include "tests/fibers/guest_testing.h"
 #include "tests/support/pipe.h"
 #include "weft/fibers/fd_watch.h"

@@ -5,7 +5,6 @@
 
 #include "tests/conformance/cpython/src/children.h"
 
-#include <csignal>
 #include <optional>
 #include <string>
 #include <utility>
@@ -52,19 +51,9 @@ PyObject* get_pipe_transport(PyObject* self, PyObject* number) {
     return object.release();
   });
 }
-PyObject* send_signal(PyObject* self, PyObject* number) {
-  return signalled(number, [self](int signal) { subprocess_in(self).send_signal(signal); });
-}
-PyObject* send_fixed(PyObject* self, int signal) {
-  const Owned number(PyLong_FromLong(signal));
-  return number ? send_signal(self, number.get()) : nullptr;
-}
-PyObject* terminate(PyObject* self, PyObject* /*none*/) {
-  return send_fixed(self, SIGTERM);
-}
-PyObject* kill(PyObject* self, PyObject* /*none*/) {
-  return send_fixed(self, SIGKILL);
-}
+
+using Signals = SignalMethods<subprocess_in>;
+
 loop::Coro<int> ended(loop::Future<int> code) {
   co_return co_await code;
 }
@@ -78,9 +67,9 @@ const PyMethodDef kSubprocessMethods[] = {
     {"get_pid", get_pid, METH_NOARGS, nullptr},
     {"get_returncode", get_returncode, METH_NOARGS, nullptr},
     {"get_pipe_transport", get_pipe_transport, METH_O, nullptr},
-    {"send_signal", send_signal, METH_O, nullptr},
-    {"terminate", terminate, METH_NOARGS, nullptr},
-    {"kill", kill, METH_NOARGS, nullptr},
+    {"send_signal", Signals::send_signal, METH_O, nullptr},
+    {"terminate", Signals::terminate, METH_NOARGS, nullptr},
+    {"kill", Signals::kill, METH_NOARGS, nullptr},
     {"_wait", wait, METH_NOARGS, nullptr},
 };
 

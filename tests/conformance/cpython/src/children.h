@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <csignal>
 #include <map>
 #include <optional>
 #include <string>
@@ -44,20 +45,29 @@ class ChildRequest {
   loop::SubprocessOptions options_;
 };
 
-// Calls `send` with a signal's number; None, or null with a Python exception.
-template <class F>
-PyObject* signalled(PyObject* number, F&& send) {
-  const int signal = static_cast<int>(PyLong_AsLong(number));
-  if (signal == -1 && PyErr_Occurred() != nullptr) return nullptr;
-  return guarded([&]() -> PyObject* {
-    try {
-      std::forward<F>(send)(signal);
-    } catch (const loop::ProcessLookupError&) {
-      PyErr_SetNone(PyExc_ProcessLookupError);
-      return nullptr;
-    }
-    return Py_NewRef(Py_None);
-  });
-}
+// The methods that send signals to a child: `child(self)` is what has a send_signal().
+template <auto child>
+struct SignalMethods {
+  static PyObject* send_signal(PyObject* self, PyObject* number) {
+    const int signal = static_cast<int>(PyLong_AsLong(number));
+    if (signal == -1 && PyErr_Occurred() != nullptr) return nullptr;
+    return send(self, signal);
+  }
+  static PyObject* terminate(PyObject* self, PyObject* /*none*/) { return send(self, SIGTERM); }
+  static PyObject* kill(PyObject* self, PyObject* /*none*/) { return send(self, SIGKILL); }
+
+ private:
+  static PyObject* send(PyObject* self, int signal) {
+    return guarded([&]() -> PyObject* {
+      try {
+        child(self).send_signal(signal);
+      } catch (const loop::ProcessLookupError&) {
+        PyErr_SetNone(PyExc_ProcessLookupError);
+        return nullptr;
+      }
+      return Py_NewRef(Py_None);
+    });
+  }
+};
 
 }  // namespace weft::python

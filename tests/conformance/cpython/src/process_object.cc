@@ -3,7 +3,6 @@
 
 // weft's Process for Python.
 
-#include <csignal>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,19 +69,7 @@ PyObject* wait(Process& process, PyObject* self) {
   return wrap_coro(self, process.wait(), [](int code) { return PyLong_FromLong(code); });
 }
 
-PyObject* send_signal(PyObject* self, PyObject* number) {
-  return signalled(number, [self](int signal) { held<Process>(self).send_signal(signal); });
-}
-PyObject* send_fixed(PyObject* self, int signal) {
-  const Owned number(PyLong_FromLong(signal));
-  return number ? send_signal(self, number.get()) : nullptr;
-}
-PyObject* terminate(PyObject* self, PyObject* /*none*/) {
-  return send_fixed(self, SIGTERM);
-}
-PyObject* kill(PyObject* self, PyObject* /*none*/) {
-  return send_fixed(self, SIGKILL);
-}
+using Signals = SignalMethods<held<Process>>;
 
 PyObject* pid(Process& process) {
   return PyLong_FromLong(process.pid());
@@ -108,9 +95,9 @@ PyObject* transport(Process& process) {
 PyMethodDef methods[] = {
     {"_communicate", communicate, METH_O, nullptr},
     {"wait", method_of<Process, wait>, METH_NOARGS, nullptr},
-    {"send_signal", send_signal, METH_O, nullptr},
-    {"terminate", terminate, METH_NOARGS, nullptr},
-    {"kill", kill, METH_NOARGS, nullptr},
+    {"send_signal", Signals::send_signal, METH_O, nullptr},
+    {"terminate", Signals::terminate, METH_NOARGS, nullptr},
+    {"kill", Signals::kill, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 PyGetSetDef members[] = {

@@ -36,7 +36,7 @@ class Redis {
       : loop_(loop), context_(redisAsyncConnectUnix(path.c_str())) {
     if (context_ == nullptr) throw std::bad_alloc();
     if (context_->err != 0) {
-      const std::string why = context_->errstr;
+      const std::string why = path + ": " + context_->errstr;
       redisAsyncFree(context_);
       throw std::runtime_error(why);
     }

@@ -328,7 +328,9 @@ void TaskCore::finish_raised() {
   }
   const bool interrupt = fibers::holds<fibers::KeyboardInterrupt>(error);
   finish(FutureCore::State::kFinished, error);
-  if (interrupt) std::rethrow_exception(error);
+  if (!interrupt) return;
+  future_.forget_unretrieved();  // It comes out of the loop all the same.
+  std::rethrow_exception(error);
 }
 
 void TaskCore::abandon() noexcept {

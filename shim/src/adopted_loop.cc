@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "shim/src/loop_block.h"
+#include "weft/fibers/lone_error.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/loop/future.h"
 
@@ -47,15 +48,22 @@ void LoopBlock::live_beside_loop() {
       block.leave_loop();
     }
   } const closed{*this};
-  fibers::open_nursery([this](fibers::Nursery& tasks) {
-    tasks_ = &tasks;
-    fibers::wait_task_rescheduled(
-        [this](const fibers::RaiseCancel&) {
-          leave_loop();  // Now: when the tasks unwind the EventLoop may have gone.
-          return fibers::Abort::kSucceeded;
-        },
-        {"the end of the loop", -1, this});
-  });
+  try {
+    fibers::open_nursery([this](fibers::Nursery& tasks) {
+      tasks_ = &tasks;
+      fibers::wait_task_rescheduled(
+          [this](const fibers::RaiseCancel&) {
+            leave_loop();  // Now: when the tasks unwind the EventLoop may have gone.
+            return fibers::Abort::kSucceeded;
+          },
+          {"the end of the loop", -1, this});
+    });
+  } catch (...) {
+    // A KeyboardInterrupt ends the loop's run, as out of any callback; in a group it would not.
+    const std::exception_ptr error = std::current_exception();
+    if (!fibers::detail::has_interrupt_inside(error)) throw;
+    std::rethrow_exception(fibers::lone_error(error, {.interrupt_first = true}));
+  }
 }
 
 void LoopBlock::leave_loop() noexcept {

@@ -98,6 +98,11 @@ void TrioCall::end_with(const std::exception_ptr& error) {
       fail(parts.rest);
     }
   }
+  if (fibers::detail::has_interrupt_inside(parts.rest)) {
+    // As with a task of asyncio's: who waits gets it, and the program all the same.
+    future_.forget_unretrieved();
+    std::rethrow_exception(error);
+  }
   if (parts.cancelled != nullptr) std::rethrow_exception(parts.cancelled);
 }
 
@@ -152,6 +157,8 @@ void run_monitored(const std::function<void()>& fn, std::source_location site) {
     fn();
   } catch (...) {
     const CancelledParts parts = split_cancelled(std::current_exception());
+    if (fibers::detail::has_interrupt_inside(parts.rest))
+      throw;  // Meant for the program: no handler is asked.
     LoopBlock* block = LoopBlock::current();
     if (parts.rest != nullptr) {
       // Without a loop to ask the error goes the usual way, to the nursery.

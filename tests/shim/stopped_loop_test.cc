@@ -13,6 +13,8 @@
 
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
+#include "weft/fibers/format_exception.h"
+#include "weft/fibers/lone_error.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/aio_as_trio.h"
@@ -217,6 +219,18 @@ FIBER_TEST(StoppedLoopTest, EveryInterruptComesOut) {
   } catch (const fibers::BaseExceptionGroup& group) {
     EXPECT_EQ(group.exceptions().size(), 3U);
   }
+}
+
+// Once: nobody reports in addition that the task's exception was never retrieved.
+FIBER_TEST(StoppedLoopTest, AnInterruptOutOfATaskOfTheLoopComesOut) {
+  const auto error = error_of([] {
+    open_loop([](EventLoop& loop) {
+      loop.create_task([] { throw KeyboardInterrupt(); });
+      sleep_forever();
+    });
+  });
+  EXPECT_TRUE(holds<KeyboardInterrupt>(fibers::lone_error(error)))
+      << fibers::describe_exception(error);
 }
 
 FIBER_TEST(StoppedLoopTest, TheBodyMayRunItAgainByHand) {

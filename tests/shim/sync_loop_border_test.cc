@@ -193,6 +193,18 @@ TEST(SyncLoopBorderTest, TheErrorOfATaskThatNobodyAsksGoesToTheLoopsHandler) {
   EXPECT_THAT(reports[0], testing::HasSubstr("lost"));
 }
 
+TEST(SyncLoopBorderTest, AnInterruptOfATaskEndsTheRunOfTheLoop) {
+  const CapturedLog log;
+  SyncLoop sync;
+  for (int i = 0; i < 2; ++i) {  // The loop stays usable.
+    EXPECT_THROW(sync.run_until_complete([&] {
+      static_cast<void>(run_trio([] { throw fibers::KeyboardInterrupt(); }));
+      await(sync->create_future<void>());
+    }),
+                 fibers::KeyboardInterrupt);
+  }
+}
+
 TEST(SyncLoopBorderTest, ALoopOfARunnersHasTasksToo) {
   std::vector<int> seen;
   const int answer = loop::run([&] {

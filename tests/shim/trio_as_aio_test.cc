@@ -14,6 +14,8 @@
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/context_var.h"
+#include "weft/fibers/format_exception.h"
+#include "weft/fibers/lone_error.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/loop_resource.h"
@@ -28,6 +30,7 @@ using fibers::CancelScope;
 using fibers::current_time;
 using fibers::Instant;
 using fibers::Nursery;
+using fibers::open_nursery;
 using fibers::sleep;
 using fibers::sleep_forever;
 using loop::await;
@@ -187,6 +190,40 @@ FIBER_TEST(TrioAsAioTest, OfAGroupTheFutureGetsTheRest) {
 }
 
 // trio-asyncio: test_misc.py::TestMisc::test_cancel_loop
+// It is meant for the program, and may not get stuck in a future that nobody asks.
+FIBER_TEST(TrioAsAioTest, AnInterruptIsTheFuturesAndEndsTheBlockToo) {
+  const CapturedLog log;
+  loop::Future<void> future;
+  const auto error = error_of([&] {
+    open_loop([&](EventLoop&) {
+      future = run_trio([] { throw fibers::KeyboardInterrupt(); });
+      sleep_forever();
+    });
+  });
+  EXPECT_TRUE(holds<fibers::KeyboardInterrupt>(inside_two_groups(error)));
+  EXPECT_TRUE(holds<fibers::KeyboardInterrupt>(future.exception()));
+}
+
+FIBER_TEST(TrioAsAioTest, AnInterruptInAGroupEndsTheBlockToo) {
+  const CapturedLog log;
+  const auto error = error_of([&] {
+    open_loop([&](EventLoop&) {
+      static_cast<void>(run_trio([] {
+        open_nursery([](Nursery& nursery) {
+          nursery.start_soon([] { throw fibers::KeyboardInterrupt(); });
+          nursery.start_soon([] { throw Failure("beside it"); });
+        });
+      }));
+      sleep_forever();
+    });
+  });
+  const auto inside = inside_two_groups(error);
+  ASSERT_NE(inside, nullptr);
+  EXPECT_TRUE(
+      holds<fibers::KeyboardInterrupt>(fibers::lone_error(inside, {.interrupt_first = true})))
+      << fibers::describe_exception(inside);
+}
+
 FIBER_TEST(TrioAsAioTest, TheEndOfTheLoopCancelsTheFuture) {
   Future<void> future;
   Future<void> failing;
@@ -406,6 +443,20 @@ FIBER_TEST(RunTrioTaskTest, AnErrorEndsTheLoopByDefault) {
     });
   });
   EXPECT_TRUE(holds<Failure>(inside_two_groups(error)));
+}
+
+FIBER_TEST(RunTrioTaskTest, AnInterruptEndsTheBlockWhateverTheHandlerIs) {
+  bool handled = false;
+  const auto error = error_of([&] {
+    open_loop([&](EventLoop& loop) {
+      loop.set_exception_handler(
+          [&](EventLoop&, const loop::ExceptionContext&) { handled = true; });
+      run_trio_task([] { throw fibers::KeyboardInterrupt(); });
+      sleep(1h);  // The handler may hear of another error.
+    });
+  });
+  EXPECT_TRUE(holds<fibers::KeyboardInterrupt>(inside_two_groups(error)));
+  EXPECT_FALSE(handled);
 }
 
 FIBER_TEST(RunTrioTaskTest, OfAGroupTheHandlerGetsTheRest) {

@@ -33,7 +33,8 @@ namespace weft::shim {
 //     future is cancelled at once.
 //   - the end of the open_loop block: the future is cancelled. A loop that is none of open_loop's,
 //     such as a SyncLoop's or a Runner's, cancels it when it is closed.
-// Throws UsageError where current_loop() is null.
+// A KeyboardInterrupt out of `fn` is the future's, and ends the loop's block or run as well. Throws
+// UsageError where current_loop() is null.
 // (trio-asyncio: trio_as_future, run_trio.)
 //
 // Blocks: no.
@@ -63,6 +64,7 @@ auto trio_as_aio(F&& fn, std::source_location site = std::source_location::curre
 
 // The same for a task that nobody asks for a result. Its error goes to the loop's exception
 // handler, which by default ends the block of open_loop; of a group with Cancelled in it, the rest.
+// A KeyboardInterrupt ends the block whatever the handler is.
 // Nobody waits for it either, so `fn` may capture by reference what start_soon's may: see
 // nursery.h.
 //

@@ -337,7 +337,9 @@ WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void step(Task& task) {
 }
 
 void* task_word() noexcept {
-  return in_trio_task() ? detail::tls_scheduler->running()->word : nullptr;
+  const Scheduler* const scheduler = detail::tls_scheduler;
+  const TaskBlock* const me = scheduler != nullptr ? scheduler->running() : nullptr;
+  return me != nullptr ? me->word : nullptr;
 }
 
 void* task_word(const Task& task) noexcept {

@@ -38,10 +38,25 @@ TaskLocals*& own_locals() {
   return in_call_of_thread() ? *thread_locals : greenlet_locals();
 }
 
+// The running task; null outside.
+const TaskBlock* task_here() {
+  return tls_scheduler != nullptr ? tls_scheduler->running() : nullptr;
+}
+
+// Usually those of a task.
 const TaskLocals* look_at_own_locals() {
+  if (const TaskBlock* task = task_here(); task != nullptr) [[likely]]
+    return task->locals;
   if (tls_scheduler != nullptr && in_callback_with_locals()) return *callback_locals;
   if (tls_scheduler != nullptr) return tls_scheduler->running_task().locals;
   return in_call_of_thread() ? *thread_locals : greenlet_locals_if_any();
+}
+
+// Of a list that nobody uses any more.
+[[gnu::noinline]] void delete_locals(TaskLocals* locals) noexcept {
+  do {
+    delete std::exchange(locals, locals->next);
+  } while (locals != nullptr && --locals->uses == 0);
 }
 
 }  // namespace
@@ -60,11 +75,8 @@ TaskLocals** set_callback_locals(TaskLocals** place) noexcept {
 }
 
 void release_locals(TaskLocals* locals) noexcept {
-  while (locals != nullptr && --locals->uses == 0) {
-    TaskLocals* next = locals->next;
-    delete locals;
-    locals = next;
-  }
+  if (locals != nullptr && --locals->uses == 0) [[unlikely]]
+    delete_locals(locals);
 }
 
 TaskLocals* share_own_locals() {
@@ -72,6 +84,8 @@ TaskLocals* share_own_locals() {
 }
 
 TaskLocals* share_locals_here() noexcept {
+  if (const TaskBlock* task = task_here(); task != nullptr) [[likely]]
+    return share_locals(task->locals);
   return anybody_here() ? share_own_locals() : nullptr;
 }
 

@@ -158,7 +158,7 @@ template <bool kSoon>
 static constinit thread_local LoopCore* hosted_here = nullptr;
 
 LoopCore* LoopCore::hosted() {
-  return fibers::in_trio_task() ? nullptr : hosted_here;
+  return hosted_here == nullptr || fibers::in_trio_task() ? nullptr : hosted_here;
 }
 
 // The host calls back on another stack, in no task: there a callback cannot block. Tasks are
@@ -203,12 +203,15 @@ void LoopCore::run_callbacks(Runner& me) {
   }
 }
 
+[[gnu::noinline]] static void invoke_timed(LoopCore& core, Runner& me, HandleNode& node) {
+  me.called_at = core.now();
+  node.ops->invoke(node);
+  if (!me.blocked) core.reports().report_slow(core.now() - me.called_at, node);
+}
+
 void LoopCore::invoke_specially(Runner& me, HandleNode* node) {
   const InContext inside(*node, me.variables);
-  if (!debug_) return node->ops->invoke(*node);
-  me.called_at = now();
-  node->ops->invoke(*node);
-  if (!me.blocked) reports_.report_slow(now() - me.called_at, *node);
+  debug_ ? invoke_timed(*this, me, *node) : node->ops->invoke(*node);
 }
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.

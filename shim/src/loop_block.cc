@@ -328,6 +328,10 @@ LoopBlock* LoopBlock::current() {
     LoopBlock* const own = around_body();
     return own != nullptr ? own : find_block(running, &LoopBlock::next_);
   }
+  return of_task();
+}
+
+LoopBlock* LoopBlock::of_task() {
   if (!fibers::in_trio_task()) return nullptr;
   // The task's variables keep it alive.
   LoopBlock* block = block_of_task();

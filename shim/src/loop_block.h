@@ -75,6 +75,8 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
 
   // The block of the calling code; null if there is none or it has no loop any more.
   static LoopBlock* current();
+  // The same where no loop's code runs.
+  static LoopBlock* of_task();
   // The innermost one whose body is what runs here; null if there is none.
   static LoopBlock* around_body();
   // Makes this the running task's.

@@ -53,9 +53,11 @@ void no_autoclose(loop::EventLoop& loop, int fd) {
 }
 
 loop::EventLoop* current_loop() {
-  loop::EventLoop* const running = loop::running_loop();
-  if (running != nullptr && LoopBlock::around_body() == nullptr) return running;
-  const LoopBlock* block = LoopBlock::current();
+  if (loop::EventLoop* const running = loop::running_loop()) {
+    const LoopBlock* const own = LoopBlock::around_body();
+    return own == nullptr ? running : own->loop();
+  }
+  const LoopBlock* const block = LoopBlock::of_task();
   return block == nullptr ? nullptr : block->loop();
 }
 

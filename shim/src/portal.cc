@@ -24,7 +24,7 @@ thread_local const char kThreadMark = 0;
 
 // Runs `cancel`, which must not wait. On the scheduler's own stack, where a deadline fires, a wait
 // is refused anyway.
-CancelResult run_cancel(const std::function<CancelResult()>& cancel) {
+CancelResult run_cancel(const detail::CancelCall& cancel) {
   if (!fibers::in_trio_task()) return cancel();
   const fibers::NoSuspend guard("the cancel function of wait_for_callback");
   return cancel();
@@ -100,22 +100,13 @@ void PortalCore::operator delete(void* cell, std::size_t size) noexcept {
 
 PortalCore::PortalCore() : thread_(&kThreadMark), token_(fibers::current_token()) {}
 
-void PortalCore::begin() {
-  state_ = PortalState::kStarted;
-}
-
-void PortalCore::abandon() {
-  state_ = PortalState::kAbandoned;
-}
-
 // RaiseCancel throws.
 void PortalCore::raise() const {
   if (cancel_acknowledged_) (*raise_)();
   std::rethrow_exception(error_);
 }
 
-fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise,
-                                const std::function<CancelResult()>& cancel) {
+fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise, const CancelCall& cancel) {
   raise_.emplace(raise);
   if (settling_) return fibers::Abort::kFailed;  // The outcome is being stored.
   state_ = PortalState::kCancelling;
@@ -145,6 +136,10 @@ fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise,
 
 bool PortalCore::accept() {
   check_thread();
+  if (state_ == PortalState::kParked) [[likely]] {
+    state_ = PortalState::kFinished;
+    return settling_ = true;
+  }
   switch (state_) {
     case PortalState::kStarted:
       state_ = PortalState::kCompletedEarly;

@@ -192,7 +192,8 @@ template <class R, class Start, class Cancel>
     cell->abandon();
     throw;
   }
-  cell->await([&]() -> CancelResult { return cancel(); });
+  const auto call_cancel = [&]() -> CancelResult { return cancel(); };
+  cell->await(call_cancel);
   return cell->take();
 }
 

@@ -9,9 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
+#include <memory>
 #include <new>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "weft/fibers/errors.h"
@@ -41,6 +42,20 @@ enum class PortalState : std::uint8_t {
   kFinished,
 };
 
+// A task's cancel function, which lies in a frame below the wait.
+class CancelCall {
+ public:
+  template <class Cancel>
+  explicit CancelCall(Cancel& cancel) noexcept
+      : cancel_(const_cast<std::remove_const_t<Cancel>*>(std::addressof(cancel))),
+        call_([](void* fn) -> CancelResult { return (*static_cast<Cancel*>(fn))(); }) {}
+  CancelResult operator()() const { return call_(cancel_); }
+
+ private:
+  void* cancel_;
+  CancelResult (*call_)(void*);
+};
+
 class PortalCore {
  public:
   PortalCore();
@@ -59,11 +74,12 @@ class PortalCore {
   }
 
   // --- The task's side. ---
-  void begin();
-  void abandon();
+  void begin() noexcept { state_ = PortalState::kStarted; }
+  void abandon() noexcept { state_ = PortalState::kAbandoned; }
   // Returns when there is an outcome to take; else throws. Inline, as FutureCore::wait() is: after
   // the switch the processor mispredicts the return of every frame.
-  [[gnu::always_inline]] inline void await(const std::function<CancelResult()>& cancel) {
+  template <class Cancel>
+  [[gnu::always_inline]] inline void await(Cancel& cancel) {
     if (state_ == PortalState::kCompletedEarly && !settling_) {
       // The value is there and must not be lost; but others are to have their turn.
       fibers::cancel_shielded_checkpoint();
@@ -71,7 +87,7 @@ class PortalCore {
       if (state_ == PortalState::kStarted) state_ = PortalState::kParked;
       task_ = &fibers::current_task();
       fibers::wait_task_rescheduled(
-          [&](const fibers::RaiseCancel& raise) { return abort(raise, cancel); },
+          [&](const fibers::RaiseCancel& raise) { return abort(raise, CancelCall(cancel)); },
           {"a callback", -1, this});
     }
     if (cancel_acknowledged_ || error_ != nullptr) [[unlikely]]
@@ -106,8 +122,7 @@ class PortalCore {
   virtual ~PortalCore() = default;
 
  private:
-  fibers::Abort abort(const fibers::RaiseCancel& raise,
-                      const std::function<CancelResult()>& cancel);
+  fibers::Abort abort(const fibers::RaiseCancel& raise, const CancelCall& cancel);
   [[noreturn]] void raise() const;
   void settle_cancelled(std::exception_ptr otherwise);
   void check_thread() const;

@@ -2,8 +2,11 @@
 # SPDX-FileCopyrightText: The weft authors
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """That the runner fails where it should: run_test.py"""
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
+import json
 import sys
 import tempfile
 import types
@@ -53,6 +56,72 @@ class LeftOutTest(unittest.TestCase):
         self.assertEqual(self.left(f"{name}.test_fewer_than_the_floor_are_wrong"), 0)
         self.assertEqual(self.left(f"{name}.*"), 0)
         self.assertEqual(self.left(f"{name}.test_other", f"{name}Other.*"), 1)
+
+
+class ChosenTest(unittest.TestCase):
+    def test_only_what_is_named_runs_and_not_what_is_left_out(self):
+        suite = unittest.defaultTestLoader.loadTestsFromTestCase(VerdictTest)
+        prefix = f"{__name__}.VerdictTest."
+        one, other = f"{prefix}test_an_unexpected_pass_is_wrong", f"{prefix}test_an_expected_complaint_that_does_not_come_is_wrong"
+        ids = lambda *arguments: sorted(test.id() for each in [worker.chosen_of(suite, arguments)] for test in each)
+        self.assertEqual(ids(f"only={one}"), [one])
+        self.assertEqual(ids(f"only={one}", f"only={other}", other), [one])
+        self.assertEqual(len(ids(one)), suite.countTestCases() - 1)
+
+
+class AgainTest(unittest.TestCase):
+    """Whose second try, alone, counts."""
+
+    LATE = "AssertionError: 0.3 not less than 0.1"
+    EXPECTED = {ID: {"late": r"AssertionError: [0-9.]+ not less than 0\.1", "reason": "because"}}
+
+    def again(self, first, second=None, complaints=()):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            program = folder / "python"
+            program.write_text(f"""#!/bin/sh
+                begin='{{"begin": "{run.PREFIX}{ID}"}}'
+                end='{json.dumps(dict(second, end=run.PREFIX + ID)) if second else ''}'
+                [ "$6" = only={run.PREFIX}{ID} ] || exit 1
+                [ $# = 6 ] || {{ echo '{{"done": 1}}' >$5; exit; }}
+                echo "$begin" >$5
+                [ "$end" ] && echo "$end\\n{{\\"done\\": 1}}" >>$5""")
+            program.chmod(0o755)
+            options = types.SimpleNamespace(tier="T1", stack="caller", build=folder, python=str(program), patience=5)
+            ran = types.SimpleNamespace(tests={ID: {"outcome": "failed", "detail": first, "complaints": complaints}, "other": {"outcome": "passed"}})
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                run.try_again(options, {"test_x": ran}, self.EXPECTED, folder)
+            return ran.tests[ID], said.getvalue()
+
+    def test_one_that_was_late_and_passes_alone_has_passed_and_that_is_said(self):
+        test, said = self.again(f"Traceback\n{self.LATE}\n", {"outcome": "passed"})
+        self.assertEqual(test["outcome"], "passed")
+        self.assertIn(f"{ID} failed by the clock ({self.LATE}); alone it has passed", said)
+
+    def test_one_that_fails_again_has_failed(self):
+        test, said = self.again(self.LATE, {"outcome": "failed", "detail": self.LATE})
+        self.assertEqual(test["outcome"], "failed")
+        self.assertIn("alone it has failed", said)
+
+    def test_what_the_second_try_complains_of_counts(self):
+        test, _ = self.again(self.LATE, {"outcome": "passed", "complaints": ["lost"]})
+        self.assertIn("lost", run.verdict(ID, test, self.EXPECTED))
+
+    def test_a_second_try_that_does_not_end_has_failed(self):
+        test, _ = self.again(self.LATE)
+        self.assertEqual(test["outcome"], "failed")
+        self.assertIn("ended the process", test["detail"])
+
+    def test_another_failure_has_no_second_try(self):
+        for first in ["AssertionError: True != False", f"{self.LATE}\nRuntimeError: no", f"{self.LATE} and more", ""]:
+            test, said = self.again(first, {"outcome": "passed"})
+            self.assertEqual((test["outcome"], said), ("failed", ""))
+        test, said = self.again(self.LATE, {"outcome": "passed"}, ["lost"])
+        self.assertEqual((test["outcome"], said), ("failed", ""))
+
+    def test_one_that_is_not_named_has_no_second_try(self):
+        self.assertFalse(run.failed_by_the_clock("test_x.Tests.test_z", {"outcome": "failed", "detail": self.LATE}, self.EXPECTED))
 
 
 class FloorsTest(unittest.TestCase):

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The weft authors
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Runs the tests of one file, in a process of its own: worker.py <tier> <stack> <file> <result> [<test to leave out>...]
+"""Runs the tests of one file, in a process of its own: worker.py <tier> <stack> <file> <result> [only=<test>...] [<test to leave out>...]
 
 Writes a line of JSON when a test begins and one when it has ended.
 """
@@ -89,18 +89,29 @@ class Result(unittest.TextTestResult):
             self.note(test, "failed", self._exc_info_to_string(err, test))
 
 
-def without(suite, ids):
+def select(suite, keep):
     kept = unittest.TestSuite()
     for test in suite:
         if isinstance(test, unittest.TestSuite):
-            kept.addTest(without(test, ids))
-        elif not any(fnmatch.fnmatchcase(test.id(), each) for each in ids):
+            kept.addTest(select(test, keep))
+        elif keep(test.id()):
             kept.addTest(test)
     return kept
 
 
+def without(suite, ids):
+    return select(suite, lambda name: not any(fnmatch.fnmatchcase(name, each) for each in ids))
+
+
+def chosen_of(suite, arguments):
+    only = {each.removeprefix("only=") for each in arguments if each.startswith("only=")}
+    if only:
+        suite = select(suite, only.__contains__)
+    return without(suite, {each for each in arguments if not each.startswith("only=")})
+
+
 def main():
-    tier, stack, name, result, *left_out = sys.argv[1:]
+    tier, stack, name, result, *choice = sys.argv[1:]
     faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job has it ignored.
     out = os.fdopen(os.open(result, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC), "w")
@@ -118,7 +129,7 @@ def main():
     tests = Result(out, inject.complaints, counts)
     gc.collect()
     gc.freeze()
-    without(suite, set(left_out)).run(tests)
+    chosen_of(suite, choice).run(tests)
     tests.write(done=name)
 
 

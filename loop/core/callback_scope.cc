@@ -3,8 +3,6 @@
 
 #include "loop/core/callback_scope.h"
 
-#include <new>
-
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/errors.h"
 
@@ -16,12 +14,7 @@ std::exception_ptr CallbackScope::leave(const std::exception_ptr& error) {
 }
 
 void CallbackScope::cancel() noexcept {
-  if (scope_ == nullptr) return;
-  try {
-    scope_->cancel("the callback was cancelled");
-  } catch (const std::bad_alloc&) {
-    scope_->cancel();  // Needs no memory.
-  }
+  if (scope_ != nullptr) scope_->cancel("the callback was cancelled");
 }
 
 bool CallbackScope::pending() const {

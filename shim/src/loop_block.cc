@@ -62,16 +62,15 @@ std::exception_ptr LoopBlock::caught() const noexcept {
 }
 
 void LoopBlock::run(const std::function<void(loop::EventLoop&)>& body) {
+  std::exception_ptr failed;
   try {
     fibers::open_nursery([&](fibers::Nursery& nursery) { live_in(nursery, body); });
   } catch (...) {
-    std::exception_ptr error = caught();
-    storage_.reset();
-    enter(Phase::kClosed);
-    std::rethrow_exception(std::move(error));
+    failed = caught();
   }
   storage_.reset();
   enter(Phase::kClosed);
+  if (failed != nullptr) std::rethrow_exception(std::move(failed));
 }
 
 // What is inside L.
@@ -232,19 +231,10 @@ void LoopBlock::forward(fibers::TaskStatus<void>& status) {
   fibers::wait_task_rescheduled(
       [this](const fibers::RaiseCancel&) {
         wind_down();
-        if (body_scope_ != nullptr) cancel_body();
+        if (body_scope_ != nullptr) body_scope_->cancel("what is around open_loop was cancelled");
         return fibers::Abort::kFailed;
       },
       {"the end of open_loop's body", -1, this});
-}
-
-// In an abort function, which must not throw.
-void LoopBlock::cancel_body() noexcept {
-  try {
-    body_scope_->cancel("what is around open_loop was cancelled");
-  } catch (const std::bad_alloc&) {
-    body_scope_->cancel();  // Needs no memory.
-  }
 }
 
 void LoopBlock::end_forwarder() {

@@ -123,7 +123,6 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   void wind_down();
   void start_forwarder();
   void forward(fibers::TaskStatus<void>& status);
-  void cancel_body() noexcept;
   void end_forwarder();
   void run_body(const std::function<void(loop::EventLoop&)>& body);
   void let_start();

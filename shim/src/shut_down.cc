@@ -37,11 +37,7 @@ void LoopBlock::let_start() {
 }
 
 void LoopBlock::cancel_all() {
-  try {
-    tasks_->cancel_scope().cancel("the block of open_loop has ended");
-  } catch (const std::bad_alloc&) {
-    tasks_->cancel_scope().cancel();  // Needs no memory.
-  }
+  tasks_->cancel_scope().cancel("the block of open_loop has ended");
   loop::detail::wind_up(*core_, loop::detail::WindUp::kServers);
   end_living();
 }

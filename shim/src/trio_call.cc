@@ -3,8 +3,6 @@
 
 #include "weft/shim/detail/trio_call.h"
 
-#include <new>
-
 #include "shim/src/cancelled_parts.h"
 #include "shim/src/loop_block.h"
 #include "weft/fibers/cancelled.h"
@@ -17,15 +15,16 @@
 
 namespace weft::shim::detail {
 
-static std::string message_of(const std::exception_ptr& payload) {
-  if (payload == nullptr) return {};
+// The reason is the message of the error, if that is one of asyncio's.
+static void cancel(fibers::CancelScope& scope, const std::exception_ptr& payload) noexcept {
   try {
-    std::rethrow_exception(payload);
+    if (payload != nullptr) std::rethrow_exception(payload);
   } catch (const loop::CancelledError& error) {
-    return error.message();
+    return scope.cancel(error.message());
   } catch (...) {
-    return {};
+    // No message, then.
   }
+  scope.cancel();
 }
 
 bool TrioCall::request_cancel(std::exception_ptr payload) {
@@ -34,12 +33,7 @@ bool TrioCall::request_cancel(std::exception_ptr payload) {
   if (!begun_) return future_.FutureCore::cancel(std::move(payload));
   if (!cancel_requested_) payload_ = std::move(payload);
   cancel_requested_ = true;
-  if (scope_ == nullptr) return true;
-  try {
-    scope_->cancel(message_of(payload_));
-  } catch (const std::bad_alloc&) {
-    scope_->cancel();  // Needs no memory.
-  }
+  if (scope_ != nullptr) cancel(*scope_, payload_);
   return true;
 }
 

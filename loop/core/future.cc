@@ -65,7 +65,9 @@ void FutureCore::require_own_thread() const {
 
 void FutureCore::require_pending() const {
   require_own_thread();
-  if (is_task_) [[unlikely]] {
+  if (!is_task_ && !done() && !value_coming_) [[likely]]
+    return;
+  if (is_task_) {
     throw fibers::UsageError(
         "Task does not support set_result and set_exception operations; its code ends it by "
         "returning or throwing");
@@ -73,14 +75,13 @@ void FutureCore::require_pending() const {
   if (done()) {
     throw InvalidStateError("the future is done already; ask done() before finishing it");
   }
-  if (value_coming_) [[unlikely]] {
-    throw InvalidStateError("another task is setting the future's result at this moment");
-  }
+  throw InvalidStateError("another task is setting the future's result at this moment");
 }
 
 void FutureCore::finish() {
   value_coming_ = false;
-  exception_ = nullptr;  // The payload of a cancellation that has come too late.
+  if (exception_ != nullptr) [[unlikely]]
+    exception_ = nullptr;  // The payload of a cancellation that has come too late.
   complete(State::kFinished);
 }
 
@@ -171,7 +172,8 @@ void FutureCore::schedule_callbacks() {
     throw fibers::UsageError(
         "Event loop is closed; the callbacks of this future cannot run any more");
   }
-  loop_->notice_inbox();
+  if (loop_->inbox()->pending()) [[unlikely]]
+    loop_->notice_inbox();
   last_callback_ = nullptr;
   for (HandleNode* node = std::exchange(first_callback_, nullptr); node != nullptr;) {
     HandleNode* next = node->next;

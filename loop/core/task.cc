@@ -231,13 +231,17 @@ void TaskCore::run_step(Runner& me) {
 }
 
 TaskCore::Step TaskCore::step(Running& running) {
-  std::exception_ptr error = std::exchange(to_throw_, nullptr);
-  result_first_ = elsewhere_ && must_cancel_ && result_comes_first();
-  if (!result_first_) {
-    if (must_cancel_ && (error == nullptr || !fibers::holds<CancelledError>(error))) {
-      error = take_cancellation();
+  std::exception_ptr error;
+  result_first_ = false;
+  if (must_cancel_ || to_throw_ != nullptr) [[unlikely]] {
+    error = std::exchange(to_throw_, nullptr);
+    result_first_ = elsewhere_ && must_cancel_ && result_comes_first();
+    if (!result_first_) {
+      if (must_cancel_ && (error == nullptr || !fibers::holds<CancelledError>(error))) {
+        error = take_cancellation();
+      }
+      must_cancel_ = false;
     }
-    must_cancel_ = false;
   }
   awaiting_ = nullptr;
   elsewhere_ = false;
@@ -248,6 +252,8 @@ TaskCore::Step TaskCore::step(Running& running) {
 }
 
 void TaskCore::end_step(Step step) {
+  if (step == Step::kAwaits && !loop().is_closed()) [[likely]]
+    return await_step_future();
   const bool waits = step == Step::kAwaits || step == Step::kYields;
   if (waits && loop().is_closed()) return end_in_closed_loop();
   switch (step) {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "tests/flavours/asio/asio_testing.h"
+#include "weft/asio/executor.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/open_loop.h"
@@ -184,6 +185,29 @@ TEST(TrioAsAsioTest, ATaskCancelledByItsNurseryEndsTheOperation) {
     fibers::sleep(1ms);
   });
   EXPECT_EQ(code, ba::error::operation_aborted);
+}
+
+// A coroutine brings its executor; without one there has to be a host.
+FIBER_TEST(TrioAsAsioTest, TheRunNeedNotBeAGuest) {
+  fibers::open_nursery([](fibers::Nursery& nursery) {
+    open_executor([&](const RunExecutor& executor) {
+      const auto coroutine = [&]() -> ba::awaitable<int> {
+        const auto sleep_then_answer = [] {
+          fibers::sleep(1s);
+          return 7;
+        };
+        co_return co_await trio_as_asio(nursery, sleep_then_answer, ba::use_awaitable);
+      };
+      EXPECT_EQ(await(coroutine(), executor), 7);
+      EXPECT_EQ(trio_as_asio(
+                    nursery, [] { return 8; }, use_fiber.on(executor)),
+                8);
+    });
+    const auto ignore = [](const std::exception_ptr&) {};
+    EXPECT_THROW(trio_as_asio(
+                     nursery, [] {}, ignore),
+                 fibers::UsageError);
+  });
 }
 
 }  // namespace

@@ -79,18 +79,28 @@ struct PartedError {
 PartedError part_error();
 std::exception_ptr aborted_error();
 
+// Where a handler is called: in its own executor, or else in the context of this run's host.
+template <class Handler>
+auto executor_of(const Handler& handler) {
+  struct None {};
+  if constexpr (std::is_same_v<::boost::asio::associated_executor_t<Handler, None>, None>) {
+    return current_context().get_executor();
+  } else {
+    return ::boost::asio::get_associated_executor(handler);
+  }
+}
+
 // A task that a handler waits for.
 template <class R, class Fn, class Handler>
 class FiberCall {
-  using Executor = ::boost::asio::associated_executor_t<Handler, IoContext::executor_type>;
+  using Executor = decltype(detail::executor_of(std::declval<const Handler&>()));
   using Value = std::conditional_t<std::is_void_v<R>, std::nullptr_t, R>;
 
  public:
   FiberCall(Fn fn, Handler handler)
       : fn_(std::move(fn)),
         handler_(std::move(handler)),
-        executor_(
-            ::boost::asio::get_associated_executor(handler_, current_context().get_executor())),
+        executor_(detail::executor_of(handler_)),
         work_(executor_) {}
   FiberCall(const FiberCall&) = delete;
   FiberCall& operator=(const FiberCall&) = delete;
@@ -155,9 +165,13 @@ class FiberCall {
 // cancellation of the operation cancels the task, and is over when that has ended; it ends with a
 // system_error, operation_aborted, also if somebody else cancels the task.
 //
+// The handler is called in its own executor, as a coroutine has one, which may be a RunExecutor
+// (executor.h). One without an executor is called in the context that the run is a guest of;
+// UsageError if there is none.
+//
 // Blocks: no; as the token says.
 // Cancel: does not apply: it is not in a task.
-// Threads: the run's own only, which is a guest of an io_context.
+// Threads: the run's own only.
 template <class F, class Token>
 auto trio_as_asio(fibers::Nursery& nursery, F&& fn, Token&& token) {
   using Fn = std::decay_t<F>;

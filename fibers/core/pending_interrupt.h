@@ -6,13 +6,25 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <utility>
 
 #include "fibers/core/cancel_status.h"
 #include "fibers/core/task.h"
 
+namespace weft::fibers {
+class CancelScope;
+}
+
 namespace weft::fibers::detail {
+
+// `error`, or a group of both if it has no KeyboardInterrupt in it. Null: the interrupt alone.
+std::exception_ptr with_interrupt(std::exception_ptr interrupt, std::exception_ptr error,
+                                  const char* message);
+
+// Cancels it for a Ctrl-C.
+void cancel_by_interrupt(CancelScope& scope);
 
 class PendingInterrupt {
  public:
@@ -52,6 +64,9 @@ class PendingInterrupt {
 
   // Null before it starts and after it has ended.
   TaskBlock* main_task = nullptr;
+
+  // The next request cancels this instead; null once it has.
+  CancelScope* cancels_first = nullptr;
 
  private:
   Reason reason_;

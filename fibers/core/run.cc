@@ -91,15 +91,8 @@ void RunLife::rethrow() {
   std::exception_ptr error = std::move(main_error_);
   if (scheduler_.crash_error != nullptr) error = as_crash(scheduler_.crash_error);
   if (auto interrupt = scheduler_.interrupt().take()) {
-    if (error == nullptr) std::rethrow_exception(interrupt->interrupt);
-    if (!has_interrupt_inside(error)) {
-      std::vector<std::exception_ptr> both;
-      std::exception_ptr late = interrupt->interrupt;
-      both.push_back(std::move(late));
-      both.push_back(std::move(error));
-      error = make_exception_group("interrupted while the run was ending with an error",
-                                   std::move(both));
-    }
+    error = with_interrupt(interrupt->interrupt, std::move(error),
+                           "interrupted while the run was ending with an error");
   }
   if (error != nullptr) std::rethrow_exception(std::move(error));
 }

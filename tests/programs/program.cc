@@ -31,6 +31,7 @@
 #include "weft/fibers/socket.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/fibers/to_thread.h"
+#include "weft/loop/sync_loop.h"
 #include "weft/shim/shim.h"
 
 namespace {
@@ -170,7 +171,7 @@ void interrupt_and_wait() {
   trio::sleep_forever();
 }
 
-// The second one comes while the task cleans up.
+// The second one comes while the loop's task cleans up.
 void interrupt_twice(weft::EventLoop& loop) {
   const auto waits = [](auto&& wait, const char* word) {
     try {
@@ -188,10 +189,85 @@ void interrupt_twice(weft::EventLoop& loop) {
   try {
     std::raise(SIGINT);
     trio::sleep_forever();
-  } catch (const trio::KeyboardInterrupt&) {
+  } catch (const trio::Cancelled&) {
     std::puts("body");
     throw;
   }
+}
+
+// The body cleans up in a shielded scope, where the second one finds it.
+void interrupt_twice_in_the_body() {
+  try {
+    std::raise(SIGINT);
+    trio::sleep_forever();
+  } catch (const trio::Cancelled&) {
+    std::puts("cancelled");
+    trio::CancelScope({.shield = true}).run([] {
+      try {
+        std::raise(SIGINT);
+        trio::sleep_forever();
+      } catch (const trio::KeyboardInterrupt&) {
+        std::puts("interrupted");
+        throw;
+      }
+    });
+  }
+}
+
+void fail_when_cancelled() {
+  try {
+    interrupt_and_wait();
+  } catch (const trio::Cancelled&) {
+    fail();
+  }
+}
+
+// The body decides.
+int return_when_cancelled() {
+  try {
+    interrupt_and_wait();
+  } catch (const trio::Cancelled&) {
+    return 3;
+  }
+  return 0;
+}
+
+// What is shielded is done in spite of a Ctrl-C, and heard of it is after that.
+void clean_up_shielded(weft::EventLoop& loop) {
+  trio::CancelScope({.shield = true}).run([&] {
+    std::raise(SIGINT);
+    trio::sleep(1ms);
+    weft::await(loop.create_task([] { await(weft::loop::sleep(1ms)); }));
+    std::puts("cleaned");
+  });
+  trio::sleep_forever();
+}
+
+// A callback that is at work when it comes is not cut short; nor is one that waits, until the body
+// has unwound.
+void interrupt_in_a_callback(weft::EventLoop& loop) {
+  loop.call_soon([] {
+    std::raise(SIGINT);
+    std::puts("callback");
+    try {
+      trio::sleep_forever();
+    } catch (const trio::Cancelled&) {
+      std::puts("callback again");
+      throw;
+    }
+  });
+  try {
+    trio::sleep_forever();
+  } catch (const trio::Cancelled&) {
+    std::puts("body");
+    throw;
+  }
+}
+
+void interrupt_beside_a_stopped_loop(weft::EventLoop& loop) {
+  loop.stop();
+  loop.wait_stopped();
+  interrupt_and_wait();
 }
 
 void interrupt_beside_an_error() {
@@ -287,6 +363,18 @@ const std::map<std::string, std::function<int()>> kPrograms{
      }},
     {"weft_interrupt", [] { return weft::main(interrupt_and_wait); }},
     {"weft_interrupt_twice", [] { return weft::main(interrupt_twice); }},
+    {"weft_interrupt_body_twice", [] { return weft::main(interrupt_twice_in_the_body); }},
+    {"weft_interrupt_beside", [] { return weft::main(fail_when_cancelled); }},
+    {"weft_interrupt_return", [] { return weft::main(return_when_cancelled); }},
+    {"weft_interrupt_shield", [] { return weft::main(clean_up_shielded); }},
+    {"weft_interrupt_callback", [] { return weft::main(interrupt_in_a_callback); }},
+    {"weft_interrupt_stopped", [] { return weft::main(interrupt_beside_a_stopped_loop); }},
+    {"weft_interrupt_suspended",
+     [] {
+       weft::loop::SyncLoop sync;
+       sync.run_until_complete([] {});
+       return weft::main(return_when_cancelled);
+     }},
     {"weft_interrupt_late", [] { return weft::main([] { std::raise(SIGINT), fail(); }); }},
     {"weft_waits", [] { return weft::main(wait_for_a_signal); }},
 };

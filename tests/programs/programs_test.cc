@@ -79,7 +79,7 @@ TEST(MainTest, UnderTheLoopALoneErrorIsPrintedAsItself) {
 }
 
 TEST(MainTest, CtrlCEndsTheProgramBySIGINTWithItsOutputWritten) {
-  for (const char* name : {"interrupt", "weft_interrupt"}) {
+  for (const char* name : {"interrupt", "weft_interrupt", "weft_interrupt_stopped"}) {
     const Ended end = program(name);
     EXPECT_EQ(end.status, -SIGINT) << name;
     EXPECT_EQ(end.err, "") << name;
@@ -92,6 +92,27 @@ TEST(MainTest, ASecondCtrlCDoesNotWaitForWhatCleansUp) {
   const Ended end = program("weft_interrupt_twice");
   EXPECT_EQ(end.status, -SIGINT);
   EXPECT_EQ(end.out, "body\ntask\ntask again\n");
+  EXPECT_EQ(end.err, "");
+}
+
+TEST(MainTest, ASecondCtrlCInterruptsABodyThatCleansUp) {
+  const Ended end = program("weft_interrupt_body_twice");
+  EXPECT_EQ(end.status, -SIGINT);
+  EXPECT_EQ(end.out, "cancelled\ninterrupted\n");
+  EXPECT_EQ(end.err, "");
+}
+
+TEST(MainTest, WhatIsShieldedIsDoneInSpiteOfTheFirstCtrlC) {
+  const Ended end = program("weft_interrupt_shield");
+  EXPECT_EQ(end.status, -SIGINT);
+  EXPECT_EQ(end.out, "cleaned\n");
+  EXPECT_EQ(end.err, "");
+}
+
+TEST(MainTest, CtrlCInACallbackCancelsTheBodyBeforeTheCallback) {
+  const Ended end = program("weft_interrupt_callback");
+  EXPECT_EQ(end.status, -SIGINT);
+  EXPECT_EQ(end.out, "callback\nbody\ncallback again\n");
   EXPECT_EQ(end.err, "");
 }
 
@@ -112,7 +133,8 @@ TEST(MainTest, CtrlCFromOutsideEndsAProgramThatWaits) {
 }
 
 TEST(MainTest, BesideAnInterruptTheOtherErrorsArePrinted) {
-  for (const char* name : {"interrupt_beside", "interrupt_late", "weft_interrupt_late"}) {
+  for (const char* name :
+       {"interrupt_beside", "interrupt_late", "weft_interrupt_beside", "weft_interrupt_late"}) {
     const Ended end = program(name);
     EXPECT_EQ(end.status, -SIGINT) << name;
     EXPECT_THAT(end.err, AllOf(HasSubstr("std::runtime_error: no route"),
@@ -122,7 +144,12 @@ TEST(MainTest, BesideAnInterruptTheOtherErrorsArePrinted) {
 }
 
 TEST(MainTest, AnInterruptThatTheProgramHandlesIsNoEnd) {
-  EXPECT_EQ(program("interrupt_handled").status, 3);
+  for (const char* name :
+       {"interrupt_handled", "weft_interrupt_return", "weft_interrupt_suspended"}) {
+    const Ended end = program(name);
+    EXPECT_EQ(end.status, 3) << name;
+    EXPECT_EQ(end.err, "") << name;
+  }
 }
 
 TEST(MainTest, ABlockedSIGINTEndsTheProgramAllTheSame) {

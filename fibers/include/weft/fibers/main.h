@@ -22,6 +22,10 @@ namespace weft::fibers {
 namespace detail {
 // Calls `program` and ends as main() does. Never throws.
 int run_program(const std::function<int()>& program) noexcept;
+// Calls `body`, in the main task. The first Ctrl-C meanwhile cancels it, instead of raising
+// KeyboardInterrupt where it waits. A KeyboardInterrupt comes out if it ends cancelled then, or
+// without having heard of it, and one beside the error that it ends with. (asyncio: Runner.run)
+int cancelled_by_interrupt(const std::function<int()>& body);
 
 // The exit status that calling `fn` comes to.
 template <class F>

@@ -49,19 +49,22 @@ bool interrupt_is_free() noexcept {
 }
 
 InterruptHandler::InterruptHandler(Scheduler& scheduler, bool wanted) {
-  if (!wanted || !on_main_thread() || !interrupt_is_free()) return;
+  if (!wanted || !on_main_thread()) return;
   g_interrupted.store(&scheduler);
-  struct sigaction action {};
-  action.sa_handler = &on_interrupt;
-  action.sa_flags = SA_RESTART | SA_ONSTACK;  // A task's stack may be nearly full.
-  installed_ = sys::sigaction(SIGINT, &action, nullptr) == 0;
-  if (!installed_) return;
+  if (interrupt_is_free()) {
+    struct sigaction action {};
+    action.sa_handler = &on_interrupt;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;  // A task's stack may be nearly full.
+    if (sys::sigaction(SIGINT, &action, nullptr) != 0) return;
+  }
+  // Otherwise somebody has SIGINT who may give it back to `on_interrupt` while this run lives.
+  counts_ = true;
   ++g_handlers;
   scheduler.handles_interrupt = true;
 }
 
 InterruptHandler::~InterruptHandler() {
-  if (!installed_) return;
+  if (!counts_) return;
   g_interrupted.store(nullptr);
   if (--g_handlers > 0) return;
   struct sigaction present {};

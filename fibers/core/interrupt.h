@@ -10,7 +10,9 @@ namespace weft::fibers::detail {
 class Scheduler;
 
 // Takes SIGINT over on the process's main thread, if it is at its default or another run's, which
-// is suspended then; else does nothing. The last one gives it back if it is still ours.
+// is suspended then. Somebody else who has it keeps it, such as a handler of another run's loop; if
+// that gives it back to weft, this run is asked, too. The last one restores the default if it is
+// still ours.
 class InterruptHandler {
  public:
   InterruptHandler(Scheduler& scheduler, bool wanted);
@@ -19,7 +21,7 @@ class InterruptHandler {
   ~InterruptHandler();
 
  private:
-  bool installed_ = false;
+  bool counts_ = false;
 };
 
 // Whom Ctrl-C asks from now on; null: nobody, and it does what it does by default. For switches

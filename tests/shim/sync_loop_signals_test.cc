@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <exception>
 #include <optional>
@@ -19,6 +20,8 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/loop/errors.h"
+#include "weft/loop/runner.h"
 #include "weft/loop/sync_loop.h"
 #include "weft/shim/shim.h"
 
@@ -26,6 +29,7 @@ namespace weft::shim {
 namespace {
 
 using fibers::KeyboardInterrupt;
+using loop::Coro;
 using loop::SyncLoop;
 
 void interrupt_and_wait() {
@@ -67,6 +71,74 @@ TEST(SyncLoopSignalsTest, TheLoopMadeFirstMayCloseFirst) {
   SyncLoop two;
   one.reset();
   EXPECT_THROW(two.run_until_complete(interrupt_and_wait), KeyboardInterrupt);
+}
+
+// The handler has it meanwhile; afterwards it is as if there had been none.
+TEST(SyncLoopSignalsTest, ALoopMadeBesideAHandlerGetsCtrlCWhenThatIsRemoved) {
+  {
+    SyncLoop one;
+    int calls = 0;
+    one->add_signal_handler(SIGINT, [&] { ++calls; });
+    SyncLoop two;
+    two.run_until_complete([] { std::raise(SIGINT); });
+    one.run_until_complete([] {
+      for (int turn = 0; turn < 3; ++turn) fibers::checkpoint();
+    });
+    EXPECT_EQ(calls, 1);
+    one->remove_signal_handler(SIGINT);
+    EXPECT_THROW(two.run_until_complete(interrupt_and_wait), KeyboardInterrupt);
+    EXPECT_THROW(one.run_until_complete(interrupt_and_wait), KeyboardInterrupt);
+    EXPECT_EQ(calls, 1);
+  }
+  EXPECT_TRUE(is_at_default(SIGINT));
+}
+
+TEST(SyncLoopSignalsTest, TheLoopWithTheHandlerMayCloseFirst) {
+  {
+    std::optional<SyncLoop> one(std::in_place);
+    (*one)->add_signal_handler(SIGINT, [] {});
+    SyncLoop two;
+    one.reset();
+    EXPECT_THROW(two.run_until_complete(interrupt_and_wait), KeyboardInterrupt);
+  }
+  EXPECT_TRUE(is_at_default(SIGINT));
+}
+
+TEST(SyncLoopSignalsTest, ARunBesideAHandlerGetsCtrlCWhenThatIsRemoved) {
+  SyncLoop sync;
+  sync->add_signal_handler(SIGINT, [] {});
+  EXPECT_THROW(fibers::run([&] {
+                 sync->remove_signal_handler(SIGINT);
+                 interrupt_and_wait();
+               }),
+               KeyboardInterrupt);
+  EXPECT_THROW(sync.run_until_complete(interrupt_and_wait), KeyboardInterrupt);
+}
+
+// 1 if it was cancelled.
+Coro<int> waits_for_ctrl_c() {
+  int cancelled = 0;
+  std::raise(SIGINT);
+  try {
+    co_await loop::sleep(std::chrono::seconds(1));
+  } catch (const loop::CancelledError&) {
+    cancelled = 1;
+  }
+  co_return cancelled;
+}
+
+TEST(SyncLoopSignalsTest, ARunnerMadeBesideAHandlerTakesCtrlCWhenThatIsRemoved) {
+  SyncLoop other;
+  other->add_signal_handler(SIGINT, [] {});
+  loop::Runner runner;
+  const auto waits_for_nothing = []() -> Coro<int> {
+    std::raise(SIGINT);
+    co_await loop::sleep(std::chrono::seconds(0));
+    co_return 2;
+  };
+  EXPECT_EQ(runner.run(waits_for_nothing()), 2) << "the handler has it";
+  other->remove_signal_handler(SIGINT);
+  EXPECT_EQ(runner.run(waits_for_ctrl_c()), 1);
 }
 
 TEST(SyncLoopSignalsTest, CtrlCEndsTheProgramWhileAllLoopsAreSuspended) {

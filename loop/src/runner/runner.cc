@@ -122,8 +122,7 @@ void Runner::require_may_run(const char* refusal) {
 void Runner::begin() {
   if (state_ == State::kClosed) throw fibers::UsageError("Runner is closed; make a new one");
   if (state_ == State::kInitialized) return;
-  takes_interrupts_ =
-      options_.handle_interrupt && on_main_thread() && fibers::detail::interrupt_is_free();
+  takes_interrupts_ = options_.handle_interrupt && on_main_thread();
   loop_ = options_.loop_factory ? options_.loop_factory()
                                 : std::make_shared<SyncLoop>(EventLoopOptions{
                                       .handle_interrupt = options_.handle_interrupt});
@@ -140,8 +139,10 @@ SyncLoop& Runner::get_loop() {
 }
 
 void Runner::run_until_done(TaskBase task) {
-  // Whoever has changed the action since the loop was made wants it so.
-  const bool wanted = takes_interrupts_ && interrupt_action() == action_;
+  // Whoever has a handler now keeps it, and whoever has set the default since the loop was made
+  // wants it so.
+  const bool wanted = takes_interrupts_ && fibers::detail::interrupt_is_free() &&
+                      (interrupt_action() != SIG_DFL || action_ == SIG_DFL);
   Interrupts interrupts(*this, task, wanted);
   loop_->run_new_task(task);
   context_ = task.get_context();

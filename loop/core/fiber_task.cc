@@ -47,6 +47,7 @@ void FiberTaskCore::start_fiber() {
 void FiberTaskCore::live() {
   Running running{.core = &loop(), .task = this};
   running_ = &running;
+  variables_ = fibers::detail::place_of_own_locals();
   fibers::set_task_word(&running);
   bool returned = false;
   step_error = running.scope.run([&] {
@@ -59,18 +60,21 @@ void FiberTaskCore::live() {
   });
   fibers::set_task_word(nullptr);
   // What it has set stays with the task, as what a coroutine has set does.
-  if (auto** const own = fibers::detail::place_of_own_locals(); *own != nullptr) {
-    set_context(fibers::detail::share_locals(*own));
-  }
+  if (*variables_ != nullptr) set_context(fibers::detail::share_locals(*variables_));
   running_ = nullptr;
   fiber_ = nullptr;
   step_ = returned && step_error == nullptr ? Step::kReturned : Step::kRaised;
   if (!in_step_) end_step(step_);
 }
 
+// Those of a task that it has started at once may be in their place.
+fibers::detail::TaskLocals* FiberTaskCore::variables() const noexcept {
+  const bool current = running_ != nullptr && running_->task == this;
+  return current ? *variables_ : variables_between_steps();
+}
+
 // Whoever steps it has the task's variables meanwhile, and gives back those that it has then.
-static void keep_in_step(const fibers::Context& left) {
-  fibers::detail::TaskLocals* const locals = fibers::ContextAccess::locals(left);
+static void keep_in_step(fibers::detail::TaskLocals* locals) {
   if (locals == nullptr) return;
   fibers::detail::release_locals(
       fibers::detail::exchange_locals(fibers::detail::share_locals(locals)));
@@ -98,7 +102,7 @@ TaskCore::Step FiberTaskCore::resume(std::exception_ptr error) {
   fibers::step(*fiber_);
   stepped_here = outer;
   in_step_ = false;
-  if (fiber_ == nullptr) keep_in_step(context());
+  if (fiber_ == nullptr) keep_in_step(variables_between_steps());
   return step_;
 }
 

@@ -48,8 +48,17 @@ std::string TaskCore::name() const {
   return name += std::to_string(number_);
 }
 
-fibers::Context TaskCore::context() const {
-  return fibers::ContextAccess::make(fibers::detail::share_locals(node_.context));
+// A step has them where the fiber that runs it has its own.
+fibers::detail::TaskLocals* TaskCore::variables() const noexcept {
+  if (blocked_on_ != nullptr && blocked_on_->running.task == this) return *blocked_on_->variables;
+  const Running* const here = Running::here();
+  if (here != nullptr && here->task == this) return *fibers::detail::place_of_own_locals();
+  return node_.context;
+}
+
+// Another's step begins in the middle of its own, and has its variables at the same place.
+void TaskCore::keep_variables(fibers::detail::TaskLocals* present) noexcept {
+  if (present != node_.context) set_context(fibers::detail::share_locals(present));
 }
 
 // --- Cancellation. ---
@@ -165,7 +174,9 @@ void TaskCore::start_eagerly() {
   const FutureKeeper kept(future_);
   Step ended = Step::kYields;
   {
-    const InContext inside(node_, fibers::detail::place_of_own_locals());
+    fibers::detail::TaskLocals** const place = fibers::detail::place_of_own_locals();
+    if (here->task != nullptr) here->task->keep_variables(*place);
+    const InContext inside(node_, place);
     ended = step(*here);
   }
   end_step(ended);

@@ -56,7 +56,7 @@ class TaskMethods {
   // Takes one back; returns how many are left. The last one also takes back what has not been
   // thrown yet. For what has asked for the cancellation itself, and has seen it end.
   std::uint32_t uncancel() { return core().uncancel(); }
-  // A copy of the variables that it runs with.
+  // A copy of the variables that it runs with, as they are now: of what it has set, too.
   fibers::Context get_context() const { return core().context(); }
 
  private:

@@ -37,6 +37,7 @@ class FiberTaskCore : public TaskCore, private fibers::Stepper {
  protected:
   ~FiberTaskCore() = default;
 
+  fibers::detail::TaskLocals* variables() const noexcept override;
   Step resume(std::exception_ptr error) override;
   bool cancel_elsewhere() noexcept override;
   // Calls the function, and puts its value in place.
@@ -49,11 +50,12 @@ class FiberTaskCore : public TaskCore, private fibers::Stepper {
   void go_on_alone(bool linked) noexcept;
 
   const std::size_t stack_size_;
-  fibers::Task* fiber_ = nullptr;   // From the first step to its end.
-  Running* running_ = nullptr;      // In the fiber's own frame.
-  FutureWaiter* waiter_ = nullptr;  // While it waits as a callback of a future.
-  std::exception_ptr error_;        // To be thrown by the await that the step ends.
-  Step step_ = Step::kElsewhere;    // How the present one ends, as far as is known.
+  fibers::Task* fiber_ = nullptr;                     // From the first step to its end.
+  Running* running_ = nullptr;                        // In the fiber's own frame,
+  fibers::detail::TaskLocals** variables_ = nullptr;  // and where the fiber has its variables.
+  FutureWaiter* waiter_ = nullptr;                    // While it waits as a callback of a future.
+  std::exception_ptr error_;      // To be thrown by the await that the step ends.
+  Step step_ = Step::kElsewhere;  // How the present one ends, as far as is known.
   bool started_ = false;
   bool in_step_ = false;    // The loop steps it at this moment.
   bool yielding_ = false;   // It is parked in yield().

@@ -81,7 +81,10 @@ class TaskCore {
   void set_context(fibers::detail::TaskLocals* context) noexcept {
     fibers::detail::release_locals(std::exchange(node_.context, context));
   }
-  fibers::Context context() const;
+  // A copy of them as they are now, also in the middle of a step.
+  fibers::Context context() const {
+    return fibers::ContextAccess::make(fibers::detail::share_locals(variables()));
+  }
   // What it awaits; null while it runs or is about to.
   FutureCore* awaiting() const { return awaiting_; }
   // It waits for something of fibers, in the middle of a step.
@@ -134,6 +137,11 @@ class TaskCore {
  protected:
   ~TaskCore();
 
+  // What it runs with at this moment; not counted.
+  virtual fibers::detail::TaskLocals* variables() const noexcept;
+  // What it begins its next step with, on the stack of whoever steps it.
+  fibers::detail::TaskLocals* variables_between_steps() const noexcept { return node_.context; }
+
   // Runs on until the code waits or ends. `error`: what is to be thrown there; null to go on.
   virtual Step resume(std::exception_ptr error) = 0;
   // The code, with all that it refers to, goes: it has not begun, or does not go on.
@@ -157,6 +165,7 @@ class TaskCore {
 
  private:
   Step step(Running& running);
+  void keep_variables(fibers::detail::TaskLocals* present) noexcept;
   void await_step_future();
   void throw_next(std::exception_ptr error) noexcept;
   void require_awaitable(const FutureCore& awaited) const;

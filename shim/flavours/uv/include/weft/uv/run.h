@@ -54,6 +54,9 @@ template <class F, class Done>
 void start_guest_run(uv_loop_t* loop, F&& main, Done&& done,
                      const fibers::RunOptions& options = {}) {
   using T = std::invoke_result_t<std::decay_t<F>&>;
+  // Not shared with asio::start_guest_run(), which looks alike: an io_context may be dropped with
+  // the guest in it, so that nobody may keep that, and it brings ticks of its own. A loop of
+  // libuv's cannot be closed before the guest has left it.
   const auto guest = detail::make_guest(loop);
   detail::watch(
       *guest,

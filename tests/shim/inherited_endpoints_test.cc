@@ -108,6 +108,7 @@ FIBER_TEST(InheritedEndpointsTest, ConnectWritePipe) {
 // --- Children. ---
 
 struct AChild {
+  static constexpr bool kIsAChild = true;
   static constexpr bool kWaits = false;
   static constexpr int kError = ENOENT;
   static auto protocol(EventLoop& loop) {

@@ -161,6 +161,8 @@ void LoopBlock::start_loop() {
 
 // The loop's task. A loop that stops early, by hand or with an error, runs again when it is needed.
 void LoopBlock::keep_loop(fibers::TaskStatus<void>& status) {
+  // A start() that Ctrl-C has cancelled keeps the task, and waits for its end.
+  fibers::checkpoint_if_cancelled();
   status.started();
   keeper_here_ = true;
   int lacks_of_memory = 0;
@@ -226,6 +228,7 @@ void LoopBlock::start_forwarder() {
 // Lives in L, so a cancellation from outside arrives here. It never takes effect here: the wait
 // ends when the body does.
 void LoopBlock::forward(fibers::TaskStatus<void>& status) {
+  fibers::checkpoint_if_cancelled();  // As in keep_loop().
   status.started();
   forwarder_ = &fibers::current_task();
   fibers::wait_task_rescheduled(

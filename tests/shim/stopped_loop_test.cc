@@ -1,19 +1,21 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// A loop of open_loop that stops before its time: by stop(), or by a KeyboardInterrupt out of a
-// callback.
+// A loop of open_loop that stops before its time, by stop() or by a KeyboardInterrupt out of a
+// callback; or before it has begun.
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <csignal>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/format_exception.h"
+#include "weft/fibers/instrument.h"
 #include "weft/fibers/lone_error.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/timeouts.h"
@@ -87,6 +89,34 @@ FIBER_TEST(StoppedLoopTest, CtrlCEndsTheWaitForACallThatHasNotBegun) {
   });
   EXPECT_TRUE(holds<KeyboardInterrupt>(inside_two_groups(error)));
   EXPECT_FALSE(called);
+}
+
+// Comes when a task is about to run for the `steps`-th time.
+struct CtrlCAt final : fibers::Instrument {
+  explicit CtrlCAt(int steps) : left(steps) {}
+  void before_task_step(fibers::Task&) override {
+    if (left-- == 0) std::raise(SIGINT);
+  }
+  int left;
+};
+
+FIBER_TEST(StoppedLoopTest, CtrlCWhileTheLoopStarts) {
+  // Until it comes only after that.
+  for (int step = 0;; ++step) {
+    SCOPED_TRACE(step);
+    const auto ctrl_c = std::make_shared<CtrlCAt>(step);
+    fibers::add_instrument(ctrl_c);
+    bool started = false;
+    const auto error = error_of([&] {
+      open_loop([&](EventLoop&) {
+        started = true;
+        sleep(1s);
+      });
+    });
+    fibers::remove_instrument(*ctrl_c);
+    if (started) break;
+    EXPECT_TRUE(holds<KeyboardInterrupt>(inside_two_groups(error)));
+  }
 }
 
 // What the function holds goes at once, as with Handle::cancel.

@@ -352,7 +352,7 @@ def awaiters(future, tasks, fibers, seen):
 
 def tasks_of_loop(core):
     """Tasks, the oldest first, then fibers; with who awaits whom."""
-    found, pointer = [], core["tasks_"]
+    found, pointer = [], core["living_"]["tasks_"]
     while int(pointer):
         found.append(LoopTask(pointer.dereference()))
         pointer = pointer["next_"]
@@ -382,8 +382,8 @@ def loops():
                     raise gdb.GdbError("weft: this program has no loop of weft in it, or no debug information") from error
                 continue
             while int(pointer):
-                of_thread.append((thread, pointer.dereference()))
-                pointer = pointer["next_here_"]
+                of_thread.append((thread, pointer["loop_"].referenced_value()))
+                pointer = pointer["next_"]
             found += of_thread[::-1]
     finally:
         gdb.execute(f"set language {language}")

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <deque>
 #include <memory>
 #include <string>
@@ -28,11 +29,9 @@
 namespace weft::shim {
 namespace {
 
-using loop::Coro;
 using loop::testing::Datagrams;
 using loop::testing::NotingChild;
 using loop::testing::NotingStream;
-using loop::testing::OwnFd;
 
 // --- Datagrams. ---
 
@@ -176,6 +175,17 @@ FIBER_TEST(InheritedEndpointsTest, TransportsThatAreLeftAreToldOfTheEnd) {
   EXPECT_TRUE(datagrams->is_at("lost"));
   EXPECT_EQ(reader->log.back(), "lost");
   EXPECT_EQ(writer->log.back(), "lost");
+}
+
+FIBER_TEST(InheritedEndpointsTest, AChildThatIsLeftIsKilledAndItsEndTold) {
+  std::shared_ptr<NotingChild> child;
+  open_loop([&](EventLoop& loop) {
+    child = aio_as_trio(SubprocessExec::call(loop)).second;
+    EXPECT_EQ(child->log, std::vector<std::string>{"made"});
+  });
+  EXPECT_EQ(child->transport.get_returncode(), -SIGKILL);
+  EXPECT_LT(child->place_of("exited"), child->place_of("lost"));
+  EXPECT_EQ(child->log.back(), "lost");
 }
 
 // --- Names. ---

@@ -4,6 +4,7 @@
 #include "weft/loop/detail/subprocess_core.h"
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <system_error>
@@ -11,8 +12,10 @@
 
 #include "loop/src/pipes/pipe_transport.h"
 #include "loop/src/transports/transport_errors.h"
+#include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
+#include "weft/fibers/timeouts.h"
 #include "weft/loop/detail/child_watch.h"
 #include "weft/loop/detail/tell.h"
 #include "weft/loop/event_loop.h"
@@ -22,6 +25,9 @@ namespace weft::loop::detail {
 
 using fibers::detail::Child;
 using fibers::detail::Spawned;
+
+// For a child that has been killed. One that cannot be, because it runs as another user, is left.
+static constexpr fibers::Duration kTimeToDie = std::chrono::seconds(5);
 
 // What the transport of a pipe of the child tells. The child's transport is there as long as one of
 // its pipes is told of anything.
@@ -201,6 +207,16 @@ void SubprocessCore::kill_quietly() noexcept {
     fibers::detail::log_quietly(fibers::LogLevel::kWarning,
                                 [] { return "a child could not be killed"; });
   }
+}
+
+void SubprocessCore::wind_up(WindUp stage) {
+  if (stage != WindUp::kTransports) return;
+  close();
+  event_loop().call_soon([ended = wait()] {
+    fibers::CancelScope scope(
+        {.deadline = fibers::later(fibers::current_time(), kTimeToDie), .shield = true});
+    scope.run([&] { loop::wait(ended); });
+  });
 }
 
 void SubprocessCore::loop_closed() noexcept {

@@ -64,6 +64,8 @@ class SubprocessCore final : public TransportCore {
   bool is_known() const noexcept override { return begun_; }
   std::string about() const override { return " pid=" + std::to_string(pid()); }
   void loop_closed() noexcept override;
+  // The loop goes on until the protocol has heard of the child's end.
+  void wind_up(WindUp stage) override;
   void make_pipes(fibers::detail::Spawned& spawned);
   void made();
   void watch_child();

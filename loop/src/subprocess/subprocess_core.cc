@@ -13,6 +13,7 @@
 #include "loop/src/pipes/pipe_transport.h"
 #include "loop/src/transports/transport_errors.h"
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/detail/outside_work.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
 #include "weft/fibers/timeouts.h"
@@ -24,6 +25,7 @@
 namespace weft::loop::detail {
 
 using fibers::detail::Child;
+using fibers::detail::OutsideWork;
 using fibers::detail::Spawned;
 
 // For a child that has been killed. One that cannot be, because it runs as another user, is left.
@@ -212,7 +214,10 @@ void SubprocessCore::kill_quietly() noexcept {
 void SubprocessCore::wind_up(WindUp stage) {
   if (stage != WindUp::kTransports) return;
   close();
-  event_loop().call_soon([ended = wait()] {
+  const bool dies = child_ != nullptr && child_->send_signal(SIGKILL) == 0;
+  event_loop().call_soon([ended = wait(), dies] {
+    // A clock that jumps waits for what is on its way.
+    const fibers::detail::OutsideWorkCounted dying(OutsideWork::kThread, dies ? 1 : 0);
     fibers::CancelScope scope(
         {.deadline = fibers::later(fibers::current_time(), kTimeToDie), .shield = true});
     scope.run([&] { loop::wait(ended); });

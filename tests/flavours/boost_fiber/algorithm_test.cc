@@ -44,9 +44,12 @@ TEST(SharedAlgorithmRunTest, WithoutARunItIsAPlainAlgorithm) {
   two.join();
   EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
   std::thread other([&] { promise.set_value(4); });
+  EXPECT_EQ(future.wait_for(1h), bf::future_status::ready);
   EXPECT_EQ(future.get(), 4);
   other.join();
-  boost::this_fiber::sleep_for(1ms);
+  bf::promise<void> never;
+  EXPECT_EQ(never.get_future().wait_until(std::chrono::steady_clock::now()),
+            bf::future_status::timeout);
 }
 
 // The fibers were there before the run, which is one fiber's business.

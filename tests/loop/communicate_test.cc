@@ -136,7 +136,7 @@ FIBER_TEST(CommunicateTest, CancelledItLosesNoInputAndNoOutput) {
       for (int i = 0; i < 3; ++i) loop.synchronize();
       first.cancel();
       wait(first);
-      EXPECT_TRUE(first.cancelled());
+      ASSERT_TRUE(first.cancelled());
       const detail::StreamReaderCore& reader = *StreamAccess::core(*process.stdout);
       // Without its input (a write has failed, say) the child has nothing to tell yet.
       while (reader.data().empty() && reader.exception() == nullptr &&
@@ -147,7 +147,7 @@ FIBER_TEST(CommunicateTest, CancelledItLosesNoInputAndNoOutput) {
       for (int i = 0; i < 3; ++i) loop.synchronize();
       second.cancel();
       wait(second);
-      EXPECT_TRUE(second.cancelled());
+      ASSERT_TRUE(second.cancelled());
       fibers::CancelScope leaves;
       leaves.cancel();
       leaves.run([&] { await(process.communicate(input)); });

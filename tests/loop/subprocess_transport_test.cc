@@ -318,8 +318,8 @@ FIBER_TEST(SubprocessTransportTest, CloseKillsAndConnectionLostComesAllTheSame) 
 struct Leaves final : NotingChild {
   using NotingChild::NotingChild;
   void connection_made(SubprocessTransport made) override {
-    NotingChild::connection_made(made);
-    made.close();
+    made.close();  // First: the log may have no memory.
+    NotingChild::connection_made(std::move(made));
   }
 };
 

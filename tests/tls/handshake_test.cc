@@ -29,8 +29,16 @@ std::string refusal(const SSLContext& client_context, const SSLContext& server_c
   SSLStream client(std::move(a), client_context, {.server_hostname = host});
   SSLStream server(std::move(b), server_context, {.server_side = true});
   std::string why;
-  together([&] { why = broken_because<SSLCertVerificationError>([&] { client.do_handshake(); }); },
-           [&] { EXPECT_THROW(server.receive_some(), BrokenResourceError); });
+  // Each is closed: the other would wait for one that has failed in another way than it had to.
+  together(
+      [&] {
+        why = broken_because<SSLCertVerificationError>([&] { client.do_handshake(); });
+        aclose_forcefully(client);
+      },
+      [&] {
+        EXPECT_THROW(server.receive_some(), BrokenResourceError);
+        aclose_forcefully(server);
+      });
   return why;
 }
 

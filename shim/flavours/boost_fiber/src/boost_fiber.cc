@@ -61,7 +61,7 @@ void Pump::run() {
   shield.run([this] {
     for (;;) {
       const Algorithm::Turn turn = algorithm_.give_turn();
-      if (ending_ && calls_ == 0) return;
+      if (ending_ && calls_ == 0) return detach();
       if (turn.more) {
         fibers::cancel_shielded_checkpoint();
         continue;

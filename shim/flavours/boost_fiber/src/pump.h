@@ -19,7 +19,7 @@ class Pump {
   explicit Pump(Algorithm& algorithm) : algorithm_(algorithm) { algorithm_.attach(*this); }
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
-  ~Pump() { algorithm_.detach(); }
+  ~Pump() { detach(); }
 
   // The task's body: until end() and the last call.
   void run();
@@ -42,11 +42,17 @@ class Pump {
   void park(Algorithm::TimePoint until);
   void park_in_real_time(Algorithm::TimePoint until);
   void wait();
+  // Nobody gives turns any more: what needs them is refused from now on, and the thread may be
+  // shared again.
+  void detach() {
+    if (!std::exchange(detached_, true)) algorithm_.detach();
+  }
 
   Algorithm& algorithm_;
   fibers::Task* task_ = nullptr;  // While it waits.
   std::size_t calls_ = 0;
   bool ending_ = false;
+  bool detached_ = false;
 };
 
 }  // namespace weft::boost_fiber::detail

@@ -97,19 +97,32 @@ void SslCore::break_off(const char* doing) {
   }
 }
 
+// Meanwhile another task may have sent what this one wants to have sent. Or it was cut short: what
+// follows that makes no sense to the peer.
 void SslCore::flush() {
   const Holding holding(send_lock_);
+  if (torn_) check_state();
   while (session_.pending_output() > 0) {
     delayed_ = 0;
     const std::string output = session_.take_output();
+    flushing_ = true;
     try {
       transport_->send_all(std::as_bytes(std::span(output)));
     } catch (...) {
+      flushing_ = false;
       // Some of it was sent, and nobody knows how much: this connection is doomed.
+      torn_ = true;
       if (state_ == State::kOpen) state_ = State::kBroken;
       throw;
     }
+    flushing_ = false;
   }
+}
+
+// Waits for a task that is sending what this one wants to have sent. One that holds the lock
+// because it waits for room may take for ever, and is told when the transport is closed.
+void SslCore::wait_for_flush() {
+  if (flushing_) const Holding holding(send_lock_);
 }
 
 // If another task is receiving already, lets it, and hopes that this helps.
@@ -184,7 +197,28 @@ void SslCore::wait_send_all_might_not_block() {
   const ConflictDetector::Use use(sending_);
   check_state();
   const Holding holding(send_lock_);
+  check_state();
   transport_->wait_send_all_might_not_block();
+}
+
+// What has been decrypted is for the next call if this one is cut short: it may have to send, for
+// the sake of the protocol, and to wait for its turn.
+std::size_t SslCore::receive(std::span<std::byte> buffer) {
+  std::size_t count = 0;
+  if (!unread_.empty()) {
+    checkpoint();
+    const std::string_view unread = unread_;
+    count = unread.copy(static_cast<char*>(static_cast<void*>(buffer.data())), buffer.size());
+    unread_.erase(0, count);
+    return count;
+  }
+  try {
+    drive([&] { return session_.read(buffer, count); }, "TLS receive failed");
+  } catch (...) {
+    unread_.assign(static_cast<const char*>(static_cast<const void*>(buffer.data())), count);
+    throw;
+  }
+  return count;
 }
 
 std::size_t SslCore::receive_some(std::span<std::byte> buffer) {
@@ -195,9 +229,7 @@ std::size_t SslCore::receive_some(std::span<std::byte> buffer) {
     check_state();
     try {
       ensure_handshake();
-      std::size_t count = 0;
-      drive([&] { return session_.read(buffer, count); }, "TLS receive failed");
-      return count;
+      return receive(buffer);
     } catch (const BrokenResourceError&) {
       if (!ended_without_goodbye()) throw;
     }
@@ -207,7 +239,17 @@ std::size_t SslCore::receive_some(std::span<std::byte> buffer) {
 }
 
 void SslCore::send_goodbye() {
-  ensure_handshake();
+  try {
+    ensure_handshake();
+    say_goodbye();
+  } catch (const ClosedResourceError&) {
+    // Another task that was closing it, too, has given up saying goodbye.
+    if (state_ != State::kClosed) throw;
+  }
+}
+
+// The goodbye may be one that another task is sending: it has to be out before anybody closes.
+void SslCore::say_goodbye() {
   try {
     drive(
         [this] {
@@ -215,6 +257,7 @@ void SslCore::send_goodbye() {
           return Step::kDone;
         },
         "TLS shutdown failed");
+    wait_for_flush();
   } catch (const BrokenResourceError&) {
     // The peer is gone already.
   } catch (const BusyResourceError&) {
@@ -245,8 +288,15 @@ SSLStream::Unwrapped SslCore::unwrap() {
   const ConflictDetector::Use send(sending_);
   check_state();
   ensure_handshake();
-  drive([this] { return session_.shutdown(); }, "TLS shutdown failed");
-  check_state();  // An aclose() that has come first is using the transport.
+  drive(
+      [this] {
+        if (!unread_.empty()) throw SSLError("data has come that was not received", 0);
+        return session_.shutdown();
+      },
+      "TLS shutdown failed");
+  // An aclose() that has come first is using the transport.
+  wait_for_flush();
+  check_state();
   state_ = State::kClosed;
   return {.transport_stream = std::move(transport_), .trailing_bytes = session_.take_trailing()};
 }

@@ -53,6 +53,9 @@ class SslCore {
   void receive_more();
   bool ended_without_goodbye() const { return options_.https_compatible && cut_off_; }
   void send_goodbye();
+  void say_goodbye();
+  void wait_for_flush();
+  std::size_t receive(std::span<std::byte> buffer);
 
   std::unique_ptr<Stream> transport_;
   SSLContext context_;
@@ -63,7 +66,10 @@ class SslCore {
   bool cut_off_ = false;  // The transport ended without a goodbye.
   // How much of the pending output has to wait for company: see shake_hands().
   std::size_t delayed_ = 0;
+  bool flushing_ = false;            // A flush() is sending.
+  bool torn_ = false;                // A send was cut short. No longer open, then.
   std::uint64_t receive_count_ = 0;  // How often receive_more() has received.
+  std::string unread_;               // Of a receive() that was cut short while it had to send.
   // One task may send, receive and shake hands for several.
   Lock handshake_lock_;
   Lock send_lock_;

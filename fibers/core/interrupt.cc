@@ -40,6 +40,13 @@ bool is_default(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
 }
 
+bool take_interrupt() noexcept {
+  struct sigaction action {};
+  action.sa_handler = &on_interrupt;
+  action.sa_flags = SA_RESTART | SA_ONSTACK;  // A task's stack may be nearly full.
+  return sys::sigaction(SIGINT, &action, nullptr) == 0;
+}
+
 }  // namespace
 
 bool interrupt_is_free() noexcept {
@@ -51,13 +58,8 @@ bool interrupt_is_free() noexcept {
 InterruptHandler::InterruptHandler(Scheduler& scheduler, bool wanted) {
   if (!wanted || !on_main_thread()) return;
   g_interrupted.store(&scheduler);
-  if (interrupt_is_free()) {
-    struct sigaction action {};
-    action.sa_handler = &on_interrupt;
-    action.sa_flags = SA_RESTART | SA_ONSTACK;  // A task's stack may be nearly full.
-    if (sys::sigaction(SIGINT, &action, nullptr) != 0) return;
-  }
-  // Otherwise somebody has SIGINT who may give it back to `on_interrupt` while this run lives.
+  // If it is not free, somebody has SIGINT who may give it back while this run lives.
+  if (interrupt_is_free() && !take_interrupt()) return;
   counts_ = true;
   ++g_handlers;
   scheduler.handles_interrupt = true;
@@ -70,6 +72,12 @@ InterruptHandler::~InterruptHandler() {
   struct sigaction present {};
   sys::sigaction(SIGINT, nullptr, &present);
   if (is_ours(present)) sys::signal(SIGINT, SIG_DFL);
+}
+
+void interrupt_was_given_back() noexcept {
+  struct sigaction present {};
+  if (g_handlers == 0 || sys::sigaction(SIGINT, nullptr, &present) != 0) return;
+  if (is_default(present)) static_cast<void>(take_interrupt());
 }
 
 void interrupt_asks(Scheduler* scheduler) noexcept {

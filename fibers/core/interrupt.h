@@ -11,7 +11,7 @@ class Scheduler;
 
 // Takes SIGINT over on the process's main thread, if it is at its default or another run's, which
 // is suspended then. Somebody else who has it keeps it, such as a handler of another run's loop; if
-// that gives it back to weft, this run is asked, too. The last one restores the default if it is
+// that gives it back, this run is asked, too. The last one restores the default if it is
 // still ours.
 class InterruptHandler {
  public:

@@ -115,6 +115,18 @@ TEST(SyncLoopSignalsTest, ARunBesideAHandlerGetsCtrlCWhenThatIsRemoved) {
   EXPECT_THROW(sync.run_until_complete(interrupt_and_wait), KeyboardInterrupt);
 }
 
+// What the handler found was the default: nobody wanted Ctrl-C then.
+TEST(SyncLoopSignalsTest, ARunThatHasBegunBesideAHandlerGetsCtrlCAlsoFromALoopThatDidNotWantIt) {
+  SyncLoop sync({.handle_interrupt = false});
+  sync->add_signal_handler(SIGINT, [] {});
+  EXPECT_THROW(fibers::run([&] {
+                 sync->remove_signal_handler(SIGINT);
+                 interrupt_and_wait();
+               }),
+               KeyboardInterrupt);
+  EXPECT_TRUE(is_at_default(SIGINT));
+}
+
 // 1 if it was cancelled.
 Coro<int> waits_for_ctrl_c() {
   int cancelled = 0;

@@ -19,6 +19,7 @@
 #include "fibers/sys/lasting.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/detail/destroyed.h"
+#include "weft/fibers/detail/interrupt_action.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/token.h"
@@ -139,6 +140,7 @@ void unsubscribe(Subscription& gone) {
   if (top.load() == &gone) {
     sys::sigaction(gone.signal, &gone.before, nullptr);
     top.store(gone.below);
+    if (gone.signal == SIGINT) detail::interrupt_was_given_back();
     return;
   }
   // Somebody else has put a receiver on top, and is still there: leave it our place.

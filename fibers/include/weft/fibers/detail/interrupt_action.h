@@ -13,4 +13,8 @@ namespace weft::fibers::detail {
 // which may be suspended.
 bool interrupt_is_free() noexcept;
 
+// To be called on the main thread by whoever has put back what SIGINT did before: runs that have
+// begun meanwhile take it over from the default.
+void interrupt_was_given_back() noexcept;
+
 }  // namespace weft::fibers::detail

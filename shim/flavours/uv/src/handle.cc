@@ -53,6 +53,7 @@ void close(HandleState& state) noexcept {
     }));
   }
   state.acceptors.unpark_all();
+  if (state.accepts_from != nullptr) state.accepts_from->acceptors.unpark_all();
   started();
 }
 

@@ -55,6 +55,7 @@ struct HandleState {
   std::size_t connections = 0;  // That have not been accepted.
   int listen_error = 0;
   fibers::ParkingLot acceptors;
+  HandleState* accepts_from = nullptr;  // While a task waits for a connection to put into this.
 };
 
 HandleState& state_of(const uv_handle_t* handle) noexcept;

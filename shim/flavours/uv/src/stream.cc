@@ -146,15 +146,19 @@ void listen(StreamHandle& server, int backlog) {
 void accept(StreamHandle& server, StreamHandle& client) {
   fibers::checkpoint();
   HandleState& state = HandleAccess::state(server);
+  HandleState& into = HandleAccess::state(client);
   require_open(state);
-  require_open(HandleAccess::state(client));
-  while (state.connections == 0) {
+  require_open(into);
+  into.accepts_from = &state;
+  const absl::Cleanup accepted = [&] { into.accepts_from = nullptr; };
+  while (state.connections == 0 && !into.closing) {
     if (state.listen_error != 0) throw Error(std::exchange(state.listen_error, 0), "uv_listen");
     state.acceptors.park({.what = "a connection of libuv's", .on = &state});
     require_open(state);
   }
+  require_open(into);
   --state.connections;
-  check(uv_accept(stream_of(state), stream_of(HandleAccess::state(client))), "uv_accept");
+  check(uv_accept(stream_of(state), stream_of(into)), "uv_accept");
   detail::started();
 }
 

@@ -60,7 +60,7 @@ std::size_t read_some(StreamHandle& stream, std::span<char> buffer);
 void listen(StreamHandle& server, int backlog = 128);
 
 // Waits for a connection to `server`, and accepts it into `client`, which has been initialised.
-// Throws Error; ClosedResourceError if the server is closed meanwhile.
+// Throws Error; ClosedResourceError if either is closed meanwhile.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: nothing is accepted.

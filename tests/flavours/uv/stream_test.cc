@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "tests/flavours/uv/uv_testing.h"
@@ -94,6 +95,44 @@ UV_TEST(ARefusedConnectionIsAnError) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), std::errc::connection_refused);
   }
+}
+
+// What they wait with is freed when the last of them has gone. (An error for ASan otherwise.)
+UV_TEST(TheOwnerMayGoWhileOthersWait) {
+  std::optional<Server> server(std::in_place);
+  auto client = make_tcp();
+  connect(client, server->address());
+  std::optional<Handle<uv_tcp_t>> peer(make_tcp());
+  accept(server->handle, *peer);
+  std::optional<Handle<uv_tcp_t>> spare(make_tcp());
+  std::optional<Handle<uv_tcp_t>> other(make_tcp());
+  std::array<char, 8> buffer{};
+  const std::string much(1 << 24, 'x');
+  int told = 0;
+  const auto is_told = [&](const auto& waits) {
+    try {
+      waits();
+    } catch (const fibers::ClosedResourceError&) {
+      ++told;
+    } catch (const Error& error) {
+      told += error.code() == std::errc::operation_canceled ? 1 : 0;
+    }
+  };
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { is_told([&] { read_some(*peer, buffer); }); });
+    nursery.start_soon([&] { is_told([&] { write(*peer, much); }); });
+    nursery.start_soon([&] { is_told([&] { accept(server->handle, *spare); }); });
+    nursery.start_soon([&] {
+      other->aclose();
+      ++told;
+    });
+    fibers::cancel_shielded_checkpoint();
+    server.reset();
+    spare.reset();
+    other.reset();
+    peer.reset();
+  });
+  EXPECT_EQ(told, 4);
 }
 
 UV_TEST(ACancelledReaderReadsNothing) {

@@ -26,20 +26,23 @@ namespace {
 
 thread_local std::map<const uv_loop_t*, LoopHandles> loops;
 
-void destroy(HandleState* state) noexcept {
-  LoopHandles& loop = state->loop;
-  loop.all.erase(state->handle);
-  state->destroy(state->handle);
-  delete state;
-  if (loop.all.empty()) loops.erase(loop.loop);
-}
-
 void on_closed(uv_handle_t* handle) {
   HandleState& state = state_of(handle);
   state.closed = true;
   --state.loop.closing;
   state.when_closed.set();
-  if (!state.owned) destroy(&state);
+  free_if_left(state);
+}
+
+}  // namespace
+
+void free_if_left(HandleState& state) noexcept {
+  if (state.owned || !state.closed || state.users > 0) return;
+  LoopHandles& loop = state.loop;
+  loop.all.erase(state.handle);
+  state.destroy(state.handle);
+  delete &state;
+  if (loop.all.empty()) loops.erase(loop.loop);
 }
 
 void close(HandleState& state) noexcept {
@@ -56,8 +59,6 @@ void close(HandleState& state) noexcept {
   if (state.accepts_from != nullptr) state.accepts_from->acceptors.unpark_all();
   started();
 }
-
-}  // namespace
 
 HandleState& state_of(const uv_handle_t* handle) noexcept {
   return *static_cast<HandleState*>(handle->data);
@@ -95,18 +96,16 @@ OwnedState own_handle(uv_handle_t* handle, uv_close_cb destroy) {
 
 void FreeHandle::operator()(HandleState* state) const noexcept {
   state->owned = false;
-  if (state->closed) {
-    destroy(state);
-  } else {
-    close(*state);
-  }
+  close(*state);
+  free_if_left(*state);
 }
 
 }  // namespace detail
 
 void AnyHandle::aclose() {
+  const detail::InUse use(*this);
   close_soon();
-  state_->when_closed.wait();
+  use.state().when_closed.wait();
 }
 
 void AnyHandle::close_soon() noexcept {

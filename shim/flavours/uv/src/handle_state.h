@@ -39,7 +39,7 @@ struct Reader {
   shim::Completion<std::size_t> done;
 };
 
-// Lives until libuv has let go of the handle, and the owner of this.
+// Lives until libuv has let go of the handle, the owner of this, and the last task that uses it.
 struct HandleState {
   HandleState(uv_handle_t* h, uv_close_cb d, LoopHandles& l) : handle(h), destroy(d), loop(l) {}
 
@@ -49,6 +49,7 @@ struct HandleState {
   bool owned = true;
   bool closing = false;
   bool closed = false;
+  std::size_t users = 0;
   fibers::Event when_closed;
   // --- Of streams. ---
   Reader* reader = nullptr;
@@ -59,6 +60,10 @@ struct HandleState {
 };
 
 HandleState& state_of(const uv_handle_t* handle) noexcept;
+// Begins to close it, unless that has been done.
+void close(HandleState& state) noexcept;
+// Frees it, if nobody refers to it any more.
+void free_if_left(HandleState& state) noexcept;
 // Begins to close `handle`, if it is one of weft's.
 bool close_if_ours(uv_handle_t* handle) noexcept;
 // How many of this loop's are about to be closed.
@@ -69,5 +74,25 @@ std::size_t closing_handles(const uv_loop_t* loop) noexcept;
 struct HandleAccess {
   static detail::HandleState& state(const AnyHandle& handle) { return *handle.state_; }
 };
+
+namespace detail {
+
+// Of a task that waits: the owner may go meanwhile, and the handle with it.
+class InUse {
+ public:
+  explicit InUse(const AnyHandle& handle) : state_(HandleAccess::state(handle)) { ++state_.users; }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+  ~InUse() {
+    --state_.users;
+    free_if_left(state_);
+  }
+  HandleState& state() const { return state_; }
+
+ private:
+  HandleState& state_;
+};
+
+}  // namespace detail
 
 }  // namespace weft::uv

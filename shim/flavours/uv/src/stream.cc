@@ -17,6 +17,7 @@ namespace weft::uv {
 namespace {
 
 using detail::HandleState;
+using detail::InUse;
 using detail::Reader;
 
 uv_stream_t* stream_of(const HandleState& state) {
@@ -64,29 +65,32 @@ void on_connection(uv_stream_t* server, int status) {
 }  // namespace
 
 void connect(Handle<uv_tcp_t>& tcp, const sockaddr* address) {
+  const InUse use(tcp);
   uv_connect_t request;
   await(
       request,
       [&](uv_connect_t* r, uv_connect_cb done) {
-        require_open(HandleAccess::state(tcp));
+        require_open(use.state());
         return uv_tcp_connect(r, tcp.get(), address, done);
       },
-      [&] { tcp.close_soon(); });
+      [&] { detail::close(use.state()); });
 }
 
 void connect(Handle<uv_pipe_t>& pipe, const char* name) {
+  const InUse use(pipe);
   uv_connect_t request;
   await(
       request,
       [&](uv_connect_t* r, uv_connect_cb done) {
-        require_open(HandleAccess::state(pipe));
+        require_open(use.state());
         uv_pipe_connect(r, pipe.get(), name, done);
         return 0;
       },
-      [&] { pipe.close_soon(); });
+      [&] { detail::close(use.state()); });
 }
 
 void write(StreamHandle& stream, std::string_view bytes) {
+  const InUse use(stream);
   uv_write_t request;
   // libuv only reads it.
   const uv_buf_t buffer =
@@ -94,28 +98,28 @@ void write(StreamHandle& stream, std::string_view bytes) {
   await(
       request,
       [&](uv_write_t* r, uv_write_cb done) {
-        const HandleState& state = HandleAccess::state(stream);
-        require_open(state);
-        return uv_write(r, stream_of(state), &buffer, 1, done);
+        require_open(use.state());
+        return uv_write(r, stream_of(use.state()), &buffer, 1, done);
       },
-      [&] { stream.close_soon(); });
+      [&] { detail::close(use.state()); });
 }
 
 void shutdown(StreamHandle& stream) {
+  const InUse use(stream);
   uv_shutdown_t request;
   await(
       request,
       [&](uv_shutdown_t* r, uv_shutdown_cb done) {
-        const HandleState& state = HandleAccess::state(stream);
-        require_open(state);
-        return uv_shutdown(r, stream_of(state), done);
+        require_open(use.state());
+        return uv_shutdown(r, stream_of(use.state()), done);
       },
-      [&] { stream.close_soon(); });
+      [&] { detail::close(use.state()); });
 }
 
 std::size_t read_some(StreamHandle& stream, std::span<char> buffer) {
+  const InUse use(stream);
   fibers::checkpoint_if_cancelled();
-  HandleState& state = HandleAccess::state(stream);
+  HandleState& state = use.state();
   require_open(state);
   if (state.reader != nullptr)
     throw fibers::BusyResourceError("another task is reading from this stream of libuv's");
@@ -144,9 +148,11 @@ void listen(StreamHandle& server, int backlog) {
 }
 
 void accept(StreamHandle& server, StreamHandle& client) {
+  const InUse use(server);
+  const InUse use_of_client(client);
+  HandleState& state = use.state();
+  HandleState& into = use_of_client.state();
   fibers::checkpoint();
-  HandleState& state = HandleAccess::state(server);
-  HandleState& into = HandleAccess::state(client);
   require_open(state);
   require_open(into);
   into.accepts_from = &state;

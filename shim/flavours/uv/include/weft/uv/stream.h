@@ -29,7 +29,8 @@ void connect(Handle<uv_tcp_t>& tcp, const sockaddr* address);
 // Threads: the run's own only.
 void connect(Handle<uv_pipe_t>& pipe, const char* name);
 
-// All of `bytes`: uv_write. Throws Error.
+// All of `bytes`: uv_write. Throws Error. If the peer is gone, libuv's write raises SIGPIPE, too: a
+// program ignores that signal, as weft::main does.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: closes the handle: some of it may have been written.

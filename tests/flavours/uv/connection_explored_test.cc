@@ -62,7 +62,8 @@ class Server {
   Handle<uv_pipe_t> handle = make_pipe();
 
  private:
-  const std::string name_ = std::string(1, '\0') + "weft-uv-explored-" + std::to_string(::getpid());
+  const std::string name_ =
+      std::string("\0weft-uv-explored-", 18).append(std::to_string(::getpid()));
 };
 
 // A socket that listens in a directory of its own: libuv connects to none that is abstract.

@@ -108,8 +108,10 @@ UV_TEST(TheOwnerMayGoWhileOthersWait) {
   std::optional<Handle<uv_tcp_t>> other(make_tcp());
   std::array<char, 8> buffer{};
   const std::string much(1 << 24, 'x');
+  int begun = 0;
   int told = 0;
   const auto is_told = [&](const auto& waits) {
+    ++begun;
     try {
       waits();
     } catch (const fibers::ClosedResourceError&) {
@@ -123,16 +125,40 @@ UV_TEST(TheOwnerMayGoWhileOthersWait) {
     nursery.start_soon([&] { is_told([&] { write(*peer, much); }); });
     nursery.start_soon([&] { is_told([&] { accept(server->handle, *spare); }); });
     nursery.start_soon([&] {
+      ++begun;
       other->aclose();
       ++told;
     });
-    fibers::cancel_shielded_checkpoint();
+    while (begun < 4) fibers::checkpoint();
     server.reset();
     spare.reset();
     other.reset();
     peer.reset();
   });
   EXPECT_EQ(told, 4);
+}
+
+UV_TEST(OneTaskAcceptsIntoAClient) {
+  Server server;
+  auto client = make_tcp();
+  fibers::Event refused;
+  int closed = 0;
+  const auto accepts = [&] {
+    try {
+      accept(server.handle, client);
+    } catch (const fibers::BusyResourceError&) {
+      refused.set();
+    } catch (const fibers::ClosedResourceError&) {
+      ++closed;
+    }
+  };
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] { accepts(); });
+    nursery.start_soon([&] { accepts(); });
+    refused.wait();
+    client.aclose();
+  });
+  EXPECT_EQ(closed, 1);
 }
 
 UV_TEST(ACancelledReaderReadsNothing) {

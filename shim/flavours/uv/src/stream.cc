@@ -155,6 +155,8 @@ void accept(StreamHandle& server, StreamHandle& client) {
   fibers::checkpoint();
   require_open(state);
   require_open(into);
+  if (into.accepts_from != nullptr)
+    throw fibers::BusyResourceError("another task is accepting into this stream of libuv's");
   into.accepts_from = &state;
   const absl::Cleanup accepted = [&] { into.accepts_from = nullptr; };
   while (state.connections == 0 && !into.closing) {

@@ -60,8 +60,9 @@ std::size_t read_some(StreamHandle& stream, std::span<char> buffer);
 // Threads: the run's own only.
 void listen(StreamHandle& server, int backlog = 128);
 
-// Waits for a connection to `server`, and accepts it into `client`, which has been initialised.
-// Throws Error; ClosedResourceError if either is closed meanwhile.
+// Waits for a connection to `server`, and accepts it into `client`, which has been initialised. One
+// task a client at a time: BusyResourceError. Throws Error; ClosedResourceError if either is closed
+// meanwhile.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: nothing is accepted.

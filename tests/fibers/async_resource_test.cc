@@ -70,5 +70,17 @@ FIBER_TEST(AclosingTest, ClosesForcefullyWhenCancelled) {
   EXPECT_EQ(recorder.goodbyes, 0);
 }
 
+FIBER_TEST(AclosingTest, TheBodysErrorIsNotLostToACancellation) {
+  Recorder recorder;
+  CancelScope scope;
+  scope.cancel();
+  EXPECT_THROW(scope.run([&] {
+    aclosing(recorder, [](AsyncResource&) { throw std::out_of_range("body"); });
+  }),
+               std::out_of_range);
+  EXPECT_EQ(recorder.closings, 1);
+  EXPECT_EQ(recorder.goodbyes, 0);
+}
+
 }  // namespace
 }  // namespace weft::fibers

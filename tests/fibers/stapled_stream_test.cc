@@ -97,6 +97,15 @@ TEST(StapledStreamTest, ClosesBothEvenIfOneFails) {
   EXPECT_THROW(stapled.aclose(), std::out_of_range);
 }
 
+FIBER_TEST(StapledStreamTest, AnErrorOfTheFirstIsNotLostToACancellationOfTheSecond) {
+  Calls calls;
+  auto [a, b] = socket_stream_pair();
+  StapledStream stapled(RecordSend{calls}, std::move(a));
+  stapled.send_stream.fails = true;
+  EXPECT_THROW(aclose_forcefully(stapled), std::invalid_argument);
+  EXPECT_FALSE(stapled.receive_stream.is_open());
+}
+
 FIBER_TEST(StapledStreamTest, OwnsWhatIsMovedIn) {
   auto [a, b] = socket_stream_pair();
   auto [c, d] = socket_stream_pair();

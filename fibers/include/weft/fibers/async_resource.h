@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "weft/fibers/cancel_scope.h"
+#include "weft/fibers/cancelled.h"
 
 namespace weft::fibers {
 
@@ -47,6 +48,21 @@ void aclose_forcefully(Resource& resource) {
   scope.run([&] { resource.aclose(); });
 }
 
+namespace detail {
+
+// Closes what an error has left, in that error's handler. An error of closing is the news; being
+// cancelled meanwhile is none: the caller rethrows the error, and the next wait is cancelled again.
+template <class Resource>
+void aclose_after_error(Resource& resource) {
+  try {
+    resource.aclose();
+  } catch (const Cancelled&) {
+    static_cast<void>(0);  // It has closed all the same.
+  }
+}
+
+}  // namespace detail
+
 // Runs `body(resource)` and then closes the resource with manners, whether the body returned or
 // threw; returns what the body did. What a destructor cannot do, because it must not wait.
 //
@@ -55,7 +71,8 @@ void aclose_forcefully(Resource& resource) {
 //     return tls.receive_some();
 //   });
 //
-// If closing fails, too, that is the error that is thrown. (Python: `async with resource`.)
+// If closing fails, too, that is the error that is thrown; if it is cancelled, the body's is.
+// (Python: `async with resource`, where the Cancelled replaces the body's error, too.)
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: closes at once, without manners.
@@ -68,7 +85,7 @@ auto aclosing(Resource&& resource, Body&& body)
     try {
       return std::invoke(std::forward<Body>(body), resource);
     } catch (...) {
-      resource.aclose();
+      detail::aclose_after_error(resource);
       throw;
     }
   };

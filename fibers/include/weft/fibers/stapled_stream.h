@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/async_resource.h"
 #include "weft/fibers/conflict_detector.h"
 #include "weft/fibers/stream.h"
 
@@ -77,7 +78,8 @@ class StapledStream final : public HalfCloseableStream {
   std::string receive_some(std::size_t max) override { return receive_stream.receive_some(max); }
   std::string receive_some() { return receive_stream.receive_some(); }
 
-  // Closes the sending stream, and then, even if that threw, the receiving one.
+  // Closes the sending stream, and then, even if that threw, the receiving one. If both throw, the
+  // latter's error leaves, unless it says Cancelled.
   //
   // Blocks: yes, always a checkpoint.
   // Cancel: closes both at once, without manners.
@@ -86,9 +88,8 @@ class StapledStream final : public HalfCloseableStream {
     try {
       send_stream.aclose();
     } catch (...) {
-      // While this is handled the wait below is an ordinary one: nothing is being unwound. Two
-      // errors cannot both leave; the second is the news.
-      receive_stream.aclose();
+      // Two errors cannot both leave; the second is the news.
+      detail::aclose_after_error(receive_stream);
       throw;
     }
     receive_stream.aclose();

@@ -34,6 +34,10 @@ void LoopCore::lose_facade() {
     living_.cancel_blocked();
     stop();  // end_drive() does the rest.
   }
+  // Nobody asks these any more, and they may hold futures, which hold this.
+  static_cast<void>(std::exchange(reports_.exception_handler, nullptr));
+  static_cast<void>(std::exchange(reports_.default_exception_handler, nullptr));
+  static_cast<void>(std::exchange(attachments_.task_factory, nullptr));
   release();
 }
 

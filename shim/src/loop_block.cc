@@ -243,7 +243,6 @@ void LoopBlock::forward(fibers::TaskStatus<void>& status) {
 void LoopBlock::end_forwarder() {
   enter(Phase::kBodyEnded);
   body_scope_ = nullptr;
-  body_task_ = nullptr;
   wind_down();
   if (forwarder_ != nullptr) fibers::reschedule(*std::exchange(forwarder_, nullptr));
 }
@@ -307,7 +306,7 @@ void LoopBlock::keep_resource(const void* key, std::shared_ptr<void> resource) {
   resources_.emplace_back(key, std::move(resource));
 }
 
-// A callback, too, may open a loop: what its body calls belongs to that one.
+// A callback, too, may open a loop: what its body calls belongs to that one, and what its hooks do.
 LoopBlock* LoopBlock::around_body() {
   if (!fibers::in_trio_task()) return nullptr;
   const fibers::Task* const here = &fibers::current_task();

@@ -77,7 +77,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   static LoopBlock* current();
   // The same where no loop's code runs.
   static LoopBlock* of_task();
-  // The innermost one whose body is what runs here; null if there is none.
+  // The innermost one whose body, or shut-down, is what runs here; null if there is none.
   static LoopBlock* around_body();
   // Makes this the running task's.
   void make_current();
@@ -153,7 +153,7 @@ class LoopBlock : public std::enable_shared_from_this<LoopBlock> {
   fibers::Nursery* loop_nursery_ = nullptr;
   fibers::Nursery* tasks_ = nullptr;
   fibers::CancelScope* body_scope_ = nullptr;  // While the body runs.
-  fibers::Task* body_task_ = nullptr;          // As long.
+  fibers::Task* body_task_ = nullptr;          // Goes through all phases.
   fibers::Task* forwarder_ = nullptr;          // While it waits.
   std::shared_ptr<LoopBlock> before_;          // current_loop()'s block outside this one.
   fibers::Task* idle_keeper_ = nullptr;        // The loop's task, while the loop is stopped early.

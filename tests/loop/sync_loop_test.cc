@@ -268,6 +268,24 @@ TEST_P(SyncLoopTest, ClosingItWhileItRunsIsRefused) {
   EXPECT_FALSE(loop->is_closed());
 }
 
+// What a callback holds is destroyed while the loop closes.
+TEST_P(SyncLoopTest, ClosingItFromTheInsideWhileItClosesIsHarmless) {
+  struct Closing {
+    SyncLoop& loop;
+    std::string& error;
+    ~Closing() {
+      loop.close();
+      error = thrown<fibers::UsageError>([this] { loop.run_once(); });
+    }
+  };
+  const auto loop = make();
+  std::string error;
+  (*loop)->call_soon([held = std::make_shared<Closing>(*loop, error)] {});
+  loop->close();
+  EXPECT_TRUE(loop->is_closed());
+  EXPECT_THAT(error, HasSubstr("cannot run inside a run"));
+}
+
 TEST_P(SyncLoopTest, WhatIsScheduledGoesWithTheLoop) {
   auto loop = make();
   const auto alive = std::make_shared<int>(0);

@@ -81,13 +81,19 @@ FIBER_TEST(LoopResourceTest, AHookHasFiveSeconds) {
 }
 
 FIBER_TEST(LoopResourceTest, TooLateIsAUsageError) {
-  std::exception_ptr error;
+  std::exception_ptr of_hook;
+  std::exception_ptr of_mark;
   open_loop([&](EventLoop& loop) {
     // The callback's turn comes when the resources have been closed.
-    at_close(loop,
-             [&] { loop.call_soon([&] { error = error_of([&] { at_close(loop, [] {}); }); }); });
+    at_close(loop, [&] {
+      loop.call_soon([&] {
+        of_hook = error_of([&] { at_close(loop, [] {}); });
+        of_mark = error_of([&] { autoclose(loop, 0); });
+      });
+    });
   });
-  EXPECT_TRUE(holds<fibers::UsageError>(error));
+  EXPECT_TRUE(holds<fibers::UsageError>(of_hook));
+  EXPECT_TRUE(holds<fibers::UsageError>(of_mark));
 }
 
 FIBER_TEST(LoopResourceTest, ALoopOfItsOwnHasNoResources) {

@@ -159,8 +159,8 @@ void SyncLoop::Run::enter() {
 }
 
 void SyncLoop::Run::carry_out(Order order) {
-  order_ = order;
   become_caller();
+  order_ = order;
   enter();
 }
 
@@ -179,6 +179,7 @@ void SyncLoop::Run::close() {
   if (loop_->is_running()) {
     throw fibers::UsageError("Cannot close a running event loop; stop() it first");
   }
+  if (order_ == Order::kClose) return;  // A destructor of something that goes with the loop.
   carry_out(Order::kClose);
 }
 

@@ -241,6 +241,40 @@ UV_TEST(AHandleOutlivesItsOwnerUntilLibuvHasLetGo) {
   EXPECT_THROW(Handle<uv_tcp_t>([](uv_tcp_t*) { return UV_ENOMEM; }), Error);
 }
 
+UV_TEST(ThereIsNothingToAcceptBeforeListen) {
+  Handle<uv_tcp_t> server = make_tcp();
+  Handle<uv_tcp_t> client = make_tcp();
+  EXPECT_THROW(accept(server, client), fibers::UsageError);
+}
+
+UV_TEST(AReaderNeedsRoom) {
+  Handle<uv_tcp_t> tcp = make_tcp();
+  EXPECT_THROW(read_some(tcp, {}), fibers::UsageError);
+}
+
+// libuv keeps such a handle in its loop, which went on to use it after it had been freed.
+UV_TEST(AProcessThatCannotBeStartedLeavesNothingBehind) {
+  const Handle<uv_timer_t> before([](uv_timer_t* h) { return uv_timer_init(current_loop(), h); });
+  std::string file = "/nonexistent/program";
+  std::array<char*, 2> arguments{file.data(), nullptr};
+  uv_process_options_t options{};
+  options.file = file.c_str();
+  options.args = arguments.data();
+  EXPECT_THROW(
+      Handle<uv_process_t>([&](uv_process_t* p) { return uv_spawn(current_loop(), p, &options); }),
+      Error);
+  std::size_t left = 0;
+  uv_walk(
+      current_loop(),
+      [](uv_handle_t* handle, void* count) {
+        if (uv_handle_get_type(handle) != UV_PROCESS || uv_is_closing(handle)) return;
+        ++*static_cast<std::size_t*>(count);
+      },
+      &left);
+  EXPECT_EQ(left, 0U);
+  Handle<uv_timer_t>([](uv_timer_t* h) { return uv_timer_init(current_loop(), h); }).aclose();
+}
+
 UV_TEST(APipeConnectsToo) {
   Handle<uv_pipe_t> pipe([](uv_pipe_t* p) { return uv_pipe_init(current_loop(), p, 0); });
   EXPECT_THROW(connect(pipe, "/no/such/socket"), Error);

@@ -53,6 +53,7 @@ struct HandleState {
   fibers::Event when_closed;
   // --- Of streams. ---
   Reader* reader = nullptr;
+  bool listens = false;
   std::size_t connections = 0;  // That have not been accepted.
   int listen_error = 0;
   fibers::ParkingLot acceptors;

@@ -32,11 +32,17 @@ void require_open(const HandleState& state) {
   if (state.closing) throw fibers::ClosedResourceError("a handle of libuv's was closed");
 }
 
+// uv_buf_init takes an unsigned, too little for 4 GiB.
+uv_buf_t buffer_of(char* base, std::size_t size) {
+  uv_buf_t buffer = uv_buf_init(base, 0);
+  buffer.len = size;
+  return buffer;
+}
+
 void give_buffer(uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
   const Reader* const reader = detail::state_of(handle).reader;
-  *buffer = reader == nullptr
-                ? uv_buf_init(nullptr, 0)
-                : uv_buf_init(reader->buffer.data(), static_cast<unsigned>(reader->buffer.size()));
+  *buffer = reader == nullptr ? uv_buf_init(nullptr, 0)
+                              : buffer_of(reader->buffer.data(), reader->buffer.size());
 }
 
 void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
@@ -93,8 +99,7 @@ void write(StreamHandle& stream, std::string_view bytes) {
   const InUse use(stream);
   uv_write_t request;
   // libuv only reads it.
-  const uv_buf_t buffer =
-      uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
+  const uv_buf_t buffer = buffer_of(const_cast<char*>(bytes.data()), bytes.size());
   await(
       request,
       [&](uv_write_t* r, uv_write_cb done) {
@@ -121,6 +126,8 @@ std::size_t read_some(StreamHandle& stream, std::span<char> buffer) {
   fibers::checkpoint_if_cancelled();
   HandleState& state = use.state();
   require_open(state);
+  if (buffer.empty())
+    throw fibers::UsageError("read_some() was given no room; 0 is what it returns at the end");
   if (state.reader != nullptr)
     throw fibers::BusyResourceError("another task is reading from this stream of libuv's");
   std::optional<Reader> reader;
@@ -141,9 +148,10 @@ std::size_t read_some(StreamHandle& stream, std::span<char> buffer) {
 }
 
 void listen(StreamHandle& server, int backlog) {
-  const HandleState& state = HandleAccess::state(server);
+  HandleState& state = HandleAccess::state(server);
   require_open(state);
   check(uv_listen(stream_of(state), backlog, &on_connection), "uv_listen");
+  state.listens = true;
   detail::started();
 }
 
@@ -155,6 +163,9 @@ void accept(StreamHandle& server, StreamHandle& client) {
   fibers::checkpoint();
   require_open(state);
   require_open(into);
+  if (!state.listens)
+    throw fibers::UsageError(
+        "accept() waits for connections to a stream that listens; call listen() first");
   if (into.accepts_from != nullptr)
     throw fibers::BusyResourceError("another task is accepting into this stream of libuv's");
   into.accepts_from = &state;

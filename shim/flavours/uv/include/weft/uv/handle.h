@@ -4,8 +4,9 @@
 // libuv's handles with an owner. A handle of libuv's has to stay where it is until its close
 // callback, which comes in a later turn of the loop; here the owner may go at any time.
 //
-//   weft::uv::Handle<uv_tcp_t> tcp([](uv_tcp_t* h) { return uv_tcp_init(weft::uv::current_loop(),
-//   h); }); weft::uv::connect(tcp, address);
+//   weft::uv::Handle<uv_tcp_t> tcp(
+//       [](uv_tcp_t* h) { return uv_tcp_init(weft::uv::current_loop(), h); });
+//   weft::uv::connect(tcp, address);
 
 #pragma once
 
@@ -84,7 +85,8 @@ class Handle final : public std::conditional_t<detail::kIsStream<H>, StreamHandl
   using Base = std::conditional_t<detail::kIsStream<H>, StreamHandle, AnyHandle>;
 
  public:
-  // Calls `init(H*)`, which returns what libuv's own function does; throws Error if that is one.
+  // Calls `init(H*)`, which returns what libuv's own function does (uv_tcp_init, uv_spawn and so
+  // on); throws Error if that is one.
   template <class Init>
   requires std::is_invocable_r_v<int, Init&, H*>
   explicit Handle(Init init) : Handle(make(init)) {}
@@ -103,12 +105,16 @@ class Handle final : public std::conditional_t<detail::kIsStream<H>, StreamHandl
   explicit Handle(Made made) : Base(std::move(made.state)), handle_(made.handle) {}
   template <class Init>
   static Made make(Init& init) {
+    constexpr uv_close_cb destroy = [](uv_handle_t* h) { delete reinterpret_cast<H*>(h); };
     auto handle = std::make_unique<H>();
-    check(std::invoke(init, handle.get()), "the initialisation of a handle");
+    const int result = std::invoke(init, handle.get());
+    // A uv_spawn that fails has put the handle into its loop all the same; it has to be closed.
+    if (std::is_same_v<H, uv_process_t> && result < 0 && handle->type == UV_PROCESS)
+      detail::own_handle(reinterpret_cast<uv_handle_t*>(handle.release()), destroy);
+    check(result, "the initialisation of a handle");
     H* const raw = handle.get();
     static_cast<void>(handle.release());
-    return {raw, detail::own_handle(reinterpret_cast<uv_handle_t*>(raw),
-                                    [](uv_handle_t* h) { delete reinterpret_cast<H*>(h); })};
+    return {raw, detail::own_handle(reinterpret_cast<uv_handle_t*>(raw), destroy)};
   }
 
   H* handle_;

@@ -46,7 +46,7 @@ void shutdown(StreamHandle& stream);
 
 // Waits until there are bytes and puts some into `buffer`; returns how many, 0 at the end. One task
 // at a time: BusyResourceError. Throws Error; ClosedResourceError if the handle is closed
-// meanwhile.
+// meanwhile; UsageError for no room.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: nothing is read.

@@ -4,7 +4,6 @@
 #include "weft/fibers/guest.h"
 
 #include <fcntl.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -13,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "fibers/core/alarm.h"
 #include "fibers/core/check.h"
 #include "fibers/core/current_scheduler.h"
 #include "fibers/core/found_events.h"
@@ -29,57 +29,6 @@
 
 namespace weft::fibers {
 namespace detail {
-
-namespace {
-
-// The machine's time, by which alarms go; the run's clock may be another.
-using SteadyTime = std::chrono::steady_clock::time_point;
-
-SteadyTime machine_now() {
-  return std::chrono::steady_clock::now();
-}
-
-SteadyTime machine_later(Duration length) {
-  if (length == Duration::max()) return SteadyTime::max();  // The clock need not be read.
-  const SteadyTime now = machine_now();
-  return length < SteadyTime::max() - now ? now + length : SteadyTime::max();
-}
-
-}  // namespace
-
-// A timer that makes the run's epoll descriptor readable. Set only when it would ring too late:
-// most deadlines move away before they come.
-class GuestAlarm {
- public:
-  explicit GuestAlarm(IoManager& io)
-      : fd_(sys::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
-    if (fd_ < 0) throw_system_error(errno, "timerfd_create");
-    try {
-      io.add_alarm(fd_);
-    } catch (...) {
-      sys::close(fd_);
-      throw;
-    }
-  }
-  GuestAlarm(const GuestAlarm&) = delete;
-  GuestAlarm& operator=(const GuestAlarm&) = delete;
-  ~GuestAlarm() { sys::close(fd_); }
-
-  // False if the system refuses it: see errno.
-  bool ring_by(SteadyTime when) {
-    if (rings_at_ <= when && (when == SteadyTime::max() || rings_at_ > machine_now())) return true;
-    const Duration since_boot = when.time_since_epoch();
-    const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
-    const itimerspec at{{}, {whole.count(), (since_boot - whole).count()}};
-    if (sys::timerfd_settime(fd_, TFD_TIMER_ABSTIME, &at, nullptr) != 0) return false;
-    rings_at_ = when;
-    return true;
-  }
-
- private:
-  int fd_;
-  SteadyTime rings_at_ = SteadyTime::max();
-};
 
 // A run and how its host turns it. Kept by whoever will make the next tick: the host's queue, the
 // helper thread, or the host's GuestRun.
@@ -155,7 +104,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   std::atomic<bool> abandoned_{false};
 
   // --- Of hosts that poll. ---
-  std::optional<GuestAlarm> alarm_;
+  std::optional<Alarm> alarm_;
   bool alarm_refused_ = false;
   bool called_ = false;  // The host has been given a tick for what has happened since the last one.
   SteadyTime wait_ends_{};

@@ -11,11 +11,13 @@
 #include <memory>
 #include <optional>
 
+#include "fibers/core/alarm.h"
 #include "fibers/core/entry_queue.h"
 #include "fibers/core/idle_waiters.h"
 #include "fibers/core/io_manager.h"
 #include "weft/fibers/clock.h"
 #include "weft/fibers/detail/outside_work.h"
+#include "weft/fibers/shared_wait.h"
 
 namespace weft::fibers::detail {
 
@@ -42,6 +44,11 @@ class Poller {
   // `events` have been delivered: fires deadlines, or does what the wait was primed for.
   void after_wait(const Wait& wait, std::size_t events);
 
+  // --- Another library's loop, in which the waits are then; null: none. ---
+  bool shares_waits() const { return shared_ != nullptr; }
+  // Returns the descriptor for it.
+  int share_waits(SharedWait* with);
+
   // --- Calls from outside. ---
   const std::shared_ptr<EntryQueue>& entries() const { return entries_; }
   Wakeup& wakeup() { return entries_->wakeup(); }
@@ -64,6 +71,8 @@ class Poller {
 
  private:
   void run_last_entries();
+  std::size_t look_shared(Duration timeout, const Wait* told_of);
+  SharedWait::Turn wait_shared(Duration timeout);
   Wait plan_wait();
   Duration until_next_deadline();
   void idle(IdleFor primed);
@@ -75,6 +84,8 @@ class Poller {
   IdleWaiters idle_waiters_;
   std::shared_ptr<EntryQueue> entries_;
   IoManager io_;
+  SharedWait* shared_ = nullptr;
+  std::optional<Alarm> alarm_;  // Once waits have been shared.
   int threads_at_work_ = 0;
   int children_awaited_ = 0;
 };

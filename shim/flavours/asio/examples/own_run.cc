@@ -3,10 +3,11 @@
 
 // Code written for Asio, in a run that is nobody's guest. A library that wants an executor gets the
 // run itself: its handlers are called on the run's thread, and need no mutex. Code that wants an
-// io_context of its own gets one, with a thread that runs it.
+// io_context gets one that the run turns, or one with a thread of its own.
 //
 // Prints:
 //   executor: 1 4 9
+//   shared: hello
 //   context: hello
 //   context: nothing more has come
 //   context: bye
@@ -66,6 +67,19 @@ static asio::awaitable<void> greet(Socket socket) {
   co_await asio::async_write(socket, asio::buffer("bye", 3), asio::use_awaitable);
 }
 
+// A task and a coroutine of Asio's on this thread.
+static void on_one_thread() {
+  asio::io_context context;
+  weft::asio::share_thread(context, [&] {
+    Socket client(context), server(context);
+    asio::local::connect_pair(client, server);
+    asio::co_spawn(context, greet(std::move(server)), asio::detached);
+    std::array<char, 64> buffer{};
+    const std::size_t count = client.async_read_some(asio::buffer(buffer), weft::asio::use_fiber);
+    std::cout << "shared: " << std::string(buffer.data(), count) << '\n';
+  });
+}
+
 static void with_a_context() {
   weft::asio::open_context([](asio::io_context& context) {
     Socket client(context), server(context);
@@ -88,6 +102,7 @@ static void with_a_context() {
 int main() {
   trio::run([] {
     with_an_executor();
+    on_one_thread();
     with_a_context();
   });
 }

@@ -3,55 +3,27 @@
 
 #include "weft/asio/run.h"
 
-#include <array>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <new>
-#include <vector>
 
+#include "shim/flavours/asio/src/two_loops.h"
 #include "weft/asio/detail/fiber_wait.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
-#include "weft/fibers/exception_group.h"
 #include "weft/shim/detail/foreign_flavour.h"
 
 namespace weft::asio {
 
 namespace detail {
 
-namespace {
-
 // Of this thread's run.
-constinit thread_local IoContext* this_context = nullptr;
+static constinit thread_local IoContext* this_context = nullptr;
 
-// For the one operation that waits for the guest's descriptor: it can always be started again.
-struct Storage {
-  alignas(std::max_align_t) std::array<std::byte, 256> bytes;
-};
-template <class T>
-struct StorageAllocator {
-  using value_type = T;
-  Storage* storage;
-
-  explicit StorageAllocator(Storage* s) : storage(s) {}
-  template <class U>
-  // NOLINTNEXTLINE(google-explicit-constructor): as allocators are.
-  StorageAllocator(const StorageAllocator<U>& other) : storage(other.storage) {}
-  T* allocate(std::size_t count) {
-    if (sizeof(T) * count > sizeof(Storage)) throw std::bad_alloc();
-    return reinterpret_cast<T*>(storage->bytes.data());
-  }
-  void deallocate(T*, std::size_t) noexcept {}
-  template <class U>
-  bool operator==(const StorageAllocator<U>& other) const {
-    return storage == other.storage;
-  }
-};
-
-}  // namespace
+IoContext* set_current_context(IoContext* context) noexcept {
+  return std::exchange(this_context, context);
+}
 
 class Guest : public std::enable_shared_from_this<Guest> {
  public:
@@ -187,19 +159,6 @@ void watch(Guest& guest, fibers::GuestRun run) {
 void leave(Guest& guest) noexcept {
   guest.leave();
 }
-
-namespace {
-
-// What two sides have thrown.
-[[noreturn]] void throw_both(std::exception_ptr one, std::exception_ptr other) {
-  std::vector<std::exception_ptr> both;
-  both.push_back(std::move(one));
-  both.push_back(std::move(other));
-  std::rethrow_exception(fibers::make_exception_group(
-      "a handler in the io_context has failed, and what ran in it", std::move(both)));
-}
-
-}  // namespace
 
 void run(IoContext& context, const std::function<void()>& main, const fibers::RunOptions& options) {
   const auto guest = make_guest(context);

@@ -9,4 +9,5 @@
 #include "weft/asio/executor.h"
 #include "weft/asio/open_context.h"
 #include "weft/asio/run.h"
+#include "weft/asio/share_thread.h"
 #include "weft/asio/use_fiber.h"

@@ -11,7 +11,7 @@
 //   });
 //
 // Asio's objects belong to that thread: use them by use_fiber.on(), or post what uses them. Without
-// a thread an io_context is the run's host: see run.h.
+// a thread of its own it is turned by the run, see share_thread.h, or is the run's host, see run.h.
 
 #pragma once
 

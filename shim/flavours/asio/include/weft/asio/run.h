@@ -12,9 +12,8 @@
 // A handler of Asio's is not in a task and must not wait. It may do all else: set an Event,
 // send_nowait, cancel a scope. What it throws comes out of whoever turns the io_context, as ever.
 //
-// There is no io_context inside a run that somebody else turns: Asio has no descriptor to wait for
-// it by. Let run() be the outermost, or give the io_context a thread and use
-// its objects by use_fiber.on(). run() may well be given a new io_context.
+// Inside a run that somebody else has begun an io_context is turned by the run, see share_thread.h,
+// or has a thread of its own, see open_context.h.
 
 #pragma once
 

@@ -13,12 +13,6 @@
 
 namespace weft::fibers::detail {
 
-SteadyTime machine_later(Duration length) {
-  if (length == Duration::max()) return SteadyTime::max();  // The clock need not be read.
-  const SteadyTime now = machine_now();
-  return length < SteadyTime::max() - now ? now + length : SteadyTime::max();
-}
-
 Alarm::Alarm(IoManager& io)
     : fd_(sys::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
   if (fd_ < 0) throw_system_error(errno, "timerfd_create");
@@ -34,8 +28,7 @@ Alarm::~Alarm() {
   sys::close(fd_);
 }
 
-bool Alarm::ring_by(SteadyTime when) {
-  if (rings_at_ <= when && (when == SteadyTime::max() || rings_at_ > machine_now())) return true;
+bool Alarm::set(SteadyTime when) {
   const Duration since_boot = when.time_since_epoch();
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since_boot);
   const itimerspec at{{}, {whole.count(), (since_boot - whole).count()}};

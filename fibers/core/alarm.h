@@ -18,7 +18,11 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 inline SteadyTime machine_now() {
   return std::chrono::steady_clock::now();
 }
-SteadyTime machine_later(Duration length);
+inline SteadyTime machine_later(Duration length) {
+  if (length == Duration::max()) return SteadyTime::max();  // The clock need not be read.
+  const SteadyTime now = machine_now();
+  return length < SteadyTime::max() - now ? now + length : SteadyTime::max();
+}
 
 // A timer that makes the run's epoll descriptor readable. Set only when it would ring too late:
 // most deadlines move away before they come.
@@ -31,9 +35,14 @@ class Alarm {
   ~Alarm();  // Also after the I/O manager's end.
 
   // False if the system refuses it: see errno.
-  bool ring_by(SteadyTime when);
+  bool ring_by(SteadyTime when) {
+    if (rings_at_ <= when && (when == SteadyTime::max() || rings_at_ > machine_now())) return true;
+    return set(when);
+  }
 
  private:
+  bool set(SteadyTime when);
+
   int fd_;
   SteadyTime rings_at_ = SteadyTime::max();
 };

@@ -56,6 +56,8 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   // A tick of a host that polls, and one that it was given besides.
   bool tick_polled();
   void tick_posted();
+  // One for what has happened just now.
+  void tick_here();
   bool polls() const { return *threadsafe_ == nullptr; }
   int pollable_fd() const;
   bool done() const { return life_ == nullptr; }
@@ -80,11 +82,14 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   void begin();
   Scheduler& scheduler() const { return life_->scheduler(); }
   bool at_once() const { return !wait_ || wait_->timeout <= Duration::zero(); }
-  void turn(std::size_t events);
-  bool turn_polled(bool look);
+  // Inline, as the steps of a tick are: each call that a switch of stacks comes in between costs a
+  // return that the processor does not foresee.
+  [[gnu::always_inline]] inline void turn(std::size_t events);
+  [[gnu::always_inline]] inline bool turn_polled(bool look);
   void tick_poller(bool look);
   void tick_soon();
   static bool post_tick() noexcept;
+  static bool cannot_post() noexcept { return false; }
   void stop_posting() noexcept;
   void wait_in_thread();
   void wait_for_poll();
@@ -163,8 +168,36 @@ void Guest::begin() {
   // a tick.
   scheduler().run_ready_tasks(0);
   tick_soon();  // By the descriptor: the host that drops the GuestRun now has abandoned it.
-  if (!polls() || !setup_.not_threadsafe) return;
-  host_call = {&scheduler(), &post_tick};
+  if (!polls()) return;
+  host_call = {&scheduler(), setup_.not_threadsafe ? &post_tick : &cannot_post, this};
+}
+
+// One batch, and what is to be waited for then.
+void Guest::turn(std::size_t events) {
+  if (wait_) {
+    scheduler().poller().wait_is_over(*wait_);
+    scheduler().poller().after_wait(*wait_, events);
+  }
+  scheduler().run_ready_tasks();
+  wait_.reset();
+  if (!scheduler().over()) wait_ = scheduler().poller().before_wait();
+}
+
+// False if it was not yet time for a turn: the alarm was set for something earlier that is no more,
+// or the host ticks without having been asked to. Without a `look`, what has come in will make the
+// descriptor readable all the same.
+bool Guest::turn_polled(bool look) {
+  std::size_t events = std::exchange(called_, false) ? 1 : 0;
+  if (wait_ && look) {
+    scheduler().io().set().wait(Duration::zero(), found_);
+    events += scheduler().io().deliver(found_);
+  }
+  if (wait_ && events == 0 && !at_once() && machine_now() < wait_ends_) {
+    set_alarm();
+    return false;
+  }
+  turn(events);
+  return true;
 }
 
 void Guest::tick_called() {
@@ -194,40 +227,22 @@ void Guest::tick_posted() {
   if (life_ != nullptr && called_) tick_poller(false);
 }
 
+void Guest::tick_here() {
+  called_ = true;
+  tick_poller(false);
+}
+
 void Guest::tick_poller(bool look) {
-  const Ticking guard(*this);
-  std::exception_ptr failure = capture([&] {
-                                 if (turn_polled(look) && !scheduler().over()) wait_for_poll();
-                               }).error();
+  std::exception_ptr failure;
+  {
+    const Ticking guard(*this);
+    try {
+      if (turn_polled(look) && !scheduler().over()) wait_for_poll();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
   if (failure != nullptr || scheduler().over()) finish(failure);
-}
-
-// One batch, and what is to be waited for then.
-void Guest::turn(std::size_t events) {
-  if (wait_) {
-    scheduler().poller().wait_is_over(*wait_);
-    scheduler().poller().after_wait(*wait_, events);
-  }
-  scheduler().run_ready_tasks();
-  wait_.reset();
-  if (!scheduler().over()) wait_ = scheduler().poller().before_wait();
-}
-
-// False if it was not yet time for a turn: the alarm was set for something earlier that is no more,
-// or the host ticks without having been asked to. Without a `look`, what has come in will make the
-// descriptor readable all the same.
-bool Guest::turn_polled(bool look) {
-  std::size_t events = std::exchange(called_, false) ? 1 : 0;
-  if (wait_ && look) {
-    scheduler().io().set().wait(Duration::zero(), found_);
-    events += scheduler().io().deliver(found_);
-  }
-  if (wait_ && events == 0 && !at_once() && machine_now() < wait_ends_) {
-    set_alarm();
-    return false;
-  }
-  turn(events);
-  return true;
 }
 
 void Guest::tick_soon() {
@@ -297,8 +312,10 @@ void Guest::wait_in_thread() {
   start_thread_soon(look, std::move(deliver), "weft guest");
 }
 
-// The run is over, or has failed as no run should.
-void Guest::finish(const std::exception_ptr& failure) {
+// The run is over, or has failed as no run should. The host may drop the guest in its callback.
+[[gnu::cold]] void Guest::finish(const std::exception_ptr& failure) {
+  const auto keep = shared_from_this();
+  ticking_ = true;
   stop_posting();
   std::exception_ptr error;
   try {
@@ -315,6 +332,7 @@ void Guest::finish(const std::exception_ptr& failure) {
     scheduler().give_up();
     RunLife::keep_for_ever(std::move(life_));
   }
+  ticking_ = false;
   setup_.done(std::move(error));
 }
 
@@ -324,7 +342,8 @@ void Guest::abandon() noexcept {
       "a guest run was abandoned: its host dropped it before it was over. Its tasks are neither "
       "run nor unwound any more; keep the host's loop going until done_callback";
   if (tls_scheduler != &scheduler()) {
-    // The run's thread still believes in it, so it has to stay.
+    // The run's thread still believes in it, so it has to stay. Nothing asks for ticks there.
+    scheduler().host().at_leisure = false;
     log_quietly(LogLevel::kWarning, [&] { return kText; });
     static_cast<void>(life_.release());
     return;
@@ -353,6 +372,48 @@ GuestRun start_guest(GuestSetup setup) {
 }
 
 }  // namespace detail
+
+using detail::host_call;
+
+namespace {
+
+bool note_call() noexcept {
+  return host_call.noted = true;
+}
+
+}  // namespace
+
+TickHere::TickHere() noexcept {
+  detail::Scheduler* const run = detail::tls_scheduler;
+  if (run == nullptr || !run->host().at_leisure || host_call.run != run) return;
+  if (host_call.call == &note_call) return;  // One that is further out makes the tick.
+  as_ever_ = std::exchange(host_call.call, &note_call);
+  host_call.noted = false;
+}
+
+TickHere::~TickHere() {
+  if (as_ever_ == nullptr) return;
+  const bool ask = wanted();
+  stop_noting();
+  if (ask) detail::tls_scheduler->call_host();
+}
+
+void TickHere::stop_noting() noexcept {
+  if (host_call.call == &note_call) host_call.call = as_ever_;
+  as_ever_ = nullptr;
+  host_call.noted = false;
+}
+
+bool TickHere::wanted() const noexcept {
+  return as_ever_ != nullptr && host_call.noted;
+}
+
+void TickHere::make() {
+  WEFT_REQUIRE(wanted(), "nothing has asked for a tick: see wanted()");
+  detail::Guest& guest = *host_call.guest;
+  stop_noting();
+  guest.tick_here();
+}
 
 // The calls keep the guest: it may be dropped in its done_callback.
 void GuestTick::operator()() const {

@@ -8,12 +8,16 @@
 
 namespace weft::fibers::detail {
 
+class Guest;
 class Scheduler;
 
 struct HostCall {
   const Scheduler* run = nullptr;  // Null: there is no such host.
   // False if the host could not take it: the wake-up has to do.
   bool (*call)() noexcept = nullptr;
+  // Good while the run's host is at leisure.
+  Guest* guest = nullptr;
+  bool noted = false;  // A TickHere has taken a call.
 };
 // Of this thread's guest run.
 inline constinit thread_local HostCall host_call;

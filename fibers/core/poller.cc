@@ -188,6 +188,8 @@ void Poller::idle(IdleFor primed) {
 
 bool Poller::is_worth_trimming() const {
   const StackPool& stacks = run_.stacks();
+  if (!stacks.worth_trimming(kKeepStacks)) [[likely]]
+    return false;
   return stacks.worth_trimming(stacks.statistics().in_use + kKeepStacks);
 }
 

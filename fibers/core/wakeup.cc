@@ -62,8 +62,7 @@ void Wakeup::attach(int epoll_fd) noexcept {
   while (using_epoll_.load() > 0) std::this_thread::yield();
 }
 
-void Wakeup::clear() noexcept {
-  if (!signalled_.load(std::memory_order_relaxed)) return;
+void Wakeup::take_in() noexcept {
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t n = sys::read(fd_, &count, sizeof count);
   // After the read: who sets it from here on also writes again.

@@ -42,13 +42,17 @@ class Wakeup {
 
   // --- The run's thread: one whose host waits. ---
   // To be called before looking at what the wake-up was for.
-  void clear() noexcept;
+  void clear() noexcept {
+    if (signalled_.load(std::memory_order_relaxed)) [[unlikely]]
+      take_in();
+  }
 
   // --- The I/O manager. ---
   // The epoll set that holds fd(), or -1. When this returns, no other thread uses the set before.
   void attach(int epoll_fd) noexcept;
 
  private:
+  void take_in() noexcept;
   [[gnu::cold]] void write_failed(int error) noexcept;
 
   int fd_;

@@ -84,6 +84,38 @@ class GuestRun {
   std::shared_ptr<detail::Guest> guest_;
 };
 
+// For a callback of a host that polls, which ends a wait of one of the run's tasks, say. The host
+// is not asked for the tick that this takes: the callback may make it itself, as the last thing
+// that it does, and the tasks go on in there.
+//
+//   void on_answer(Question& question) {
+//     TickHere here;
+//     question.answered.set();
+//     if (here.wanted()) here.make();
+//   }
+class TickHere {
+ public:
+  TickHere() noexcept;
+  TickHere(const TickHere&) = delete;
+  TickHere& operator=(const TickHere&) = delete;
+  // Asks the host for a tick that is wanted and has not been made.
+  ~TickHere();
+
+  // Whether something has asked for a tick since the beginning of this object. False in a tick,
+  // and while another one is on its way: what happens then, those do.
+  bool wanted() const noexcept;
+  // Makes it; once. Throws what the host's own callbacks throw, and UsageError if none is wanted.
+  //
+  // Blocks: no.
+  // Cancel: does not apply.
+  // Threads: the one that started the run.
+  void make();
+
+ private:
+  void stop_noting() noexcept;
+  bool (*as_ever_)() noexcept = nullptr;  // How the host is asked; null: this does nothing.
+};
+
 template <class T>
 struct GuestOptions {
   // Called once, at the end of the last tick, with what main returned or threw; with InternalError

@@ -25,6 +25,36 @@ IoContext* set_current_context(IoContext* context) noexcept {
   return std::exchange(this_context, context);
 }
 
+namespace {
+
+// How many operations seem to end in each turn of the context's. If there are several, then their
+// handlers are called one after the other, and one tick runs all the tasks: the code and the data
+// of both sides stay in the caches.
+class Crowd {
+ public:
+  // Looks again now and then.
+  bool is_expected() {
+    if (last_ >= kFewest) return true;
+    if (++alone_ < kLookAfter) return false;
+    alone_ = 0;
+    return true;
+  }
+  // From a tick that is posted to when it is made.
+  void begin_count() { counted_from_ = EndOfOperation::count; }
+  void end_count() { last_ = EndOfOperation::count - counted_from_; }
+
+ private:
+  static constexpr std::uint32_t kFewest = 4;
+  static constexpr std::uint32_t kLookAfter = 32;
+
+  std::uint32_t counted_from_ = 0;
+  std::uint32_t last_ = 0;
+  std::uint32_t alone_ = 0;  // Ticks in handlers since one was posted to look.
+};
+constinit thread_local Crowd crowd;
+
+}  // namespace
+
 class Guest : public std::enable_shared_from_this<Guest> {
  public:
   explicit Guest(IoContext& context) : context_(context), descriptor_(context) {}
@@ -39,23 +69,13 @@ class Guest : public std::enable_shared_from_this<Guest> {
   // A tick of the run's, for what happens to it in this context. Descriptors and deadlines bring
   // theirs by wait().
   void post(fibers::GuestTick tick) {
-    TickHere* const handler = TickHere::innermost;
-    if (handler != nullptr && !expects_more()) {
-      handler->guest = this;
-    } else {
-      counted_from_ = TickHere::ended;
-      ::boost::asio::post(context_, [guest = shared_from_this()] {
-        guest->crowd_ = TickHere::ended - guest->counted_from_;
-        guest->tick_posted();
-      });
-    }
+    crowd.begin_count();
+    ::boost::asio::post(context_, [guest = shared_from_this()] {
+      crowd.end_count();
+      const fibers::GuestTick next = *std::exchange(guest->next_, std::nullopt);
+      next();
+    });
     next_ = std::move(tick);
-  }
-  void tick_posted() {
-    const auto keep = shared_from_this();
-    const Ended ended{*this};
-    const fibers::GuestTick tick = *std::exchange(next_, std::nullopt);
-    tick();
   }
   void watch(fibers::GuestRun run) {
     run_.emplace(std::move(run));
@@ -64,25 +84,16 @@ class Guest : public std::enable_shared_from_this<Guest> {
     entered_ = true;
     wait();
   }
+  // The run is over.
   void leave() noexcept {
     this_context = nullptr;
     shim::detail::set_foreign_flavour(flavour_);
     entered_ = false;
+    release();
+    run_.reset();
   }
 
  private:
-  // Whether the operations of several tasks seem to end in each turn of the context's: then their
-  // handlers are called one after the other, and one tick runs all the tasks. The
-  // code and the data of both sides then stay in the caches. Looks again now and then.
-  bool expects_more() {
-    constexpr std::uint32_t kFewest = 4;
-    constexpr std::uint32_t kLookAfter = 32;
-    if (crowd_ >= kFewest) return true;
-    if (++alone_ < kLookAfter) return false;
-    alone_ = 0;
-    return true;
-  }
-
   // What Asio calls.
   struct Tick {
     using allocator_type = StorageAllocator<void>;
@@ -93,27 +104,13 @@ class Guest : public std::enable_shared_from_this<Guest> {
     }
   };
 
-  // Whatever a tick throws.
-  struct Ended {
-    Guest& guest;
-    ~Ended() {
-      if (guest.run_ && guest.run_->done()) guest.finish();
-    }
-  };
-
   // Asio's epoll tells of edges, but looks anew whenever a wait begins.
   void wait() {
     descriptor_.async_wait(::boost::asio::posix::descriptor_base::wait_read,
                            Tick{shared_from_this()});
   }
   void tick() {
-    if (!run_) return;  // A tick that was posted has ended it.
-    if (run_->tick()) return wait();
-    finish();
-  }
-  void finish() noexcept {
-    release();
-    run_.reset();
+    if (run_ && run_->tick()) wait();
   }
   // The descriptor is the run's to close.
   void release() noexcept {
@@ -130,9 +127,6 @@ class Guest : public std::enable_shared_from_this<Guest> {
   std::optional<fibers::GuestTick> next_;  // One is on its way at most.
   ::boost::asio::posix::basic_stream_descriptor<IoContext::executor_type> descriptor_;
   const char* flavour_ = nullptr;
-  std::uint32_t counted_from_ = 0;  // TickHere::ended when a tick was posted.
-  std::uint32_t crowd_ = 0;         // How many had ended when that one was made.
-  std::uint32_t alone_ = 0;         // Ticks in handlers since one was posted to look.
   bool entered_ = false;
 };
 
@@ -144,8 +138,8 @@ void post(Guest& guest, fibers::GuestTick tick) {
   guest.post(std::move(tick));
 }
 
-void TickHere::tick() const {
-  guest->tick_posted();
+void EndOfOperation::make_or_post() {
+  if (!crowd.is_expected()) here_.make();
 }
 
 void enter(Guest& guest) {

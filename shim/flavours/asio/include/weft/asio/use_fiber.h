@@ -138,9 +138,9 @@ class FiberHandler : public HandlerExecutor<Executor> {
 
   template <class... V>
   void operator()(V&&... values) {
-    TickHere here;
+    EndOfOperation operation;
     end(std::forward<V>(values)...);
-    here.make();
+    operation.make_tick();
   }
 
  private:

@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/guest.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/token.h"
 
@@ -73,34 +74,23 @@ class WaitCore {
   ::boost::asio::cancellation_signal signal_;
 };
 
-class Guest;
-
 // Around the end of an operation in its handler. The tick that a guest needs for it may be made in
 // the handler, where a coroutine of Asio's would go on, too: a turn of the context's less.
-class TickHere {
+class EndOfOperation {
  public:
-  TickHere() noexcept : outer_(std::exchange(innermost, this)) {}
-  TickHere(const TickHere&) = delete;
-  TickHere& operator=(const TickHere&) = delete;
-
-  // Of this thread; null outside of handlers, and once they have ended their operation.
-  inline static constinit thread_local TickHere* innermost = nullptr;
-  // How many handlers have ended their operation.
-  inline static constinit thread_local std::uint32_t ended = 0;
-
   // At the end of the handler, which throws what a tick throws.
-  void make() {
-    ++ended;
-    innermost = outer_;
-    if (guest != nullptr) tick();
+  void make_tick() {
+    ++count;
+    if (here_.wanted()) make_or_post();
   }
 
-  Guest* guest = nullptr;  // Set if it wants a tick.
+  // How many of this thread's have ended.
+  inline static constinit thread_local std::uint32_t count = 0;
 
  private:
-  void tick() const;
+  void make_or_post();
 
-  TickHere* outer_;
+  fibers::TickHere here_;
 };
 
 // One party's hold.

@@ -8,13 +8,22 @@
 #include <chrono>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "tests/shim/shim_test_support.h"
+#include "tests/support/temporary_directory.h"
 #include "weft/fibers/cancelled.h"
+#include "weft/fibers/instrument.h"
+#include "weft/fibers/lone_error.h"
+#include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/loop/async_generator.h"
+#include "weft/loop/protocol.h"
+#include "weft/loop/server.h"
 #include "weft/shim/shim.h"
 
 namespace weft::shim {
@@ -25,6 +34,7 @@ using fibers::CancelScope;
 using fibers::move_on_after;
 using fibers::sleep;
 using fibers::sleep_forever;
+using loop::AsyncGenerator;
 
 void stop_and_wait(EventLoop& loop) {
   loop.stop();
@@ -38,6 +48,17 @@ void clean_up_in_a_callback(bool& cleaned_up) {
   } catch (const fibers::Cancelled&) {
     CancelScope last_words({.relative_deadline = 1s, .shield = true});
     last_words.run([&] { aio_as_trio([&] { cleaned_up = true; })(); });
+    throw;
+  }
+}
+
+void sleep_and_count(int& cleaned_up) {
+  try {
+    sleep_forever();
+  } catch (const fibers::Cancelled&) {
+    CancelScope last_words({.relative_deadline = 1s, .shield = true});
+    last_words.run([] { sleep(1ms); });
+    ++cleaned_up;
     throw;
   }
 }
@@ -95,7 +116,15 @@ FIBER_TEST(LoopBlockTest, MayBeCancelledWhileSomebodyElseRunsItsLoop) {
                                loop.main_loop();
                                ran = true;
                              });
-                             loop.call_soon([] { sleep_forever(); });
+                             loop.call_soon([] {
+                               try {
+                                 sleep_forever();
+                               } catch (const fibers::Cancelled&) {
+                                 CancelScope shield({.shield = true});
+                                 shield.run([] { sleep(1s); });
+                                 throw;
+                               }
+                             });
                              sleep_forever();
                            });
                          }).finished();
@@ -127,6 +156,95 @@ FIBER_TEST(LoopBlockTest, AHookSeesTheLoopThatIsBeingClosed) {
   });
   ASSERT_EQ(loops.size(), 1U);
   EXPECT_EQ(seen, std::vector<EventLoop*>(2, loops[0]));
+}
+
+// Comes when a task is about to run for the `steps`-th time.
+struct CtrlCAt final : fibers::Instrument {
+  explicit CtrlCAt(int steps) : left(steps) {}
+  void before_task_step(fibers::Task&) override {
+    if (left-- == 0) std::raise(SIGINT);
+  }
+  int left;
+};
+
+// It is never lost, whichever phase the block is in. The others clean up all the same.
+FIBER_TEST(LoopBlockTest, CtrlCAtAnyMomentComesOut) {
+  WEFT_NOT_SHUFFLED("it counts the steps of one order");
+  WEFT_NOT_SWEPT("a Ctrl-C in each of its steps is the sweep");
+  WEFT_NOT_FAULT_SWEPT("as above");
+  for (int step = 0;; ++step) {
+    SCOPED_TRACE(step);
+    const auto ctrl_c = std::make_shared<CtrlCAt>(step);
+    fibers::add_instrument(ctrl_c);
+    int cleaned_up = 0;
+    auto error = error_of([&] {
+      open_loop([&](EventLoop& loop) {
+        at_close(loop, [] { sleep(1s); });
+        loop.call_soon([&] { sleep_and_count(cleaned_up); });
+        run_trio_task([&] { sleep_and_count(cleaned_up); });
+        sleep(1s);
+      });
+    });
+    fibers::remove_instrument(*ctrl_c);
+    // One that came after the last wait of the block.
+    if (error == nullptr) error = error_of([] { fibers::checkpoint(); });
+    if (ctrl_c->left >= 0) {
+      EXPECT_EQ(error, nullptr);
+      EXPECT_EQ(cleaned_up, 2);
+      break;
+    }
+    EXPECT_TRUE(holds<fibers::KeyboardInterrupt>(fibers::lone_error(error)));
+  }
+}
+
+struct Silent : loop::Protocol {};
+
+// So that nobody is taken in by a loop that is winding down.
+FIBER_TEST(LoopBlockTest, ServersCloseBeforeAnybodyCleansUp) {
+  const test::TemporaryDirectory directory;
+  std::optional<bool> serving;
+  open_loop([&](EventLoop& loop) {
+    const auto server = std::make_shared<loop::Server>(aio_as_trio(
+        loop.create_unix_server([] { return std::make_shared<Silent>(); }, directory / "server")));
+    EXPECT_TRUE(server->is_serving());
+    loop.call_soon([&serving, server] {
+      try {
+        sleep_forever();
+      } catch (const fibers::Cancelled&) {
+        serving = server->is_serving();
+        throw;
+      }
+    });
+    loop.synchronize();
+  });
+  EXPECT_EQ(serving, false);
+}
+
+AsyncGenerator<int> leaves_a_task(EventLoop& loop, std::vector<std::string>& events) {
+  try {
+    for (;;) co_yield 1;
+  } catch (const loop::GeneratorExit&) {
+    loop.create_task([&events] {
+      try {
+        sleep_forever();
+      } catch (const fibers::Cancelled&) {
+        events.emplace_back("task");
+        throw;
+      }
+    });
+    throw;
+  }
+}
+
+FIBER_TEST(LoopBlockTest, WhatGeneratorsLeaveBehindEndsBeforeTheResources) {
+  std::vector<std::string> events;
+  std::optional<AsyncGenerator<int>> generator;
+  open_loop([&](EventLoop& loop) {
+    at_close(loop, [&] { events.emplace_back("hook"); });
+    generator = leaves_a_task(loop, events);
+    EXPECT_EQ(run_aio_future(loop.create_task(generator->next())), 1);
+  });
+  EXPECT_EQ(events, (std::vector<std::string>{"task", "hook"}));
 }
 
 // What is left of a loop goes when the block has ended: its errors can no longer end that.

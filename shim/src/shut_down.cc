@@ -98,7 +98,6 @@ void LoopBlock::close_generators() {
     try {
       fibers::CancelScope shield({.shield = true});
       shield.run([&] {
-        need_loop();
         if (!closed) closed = loop_->create_task(loop_->shutdown_asyncgens());
         let_start();
         let_start();
@@ -135,8 +134,7 @@ void LoopBlock::close_transports() {
 }
 
 void LoopBlock::stop_loop() {
-  stop_wanted_ = true;
-  need_loop();
+  stop_wanted_ = true;  // It runs: nothing is idle since wind_down().
   while (loop_->is_running()) {
     loop_->stop();
     try {

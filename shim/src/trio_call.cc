@@ -10,7 +10,7 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/loop/errors.h"
 #include "weft/loop/event_loop.h"
-#include "weft/shim/detail/block_here.h"
+#include "weft/shim/detail/call_count.h"
 #include "weft/shim/trio_as_aio.h"
 
 namespace weft::shim::detail {

@@ -9,7 +9,7 @@
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/task.h"
 #include "weft/loop/errors.h"
-#include "weft/shim/detail/block_here.h"
+#include "weft/shim/detail/call_count.h"
 #include "weft/shim/detail/trio_call.h"
 
 namespace weft::cpp20::detail {

@@ -31,23 +31,16 @@ namespace detail {
 // unless a deadline limits the wait.
 void wait_while_stopped(loop::EventLoop& loop);
 
+template <class T, template <class> class Of>
+inline constexpr bool kIsA = false;
+template <class U, template <class> class Of>
+inline constexpr bool kIsA<Of<U>, Of> = true;
 template <class T>
-inline constexpr bool kIsFuture = false;
-template <class T>
-inline constexpr bool kIsFuture<loop::Future<T>> = true;
-template <class T>
-inline constexpr bool kIsFuture<loop::Task<T>> = true;
-template <class T>
-inline constexpr bool kIsCoro = false;
-template <class T>
-inline constexpr bool kIsCoro<loop::Coro<T>> = true;
-template <class T>
-inline constexpr bool kIsGenerator = false;
-template <class T>
-inline constexpr bool kIsGenerator<loop::AsyncGenerator<T>> = true;
+inline constexpr bool kIsFuture = kIsA<T, loop::Future> || kIsA<T, loop::Task>;
 // What is waited for or read as it is, and not called.
 template <class T>
-inline constexpr bool kIsAwaited = kIsFuture<T> || kIsCoro<T> || kIsGenerator<T>;
+inline constexpr bool kIsAwaited =
+    kIsFuture<T> || kIsA<T, loop::Coro> || kIsA<T, loop::AsyncGenerator>;
 
 // Ends the wait with what `fn` does. In a callback.
 template <class R, class F>
@@ -131,9 +124,9 @@ template <class F>
 requires(!detail::kIsAwaited<std::decay_t<F>>) auto aio_as_trio(F&& fn) {
   return [fn = std::forward<F>(fn)]<class... A>(A&&... args) mutable {
     using R = std::decay_t<std::invoke_result_t<decltype(fn)&, A...>>;
-    if constexpr (detail::kIsGenerator<R>) {
+    if constexpr (detail::kIsA<R, loop::AsyncGenerator>) {
       return aio_as_trio(std::invoke(fn, std::forward<A>(args)...));
-    } else if constexpr (detail::kIsCoro<R>) {
+    } else if constexpr (detail::kIsA<R, loop::Coro>) {
       return detail::call_in_task(fn, std::forward<A>(args)...);
     } else {
       auto bound = [&] { return std::invoke(fn, std::forward<A>(args)...); };

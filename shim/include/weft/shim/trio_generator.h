@@ -40,8 +40,8 @@ class TrioGenerator {
   // In the producer's task.
   template <class Producer>
   void run(Producer& producer) {
-    auto answers = std::move(to_reader_);  // Closed at the end, whatever that is.
-    auto requests = std::move(from_reader_);
+    auto answers = std::move(items_.first);  // Closed at the end, whatever that is.
+    auto requests = std::move(requests_.second);
     fibers::as_safe_channel<T>(producer, [&](fibers::SafeReceiveChannel<T>& items) {
       bool more = true;
       while (more && requests.next()) {
@@ -54,32 +54,18 @@ class TrioGenerator {
   // In a task of its own. Empty if the producer has ended.
   std::optional<T> fetch() {
     try {
-      to_producer_.send({});
+      requests_.first.send({});
     } catch (const fibers::BrokenResourceError&) {
       return std::nullopt;
     }
-    return from_producer_.next();
+    return items_.second.next();
   }
 
  private:
-  using Requests = fibers::MemoryChannelPair<std::monostate>;
-  using Items = fibers::MemoryChannelPair<T>;
-  explicit TrioGenerator(Requests requests, Items items)
-      : to_producer_(std::move(requests.first)),
-        from_reader_(std::move(requests.second)),
-        to_reader_(std::move(items.first)),
-        from_producer_(std::move(items.second)) {}
-
- public:
-  TrioGenerator()
-      : TrioGenerator(fibers::open_memory_channel<std::monostate>(0),
-                      fibers::open_memory_channel<T>(0)) {}
-
- private:
-  fibers::MemorySendChannel<std::monostate> to_producer_;
-  fibers::MemoryReceiveChannel<std::monostate> from_reader_;
-  fibers::MemorySendChannel<T> to_reader_;
-  fibers::MemoryReceiveChannel<T> from_producer_;
+  // The reader sends and the producer receives; the other way round.
+  fibers::MemoryChannelPair<std::monostate> requests_ =
+      fibers::open_memory_channel<std::monostate>(0);
+  fibers::MemoryChannelPair<T> items_ = fibers::open_memory_channel<T>(0);
 };
 
 // What asyncio's code reads. However it ends, the producer has ended before.

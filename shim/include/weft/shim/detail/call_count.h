@@ -15,6 +15,10 @@ class LoopBlock;
 
 namespace detail {
 
+// The block of open_loop that the calling code belongs to; null if there is none, or it has no loop
+// any more. Not for use outside weft: see current_loop().
+LoopBlock* block_here();
+
 // While one lives, the block's tasks nursery stays open: from the call of run_trio to the task's
 // end.
 class CallCount {

@@ -3,7 +3,7 @@
 
 #include "weft/boost_fiber/boost_fiber.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <boost/fiber/all.hpp>
 #include <chrono>
@@ -18,8 +18,10 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "tests/flavours/boost_fiber/boost_fiber_testing.h"
+#include "tests/support/captured_log.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/event.h"
+#include "weft/fibers/inspect.h"
 #include "weft/fibers/instrument.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/memory_channel.h"
@@ -297,6 +299,73 @@ FIBER_TEST(BoostFiberTest, AFiberSeesTheCancellationOfItsTaskAsAnErrorOfBoosts) 
     boost::this_fiber::yield();
     EXPECT_EQ(seen, (std::vector<std::string>{"cancelled", "cancelled"}));
   }
+}
+
+// A fiber whose task waits for ever, and what the fiber is told of its end.
+class Asking {
+ public:
+  Asking(const Asking&) = delete;
+  Asking& operator=(const Asking&) = delete;
+  Asking() = default;
+  ~Asking() = default;
+
+  int cancelled = 0;
+  Event begun;
+
+ private:
+  void ask() {
+    try {
+      trio_as_boost_fiber([this] {
+        begun.set();
+        fibers::sleep_forever();
+      });
+    } catch (const bf::fiber_error& error) {
+      cancelled += error.code() == std::errc::operation_canceled ? 1 : 0;
+    } catch (const fibers::UsageError&) {
+      // The test itself has been cancelled before the block.
+    }
+  }
+  Joined fiber_{[this] { ask(); }};
+};
+
+// Of the two that see it, the fiber and the scope, none keeps it from the other: a scope that
+// misses its Cancelled would be reported.
+FIBER_TEST(BoostFiberTest, TheEndOfTheBlockTakesTheCancelledOfItsTasks) {
+  WEFT_NOT_FAULT_SWEPT("an error that leaves a Boost fiber ends the process");
+  const test::CapturedLog log;
+  install();
+  {
+    Asking asking;
+    share_thread([&] { asking.begun.wait(); });
+    boost::this_fiber::yield();
+    EXPECT_EQ(asking.cancelled, 1);
+  }
+  EXPECT_THAT(log.lines, ::testing::IsEmpty());
+  EXPECT_EQ(fibers::last_swallowed_cancelled(), "");
+}
+
+// Nobody but the task of the fiber waits in the scope.
+FIBER_TEST(BoostFiberTest, AScopeAroundTheBlockGetsTheCancelledOfItsTasks) {
+  WEFT_NOT_FAULT_SWEPT("an error that leaves a Boost fiber ends the process");
+  const test::CapturedLog log;
+  install();
+  CancelScope scope;
+  {
+    Asking asking;
+    scope.run([&] {
+      share_thread([&] {
+        CancelScope shield({.shield = true});
+        shield.run([&] {
+          asking.begun.wait();
+          scope.cancel();
+          while (asking.cancelled == 0) fibers::checkpoint();
+        });
+      });
+    });
+  }
+  EXPECT_TRUE(scope.cancelled_caught());
+  EXPECT_THAT(log.lines, ::testing::IsEmpty());
+  EXPECT_EQ(fibers::last_swallowed_cancelled(), "");
 }
 
 FIBER_TEST(BoostFiberTest, TheBlockWaitsForCallsOfOtherTasks) {

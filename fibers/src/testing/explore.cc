@@ -21,6 +21,7 @@
 #include "weft/fibers/format_exception.h"
 #include "weft/fibers/run.h"
 #include "weft/fibers/task.h"
+#include "weft/fibers/testing/explore_guest.h"
 #include "weft/fibers/testing/mock_clock.h"
 
 namespace weft::fibers::testing {
@@ -52,24 +53,20 @@ class OneSchedule final : public ScheduleSource {
       : schedules_(schedules), options_(options) {}
 
   // Null if the body held.
-  std::exception_ptr run(const std::function<void(Exploration&)>& body) {
+  std::exception_ptr run(const ExploreHost& host, const std::function<void(Exploration&)>& body) {
     MockClock clock(0.0, Duration::zero());
     try {
-      fibers::run(
-          [&] {
-            CancelScope& scope = scope_.emplace();
-            scope.run([&] {
-              const absl::Cleanup forget = [this] { exploration_.prune(nullptr); };
-              body(exploration_);
-            });
-            if (too_long()) throw std::runtime_error(too_long_text());
-          },
-          {.clock = &clock,
-           .stack_size = options_.stack_size,
-           .schedule_source = this,
-           .check_captures = true});
+      host([&] { run_body(body); }, {.clock = &clock,
+                                     .stack_size = options_.stack_size,
+                                     .schedule_source = this,
+                                     .check_captures = true});
     } catch (...) {
       return std::current_exception();
+    }
+    if (!ended_) {
+      misuse_ = std::make_exception_ptr(UsageError(
+          "the host of an explored guest run returned before the run was over; it has to turn its "
+          "loop until then"));
     }
     return nullptr;
   }
@@ -95,6 +92,16 @@ class OneSchedule final : public ScheduleSource {
   }
 
   void at_cancel_point(Task&, const char* what) override { trace_.add(what); }
+
+  void run_body(const std::function<void(Exploration&)>& body) {
+    const absl::Cleanup end = [this] { ended_ = true; };
+    CancelScope& scope = scope_.emplace();
+    scope.run([&] {
+      const absl::Cleanup forget = [this] { exploration_.prune(nullptr); };
+      body(exploration_);
+    });
+    if (too_long()) throw std::runtime_error(too_long_text());
+  }
 
   std::size_t decide(const ReadyTasks& ready) {
     if (misuse_ != nullptr) return 0;
@@ -130,6 +137,7 @@ class OneSchedule final : public ScheduleSource {
   const ExploreOptions& options_;
   Exploration exploration_;
   std::optional<CancelScope> scope_;
+  bool ended_ = false;
   std::vector<std::size_t> choices_;
   std::uint64_t steps_ = 0;
   TraceHash trace_;
@@ -165,6 +173,14 @@ namespace detail {
 
 ExploreResult explore_erased(const std::function<void(Exploration&)>& body,
                              const ExploreOptions& options) {
+  return explore_guest_erased(
+      [](const std::function<void()>& main, const RunOptions& run) { fibers::run(main, run); },
+      body, options);
+}
+
+ExploreResult explore_guest_erased(const ExploreHost& host,
+                                   const std::function<void(Exploration&)>& body,
+                                   const ExploreOptions& options) {
   const std::string token = wanted_token(options);
   const auto schedules = token.empty() ? make_schedules(options) : replay_of(token);
   ExploreResult result;
@@ -172,7 +188,7 @@ ExploreResult explore_erased(const std::function<void(Exploration&)>& body,
   for (bool more = true; more && result.schedules < options.schedules;) {
     schedules->begin();
     OneSchedule one(*schedules, options);
-    std::exception_ptr error = one.run(body);
+    std::exception_ptr error = one.run(host, body);
     if (one.misuse() != nullptr) std::rethrow_exception(one.misuse());
     ++result.schedules;
     result.choices = std::max(result.choices, one.choices().size());

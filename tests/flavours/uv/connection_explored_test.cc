@@ -5,14 +5,13 @@
 // cancellation, another task that does the same, and the closing of a handle.
 
 #include <gtest/gtest.h>
-#include <sys/un.h>
 
 #include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <string_view>
 
+#include "tests/flavours/uv/explored_parts.h"
 #include "tests/flavours/uv/uv_explored.h"
 #include "tests/support/temporary_directory.h"
 #include "weft/fibers/errors.h"
@@ -24,47 +23,6 @@ namespace {
 
 using fibers::CancelScope;
 using fibers::ClosedResourceError;
-
-int new_socket() {
-  return ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-}
-
-sockaddr_un address_of(std::string_view name) {
-  sockaddr_un address{};
-  EXPECT_LT(name.size(), sizeof address.sun_path);
-  address.sun_family = AF_UNIX;
-  name.copy(address.sun_path, sizeof address.sun_path - 1);
-  return address;
-}
-
-void listen_at(int fd, std::string_view name) {
-  const sockaddr_un address = address_of(name);
-  EXPECT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  EXPECT_EQ(::listen(fd, 8), 0);
-}
-
-// Libuv listens at an abstract name, which is free again as soon as nobody does.
-class Server {
- public:
-  Server() {
-    const int fd = new_socket();
-    listen_at(fd, name_);
-    check(uv_pipe_open(handle.get(), fd), "uv_pipe_open");
-    listen(handle);
-  }
-  // A connection that waits to be accepted.
-  fibers::OwnedFd connect_to() const {
-    fibers::OwnedFd fd(new_socket());
-    const sockaddr_un address = address_of(name_);
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    return fd;
-  }
-  Handle<uv_pipe_t> handle = make_pipe();
-
- private:
-  const std::string name_ =
-      std::string("\0weft-uv-explored-", 18).append(std::to_string(::getpid()));
-};
 
 // A socket that listens in a directory of its own: libuv connects to none that is abstract.
 class Place {
@@ -89,15 +47,6 @@ class Place {
   const std::string name_ = directory_ / "socket";
   const int fd_ = new_socket();
 };
-
-bool accepts(Server& server, Handle<uv_pipe_t>& client) {
-  try {
-    accept(server.handle, client);
-    return true;
-  } catch (const ClosedResourceError&) {
-    return false;
-  }
-}
 
 // The connection that has not been accepted is there for the next one.
 EXPLORE_TEST(UvAcceptExplored, ACancellationMeetsAConnection) {

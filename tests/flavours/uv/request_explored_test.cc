@@ -9,14 +9,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <latch>
 #include <optional>
-#include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "tests/flavours/uv/explored_parts.h"
 #include "tests/flavours/uv/uv_explored.h"
 #include "weft/fibers/lowlevel.h"
 
@@ -24,91 +21,6 @@ namespace weft::uv {
 namespace {
 
 using fibers::CancelScope;
-
-// A request whose callback comes in a turn of libuv's after the test has said so. The first that
-// is said counts.
-class ByHand {
- public:
-  explicit ByHand(uv_loop_t* loop) {
-    check(uv_async_init(loop, &async_,
-                        [](uv_async_t* async) { static_cast<ByHand*>(async->data)->call(); }),
-          "uv_async_init");
-    async_.data = this;
-  }
-  ByHand(const ByHand&) = delete;
-  ByHand& operator=(const ByHand&) = delete;
-  // Its handle is closed with the loop, which is to end first.
-  ~ByHand() = default;
-
-  int start(uv_work_t* request, uv_after_work_cb done) {
-    request_ = request;
-    done_ = done;
-    if (result_.has_value()) uv_async_send(&async_);
-    return 0;
-  }
-  void end(int result) {
-    if (!result_.has_value()) result_ = result;
-    uv_async_send(&async_);
-  }
-  bool pending() const { return request_ != nullptr; }
-
-  // Waits for it, and says in `stops` how often it had to be stopped.
-  template <class Stop>
-  std::int64_t wait(Stop stop) {
-    uv_work_t request{};
-    return await(
-        request, [this](uv_work_t* r, uv_after_work_cb done) { return start(r, done); },
-        [&] {
-          ++stops;
-          stop();
-        });
-  }
-  int stops = 0;
-
- private:
-  void call() {
-    if (uv_work_t* const request = std::exchange(request_, nullptr)) done_(request, *result_);
-  }
-
-  uv_async_t async_{};
-  uv_work_t* request_ = nullptr;
-  uv_after_work_cb done_ = nullptr;
-  std::optional<int> result_;
-};
-
-// All of libuv's threads are at work until this is destroyed: what is queued meanwhile waits.
-class FullPool {
- public:
-  FullPool() {
-    EXPECT_EQ(uv_loop_init(&loop_), 0);
-    for (uv_work_t& request : requests_) {
-      request.data = this;
-      uv_queue_work(
-          &loop_, &request, [](uv_work_t* r) { static_cast<FullPool*>(r->data)->occupy(); },
-          [](uv_work_t*, int) {});
-    }
-    begun_.wait();
-  }
-  FullPool(const FullPool&) = delete;
-  FullPool& operator=(const FullPool&) = delete;
-  ~FullPool() {
-    end_.count_down();
-    uv_run(&loop_, UV_RUN_DEFAULT);
-    EXPECT_EQ(uv_loop_close(&loop_), 0);
-  }
-
- private:
-  static constexpr std::size_t kThreads = 4;  // Libuv's own choice.
-  void occupy() {
-    begun_.count_down();
-    end_.wait();
-  }
-
-  uv_loop_t loop_{};
-  std::array<uv_work_t, kThreads> requests_{};
-  std::latch begun_{kThreads};
-  std::latch end_{1};
-};
 
 // It ends as cancelled or with its value, and is asked to end once at most.
 EXPLORE_TEST(UvAwaitExplored, ACancellationAndAnEndMeet) {

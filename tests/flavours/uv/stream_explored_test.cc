@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "tests/flavours/uv/explored_parts.h"
 #include "tests/flavours/uv/uv_explored.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
@@ -23,12 +24,6 @@ namespace {
 
 using fibers::CancelScope;
 using fibers::ClosedResourceError;
-
-// Several times what a Connection takes at once.
-const std::string& long_text() {
-  static const std::string text(12'000, 'x');
-  return text;
-}
 
 // A byte that has not been read is there for the next one who reads.
 EXPLORE_TEST(UvReadExplored, ACancellationMeetsAByte) {

@@ -36,11 +36,14 @@ inline constexpr bool kIsA = false;
 template <class U, template <class> class Of>
 inline constexpr bool kIsA<Of<U>, Of> = true;
 template <class T>
+inline constexpr bool kIsGenerator = false;
+template <class T>
+inline constexpr bool kIsGenerator<loop::AsyncGenerator<T>> = true;
+template <class T>
 inline constexpr bool kIsFuture = kIsA<T, loop::Future> || kIsA<T, loop::Task>;
 // What is waited for or read as it is, and not called.
 template <class T>
-inline constexpr bool kIsAwaited =
-    kIsFuture<T> || kIsA<T, loop::Coro> || kIsA<T, loop::AsyncGenerator>;
+inline constexpr bool kIsAwaited = kIsFuture<T> || kIsA<T, loop::Coro> || kIsGenerator<T>;
 
 // Ends the wait with what `fn` does. In a callback.
 template <class R, class F>
@@ -124,7 +127,7 @@ template <class F>
 requires(!detail::kIsAwaited<std::decay_t<F>>) auto aio_as_trio(F&& fn) {
   return [fn = std::forward<F>(fn)]<class... A>(A&&... args) mutable {
     using R = std::decay_t<std::invoke_result_t<decltype(fn)&, A...>>;
-    if constexpr (detail::kIsA<R, loop::AsyncGenerator>) {
+    if constexpr (detail::kIsGenerator<R>) {
       return aio_as_trio(std::invoke(fn, std::forward<A>(args)...));
     } else if constexpr (detail::kIsA<R, loop::Coro>) {
       return detail::call_in_task(fn, std::forward<A>(args)...);

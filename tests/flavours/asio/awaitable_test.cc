@@ -187,6 +187,24 @@ TEST(TrioAsAsioTest, ATaskCancelledByItsNurseryEndsTheOperation) {
   EXPECT_EQ(code, ba::error::operation_aborted);
 }
 
+// An initiation that throws ends the process, under use_awaitable: Asio's await_suspend is
+// noexcept.
+TEST(TrioAsAsioTest, WhatKeepsTheTaskFromStartingIsTheCoroutinesError) {
+  ba::io_context context;
+  run(context, [&] {
+    fibers::open_nursery([&](fibers::Nursery& nursery) {
+      const auto coroutine = [&]() -> ba::awaitable<int> {
+        co_return co_await trio_as_asio(
+            nursery, [] { return 7; }, ba::use_awaitable);
+      };
+      ba::thread_pool elsewhere(1);
+      EXPECT_THROW(await(coroutine(), elsewhere.get_executor()), fibers::UsageError);
+      elsewhere.join();
+      EXPECT_EQ(await(coroutine()), 7);
+    });
+  });
+}
+
 // A coroutine brings its executor; without one there has to be a host.
 FIBER_TEST(TrioAsAsioTest, TheRunNeedNotBeAGuest) {
   fibers::open_nursery([](fibers::Nursery& nursery) {

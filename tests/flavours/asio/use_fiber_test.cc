@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <boost/asio/experimental/channel.hpp>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -13,6 +14,7 @@
 #include <type_traits>
 
 #include "tests/flavours/asio/asio_testing.h"
+#include "weft/asio/awaitable.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
@@ -108,6 +110,20 @@ FIBER_TEST(UseFiberTest, CancellingTheTaskCancelsTheOperationAndWaitsForItsEnd) 
   EXPECT_TRUE(waited);
   EXPECT_EQ(op.cancels, 1);
   EXPECT_TRUE(scope.cancelled_caught());
+}
+
+// They end with an error of their own, which is no operation_aborted.
+TEST(UseFiberChannelTest, ADeadlineEndsAWaitForAChannel) {
+  ba::io_context context;
+  run(context, [&] {
+    ba::experimental::channel<void(error_code, int)> channel(context, 0);
+    EXPECT_FALSE(fibers::move_on_after(1ms, [&] { channel.async_receive(use_fiber); }));
+    EXPECT_FALSE(fibers::move_on_after(1ms, [&] { channel.async_send({}, 1, use_fiber); }));
+    const auto receive = [&]() -> ba::awaitable<int> {
+      co_return co_await channel.async_receive(ba::use_awaitable);
+    };
+    EXPECT_FALSE(fibers::move_on_after(1ms, [&] { await(receive()); }));
+  });
 }
 
 FIBER_TEST(UseFiberTest, AResultThatWonTheRaceCounts) {

@@ -3,6 +3,7 @@
 
 #include "weft/asio/detail/fiber_wait.h"
 
+#include <boost/asio/experimental/channel_error.hpp>
 #include <new>
 #include <thread>
 
@@ -16,11 +17,17 @@ namespace {
 // Its address tells threads apart without a system call.
 thread_local const char kThreadMark = 0;
 
+// Asio's channels have a word of their own for it.
+bool tells_of_cancel(const ::boost::system::error_code& error) {
+  return error == ::boost::asio::error::operation_aborted ||
+         error == ::boost::asio::experimental::error::channel_cancelled;
+}
+
 bool tells_of_cancel(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const ::boost::system::system_error& e) {
-    return e.code() == ::boost::asio::error::operation_aborted;
+    return tells_of_cancel(e.code());
   } catch (...) {
     return false;
   }
@@ -94,7 +101,7 @@ void WaitCore::throw_dropped() const {
 
 void WaitCore::check(const ::boost::system::error_code& error) const {
   if (!error) return;
-  if (error == ::boost::asio::error::operation_aborted) raise_if_cancelled();
+  if (raise_ && tells_of_cancel(error)) raise_if_cancelled();
   throw ::boost::system::system_error(error);
 }
 

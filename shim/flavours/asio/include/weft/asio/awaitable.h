@@ -36,8 +36,8 @@ namespace weft::asio {
 
 // Runs `coroutine` in `executor`, which may be another thread's, waits for it, and returns what it
 // returns or throws what it throws. If the task is cancelled, the coroutine gets one terminal
-// cancellation and the task waits for its end: a system_error with operation_aborted becomes
-// Cancelled, and anything else that comes counts.
+// cancellation and the task waits for its end: a system_error with operation_aborted (or
+// channel_cancelled) becomes Cancelled, and anything else that comes counts.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: before the coroutine begins: it is dropped. Afterwards it is cancelled and waited for; a
@@ -106,6 +106,12 @@ class FiberCall {
   FiberCall& operator=(const FiberCall&) = delete;
   ~FiberCall() { stop_listening(); }
 
+  // If there is no task. Asio's coroutines cannot stand an initiation that throws.
+  void fail(std::exception_ptr error) {
+    stop_listening();
+    deliver(std::move(error), std::nullopt);
+  }
+
   // Before the task starts: afterwards the handler must not be lost for want of memory.
   void listen() {
     slot_ = ::boost::asio::get_associated_cancellation_slot(handler_);
@@ -163,7 +169,8 @@ class FiberCall {
 // An operation of Asio's, for any completion token: calls `fn` in a new task of `nursery`'s. It
 // ends with what `fn` returns, which is default-constructible as Asio wants it, or throws. A
 // cancellation of the operation cancels the task, and is over when that has ended; it ends with a
-// system_error, operation_aborted, also if somebody else cancels the task.
+// system_error, operation_aborted, also if somebody else cancels the task. What keeps the task from
+// starting, as a nursery that is over or is another thread's does, is an error of the operation.
 //
 // The handler is called in its own executor, as a coroutine has one, which may be a RunExecutor
 // (executor.h). One without an executor is called in the context that the run is a guest of;
@@ -179,9 +186,13 @@ auto trio_as_asio(fibers::Nursery& nursery, F&& fn, Token&& token) {
   return ::boost::asio::async_initiate<Token, typename detail::FiberSignature<R>::Type>(
       [&nursery](auto handler, Fn body) {
         using Call = detail::FiberCall<R, Fn, decltype(handler)>;
-        auto call = std::make_unique<Call>(std::move(body), std::move(handler));
-        call->listen();
-        nursery.start_soon([call = std::move(call)] { call->run(); }, {.unchecked_captures = true});
+        const auto call = std::make_shared<Call>(std::move(body), std::move(handler));
+        try {
+          call->listen();
+          nursery.start_soon([call] { call->run(); }, {.unchecked_captures = true});
+        } catch (...) {
+          call->fail(std::current_exception());
+        }
       },
       token, Fn(std::forward<F>(fn)));
 }

@@ -215,8 +215,8 @@ class RunExecutor {
 // Cancel: first of all, before the body is called. Later as said.
 // Threads: the run's own only.
 template <class F>
-auto open_executor(F&& body) -> std::invoke_result_t<F&, const RunExecutor&> {
-  using T = std::invoke_result_t<F&, const RunExecutor&>;
+auto open_executor(F&& body) -> std::decay_t<std::invoke_result_t<F&, const RunExecutor&>> {
+  using T = std::decay_t<std::invoke_result_t<F&, const RunExecutor&>>;
   if constexpr (std::is_void_v<T>) {
     detail::open_executor([&](const RunExecutor& executor) { std::invoke(body, executor); });
   } else {

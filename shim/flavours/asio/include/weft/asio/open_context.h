@@ -43,8 +43,8 @@ void open_context(const std::function<void(IoContext&)>& body);
 // Cancel: first of all, before the body is called. Later as said.
 // Threads: the run's own only.
 template <class F>
-auto open_context(F&& body) -> std::invoke_result_t<F&, IoContext&> {
-  using T = std::invoke_result_t<F&, IoContext&>;
+auto open_context(F&& body) -> std::decay_t<std::invoke_result_t<F&, IoContext&>> {
+  using T = std::decay_t<std::invoke_result_t<F&, IoContext&>>;
   if constexpr (std::is_void_v<T>) {
     detail::open_context([&](IoContext& context) { std::invoke(body, context); });
   } else {

@@ -24,6 +24,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/guest.h"
 #include "weft/fibers/run.h"
 
@@ -91,6 +92,7 @@ template <class F>
 auto run(IoContext& context, F&& main, const fibers::RunOptions& options = {})
     -> std::invoke_result_t<std::decay_t<F>&> {
   using T = std::invoke_result_t<std::decay_t<F>&>;
+  static_assert(!std::is_reference_v<T>, WEFT_RETURNS_NO_REFERENCE);
   if constexpr (std::is_void_v<T>) {
     detail::run(
         context, [&] { std::invoke(main); }, options);

@@ -22,6 +22,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/fibers/detail/misuse.h"
 #include "weft/fibers/guest.h"
 #include "weft/fibers/run.h"
 
@@ -84,6 +85,7 @@ template <class F>
 auto run(uv_loop_t* loop, F&& main, const fibers::RunOptions& options = {})
     -> std::invoke_result_t<std::decay_t<F>&> {
   using T = std::invoke_result_t<std::decay_t<F>&>;
+  static_assert(!std::is_reference_v<T>, WEFT_RETURNS_NO_REFERENCE);
   std::optional<fibers::Outcome<T>> outcome;
   const auto guest = detail::make_guest(loop);
   detail::watch(*guest, fibers::start_guest_run(

@@ -130,6 +130,24 @@ FIBER_TEST(AwaitableAsTrioTest, AResultNeedNotMove) {
   EXPECT_EQ(awaitable_as_trio(HasMember{}).number, 5);
 }
 
+// The awaiter, or the awaitable, that is to be moved from is gone when the call has returned.
+struct Keeps {
+  std::unique_ptr<int> value = std::make_unique<int>(7);
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<>) const noexcept { return false; }
+  std::unique_ptr<int>&& await_resume() noexcept { return std::move(value); }
+};
+struct MakesKeeper {
+  Keeps operator co_await() const { return {}; }
+};
+
+FIBER_TEST(AwaitableAsTrioTest, WhatMayBeMovedAwayIsMovedOutOfWhatIsGone) {
+  static_assert(std::is_same_v<decltype(awaitable_as_trio(Keeps{})), std::unique_ptr<int>>);
+  EXPECT_EQ(*awaitable_as_trio(MakesKeeper{}), 7);
+  EXPECT_EQ(*awaitable_as_trio([](std::stop_token) { return Keeps{}; }), 7);
+  EXPECT_EQ(*awaitable_as_trio(Keeps{}, {.abandon_on_cancel = true}), 7);
+}
+
 // --- Cancellation. ---
 
 FIBER_TEST(AwaitableAsTrioTest, CancellationCallsRequestStopOnce) {

@@ -12,8 +12,9 @@
 //   });
 //
 // Awaited is what the language would await: by operator co_await, a member or free, or directly.
-// The awaiter's result may be a value, a reference or nothing. Whichever thread resumes, the task
-// goes on in its run, and await_resume() is called there. Besides the awaitable's own memory
+// The awaiter's result may be a value, a reference or nothing; a T&& is returned as a T, and a T&
+// must not refer into what is awaited if that goes with the call. Whichever thread resumes, the
+// task goes on in its run, and await_resume() is called there. Besides the awaitable's own memory
 // nothing is allocated: the small coroutine that it is given to resume comes from a pool.
 
 #pragma once
@@ -49,12 +50,20 @@ namespace detail {
 // In a handler, when the wait is over. `cancelled`: the task was, meanwhile.
 [[noreturn]] void rethrow(const std::optional<fibers::RaiseCancel>& cancelled);
 
+// What await_in_task() returns. In the language an awaiter lives until the end of the full
+// expression, here it goes before: what it gives away by T&& is taken out of it.
+template <class R>
+using Taken =
+    std::conditional_t<std::is_rvalue_reference_v<R> && std::constructible_from<std::decay_t<R>, R>,
+                       std::decay_t<R>, R>;
+
 template <class A, class Object>
 decltype(auto) await_in_task(A&& awaitable, Object& stoppable) {
   auto&& awaiter = loop::detail::get_awaiter(std::forward<A>(awaitable));
+  using R = Taken<decltype(awaiter.await_resume())>;
   if (awaiter.await_ready()) {
     fibers::cancel_shielded_checkpoint();
-    return awaiter.await_resume();
+    return static_cast<R>(awaiter.await_resume());
   }
   loop::detail::ForeignWait wait;
   if constexpr (requires { awaiter.request_stop(); }) {
@@ -66,7 +75,7 @@ decltype(auto) await_in_task(A&& awaitable, Object& stoppable) {
   try {
     wait.throw_if_broken();
     if (wait.stopped()) throw loop::CancelledError();
-    return awaiter.await_resume();
+    return static_cast<R>(awaiter.await_resume());
   } catch (...) {
     rethrow(cancelled);
   }
@@ -157,7 +166,7 @@ requires(!detail::TakesStopToken<A>) auto awaitable_as_trio(A&& awaitable,
   using R = std::decay_t<loop::detail::AwaitResult<A>>;
   static_assert(!std::is_lvalue_reference_v<A>,
                 "what may be abandoned must own what it needs: move the awaitable");
-  static_assert(!std::is_reference_v<loop::detail::AwaitResult<A>>,
+  static_assert(!std::is_lvalue_reference_v<loop::detail::AwaitResult<A>>,
                 "what may be abandoned has to give a value, not a reference");
   loop::detail::check_foreign<A>();
   return shim::wait_for_callback<R>(

@@ -246,6 +246,18 @@ FIBER_TEST(BoostFiberTest, OrLeavesItAlone) {
   });
 }
 
+// Options that have a name, or are written with their type, are not taken for a cancel function.
+FIBER_TEST(BoostFiberTest, OptionsMayHaveAName) {
+  shared([] {
+    const AsTrioOptions waits_on;
+    AsTrioOptions leaves = waits_on;
+    leaves.abandon_on_cancel = true;
+    EXPECT_EQ(boost_fiber_as_trio([] { return 1; }, waits_on), 1);
+    EXPECT_EQ(boost_fiber_as_trio([] { return 2; }, leaves), 2);
+    EXPECT_EQ(boost_fiber_as_trio([] { return 3; }, AsTrioOptions{.abandon_on_cancel = true}), 3);
+  });
+}
+
 FIBER_TEST(BoostFiberTest, OrEndsWhatTheFiberWaitsFor) {
   shared([] {
     bf::unbuffered_channel<int> channel;

@@ -129,6 +129,7 @@ auto share_thread(F&& body) -> std::decay_t<std::invoke_result_t<F&>> {
 // Cancel: before `fn`: it is not called. Afterwards as `cancel` says; a value that comes counts.
 // Threads: the run's own only, inside share_thread().
 template <class F, class Cancel>
+requires std::is_invocable_r_v<shim::CancelResult, Cancel&>
 auto boost_fiber_as_trio(F&& fn, Cancel&& cancel)
     -> std::decay_t<std::invoke_result_t<std::decay_t<F>&>> {
   using Fn = std::decay_t<F>;

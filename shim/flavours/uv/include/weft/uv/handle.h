@@ -105,16 +105,16 @@ class Handle final : public std::conditional_t<detail::kIsStream<H>, StreamHandl
   explicit Handle(Made made) : Base(std::move(made.state)), handle_(made.handle) {}
   template <class Init>
   static Made make(Init& init) {
-    constexpr uv_close_cb destroy = [](uv_handle_t* h) { delete reinterpret_cast<H*>(h); };
+    constexpr uv_close_cb kDestroy = [](uv_handle_t* h) { delete reinterpret_cast<H*>(h); };
     auto handle = std::make_unique<H>();
     const int result = std::invoke(init, handle.get());
     // A uv_spawn that fails has put the handle into its loop all the same; it has to be closed.
     if (std::is_same_v<H, uv_process_t> && result < 0 && handle->type == UV_PROCESS)
-      detail::own_handle(reinterpret_cast<uv_handle_t*>(handle.release()), destroy);
+      detail::own_handle(reinterpret_cast<uv_handle_t*>(handle.release()), kDestroy);
     check(result, "the initialisation of a handle");
     H* const raw = handle.get();
     static_cast<void>(handle.release());
-    return {raw, detail::own_handle(reinterpret_cast<uv_handle_t*>(raw), destroy)};
+    return {raw, detail::own_handle(reinterpret_cast<uv_handle_t*>(raw), kDestroy)};
   }
 
   H* handle_;

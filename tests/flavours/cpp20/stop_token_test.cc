@@ -86,6 +86,18 @@ int count_until_stopped(std::stop_token token) {
   return 1;
 }
 
+FIBER_TEST(WithStopTokenTest, ACancellationAtTheBeginningOfTheBodyStopsTheTokenAtOnce) {
+  CancelScope scope;
+  bool stopped = false;
+  scope.run([&] {
+    with_stop_token([&](std::stop_token token) {
+      scope.cancel();
+      stopped = token.stop_requested();
+    });
+  });
+  EXPECT_TRUE(stopped);
+}
+
 FIBER_TEST(WithStopTokenTest, ReachesAThreadThatTheScopeCannot) {
   CancelScope scope;
   int counted = 0;

@@ -21,7 +21,9 @@ class Watcher {
  public:
   explicit Watcher(std::stop_source& source) : source_(source) {}
 
+  bool begun() const { return begun_; }
   void run() {
+    begun_ = true;
     if (ended_) return;
     task_ = &fibers::current_task();
     fibers::wait_task_rescheduled(
@@ -49,6 +51,7 @@ class Watcher {
 
   std::stop_source& source_;
   fibers::Task* task_ = nullptr;
+  bool begun_ = false;
   bool ended_ = false;
 };
 
@@ -65,6 +68,8 @@ void with_stop_token(const std::function<void(std::stop_token)>& body) {
       Watcher& watcher;
       ~EndAtEnd() { watcher.end(); }
     } const end{watcher};
+    // Else a cancellation at the beginning of the body would stop the token later.
+    while (!watcher.begun()) fibers::cancel_shielded_checkpoint();
     body(source.get_token());
   });
 }

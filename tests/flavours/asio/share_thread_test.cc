@@ -250,5 +250,11 @@ TEST(AsioShareThreadTest, CtrlCEndsTheWait) {
                fibers::KeyboardInterrupt);
 }
 
+TEST(AsioShareThreadTest, ABodyMayReturnAReference) {
+  ba::io_context context;
+  int value = 7;
+  fibers::run([&] { EXPECT_EQ(share_thread(context, [&]() -> int& { return value; }), 7); });
+}
+
 }  // namespace
 }  // namespace weft::asio

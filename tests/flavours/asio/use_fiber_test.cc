@@ -278,6 +278,22 @@ FIBER_TEST(UseFiberTest, TheHandlersAssociatesAreTheTokens) {
 
 // --- Asio's own operations. ---
 
+// What composes operations takes it for its inner handlers.
+FIBER_TEST(UseFiberTest, TheHandlersExecutorIsTheOperations) {
+  ba::io_context context;
+  ba::steady_timer timer(context);
+  bool same = false;
+  const auto initiation = [&](auto handler, ba::steady_timer* given) {
+    const auto executor = ba::get_associated_executor(handler, ba::system_executor());
+    if constexpr (std::is_same_v<decltype(executor), const ba::any_io_executor>) {
+      same = executor == given->get_executor();
+    }
+    std::move(handler)(3);
+  };
+  EXPECT_EQ((ba::async_initiate<use_fiber_t<>, void(int)>(initiation, use_fiber, &timer)), 3);
+  EXPECT_TRUE(same);
+}
+
 FIBER_TEST(UseFiberTest, ATimersDeadlineIsTheScopes) {
   WEFT_NOT_SWEPT("what turns the context would be cancelled with what waits for it");
   WEFT_NOT_ALLOCATION_SWEPT("what turns the context would end");

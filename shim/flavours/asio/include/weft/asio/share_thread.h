@@ -44,8 +44,8 @@ void share_thread(IoContext& context, const std::function<void()>& body);
 // Cancel: not a checkpoint.
 // Threads: the run's own only, and no other thread runs the context meanwhile.
 template <class F>
-auto share_thread(IoContext& context, F&& body) -> std::invoke_result_t<F&> {
-  using T = std::invoke_result_t<F&>;
+auto share_thread(IoContext& context, F&& body) -> std::decay_t<std::invoke_result_t<F&>> {
+  using T = std::decay_t<std::invoke_result_t<F&>>;
   if constexpr (std::is_void_v<T>) {
     detail::share_thread(context, [&] { std::invoke(body); });
   } else {

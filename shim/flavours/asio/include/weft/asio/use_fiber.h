@@ -116,14 +116,17 @@ void cancel_in(WaitCore& wait, void* executor) {
   }
 }
 
+// The executor of a handler lies beside its FiberWait, so that moving the handler costs no copy.
 template <class Executor>
 struct HandlerExecutor {
   using executor_type = Executor;
-  Executor executor;
-  executor_type get_executor() const noexcept { return executor; }
+  const Executor* executor;
+  const executor_type& get_executor() const noexcept { return *executor; }
 };
 template <>
-struct HandlerExecutor<void> {};
+struct HandlerExecutor<Here> {
+  const void* none;
+};
 
 // The handler that Asio gets. When it goes without having been called, so is the wait told.
 template <class Executor, class... T>
@@ -179,9 +182,13 @@ struct Operation {
     fibers::checkpoint_if_cancelled();
     Wait wait;
     auto executor = executor_among(initiation, args...);
+    // The operation's own, told to whoever composes operations: without it Beast associates its
+    // inner handlers with one that counts their work, by which Asio then submits each of their ends
+    // instead of calling them. post() and its like have no arguments, and would only submit twice.
+    using Executor = std::conditional_t<sizeof...(Args) == 0, Here, decltype(executor)>;
     try {
       const fibers::detail::OutsideTask guard;
-      std::forward<Initiation>(initiation)(FiberHandler<void, T...>(wait, {}),
+      std::forward<Initiation>(initiation)(FiberHandler<Executor, T...>(wait, {&executor}),
                                            std::forward<Args>(args)...);
     } catch (...) {
       wait.fail(std::current_exception());
@@ -201,7 +208,7 @@ struct Operation {
     wait.add_party();
     try {
       const fibers::detail::OutsideTask guard;
-      ::boost::asio::dispatch(executor, Start{Party(wait), &start, {wait, {executor}}});
+      ::boost::asio::dispatch(executor, Start{Party(wait), &start, {wait, {&executor}}});
     } catch (...) {
       wait.fail(std::current_exception());
     }

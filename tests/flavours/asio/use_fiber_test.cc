@@ -290,7 +290,8 @@ FIBER_TEST(UseFiberTest, TheHandlersExecutorIsTheOperations) {
     }
     std::move(handler)(3);
   };
-  EXPECT_EQ((ba::async_initiate<use_fiber_t<>, void(int)>(initiation, use_fiber, &timer)), 3);
+  auto token = use_fiber;
+  EXPECT_EQ((ba::async_initiate<decltype(token), void(int)>(initiation, token, &timer)), 3);
   EXPECT_TRUE(same);
 }
 

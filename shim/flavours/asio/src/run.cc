@@ -79,6 +79,7 @@ class Guest : public std::enable_shared_from_this<Guest> {
   }
   void watch(fibers::GuestRun run) {
     run_.emplace(std::move(run));
+    crowd = Crowd();  // What another guest of this thread has seen is nothing to this one.
     descriptor_.assign(run_->pollable_fd());
     flavour_ = shim::detail::set_foreign_flavour("asio");
     entered_ = true;

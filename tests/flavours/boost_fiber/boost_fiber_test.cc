@@ -258,23 +258,34 @@ FIBER_TEST(BoostFiberTest, OptionsMayHaveAName) {
   });
 }
 
-FIBER_TEST(BoostFiberTest, OrEndsWhatTheFiberWaitsFor) {
+// As a wait of Boost's ends then by itself: value_pop() throws operation_not_permitted.
+FIBER_TEST(BoostFiberTest, OrClosesTheChannelThatTheFiberWaitsFor) {
   shared([] {
-    bf::unbuffered_channel<int> channel;
+    bf::buffered_channel<int> channel(2);
+    const auto pop = [&] { return channel.value_pop(); };
+    const auto close = [&] {
+      channel.close();
+      return CancelResult::kWillComplete;
+    };
     CancelScope scope({.relative_deadline = 1s});
-    scope.run([&] {
-      boost_fiber_as_trio(
-          [&] {
-            int value = 0;
-            if (channel.pop(value) != bf::channel_op_status::closed) return;
-            throw bf::fiber_error(std::make_error_code(std::errc::operation_canceled));
-          },
-          [&] {
-            channel.close();
-            return CancelResult::kWillComplete;
-          });
-    });
+    scope.run([&] { boost_fiber_as_trio(pop, close); });
     EXPECT_TRUE(scope.cancelled_caught());
+    EXPECT_THROW(boost_fiber_as_trio(pop, close), bf::fiber_error) << "nobody is cancelled";
+  });
+}
+
+FIBER_TEST(BoostFiberTest, AFibersErrorThatNoCancelFunctionHasMadeIsThrown) {
+  shared([] {
+    bf::buffered_channel<int> channel(2);
+    CancelScope scope({.relative_deadline = 1s});
+    EXPECT_THROW(scope.run([&] {
+      boost_fiber_as_trio([&] {
+        trio_as_boost_fiber([] { fibers::sleep(2s); });
+        channel.close();
+        channel.value_pop();
+      });
+    }),
+                 bf::fiber_error);
   });
 }
 

@@ -65,6 +65,7 @@ template <class R, class Fn>
 struct FiberBody {
   Fn fn;
   shim::Completion<R> done;
+  bool ends_early;  // There is a cancel function that makes `fn` fail.
 
   void operator()() {
     try {
@@ -76,13 +77,27 @@ struct FiberBody {
       }
     } catch (const boost::fibers::fiber_error& error) {
       // What a task's cancellation has become on a fiber, back again.
-      const bool cancelled = error.code() == std::errc::operation_canceled;
+      const bool cancelled = error.code() == std::errc::operation_canceled ||
+                             (ends_early && error.code() == std::errc::operation_not_permitted);
       cancelled ? done.cancelled(std::current_exception()) : done.fail(std::current_exception());
     } catch (...) {
       done.fail(std::current_exception());
     }
   }
 };
+
+template <class F, class Cancel>
+auto call_on_fiber(F&& fn, Cancel&& cancel, bool ends_early) {
+  using Fn = std::decay_t<F>;
+  using R = std::decay_t<std::invoke_result_t<Fn&>>;
+  const Call call;
+  return shim::wait_for_callback<R>(
+      [&](shim::Completion<R> done) {
+        boost::fibers::fiber(FiberBody<R, Fn>{std::forward<F>(fn), std::move(done), ends_early})
+            .detach();
+      },
+      std::forward<Cancel>(cancel));
+}
 
 // Runs `body` in a task while the calling fiber waits. Throws what keeps it from running.
 void run_in_task(const std::function<void()>& body);
@@ -123,7 +138,8 @@ auto share_thread(F&& body) -> std::decay_t<std::invoke_result_t<F&>> {
 // Calls `fn` on a new Boost fiber, waits for it, and returns what it returns or throws what it
 // throws. A Boost fiber cannot be interrupted. If the task is cancelled meanwhile, `cancel()` is
 // called as by wait_for_callback: it closes the channel, say, that `fn` waits for, and says what
-// comes of it. A fiber_error with operation_canceled then becomes Cancelled.
+// comes of it. A fiber_error with operation_canceled then becomes Cancelled, and so does one with
+// operation_not_permitted, which a closed channel throws.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: before `fn`: it is not called. Afterwards as `cancel` says; a value that comes counts.
@@ -132,15 +148,7 @@ template <class F, class Cancel>
 requires std::is_invocable_r_v<shim::CancelResult, Cancel&>
 auto boost_fiber_as_trio(F&& fn, Cancel&& cancel)
     -> std::decay_t<std::invoke_result_t<std::decay_t<F>&>> {
-  using Fn = std::decay_t<F>;
-  using R = std::decay_t<std::invoke_result_t<Fn&>>;
-  const detail::Call call;
-  return shim::wait_for_callback<R>(
-      [&](shim::Completion<R> done) {
-        boost::fibers::fiber(detail::FiberBody<R, Fn>{std::forward<F>(fn), std::move(done)})
-            .detach();
-      },
-      std::forward<Cancel>(cancel));
+  return detail::call_on_fiber(std::forward<F>(fn), std::forward<Cancel>(cancel), true);
 }
 
 struct AsTrioOptions {
@@ -158,10 +166,11 @@ struct AsTrioOptions {
 template <class F>
 auto boost_fiber_as_trio(F&& fn, const AsTrioOptions& options = {})
     -> std::decay_t<std::invoke_result_t<std::decay_t<F>&>> {
-  return boost_fiber_as_trio(std::forward<F>(fn), [&options] {
+  const auto cancel = [&options] {
     return options.abandon_on_cancel ? shim::CancelResult::kAbandoned
                                      : shim::CancelResult::kWillComplete;
-  });
+  };
+  return detail::call_on_fiber(std::forward<F>(fn), cancel, false);
 }
 
 // On a Boost fiber: calls `fn` in a new task of share_thread()'s, with the context variables of who

@@ -92,6 +92,7 @@ TEST(AsioAwaitableTest, ACoroutineOfAnotherThreads) {
       co_return std::this_thread::get_id();
     };
     EXPECT_EQ(await(where(), other.get_executor()), thread.get_id());
+    EXPECT_EQ(await(where(), other), thread.get_id()) << "a context does as well";
     for (int i = 0; i < 50; ++i) {
       const auto wait = [&]() -> ba::awaitable<void> {
         ba::steady_timer timer(other, std::chrono::microseconds(i));

@@ -60,7 +60,7 @@ TEST(OpenContextTest, ADeadlineCancelsAnOperationThere) {
   fibers::run([] {
     open_context([](IoContext& context) {
       ba::steady_timer timer(context, 1h);
-      const auto token = use_fiber.on(context.get_executor());
+      const auto token = use_fiber.on(context);
       EXPECT_FALSE(fibers::move_on_after(1ms, [&] { timer.async_wait(token); }));
       ba::post(context, use_fiber);
     });

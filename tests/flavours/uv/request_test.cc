@@ -79,6 +79,8 @@ UV_TEST(WorkRunsInAThreadOfLibuvs) {
   const auto here = std::this_thread::get_id();
   EXPECT_NE(queue_work([] { return std::this_thread::get_id(); }), here);
   EXPECT_THROW(queue_work([] { throw std::out_of_range("far"); }), std::out_of_range);
+  const std::string text = "as a value";
+  EXPECT_EQ(queue_work([&]() -> const std::string& { return text; }), text);
   int done = 0;
   open_nursery([&](Nursery& nursery) {
     for (int i = 0; i < 10; ++i) {

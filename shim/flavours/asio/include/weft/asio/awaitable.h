@@ -34,10 +34,10 @@
 
 namespace weft::asio {
 
-// Runs `coroutine` in `executor`, which may be another thread's, waits for it, and returns what it
-// returns or throws what it throws. If the task is cancelled, the coroutine gets one terminal
-// cancellation and the task waits for its end: a system_error with operation_aborted (or
-// channel_cancelled) becomes Cancelled, and anything else that comes counts.
+// Runs `coroutine` in `executor` or in a context, which may be another thread's, waits for it, and
+// returns what it returns or throws what it throws. If the task is cancelled, the coroutine gets
+// one terminal cancellation and the task waits for its end: a system_error with operation_aborted
+// (or channel_cancelled) becomes Cancelled, and anything else that comes counts.
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: before the coroutine begins: it is dropped. Afterwards it is cancelled and waited for; a
@@ -46,6 +46,11 @@ namespace weft::asio {
 template <class T, class Executor, class E>
 T await(::boost::asio::awaitable<T, Executor> coroutine, const E& executor) {
   return ::boost::asio::co_spawn(executor, std::move(coroutine), use_fiber);
+}
+template <class T, class Executor, class Context>
+requires detail::kIsContext<Context> T await(::boost::asio::awaitable<T, Executor> coroutine,
+                                             Context& context) {
+  return asio::await(std::move(coroutine), context.get_executor());
 }
 
 // The same in the context that this run is a guest of; UsageError if there is none.

@@ -51,6 +51,10 @@ class use_fiber_t<void> {
   constexpr use_fiber_t<Executor> on(const Executor& executor) const {
     return use_fiber_t<Executor>(executor);
   }
+  // The same in an io_context, a thread_pool.
+  template <class Context>
+  requires detail::kIsContext<Context>
+  constexpr auto on(Context& context) const { return on(context.get_executor()); }
 
   // Asio's way of default tokens: use_fiber_t<>::as_default_on_t<tcp::socket>, whose operations
   // need no token.

@@ -137,7 +137,7 @@ auto queue_work(F&& fn) -> std::decay_t<std::invoke_result_t<F&>> {
   await(work.request, [](uv_work_t* request, uv_after_work_cb done) {
     const auto call = [](uv_work_t* r) {
       auto& self = *reinterpret_cast<Work*>(r);
-      self.outcome.emplace(fibers::capture(self.fn));
+      self.outcome.emplace(fibers::capture([&]() -> R { return std::invoke(self.fn); }));
     };
     return uv_queue_work(current_loop(), request, call, done);
   });

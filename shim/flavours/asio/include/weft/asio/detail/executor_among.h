@@ -5,9 +5,15 @@
 
 #pragma once
 
+#include <boost/asio/execution_context.hpp>
+#include <type_traits>
+
 #include "weft/fibers/detail/requirements.h"
 
 namespace weft::asio::detail {
+
+template <class T>
+inline constexpr bool kIsContext = std::is_base_of_v<::boost::asio::execution_context, T>;
 
 // Where an operation is told that it is cancelled if nobody knows better: here.
 struct Here {};

@@ -14,13 +14,13 @@
 #include <iostream>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 
 #include "absl/cleanup/cleanup.h"
 #include "tests/flavours/asio/asio_testing.h"
 #include "tests/support/explore_guest_test.h"
+#include "tests/support/guest_scenario.h"
 #include "weft/asio/awaitable.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/io.h"
@@ -30,9 +30,11 @@ namespace weft::asio {
 namespace {
 
 using fibers::CancelScope;
+using test::End;
+using test::GuestScenario;
+using test::kEnds;
 using Socket = ba::local::stream_protocol::socket;
 
-enum class End : std::uint8_t { kReturns, kThrows, kIsCancelled };
 enum class Alive : std::uint8_t {
   kOperation,  // That can be cancelled.
   kStubborn,   // That ends when it wants to.
@@ -45,17 +47,12 @@ enum class Alive : std::uint8_t {
   kTask,       // That a coroutine awaits, which a task awaits.
 };
 
-constexpr std::array kEnds{"returns", "throws", "is cancelled"};
 constexpr std::array kAlive{"operation", "stubborn operation", "post", "timer", "read", "write",
                             "handler",   "coroutine",          "task"};
 // In the first two there is no body yet, and after so many most are over. 0: the host does
 // nothing.
 constexpr std::array kTurns{0, 3, 4, 5, 6, 7, 8, 9, 10};
 constexpr auto kLong = std::chrono::hours(1);  // Of the machine's.
-
-struct BodyFailed : std::runtime_error {
-  BodyFailed() : std::runtime_error("body") {}
-};
 
 ba::awaitable<int> wait_long_and_answer() {
   ba::steady_timer timer(co_await ba::this_coro::executor, kLong);
@@ -95,25 +92,13 @@ struct Connection {
 };
 
 // One guest.
-class Scenario {
+class Scenario : public GuestScenario {
  public:
-  Scenario(End end, Alive alive) : end_(end), alive_(alive) {}
+  Scenario(End end, Alive alive) : GuestScenario(end), alive_(alive) {}
 
   void body() {
-    scope.emplace();
-    const absl::Cleanup over = [this] { scope.reset(); };
-    scope->run([this] { live(); });
+    GuestScenario::body([this] { live(); });
   }
-
-  void expect_end(const std::exception_ptr& error) const {
-    EXPECT_EQ(begun_, ended_);
-    EXPECT_EQ(error != nullptr, end_ == End::kThrows && !cut_short_);
-    if (error != nullptr) {
-      EXPECT_THROW(std::rethrow_exception(error), BodyFailed);
-    }
-  }
-
-  std::optional<CancelScope> scope;  // While there is the body.
 
  private:
   void live() {
@@ -154,24 +139,6 @@ class Scenario {
     }
   }
 
-  // `wait` in a task, what ends it in another one, and the end of the body.
-  template <class Wait, class EndIt>
-  void live_with(Wait wait, EndIt end_it) {
-    cut_short_ = true;
-    fibers::open_unwrapped_nursery([&](fibers::Nursery& nursery) {
-      nursery.start_soon([&] {
-        ++begun_;
-        const absl::Cleanup end = [this] { ++ended_; };
-        wait();
-      });
-      nursery.start_soon(end_it);
-      fibers::checkpoint();
-      cut_short_ = false;
-      if (end_ == End::kThrows) throw BodyFailed();
-      if (end_ == End::kIsCancelled) scope->cancel();
-    });
-  }
-
   void with_operation() {
     ByHand<error_code, int> op;
     op.on_start = [] {};
@@ -195,11 +162,7 @@ class Scenario {
         [&] { c.read_all(); });
   }
 
-  const End end_;
   const Alive alive_;
-  int begun_ = 0;
-  int ended_ = 0;
-  bool cut_short_ = false;  // Its body was cancelled before it could end.
 };
 
 // In the context's turn number `turn` the host cancels the body.

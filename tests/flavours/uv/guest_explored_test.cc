@@ -12,23 +12,23 @@
 #include <cstdint>
 #include <iostream>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 
 #include "tests/flavours/uv/explored_parts.h"
 #include "tests/flavours/uv/guest_explored.h"
 #include "tests/flavours/uv/uv_explored.h"
-#include "weft/fibers/lowlevel.h"
+#include "tests/support/guest_scenario.h"
 #include "weft/fibers/timeouts.h"
-#include "weft/fibers/unwrapped.h"
 
 namespace weft::uv {
 namespace {
 
 using fibers::CancelScope;
+using test::End;
+using test::GuestScenario;
+using test::kEnds;
 
-enum class End : std::uint8_t { kReturns, kThrows, kIsCancelled };
 enum class Alive : std::uint8_t {
   kRequest,   // That can be stopped.
   kStubborn,  // That ends when it wants to.
@@ -40,26 +40,19 @@ enum class Alive : std::uint8_t {
   kClosing,  // A handle that its task closes.
 };
 
-constexpr std::array kEnds{"returns", "throws", "is cancelled"};
 constexpr std::array kAlive{"request", "stubborn request", "work", "accept", "read", "write",
                             "timer",   "closing"};
 // In the first turn there is no body yet, and after so many most are over. 0: the host does
 // nothing.
 constexpr std::array kTurns{0, 2, 3, 4, 5, 6, 7, 8, 9, 10};
 
-struct BodyFailed : std::runtime_error {
-  BodyFailed() : std::runtime_error("body") {}
-};
-
 // One guest.
-class Scenario {
+class Scenario : public GuestScenario {
  public:
-  Scenario(End end, Alive alive) : end_(end), alive_(alive) {}
+  Scenario(End end, Alive alive) : GuestScenario(end), alive_(alive) {}
 
   void body() {
-    scope.emplace();
-    const absl::Cleanup over = [this] { scope.reset(); };
-    scope->run([this] {
+    GuestScenario::body([this] {
       switch (alive_) {
         case Alive::kRequest: {
           ByHand op(current_loop());
@@ -92,35 +85,7 @@ class Scenario {
     });
   }
 
-  void expect_end(const std::exception_ptr& error) const {
-    EXPECT_EQ(begun_, ended_);
-    EXPECT_EQ(error != nullptr, end_ == End::kThrows && !cut_short_);
-    if (error != nullptr) {
-      EXPECT_THROW(std::rethrow_exception(error), BodyFailed);
-    }
-  }
-
-  std::optional<CancelScope> scope;  // While there is the body.
-
  private:
-  // `wait` in a task, what ends it in another one, and the end of the body.
-  template <class Wait, class EndIt>
-  void live_with(Wait wait, EndIt end_it) {
-    cut_short_ = true;
-    fibers::open_unwrapped_nursery([&](fibers::Nursery& nursery) {
-      nursery.start_soon([&] {
-        ++begun_;
-        const absl::Cleanup end = [this] { ++ended_; };
-        wait();
-      });
-      nursery.start_soon(end_it);
-      fibers::checkpoint();
-      cut_short_ = false;
-      if (end_ == End::kThrows) throw BodyFailed();
-      if (end_ == End::kIsCancelled) scope->cancel();
-    });
-  }
-
   void with_server() {
     Server server;
     auto client = make_pipe();
@@ -146,11 +111,7 @@ class Scenario {
     fibers::sleep_forever();
   }
 
-  const End end_;
   const Alive alive_;
-  int begun_ = 0;
-  int ended_ = 0;
-  bool cut_short_ = false;  // Its body was cancelled before it could end.
 };
 
 // What the host has in its loop: in its turn number `turn` it cancels the body. A loop with an idle

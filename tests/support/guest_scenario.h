@@ -23,7 +23,7 @@
 namespace weft::test {
 
 enum class End : std::uint8_t { kReturns, kThrows, kIsCancelled };
-constexpr std::array kEnds{"returns", "throws", "is cancelled"};
+inline constexpr std::array kEnds{"returns", "throws", "is cancelled"};
 
 struct BodyFailed : std::runtime_error {
   BodyFailed() : std::runtime_error("body") {}

@@ -20,7 +20,7 @@ void throw_usage_error(const char* what) {
 }
 
 void throw_system_error(int error, const char* what) {
-  throw std::system_error(error, std::generic_category(), what);
+  throw std::system_error(error, std::generic_category(), std::string(what));
 }
 
 void broken_invariant(const char* condition, const char* file, int line) {

@@ -41,8 +41,8 @@ std::optional<Poller::Wait> Poller::before_wait() {
 // Instruments are told before anything is delivered: what they let go of around the wait, such as
 // an interpreter's lock, is held again when the run goes on. (Trio's order.)
 std::size_t Poller::look(Duration timeout, const Wait* told_of) {
-  if (shared_ != nullptr) [[unlikely]]
-    return look_shared(timeout, told_of);
+  if (waits_elsewhere()) [[unlikely]]
+    return elsewhere_->look(timeout, told_of);
   FoundEvents found;
   bool called = false;
   if (timeout <= Duration::zero()) {
@@ -51,7 +51,7 @@ std::size_t Poller::look(Duration timeout, const Wait* told_of) {
     if (io_.has_descriptors()) io_.set().wait(timeout, found);
   } else {
     wakeup().about_to_wait();
-    called = entries_->anything_new() || run_.interrupt().requested();
+    called = has_calls();
     io_.set().wait(called ? Duration::zero() : timeout, found);
     wakeup().awake();
   }
@@ -59,34 +59,8 @@ std::size_t Poller::look(Duration timeout, const Wait* told_of) {
   return io_.deliver(found) + (called ? 1 : 0);
 }
 
-int Poller::share_waits(SharedWait* with) {
-  if (with != nullptr && !alarm_) alarm_.emplace(io_);
-  const int fd = with != nullptr ? io_.fd_for_host() : -1;
-  shared_ = with;
-  return fd;
-}
-
-// The other loop calls its handlers in here, in no task, as calls from outside are.
-[[gnu::cold]] std::size_t Poller::look_shared(Duration timeout, const Wait* told_of) {
-  FoundEvents found;
-  const SharedWait::Turn turn =
-      timeout <= Duration::zero() ? shared_->poll() : wait_shared(timeout);
-  if (turn.run_is_readable) io_.set().wait(Duration::zero(), found);
-  if (told_of != nullptr) wait_is_over(*told_of);
-  return io_.deliver(found) + turn.done;
-}
-
-// The deadline comes by the alarm: other loops know no time as fine as ours.
-SharedWait::Turn Poller::wait_shared(Duration timeout) {
-  if (!alarm_->ring_by(machine_later(timeout))) {
-    throw_system_error(errno, "timerfd_settime: the run cannot be woken for a deadline");
-  }
-  wakeup().about_to_wait();
-  const bool called = entries_->anything_new() || run_.interrupt().requested();
-  SharedWait::Turn turn = called ? shared_->poll() : shared_->wait();
-  wakeup().awake();
-  if (called) ++turn.done;
-  return turn;
+bool Poller::has_calls() const {
+  return entries_->anything_new() || run_.interrupt().requested();
 }
 
 void Poller::wait_is_over(const Wait& wait) {
@@ -164,7 +138,8 @@ Poller::Wait Poller::plan_wait() {
 // Without a deadline to jump to it is a deadlock that is looked for; a guest is never in one, nor
 // is a run with another loop beside it.
 bool Poller::may_autojump() const {
-  if (run_.deadlines().size() == run_.armed_warnings) return !run_.host().exists && !shares_waits();
+  if (run_.deadlines().size() == run_.armed_warnings)
+    return !run_.host().exists && !waits_elsewhere();
   const AutojumpWaits waits = run_.time().clock().autojump_waits();
   return !(waits.threads && threads_at_work_ > 0) && !(waits.processes && children_awaited_ > 0);
 }
@@ -186,7 +161,7 @@ void Poller::idle(IdleFor primed) {
   }
 }
 
-bool Poller::is_worth_trimming() const {
+[[gnu::cold]] bool Poller::is_worth_trimming() const {
   const StackPool& stacks = run_.stacks();
   if (!stacks.worth_trimming(kKeepStacks)) [[likely]]
     return false;

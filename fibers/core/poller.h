@@ -11,13 +11,11 @@
 #include <memory>
 #include <optional>
 
-#include "fibers/core/alarm.h"
 #include "fibers/core/entry_queue.h"
 #include "fibers/core/idle_waiters.h"
 #include "fibers/core/io_manager.h"
 #include "weft/fibers/clock.h"
 #include "weft/fibers/detail/outside_work.h"
-#include "weft/fibers/shared_wait.h"
 
 namespace weft::fibers::detail {
 
@@ -44,10 +42,20 @@ class Poller {
   // `events` have been delivered: fires deadlines, or does what the wait was primed for.
   void after_wait(const Wait& wait, std::size_t events);
 
-  // --- Another library's loop, in which the waits are then; null: none. ---
-  bool shares_waits() const { return shared_ != nullptr; }
-  // Returns the descriptor for it.
-  int share_waits(SharedWait* with);
+  // --- Another library's loop, in which the waits are then (see shared_wait.cc). ---
+  // An interface, so that only programs that share waits carry the code.
+  class Elsewhere {
+   public:
+    // In the place of the poller's own.
+    virtual std::size_t look(Duration timeout, const Wait* told_of) = 0;
+
+   protected:
+    ~Elsewhere() = default;
+  };
+  bool waits_elsewhere() const { return elsewhere_ != nullptr; }
+  void wait_elsewhere(Elsewhere* other) { elsewhere_ = other; }  // Null: no longer.
+  // A call from outside or Ctrl-C is there, so there is nothing to wait for.
+  bool has_calls() const;
 
   // --- Calls from outside. ---
   const std::shared_ptr<EntryQueue>& entries() const { return entries_; }
@@ -71,8 +79,6 @@ class Poller {
 
  private:
   void run_last_entries();
-  std::size_t look_shared(Duration timeout, const Wait* told_of);
-  SharedWait::Turn wait_shared(Duration timeout);
   Wait plan_wait();
   Duration until_next_deadline();
   void idle(IdleFor primed);
@@ -84,8 +90,7 @@ class Poller {
   IdleWaiters idle_waiters_;
   std::shared_ptr<EntryQueue> entries_;
   IoManager io_;
-  SharedWait* shared_ = nullptr;
-  std::optional<Alarm> alarm_;  // Once waits have been shared.
+  Elsewhere* elsewhere_ = nullptr;
   int threads_at_work_ = 0;
   int children_awaited_ = 0;
 };

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <system_error>
 #include <type_traits>
 
@@ -122,7 +123,8 @@ auto throwing(const char* name, F&& call) {
     ~Over() { gate.after(); }
   } const over{*present};
   const Answer answer = present->before({.name = name, .failure = Failure::kException});
-  if (answer.error != 0) throw std::system_error(answer.error, std::generic_category(), name);
+  if (answer.error != 0)
+    throw std::system_error(answer.error, std::generic_category(), std::string(name));
   return call();
 }
 

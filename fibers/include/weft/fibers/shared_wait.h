@@ -19,13 +19,14 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 
 #include "weft/fibers/detail/requirements.h"
 
 namespace weft::fibers {
 
 namespace detail {
-class Poller;
+class SharedPoll;
 }  // namespace detail
 
 // While an object lives, the run in which it was made shares its waits.
@@ -36,7 +37,7 @@ class SharedWait {
 
   // The run's: readable while it should look for what has come to its descriptors, its threads and
   // its deadlines.
-  int pollable_fd() const noexcept { return pollable_fd_; }
+  int pollable_fd() const noexcept;
 
  protected:
   // Throws UsageError outside of a run, in a guest, whose host does the waiting, and if this run
@@ -50,15 +51,14 @@ class SharedWait {
   };
 
  private:
-  friend class detail::Poller;
+  friend class detail::SharedPoll;
 
   // Does what is ready in the other loop, a bounded amount of it; does not wait.
   virtual Turn poll() noexcept = 0;
   // Waits in the other loop until it has done something, or the run's descriptor is readable.
   virtual Turn wait() noexcept = 0;
 
-  detail::Poller& poller_;
-  const int pollable_fd_;
+  const std::unique_ptr<detail::SharedPoll> poll_;
 };
 
 }  // namespace weft::fibers

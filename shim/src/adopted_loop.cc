@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "shim/src/loop_block.h"
 #include "weft/fibers/lone_error.h"
 #include "weft/fibers/lowlevel.h"
@@ -41,13 +42,10 @@ LoopBlock& LoopBlock::adopt(loop::EventLoop& loop) {
 }
 
 void LoopBlock::live_beside_loop() {
-  struct Closed {
-    LoopBlock& block;
-    ~Closed() {
-      block.tasks_ = nullptr;
-      block.leave_loop();
-    }
-  } const closed{*this};
+  const absl::Cleanup closed = [this] {
+    tasks_ = nullptr;
+    leave_loop();
+  };
   try {
     fibers::open_nursery([this](fibers::Nursery& tasks) {
       tasks_ = &tasks;

@@ -24,10 +24,10 @@ thread_local const char kThreadMark = 0;
 
 // Runs `cancel`, which must not wait. On the scheduler's own stack, where a deadline fires, a wait
 // is refused anyway.
-CancelResult run_cancel(const detail::CancelCall& cancel) {
-  if (!fibers::in_trio_task()) return cancel();
+CancelResult run_cancel(detail::CallCancel call, void* cancel) {
+  if (!fibers::in_trio_task()) return call(cancel);
   const fibers::NoSuspend guard("the cancel function of wait_for_callback");
-  return cancel();
+  return call(cancel);
 }
 
 }  // namespace
@@ -106,7 +106,8 @@ void PortalCore::raise() const {
   std::rethrow_exception(error_);
 }
 
-fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise, const CancelCall& cancel) {
+fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise, CallCancel call_cancel,
+                                void* cancel) {
   raise_.emplace(raise);
   if (settling_) return fibers::Abort::kFailed;  // The outcome is being stored.
   state_ = PortalState::kCancelling;
@@ -114,7 +115,7 @@ fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise, const CancelCa
   fibers::Task* const task = std::exchange(task_, nullptr);
   CancelResult result = CancelResult::kAbandoned;
   try {
-    result = run_cancel(cancel);
+    result = run_cancel(call_cancel, cancel);
   } catch (...) {
     // Also instead of what the library has said inside it.
     state_ = PortalState::kFinished;
@@ -134,28 +135,22 @@ fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise, const CancelCa
   return fibers::Abort::kSucceeded;
 }
 
+bool PortalCore::is_open() const {
+  return state_ == PortalState::kParked || state_ == PortalState::kStarted ||
+         state_ == PortalState::kCancelling;
+}
+
 bool PortalCore::accept() {
   check_thread();
-  if (state_ == PortalState::kParked) [[likely]] {
-    state_ = PortalState::kFinished;
+  if (is_open()) [[likely]] {
+    const bool early = state_ == PortalState::kStarted;
+    state_ = early ? PortalState::kCompletedEarly : PortalState::kFinished;
     return settling_ = true;
   }
-  switch (state_) {
-    case PortalState::kStarted:
-      state_ = PortalState::kCompletedEarly;
-      return settling_ = true;
-    case PortalState::kParked:
-    case PortalState::kCancelling:
-      state_ = PortalState::kFinished;
-      return settling_ = true;
-    case PortalState::kAbandoned:
-      count_late();
-      return false;
-    case PortalState::kIdle:
-    case PortalState::kCompletedEarly:
-    case PortalState::kFinished:
-      extra_calls.fetch_add(1, std::memory_order_relaxed);
-      return false;
+  if (state_ == PortalState::kAbandoned) {
+    count_late();
+  } else {
+    extra_calls.fetch_add(1, std::memory_order_relaxed);
   }
   return false;
 }
@@ -230,9 +225,7 @@ static std::exception_ptr dropped_error() noexcept {
 }
 
 void PortalCore::dropped() {
-  const bool waited_for = state_ == PortalState::kStarted || state_ == PortalState::kParked ||
-                          state_ == PortalState::kCancelling;
-  if (!waited_for) return;
+  if (!is_open()) return;
   if (raise_) {
     acknowledge_cancel(nullptr);
   } else if (accept()) {

@@ -10,6 +10,7 @@
 #include <new>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "shim/src/loop_block.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/errors.h"
@@ -29,10 +30,8 @@ static constexpr fibers::Duration kCloseHookTime = std::chrono::seconds(5);
 void LoopBlock::let_start() {
   if (!keeper_here_ || loop_->is_closed()) return;
   fibers::Event begun;
-  struct Marker {
-    loop::Handle handle;
-    ~Marker() { handle.cancel(); }
-  } const marker{loop_->call_soon([&begun] { begun.set(); })};
+  loop::Handle marker = loop_->call_soon([&begun] { begun.set(); });
+  const absl::Cleanup forget = [&marker] { marker.cancel(); };
   begun.wait();
 }
 
@@ -73,10 +72,7 @@ void LoopBlock::call_ended() noexcept {
 void LoopBlock::wait_for_calls() {
   if (calls_ == 0) return;
   calls_waiter_ = &fibers::current_task();
-  struct Forget {
-    LoopBlock& block;
-    ~Forget() { block.calls_waiter_ = nullptr; }
-  } const forget{*this};
+  const absl::Cleanup forget = [this] { calls_waiter_ = nullptr; };
   fibers::wait_task_rescheduled(
       [this](const fibers::RaiseCancel&) {
         calls_waiter_ = nullptr;

@@ -67,23 +67,22 @@ void TrioCall::run(const Steps& steps) {
 }
 
 void TrioCall::fail(const std::exception_ptr& error) {
-  if (future_.done()) return;
   try {
     future_.set_exception(error);
   } catch (const loop::InvalidStateError&) {
-    // Somebody else is setting its result.
+    // Somebody else has set its result, or is setting it.
   }
 }
 
 void TrioCall::end_cancelled() {
-  if (!future_.done()) future_.FutureCore::cancel(std::move(payload_));
+  future_.FutureCore::cancel(std::move(payload_));
 }
 
 void TrioCall::end_with(const std::exception_ptr& error) {
   const CancelledParts parts = split_cancelled(error);
   if (parts.rest == nullptr) {
     end_cancelled();
-  } else if (!future_.done()) {
+  } else {
     try {
       std::rethrow_exception(parts.rest);
     } catch (const loop::CancelledError&) {
@@ -102,7 +101,7 @@ void TrioCall::end_with(const std::exception_ptr& error) {
 
 void TrioCall::drop() noexcept {
   try {
-    if (scope_ == nullptr) end_cancelled();
+    end_cancelled();
   } catch (...) {
     // The loop is closed: those who wait have been woken, and callbacks have nowhere to run.
   }

@@ -93,15 +93,29 @@ auto call_in_task(F& fn, A&&... args) {
 
 }  // namespace detail
 
-// For a future: run_aio_future. For a coroutine: makes it a task of current_loop(), and waits for
-// that. For an asynchronous generator: run_aio_generator. For an asyncio-flavoured callable: a
-// callable that runs it, with its arguments, in current_loop(), and waits for its end:
+// Makes a coroutine a task of current_loop(), and waits for that as run_aio_future does. It has a
+// copy of the task's context variables. Without a loop, or one that is closed, the coroutine is
+// closed and UsageError thrown. (trio-asyncio: run_aio_coroutine.)
+//
+// Blocks: yes, always a checkpoint.
+// Cancel: the coroutine's task is cancelled, once, and decides.
+// Threads: the run's own only.
+template <class T>
+T run_aio_coroutine(loop::Coro<T> coro) {
+  loop::EventLoop* const loop = current_loop();
+  if (loop == nullptr || loop->is_closed()) coro.close();  // Nobody is to be told of it.
+  return run_aio_future<T>(require_loop().create_task(std::move(coro)));
+}
+
+// For a future: run_aio_future. For a coroutine: run_aio_coroutine. For an asynchronous generator:
+// run_aio_generator. For an asyncio-flavoured callable: a callable that runs it, with its
+// arguments, in current_loop(), and waits for its end:
 //   - one that returns a coroutine in a task of the loop, which has a copy of the callable and of
 //     the arguments;
 //   - one that returns a generator gives what a generator gives;
 //   - any other one in a callback; if it returns a future, waits for that as well.
 // It has a copy of the task's context variables. Cancelling the task cancels the callback if it
-// blocks, the future or the task. (trio-asyncio: aio_as_trio, run_aio_coroutine.)
+// blocks, the future or the task. (trio-asyncio: aio_as_trio.)
 //
 // Blocks: yes, always a checkpoint.
 // Cancel: passed on, once; what happens there decides.
@@ -112,9 +126,7 @@ T aio_as_trio(loop::Future<T> future) {
 }
 template <class T>
 T aio_as_trio(loop::Coro<T> coro) {
-  loop::EventLoop* const loop = current_loop();
-  if (loop == nullptr || loop->is_closed()) coro.close();  // Nobody is to be told of it.
-  return run_aio_future<T>(require_loop().create_task(std::move(coro)));
+  return run_aio_coroutine(std::move(coro));
 }
 // Blocks: no; reading does.
 // Cancel: not a checkpoint.
@@ -146,4 +158,5 @@ requires(!detail::kIsAwaited<std::decay_t<F>>) auto aio_as_trio(F&& fn) {
 
 namespace weft {
 using shim::aio_as_trio;
+using shim::run_aio_coroutine;
 }  // namespace weft

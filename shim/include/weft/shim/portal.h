@@ -183,8 +183,10 @@ class Completion {
 // Threads: the run's own only.
 template <class R, class Start, class Cancel>
 [[gnu::always_inline]] inline R wait_for_callback(Start&& start, Cancel&& cancel) {
+  static_assert(std::is_invocable_r_v<CancelResult, Cancel&>,
+                "the cancel function of wait_for_callback returns a CancelResult");
   fibers::checkpoint_if_cancelled();
-  const detail::PortalRef<R> cell(new detail::PortalCell<R>);
+  const std::unique_ptr<detail::PortalCell<R>, detail::ReleaseCell> cell(new detail::PortalCell<R>);
   cell->begin();
   try {
     std::forward<Start>(start)(Completion<R>(cell.get()));
@@ -192,7 +194,7 @@ template <class R, class Start, class Cancel>
     cell->abandon();
     throw;
   }
-  const auto call_cancel = [&]() -> CancelResult { return cancel(); };
+  auto call_cancel = [&]() -> CancelResult { return cancel(); };
   cell->await(call_cancel);
   return cell->take();
 }

@@ -12,6 +12,7 @@
 #include "weft/shim/portal.h"             // IWYU pragma: export
 #include "weft/shim/run_aio_future.h"     // IWYU pragma: export
 #include "weft/shim/run_aio_generator.h"  // IWYU pragma: export
+#include "weft/shim/second_names.h"       // IWYU pragma: export
 #include "weft/shim/trio_as_aio.h"        // IWYU pragma: export
 #include "weft/shim/trio_executor.h"      // IWYU pragma: export
 #include "weft/shim/trio_generator.h"     // IWYU pragma: export

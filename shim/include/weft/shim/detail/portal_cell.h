@@ -9,10 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <new>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 #include "weft/fibers/errors.h"
@@ -42,19 +40,8 @@ enum class PortalState : std::uint8_t {
   kFinished,
 };
 
-// A task's cancel function, which lies in a frame below the wait.
-class CancelCall {
- public:
-  template <class Cancel>
-  explicit CancelCall(Cancel& cancel) noexcept
-      : cancel_(const_cast<std::remove_const_t<Cancel>*>(std::addressof(cancel))),
-        call_([](void* fn) -> CancelResult { return (*static_cast<Cancel*>(fn))(); }) {}
-  CancelResult operator()() const { return call_(cancel_); }
-
- private:
-  void* cancel_;
-  CancelResult (*call_)(void*);
-};
+// Calls a task's cancel function, which lies in a frame below the wait.
+using CallCancel = CancelResult (*)(void* cancel);
 
 class PortalCore {
  public:
@@ -86,8 +73,9 @@ class PortalCore {
     } else {
       if (state_ == PortalState::kStarted) state_ = PortalState::kParked;
       task_ = &fibers::current_task();
+      const CallCancel call = [](void* fn) { return (*static_cast<Cancel*>(fn))(); };
       fibers::wait_task_rescheduled(
-          [&](const fibers::RaiseCancel& raise) { return abort(raise, CancelCall(cancel)); },
+          [&](const fibers::RaiseCancel& raise) { return abort(raise, call, &cancel); },
           {"a callback", -1, this});
     }
     if (cancel_acknowledged_ || error_ != nullptr) [[unlikely]]
@@ -122,7 +110,9 @@ class PortalCore {
   virtual ~PortalCore() = default;
 
  private:
-  fibers::Abort abort(const fibers::RaiseCancel& raise, const CancelCall& cancel);
+  fibers::Abort abort(const fibers::RaiseCancel& raise, CallCancel call_cancel, void* cancel);
+  // The task waits, or is about to, and nobody has called yet.
+  bool is_open() const;
   [[noreturn]] void raise() const;
   void settle_cancelled(std::exception_ptr otherwise);
   void check_thread() const;
@@ -162,19 +152,9 @@ class PortalCell final : public PortalCore {
   std::optional<fibers::Outcome<R>> outcome_;
 };
 
-// The task's hold on the cell.
-template <class R>
-class PortalRef {
- public:
-  explicit PortalRef(PortalCell<R>* cell) : cell_(cell) {}
-  PortalRef(const PortalRef&) = delete;
-  PortalRef& operator=(const PortalRef&) = delete;
-  ~PortalRef() { cell_->release(); }
-  PortalCell<R>* operator->() const { return cell_; }
-  PortalCell<R>* get() const { return cell_; }
-
- private:
-  PortalCell<R>* cell_;
+// Ends the task's hold on the cell.
+struct ReleaseCell {
+  void operator()(PortalCore* cell) const { cell->release(); }
 };
 
 }  // namespace detail

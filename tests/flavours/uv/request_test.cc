@@ -62,17 +62,20 @@ UV_TEST(AnErrorOfTheSystemIsOneInCxx) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code().value(), UV_ENOENT);
     EXPECT_EQ(error.code(), std::errc::no_such_file_or_directory);
-    EXPECT_NE(std::string(error.what()).find("no such file"), std::string::npos) << error.what();
+    EXPECT_EQ(std::string(error.what()), "fs /no/such/file: no such file or directory");
   }
 }
 
 UV_TEST(ARequestThatIsRefusedThrowsAtOnce) {
   uv_random_t request{};
-  EXPECT_THROW(await(request,
-                     [](uv_random_t* r, uv_random_cb done) {
-                       return uv_random(current_loop(), r, nullptr, 0, 12345, done);
-                     }),
-               Error);
+  try {
+    await(request, [](uv_random_t* r, uv_random_cb done) {
+      return uv_random(current_loop(), r, nullptr, 0, 12345, done);
+    });
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()), "random: invalid argument");
+  }
 }
 
 UV_TEST(WorkRunsInAThreadOfLibuvs) {

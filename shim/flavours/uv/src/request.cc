@@ -3,6 +3,8 @@
 
 #include "weft/uv/request.h"
 
+#include <string>
+
 #include "shim/flavours/uv/src/handle_state.h"
 #include "shim/flavours/uv/src/place.h"
 #include "weft/fibers/errors.h"
@@ -18,11 +20,14 @@ Place*& this_place() noexcept {
 }
 
 // In a callback of libuv's, through which nothing may be thrown.
-void complete(void* data, std::int64_t result) noexcept {
+void complete(void* data, std::int64_t result, const char* name, const char* path) noexcept {
   const Done done = Done::take_pointer(data);
   if (result >= 0) return done(result);
-  std::exception_ptr error =
-      error_of([&] { throw Error(static_cast<int>(result), "a request of libuv's"); });
+  std::exception_ptr error = error_of([&] {
+    std::string what(name);
+    if (path != nullptr) what.append(" ").append(path);
+    throw Error(static_cast<int>(result), what);
+  });
   result == UV_ECANCELED ? done.cancelled(std::move(error)) : done.fail(std::move(error));
 }
 

@@ -33,8 +33,18 @@ namespace detail {
 
 using Done = shim::Completion<std::int64_t>;
 
-// Ends the wait that `data` stands for.
-void complete(void* data, std::int64_t result) noexcept;
+// For errors.
+template <class Req>
+inline constexpr const char* kRequestName = "a request of libuv's";
+#define WEFT_UV_REQUEST(upper, lower) \
+  template <>                         \
+  inline constexpr const char* kRequestName<uv_##lower##_t> = #lower;
+UV_REQ_TYPE_MAP(WEFT_UV_REQUEST)
+#undef WEFT_UV_REQUEST
+
+// Ends the wait that `data` stands for. `path` is what an operation on a file was given, or null.
+void complete(void* data, std::int64_t result, const char* name,
+              const char* path = nullptr) noexcept;
 // A nested loop has something new to look at.
 void started();
 void cancel_request(uv_req_t* request) noexcept;
@@ -43,17 +53,21 @@ void cancel_request(uv_req_t* request) noexcept;
 template <class Req>
 constexpr auto callback_of() {
   if constexpr (std::is_same_v<Req, uv_fs_t>) {
-    return +[](uv_fs_t* r) { complete(r->data, r->result); };
+    return +[](uv_fs_t* r) { complete(r->data, r->result, kRequestName<Req>, r->path); };
   } else if constexpr (std::is_same_v<Req, uv_getaddrinfo_t>) {
-    return +[](uv_getaddrinfo_t* r, int status, addrinfo*) { complete(r->data, status); };
+    return +[](uv_getaddrinfo_t* r, int status, addrinfo*) {
+      complete(r->data, status, kRequestName<Req>);
+    };
   } else if constexpr (std::is_same_v<Req, uv_getnameinfo_t>) {
     return +[](uv_getnameinfo_t* r, int status, const char*, const char*) {
-      complete(r->data, status);
+      complete(r->data, status, kRequestName<Req>);
     };
   } else if constexpr (std::is_same_v<Req, uv_random_t>) {
-    return +[](uv_random_t* r, int status, void*, std::size_t) { complete(r->data, status); };
+    return +[](uv_random_t* r, int status, void*, std::size_t) {
+      complete(r->data, status, kRequestName<Req>);
+    };
   } else {
-    return +[](Req* r, int status) { complete(r->data, status); };
+    return +[](Req* r, int status) { complete(r->data, status, kRequestName<Req>); };
   }
 }
 
@@ -94,7 +108,7 @@ std::int64_t await(Req& request, Start&& start, Stop&& stop) {
         }
         if (result < 0) {
           detail::Done::take_pointer(request.data);
-          throw Error(result, "a request of libuv's");
+          throw Error(result, detail::kRequestName<Req>);
         }
         detail::started();
       },

@@ -6,7 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <boost/asio/bind_allocator.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/experimental/channel.hpp>
+#include <cstddef>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -331,6 +334,70 @@ FIBER_TEST(UseFiberTest, ACancelledReadLosesNothing) {
     });
     EXPECT_EQ(read, 2U);
     EXPECT_EQ(code, ba::error::operation_aborted);
+  });
+}
+
+FIBER_TEST(UseFiberTest, BoundToAnotherSlotTheOperationIsCancelledByThatAlone) {
+  WEFT_NOT_SWEPT("cancelled, it is no error");
+  WEFT_NOT_ALLOCATION_SWEPT("the error would be another one");
+  ByHand<error_code, int> op;
+  ba::cancellation_signal signal;
+  auto bound = ba::bind_cancellation_slot(signal.slot(), use_fiber);
+  op.on_start = [&] { signal.emit(ba::cancellation_type::all); };
+  op.on_cancel = [&] { fibers::current_token().run_sync_soon([&] { op.end(aborted(), 0); }); };
+  EXPECT_THROW(op.start(bound), boost::system::system_error) << "nobody has cancelled the task";
+  EXPECT_EQ(op.cancels, 1);
+  CancelScope scope;
+  op.on_start = [&] {
+    scope.cancel();
+    fibers::current_token().run_sync_soon([&] { op.end({}, 7); });
+  };
+  int value = 0;
+  scope.run([&] { value = op.start(bound); });
+  EXPECT_EQ(value, 7);
+  EXPECT_EQ(op.cancels, 1) << "the task's cancellation does not reach it";
+}
+
+// Counts what it has lent.
+template <class T>
+struct CountingAllocator {
+  using value_type = T;
+  explicit CountingAllocator(int& out) : lent(&out) {}
+  template <class U>
+  // NOLINTNEXTLINE(google-explicit-constructor): as allocators are.
+  CountingAllocator(const CountingAllocator<U>& other) : lent(other.lent), total(other.total) {}
+  T* allocate(std::size_t count) {
+    ++*lent;
+    ++*total;
+    return std::allocator<T>().allocate(count);
+  }
+  void deallocate(T* memory, std::size_t count) {
+    --*lent;
+    std::allocator<T>().deallocate(memory, count);
+  }
+  template <class U>
+  bool operator==(const CountingAllocator<U>& other) const {
+    return lent == other.lent;
+  }
+  int* lent;
+  std::shared_ptr<int> total = std::make_shared<int>(0);
+};
+
+FIBER_TEST(UseFiberTest, AnOperationTakesItsMemoryFromTheAllocatorThatTheTokenIsBoundTo) {
+  WEFT_NOT_SWEPT("what turns the context would be cancelled with what waits for it");
+  WEFT_NOT_ALLOCATION_SWEPT("what turns the context would end");
+  ba::io_context context;
+  int lent = 0;
+  const CountingAllocator<int> allocator(lent);
+  beside(context, [&] {
+    ba::steady_timer timer(context, 1s);
+    timer.async_wait(ba::bind_allocator(allocator, use_fiber));
+    EXPECT_GT(*allocator.total, 0);
+    EXPECT_EQ(lent, 0);
+    timer.expires_after(std::chrono::hours(1));
+    EXPECT_FALSE(fibers::move_on_after(
+        1s, [&] { timer.async_wait(ba::bind_allocator(allocator, use_fiber)); }));
+    EXPECT_EQ(lent, 0);
   });
 }
 

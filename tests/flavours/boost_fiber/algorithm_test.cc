@@ -11,7 +11,9 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/flavours/boost_fiber/boost_fiber_testing.h"
@@ -215,6 +217,82 @@ FIBER_TEST(SharedAlgorithmTest, AFiberMayWaitWhileItUnwinds) {
       }
     });
   });
+}
+
+// --- More of Boost.Fiber's own things, between fibers and tasks. ---
+
+FIBER_TEST(SharedAlgorithmTest, ABarrierHoldsTasksAndFibersUntilAllAreThere) {
+  WEFT_NOT_SWEPT("without one of them the others wait for ever");
+  WEFT_NOT_ALLOCATION_SWEPT("without one of them the others wait for ever");
+  shared([] {
+    bf::barrier barrier(3);
+    int there = 0;
+    int seen = 0;
+    const auto meet = [&] {
+      ++there;
+      barrier.wait();
+      seen += there;
+    };
+    const Joined fiber(meet);
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] { boost_fiber_as_trio(meet); });
+      fibers::checkpoint();
+      EXPECT_EQ(seen, 0);
+      boost_fiber_as_trio(meet);
+    });
+    boost::this_fiber::yield();
+    EXPECT_EQ(seen, 9);
+  });
+}
+
+FIBER_TEST(SharedAlgorithmTest, ATaskWaitsForWhatAPackagedTaskReturnsOrThrows) {
+  WEFT_NOT_SWEPT("the body would leave fibers behind");
+  WEFT_NOT_ALLOCATION_SWEPT("an error would be another one");
+  shared([] {
+    bf::packaged_task<int(int)> twice([](int i) {
+      if (i < 0) throw std::out_of_range("negative");
+      return 2 * trio_as_boost_fiber([i] {
+               fibers::checkpoint();
+               return i;
+             });
+    });
+    bf::future<int> result = twice.get_future();
+    bf::fiber(std::move(twice), 4).detach();
+    EXPECT_EQ(boost_fiber_as_trio([&] { return result.get(); }), 8);
+    bf::future<int> other = bf::async([]() -> int { throw std::out_of_range("far"); });
+    EXPECT_THROW(boost_fiber_as_trio([&] { return other.get(); }), std::out_of_range);
+  });
+}
+
+// They are the thread's, not the block's: who wants them ended joins them.
+TEST(SharedAlgorithmRunTest, ADetachedFiberOutlivesTheBlock) {
+  install();
+  bf::promise<void> go_on;
+  bf::promise<int> last;
+  bf::future<int> result = last.get_future();
+  std::vector<std::string> order;
+  fibers::run([&] {
+    share_thread([&] {
+      bf::fiber([&] {
+        order.emplace_back("begins");
+        go_on.get_future().get();
+        try {
+          trio_as_boost_fiber([] {});
+        } catch (const bf::fiber_error& error) {
+          order.emplace_back(error.code() == std::errc::operation_canceled ? "no tasks any more"
+                                                                           : error.what());
+        } catch (const fibers::UsageError&) {
+          order.emplace_back("no tasks any more");
+        }
+        last.set_value(5);
+      }).detach();
+      boost_fiber_as_trio([] { boost::this_fiber::yield(); });
+    });
+    order.emplace_back("the block is over");
+  });
+  go_on.set_value();
+  EXPECT_EQ(result.get(), 5);
+  EXPECT_EQ(order, (std::vector<std::string>{"begins", "the block is over", "no tasks any more"}));
 }
 
 // --- Another algorithm below. ---

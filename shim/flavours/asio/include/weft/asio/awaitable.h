@@ -188,6 +188,10 @@ template <class F, class Token>
 auto trio_as_asio(fibers::Nursery& nursery, F&& fn, Token&& token) {
   using Fn = std::decay_t<F>;
   using R = std::decay_t<std::invoke_result_t<Fn&>>;
+  static_assert(
+      std::is_void_v<R> || std::is_default_constructible_v<R>,
+      "the handler of an operation that fails gets a value all the same: let the function "
+      "return one that has a default constructor, such as a std::optional of it");
   return ::boost::asio::async_initiate<Token, typename detail::FiberSignature<R>::Type>(
       [&nursery](auto handler, Fn body) {
         using Call = detail::FiberCall<R, Fn, decltype(handler)>;

@@ -15,7 +15,8 @@
 // can; the task waits for its end. operation_aborted, or a channel's channel_cancelled, becomes
 // Cancelled, and anything else that comes counts: a result that won the race is returned. Through
 // redirect_error and as_tuple the error_code comes unchanged, and it is the next checkpoint that
-// throws. An operation that has no use for its slot, as a name look-up, is waited for.
+// throws. An operation that has no use for its slot, as a name look-up, is waited for; so is one
+// whose token is bound to another slot by bind_cancellation_slot: that alone cancels it then.
 //
 // Nothing of weft's is allocated. Where the io_context runs does not matter, but Asio's objects
 // belong to one thread at a time: see use_fiber_t::on for those of another thread's.

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <exception>
 #include <iostream>
 #include <optional>
 #include <stdexcept>
@@ -24,6 +25,7 @@
 #include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/lone_error.h"
 #include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/loop/async_generator.h"
 #include "weft/loop/coro.h"
@@ -271,6 +273,22 @@ TEST_P(OpenLoopExplored, EndsInEverySchedule) {
               << ", alive: " << kAlive[static_cast<std::size_t>(alive)]
               << ", on top: " << kTroubles[static_cast<std::size_t>(trouble)] << '\n';
   }
+}
+
+TEST(OpenLoopExploredTest, CtrlCAtAnyMomentOfTheStartEndsTheBlock) {
+  const auto run = [] {
+    const CapturedLog log;
+    const auto error = error_of([] {
+      fibers::open_nursery([](fibers::Nursery& nursery) {
+        nursery.start_soon([] { std::raise(SIGINT); });
+        fibers::checkpoint();
+        open_loop([](EventLoop&) { fibers::sleep_forever(); });
+      });
+    });
+    EXPECT_TRUE(holds<fibers::KeyboardInterrupt>(fibers::lone_error(error)));
+  };
+  const auto result = fibers::testing::explore_test(run, schedules_here());
+  std::cout << result.schedules << " schedules: Ctrl-C while the block begins\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(, OpenLoopExplored,

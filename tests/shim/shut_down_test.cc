@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -20,6 +21,7 @@
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/lone_error.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/loop/async_generator.h"
 #include "weft/loop/coro.h"
 #include "weft/loop/gather.h"
 #include "weft/loop/protocol.h"
@@ -36,6 +38,7 @@ using namespace std::chrono_literals;
 using fibers::CancelScope;
 using fibers::current_time;
 using fibers::sleep_forever;
+using loop::AsyncGenerator;
 using loop::CancelledError;
 using loop::Coro;
 
@@ -152,6 +155,35 @@ FIBER_TEST(ShutDownTest, WhatIsStartedMeanwhileAndLeftAloneIsCancelledInItsTurn)
   });
   EXPECT_EQ(log, (Log{"first", "second", "third"}));
   EXPECT_EQ(current_time() - start, 1s);
+}
+
+FIBER_TEST(ShutDownTest, WhatIsStartedMeanwhileBeginsAlsoIfNobodyWaits) {
+  Log log;
+  open_loop([&](EventLoop& loop) {
+    loop.create_task([&] {
+      until_cancelled(loop, [&] { loop.create_task([&log] { log.emplace_back("begun"); }); });
+    });
+  });
+  EXPECT_EQ(log, (Log{"begun"}));
+}
+
+AsyncGenerator<int> one_and_two() {
+  co_yield 1;
+  co_yield 2;
+}
+
+// As asyncio warns of them: nobody closes these.
+FIBER_TEST(ShutDownTest, AGeneratorThatBeginsAfterTheOthersHaveBeenClosedIsSaidToBeLate) {
+  const CapturedLog log;
+  open_loop([](EventLoop& loop) {
+    at_close(loop, [&loop] {
+      AsyncGenerator<int> generator = one_and_two();
+      EXPECT_EQ(await(loop.create_task(generator.next())), 1);
+      await(loop.create_task(generator.aclose()));
+    });
+  });
+  ASSERT_EQ(log.lines.size(), 1U);
+  EXPECT_NE(log.lines[0].find("shutdown_asyncgens"), std::string::npos) << log.lines[0];
 }
 
 FIBER_TEST(ShutDownTest, TasksThatResourcesAndGeneratorsStartAreSeenToAsWell) {
@@ -283,6 +315,26 @@ FIBER_TEST(ShutDownTest, TransportsThatAreLeftAreAbortedWhenTheTasksHaveEnded) {
         protocol->transport.write("bye");
         log.emplace_back("good-bye");
       });
+    });
+  });
+  EXPECT_EQ(log, (Log{"good-bye", "lost"}));
+  EXPECT_EQ(sockets.get(), "bye");
+}
+
+FIBER_TEST(ShutDownTest, TransportsOutliveAlsoTheTasksThatResourcesStart) {
+  loop::testing::SocketPair sockets;
+  Log log;
+  open_loop([&](EventLoop& loop) {
+    auto protocol = std::make_shared<TellsItsEnd>(log);
+    await(loop.connect_accepted_socket([&protocol] { return protocol; }, sockets.take()));
+    at_close(loop, [&loop, &log, protocol] {
+      loop.create_task([&loop, &log, protocol] {
+        until_cancelled(loop, [&] {
+          protocol->transport.write("bye");
+          log.emplace_back("good-bye");
+        });
+      });
+      loop.synchronize();
     });
   });
   EXPECT_EQ(log, (Log{"good-bye", "lost"}));

@@ -7,11 +7,14 @@
 
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/event.h"
+#include "weft/fibers/inspect.h"
+#include "weft/fibers/lone_error.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/shim/shim.h"
@@ -84,6 +87,36 @@ FIBER_TEST(TrioCallTest, AFutureThatSomebodyElseEndsKeepsThat) {
   });
   EXPECT_TRUE(ended);
   EXPECT_TRUE(log.lines.empty());
+}
+
+struct Failure : std::runtime_error {
+  Failure() : std::runtime_error("failure") {}
+};
+
+// Cancelled with the block it is thrown on, to the scope that it belongs to.
+FIBER_TEST(TrioCallTest, TheBlocksCancellationIsNotSwallowed) {
+  const CapturedLog log;  // Of the failures.
+  const auto fails_while_cancelled = [] {
+    fibers::open_nursery([](fibers::Nursery& nursery) {
+      nursery.start_soon([] { fibers::sleep_forever(); });
+      try {
+        fibers::sleep_forever();
+      } catch (const fibers::Cancelled&) {
+        throw Failure();
+      }
+    });
+  };
+  const auto error = error_of([&] {
+    open_loop([&](EventLoop& loop) {
+      const auto held = run_trio([] { fibers::sleep_forever(); });
+      const auto failing = run_trio(fails_while_cancelled);
+      run_trio_task([] { fibers::sleep_forever(); });
+      run_trio_task(fails_while_cancelled);
+      loop.synchronize();
+    });
+  });
+  EXPECT_TRUE(holds<Failure>(fibers::lone_error(error))) << "of the task that nobody holds";
+  EXPECT_EQ(fibers::last_swallowed_cancelled(), "");
 }
 
 }  // namespace

@@ -38,8 +38,8 @@ endfunction()
 
 # weft_test(fibers_test SOURCES ... [LIBS ...] [LABEL fibers] [TIMEOUT 60] [SERIAL])
 # A GoogleTest binary. Each case becomes a ctest test with the folder's name as its label. The cases are listed when
-# ctest starts, not when the binary is linked, so building never runs anything. Under a sanitizer, where a process costs
-# more than most cases do, each process runs many of them: one for every eight files.
+# ctest starts, not when the binary is linked, so building never runs anything. Under a sanitizer or optimised, where a
+# process costs more than most cases do, each process runs many of them: one for every eight files.
 function(weft_test name)
   cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
   if(NOT ARG_LABEL)
@@ -64,7 +64,7 @@ function(weft_test name)
   if(ARG_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)
   endif()
-  if(NOT WEFT_SANITIZE)
+  if(CMAKE_BUILD_TYPE STREQUAL "Debug" AND NOT WEFT_SANITIZE)
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
     return()
   endif()

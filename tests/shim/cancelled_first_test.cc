@@ -35,6 +35,17 @@ FIBER_TEST(CancelledFirstTest, ACallableThatFails) {
   });
 }
 
+loop::Coro<void> fails() {
+  throw std::runtime_error("no");
+  co_return;
+}
+
+FIBER_TEST(CancelledFirstTest, ACoroutineThatFails) {
+  open_loop([](loop::EventLoop&) {
+    cancelled_first("shim/aio_as_trio.h run_aio_coroutine", [] { run_aio_coroutine(fails()); });
+  });
+}
+
 FIBER_TEST(CancelledFirstTest, AGeneratorThatFails) {
   open_loop([](loop::EventLoop& loop) {
     auto fails = run_aio_generator(loop, []() -> loop::AsyncGenerator<int> {

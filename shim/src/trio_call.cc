@@ -67,10 +67,11 @@ void TrioCall::run(const Steps& steps) {
 }
 
 void TrioCall::fail(const std::exception_ptr& error) {
+  if (future_.done()) return;  // Somebody else has ended it.
   try {
     future_.set_exception(error);
   } catch (const loop::InvalidStateError&) {
-    // Somebody else has set its result, or is setting it.
+    // Somebody else is setting its result.
   }
 }
 

@@ -76,14 +76,15 @@ void TrioCall::fail(const std::exception_ptr& error) {
 }
 
 void TrioCall::end_cancelled() {
-  future_.FutureCore::cancel(std::move(payload_));
+  // An error that somebody else has set would count as asked for.
+  if (!future_.done()) future_.FutureCore::cancel(std::move(payload_));
 }
 
 void TrioCall::end_with(const std::exception_ptr& error) {
   const CancelledParts parts = split_cancelled(error);
   if (parts.rest == nullptr) {
     end_cancelled();
-  } else {
+  } else if (!future_.done()) {
     try {
       std::rethrow_exception(parts.rest);
     } catch (const loop::CancelledError&) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -13,7 +14,6 @@
 #include "tests/shim/shim_test_support.h"
 #include "weft/fibers/cancelled.h"
 #include "weft/fibers/event.h"
-#include "weft/fibers/inspect.h"
 #include "weft/fibers/lone_error.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/timeouts.h"
@@ -89,34 +89,31 @@ FIBER_TEST(TrioCallTest, AFutureThatSomebodyElseEndsKeepsThat) {
   EXPECT_TRUE(log.lines.empty());
 }
 
-struct Failure : std::runtime_error {
-  Failure() : std::runtime_error("failure") {}
-};
-
-// Cancelled with the block it is thrown on, to the scope that it belongs to.
-FIBER_TEST(TrioCallTest, TheBlocksCancellationIsNotSwallowed) {
-  const CapturedLog log;  // Of the failures.
-  const auto fails_while_cancelled = [] {
-    fibers::open_nursery([](fibers::Nursery& nursery) {
-      nursery.start_soon([] { fibers::sleep_forever(); });
-      try {
-        fibers::sleep_forever();
-      } catch (const fibers::Cancelled&) {
-        throw Failure();
-      }
-    });
-  };
-  const auto error = error_of([&] {
-    open_loop([&](EventLoop& loop) {
-      const auto held = run_trio([] { fibers::sleep_forever(); });
-      const auto failing = run_trio(fails_while_cancelled);
-      run_trio_task([] { fibers::sleep_forever(); });
-      run_trio_task(fails_while_cancelled);
+// The task's end is nobody who asks for it.
+void loses_no_error(void (*task)()) {
+  const CapturedLog log;
+  const auto error = error_of([task] {
+    open_loop([task](EventLoop& loop) {
+      auto future = run_trio(task);
       loop.synchronize();
+      future.set_exception(std::make_exception_ptr(std::runtime_error("by somebody else")));
+      future = {};
+      fibers::sleep(std::chrono::seconds(2));
     });
   });
-  EXPECT_TRUE(holds<Failure>(fibers::lone_error(error))) << "of the task that nobody holds";
-  EXPECT_EQ(fibers::last_swallowed_cancelled(), "");
+  EXPECT_TRUE(holds<std::runtime_error>(fibers::lone_error(error)));
+  ASSERT_FALSE(log.lines.empty());
+  EXPECT_NE(log.lines[0].find("never retrieved"), std::string::npos) << log.lines[0];
+}
+
+FIBER_TEST(TrioCallTest, AnErrorThatSomebodyElseHasSetIsToldOfHoweverTheTaskEnds) {
+  WEFT_NOT_SWEPT("cancelled before that nobody sets it");
+  WEFT_NOT_ALLOCATION_SWEPT("the error would be another one");
+  loses_no_error([] { fibers::sleep_forever(); });
+  loses_no_error([] {
+    fibers::sleep(std::chrono::seconds(1));
+    throw loop::CancelledError();
+  });
 }
 
 }  // namespace

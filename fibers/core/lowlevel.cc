@@ -225,7 +225,7 @@ WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH [[gnu::noinline]] void unusual_checkpoin
     throw_if_due(scheduler, me);
 }
 
-WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH [[gnu::cold]] void unusual_shielded_checkpoint(
+WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH [[gnu::noinline]] void unusual_shielded_checkpoint(
     Scheduler& scheduler, TaskBlock& me) {
   if (me.watched()) scheduler.before_suspend(me, {"checkpoint"});
   scheduler.requeue(me);

@@ -161,6 +161,7 @@ void Poller::idle(IdleFor primed) {
   }
 }
 
+// Before long waits only.
 [[gnu::cold]] bool Poller::is_worth_trimming() const {
   const StackPool& stacks = run_.stacks();
   if (!stacks.worth_trimming(kKeepStacks)) [[likely]]

@@ -123,7 +123,7 @@ auto throwing(const char* name, F&& call) {
     ~Over() { gate.after(); }
   } const over{*present};
   const Answer answer = present->before({.name = name, .failure = Failure::kException});
-  if (answer.error != 0)
+  if (answer.error != 0)  // A string: see check.cc.
     throw std::system_error(answer.error, std::generic_category(), std::string(name));
   return call();
 }

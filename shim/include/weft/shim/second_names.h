@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What trio-asyncio has a second name for, or needs a name for, for those who come from there with
-// code of theirs. In weft::shim only: new code has no use for them.
+// trio-asyncio's second names, and those of what weft has no need of, for code that comes from
+// there. In weft::shim only: new code has no use for them.
 
 #pragma once
 

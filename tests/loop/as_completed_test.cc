@@ -23,15 +23,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-Coro<int> after(fibers::Duration delay, int value) {
-  co_await sleep(delay);
-  co_return value;
-}
-Coro<int> fails_after(fibers::Duration delay) {
-  co_await sleep(delay);
-  throw std::runtime_error("failed");
-}
-
 Coro<std::vector<int>> collect(AsCompleted<Task<int>>& row) {
   std::vector<int> values;
   for (;;) {

@@ -38,11 +38,6 @@ Coro<std::string> done_after(fibers::Duration time) {
   co_return "done";
 }
 
-Coro<void> fails_after(fibers::Duration time, std::string why) {
-  co_await sleep(time);
-  throw std::runtime_error(why);
-}
-
 // Throws when it is cancelled.
 Coro<void> fails_when_cancelled(std::string why) {
   std::exception_ptr error;
@@ -167,7 +162,7 @@ TEST(CancelRulesTest, ATaskMayStopTheLoopThatRunsUntilItIsDone) {
   EXPECT_THROW(loop.run_until_complete(task), CancelledError);
 }
 
-fibers::ContextVar<std::string> var("cancel_rules_test");
+fibers::ContextVar<std::string> g_value("cancel_rules_test");
 
 // asyncio: test_tasks.py::BaseTaskTests::test_context_2
 FIBER_TEST(CancelRulesTest, WhatADoneCallbackSetsIsNotTheTasks) {
@@ -175,17 +170,17 @@ FIBER_TEST(CancelRulesTest, WhatADoneCallbackSetsIsNotTheTasks) {
     auto task = loop.create_task([&]() -> Coro<void> {
       for (const char* value : {"one", "two"}) {
         auto future = loop.create_future<void>();
-        var.set(value);
-        future.add_done_callback([] { var.set("something else"); });
+        g_value.set(value);
+        future.add_done_callback([] { g_value.set("something else"); });
         loop.call_soon([future]() mutable { future.set_result(); });
         co_await future;
-        EXPECT_EQ(var.get_or("none"), value);
+        EXPECT_EQ(g_value.get_or("none"), value);
         co_await sleep(1s);
-        EXPECT_EQ(var.get_or("none"), value);
+        EXPECT_EQ(g_value.get_or("none"), value);
       }
     });
     await(task);
-    EXPECT_EQ(var.get_or("none"), "none");
+    EXPECT_EQ(g_value.get_or("none"), "none");
   });
 }
 

@@ -25,31 +25,31 @@ using fibers::ContextVar;
 using ::testing::ElementsAre;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-ContextVar<std::string> var("context_test");
+ContextVar<std::string> g_name("context_test");
 
 FIBER_TEST(CallbackContextTest, ACallbackSeesWhatItsSchedulerSaw) {
-  var.set("outside");
+  g_name.set("outside");
   std::vector<std::string> seen;
   with_loop([&](EventLoop& loop) {
-    var.set("one");
-    loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
-    var.set("two");
-    loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
-    loop.call_later(1s, [&seen] { seen.push_back(var.get_or("none")); });
-    var.set("three");
+    g_name.set("one");
+    loop.call_soon([&seen] { seen.push_back(g_name.get_or("none")); });
+    g_name.set("two");
+    loop.call_soon([&seen] { seen.push_back(g_name.get_or("none")); });
+    loop.call_later(1s, [&seen] { seen.push_back(g_name.get_or("none")); });
+    g_name.set("three");
     fibers::sleep(2s);
   });
   EXPECT_THAT(seen, ElementsAre("one", "two", "two"));
 }
 
 FIBER_TEST(CallbackContextTest, WhatACallbackSetsIsNotTheNextOnes) {
-  var.set("outside");
+  g_name.set("outside");
   std::vector<std::string> seen;
   with_loop([&](EventLoop& loop) {
-    loop.call_soon([] { var.set("inside"); });
-    loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
+    loop.call_soon([] { g_name.set("inside"); });
+    loop.call_soon([&seen] { seen.push_back(g_name.get_or("none")); });
     loop.synchronize();
-    EXPECT_EQ(var.get_or("none"), "outside");
+    EXPECT_EQ(g_name.get_or("none"), "outside");
   });
   EXPECT_THAT(seen, ElementsAre("outside"));
 }
@@ -78,12 +78,12 @@ FIBER_TEST(CallbackContextTest, TheFirstVariableThatIsSetStaysWithItsCallback) {
 }
 
 FIBER_TEST(CallbackContextTest, WhatItSchedulesInheritsWhatItHasSet) {
-  var.set("outside");
+  g_name.set("outside");
   std::vector<std::string> seen;
   with_loop([&](EventLoop& loop) {
     loop.call_soon([&] {
-      var.set("inside");
-      loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
+      g_name.set("inside");
+      loop.call_soon([&seen] { seen.push_back(g_name.get_or("none")); });
     });
     loop.synchronize();
     loop.synchronize();
@@ -93,13 +93,13 @@ FIBER_TEST(CallbackContextTest, WhatItSchedulesInheritsWhatItHasSet) {
 
 // asyncio: claims_futures::callbacks_have_the_context_they_were_added_in
 FIBER_TEST(CallbackContextTest, AFuturesCallbackSeesWhatTheCallerOfAddDoneCallbackSaw) {
-  var.set("outside");
+  g_name.set("outside");
   std::vector<std::string> seen;
   with_loop([&](EventLoop& loop) {
     auto future = loop.create_future<void>();
-    var.set("adder");
-    future.add_done_callback([&seen] { seen.push_back(var.get_or("none")); });
-    var.set("setter");
+    g_name.set("adder");
+    future.add_done_callback([&seen] { seen.push_back(g_name.get_or("none")); });
+    g_name.set("setter");
     future.set_result();
     loop.synchronize();
   });
@@ -108,14 +108,14 @@ FIBER_TEST(CallbackContextTest, AFuturesCallbackSeesWhatTheCallerOfAddDoneCallba
 
 // Python: Handle._run calls in the handle's own context, each time.
 FIBER_TEST(CallbackContextTest, AReaderKeepsWhatItSets) {
-  var.set("outside");
+  g_name.set("outside");
   std::vector<std::string> seen;
   const Pipe pipe;
   with_loop([&](EventLoop& loop) {
     loop.add_reader(pipe.reader(), [&] {
       pipe.take();
-      seen.push_back(var.get_or("none"));
-      var.set("set by the reader");
+      seen.push_back(g_name.get_or("none"));
+      g_name.set("set by the reader");
     });
     for (int i = 0; i < 2; ++i) {
       pipe.put();
@@ -127,16 +127,16 @@ FIBER_TEST(CallbackContextTest, AReaderKeepsWhatItSets) {
 }
 
 FIBER_TEST(CallbackContextTest, ACallbackThatBlocksKeepsItsOwn) {
-  var.set("outside");
+  g_name.set("outside");
   std::vector<std::string> seen;
   with_loop([&](EventLoop& loop) {
-    var.set("blocked");
+    g_name.set("blocked");
     loop.call_soon([&seen] {
       fibers::sleep(1s);
-      seen.push_back(var.get_or("none"));
+      seen.push_back(g_name.get_or("none"));
     });
-    var.set("other");
-    loop.call_soon([&seen] { seen.push_back(var.get_or("none")); });
+    g_name.set("other");
+    loop.call_soon([&seen] { seen.push_back(g_name.get_or("none")); });
     fibers::sleep(2s);
   });
   EXPECT_THAT(seen, ElementsAre("other", "blocked"));
@@ -144,13 +144,13 @@ FIBER_TEST(CallbackContextTest, ACallbackThatBlocksKeepsItsOwn) {
 
 FIBER_TEST(CallbackContextTest, ACallFromAnotherThreadSeesThatThreadsValues) {
   WEFT_NOT_ALLOCATION_SWEPT("what its thread throws ends the process");
-  var.set("outside");
+  g_name.set("outside");
   std::vector<std::string> seen;
   with_loop([&](EventLoop& loop) {
     std::thread([&] {
-      var.set("thread");
-      loop.call_soon_threadsafe([&seen] { seen.push_back(var.get_or("none")); });
-      var.set("later");
+      g_name.set("thread");
+      loop.call_soon_threadsafe([&seen] { seen.push_back(g_name.get_or("none")); });
+      g_name.set("later");
     }).join();
     loop.synchronize();
   });
@@ -158,7 +158,7 @@ FIBER_TEST(CallbackContextTest, ACallFromAnotherThreadSeesThatThreadsValues) {
 }
 
 FIBER_TEST(CallbackContextTest, ValuesGoWithTheCallback) {
-  var.set("outside");
+  g_name.set("outside");
   ContextVar<std::shared_ptr<int>> held("held");
   const auto value = std::make_shared<int>(1);
   with_loop([&](EventLoop& loop) {
@@ -169,34 +169,34 @@ FIBER_TEST(CallbackContextTest, ValuesGoWithTheCallback) {
 }
 
 std::string value_in(const Handle& handle) {
-  return handle.get_context().run([] { return var.get_or("none"); });
+  return handle.get_context().run([] { return g_name.get_or("none"); });
 }
 
 FIBER_TEST(CallbackContextTest, AHandleGivesTheContextOfItsCallback) {
-  var.set("outside");
+  g_name.set("outside");
   with_idle_loop([](EventLoop& loop) {
-    var.set("one");
-    const Handle soon = loop.call_soon([] { var.set("inside"); });
-    var.set("two");
+    g_name.set("one");
+    const Handle soon = loop.call_soon([] { g_name.set("inside"); });
+    g_name.set("two");
     const TimerHandle later = loop.call_later(1s, [] {});
     EXPECT_EQ(value_in(soon), "one");
     EXPECT_EQ(value_in(later), "two");
     fibers::Context copy = soon.get_context();
-    copy.run([] { var.set("a copy's"); });
+    copy.run([] { g_name.set("a copy's"); });
     EXPECT_EQ(value_in(soon), "one");
     run_once(loop);
     EXPECT_EQ(value_in(soon), "inside");  // The callback has run in that context.
-    EXPECT_EQ(var.get_or("none"), "two");
+    EXPECT_EQ(g_name.get_or("none"), "two");
   });
 }
 
 FIBER_TEST(CallbackContextTest, AReadersHandleGivesWhatItsLastCallHasSet) {
   const Pipe pipe;
-  var.set("outside");
+  g_name.set("outside");
   with_idle_loop([&](EventLoop& loop) {
     const Handle reader = loop.add_reader(pipe.reader(), [&] {
       pipe.take();
-      var.set("read");
+      g_name.set("read");
     });
     EXPECT_EQ(value_in(reader), "outside");
     pipe.put();
@@ -208,19 +208,19 @@ FIBER_TEST(CallbackContextTest, AReadersHandleGivesWhatItsLastCallHasSet) {
 // asyncio: test_futures2.py::FutureTests::test_handle_exc_handler_correct_context
 // asyncio: test_futures2.py::FutureTests::test_task_exc_handler_correct_context
 FIBER_TEST(CallbackContextTest, TheExceptionHandlerSeesWhatTheOneThatFailedHasSet) {
-  var.set("outside");
+  g_name.set("outside");
   std::vector<std::string> seen;
   with_loop([&](EventLoop& loop) {
     loop.set_exception_handler(
-        [&seen](EventLoop&, const ExceptionContext&) { seen.push_back(var.get_or("none")); });
+        [&seen](EventLoop&, const ExceptionContext&) { seen.push_back(g_name.get_or("none")); });
     loop.call_soon([] {
-      var.set("callback");
+      g_name.set("callback");
       throw std::runtime_error("of a callback");
     });
     loop.synchronize();
     {
       auto task = loop.create_task([]() -> Coro<void> {
-        var.set("task");
+        g_name.set("task");
         co_await sleep(0s);
         throw std::runtime_error("of a task");
       });

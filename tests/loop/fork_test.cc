@@ -28,11 +28,6 @@ int status_of(pid_t child) {
   return status;
 }
 
-Coro<int> answer() {
-  co_await sleep(0s);
-  co_return 42;
-}
-
 // Neither the child's own handler nor the one that it has inherited, whose loop is not there, tells
 // the parent of a signal of the child's.
 // asyncio: test_unix_events.py::TestFork::test_fork_signal_handling

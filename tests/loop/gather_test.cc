@@ -25,16 +25,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-// Returns `value` after a while.
-Coro<int> after(fibers::Duration delay, int value) {
-  co_await sleep(delay);
-  co_return value;
-}
-Coro<int> fails_after(fibers::Duration delay) {
-  co_await sleep(delay);
-  throw std::runtime_error("failed");
-}
-
 // asyncio: test_tasks.py::FutureGatherTests::test_constructor_heterogenous_futures
 // asyncio: claims_combinators::gather_keeps_the_order
 // asyncio: test_tasks.py::CoroutineGatherTests::test_constructor_use_running_loop

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/loop/coro.h"
 #include "weft/loop/event_loop.h"
 
 namespace weft::loop::testing {
@@ -59,6 +61,22 @@ void with_idle_loop(Body&& body) {
     be_strict(loop);
     body(loop);
   });
+}
+
+// Gives `value` after a while.
+inline Coro<int> after(fibers::Duration delay, int value) {
+  co_await sleep(delay);
+  co_return value;
+}
+
+inline Coro<int> fails_after(fibers::Duration delay, std::string why = "failed") {
+  co_await sleep(delay);
+  throw std::runtime_error(why);
+}
+
+inline Coro<int> answer() {
+  co_await sleep(0s);
+  co_return 42;
 }
 
 // Runs the loop on the calling task for one iteration.

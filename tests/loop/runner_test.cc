@@ -30,11 +30,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-Coro<int> answer() {
-  co_await sleep(0s);
-  co_return 42;
-}
-
 // 1 if it was cancelled.
 Coro<int> cleans_up() {
   int cleaned = 0;

@@ -27,10 +27,6 @@ namespace {
 using ::testing::HasSubstr;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-Coro<int> answer() {
-  co_return 42;
-}
-
 // asyncio: test_tasks.py::BaseTaskTests::test_as_completed_coroutine_without_loop
 // asyncio: test_tasks.py::BaseTaskTests::test_shield_coroutine_without_loop
 // asyncio: test_tasks.py::CoroutineGatherTests::test_constructor_without_loop

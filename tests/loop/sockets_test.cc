@@ -68,15 +68,12 @@ class Socket {
   int fd_;
 };
 
-int error_of(const std::system_error& error) {
-  return error.code().value();
-}
 template <class F>
 int code_thrown(F&& fn) {
   try {
     fn();
   } catch (const std::system_error& error) {
-    return error_of(error);
+    return error.code().value();
   }
   ADD_FAILURE() << "nothing was thrown";
   return 0;

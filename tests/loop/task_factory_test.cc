@@ -26,11 +26,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-Coro<int> answer() {
-  co_await sleep(0s);
-  co_return 42;
-}
-
 // asyncio: test_base_events.py::BaseEventLoopTests::test_set_task_factory
 // asyncio: test_base_events.py::BaseEventLoopTests::test_create_named_task_with_custom_factory
 // asyncio: test_base_events.py::BaseEventLoopTests::test_create_named_task_with_default_factory

@@ -24,15 +24,6 @@ namespace weft::loop::testing {
 
 using Log = std::vector<std::string>;
 
-inline Coro<int> after(fibers::Duration delay, int value) {
-  co_await sleep(delay);
-  co_return value;
-}
-inline Coro<void> fails_after(fibers::Duration delay, std::string why = "failed") {
-  co_await sleep(delay);
-  throw std::runtime_error(why);
-}
-
 // The texts of the errors in a group.
 inline std::vector<std::string> errors_of(const std::exception_ptr& error) {
   std::vector<std::string> texts;

@@ -19,11 +19,6 @@ namespace {
 
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-Coro<int> after(fibers::Duration delay, int value) {
-  co_await sleep(delay);
-  co_return value;
-}
-
 // asyncio: test_waitfor.py::AsyncioWaitForTest::test_wait_for
 FIBER_TEST(WaitForTest, GivesTheResultOfWhatEndsInTime) {
   with_loop([](EventLoop& loop) {

@@ -24,15 +24,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using namespace testing;  // NOLINT: the helpers of the folder.
 
-Coro<int> after(fibers::Duration delay, int value) {
-  co_await sleep(delay);
-  co_return value;
-}
-Coro<int> fails_after(fibers::Duration delay) {
-  co_await sleep(delay);
-  throw std::runtime_error("failed");
-}
-
 // Not by a matcher: gmock loses its copies of futures when an allocation fails.
 template <class F>
 bool are(const std::vector<F>& some, std::initializer_list<FutureBase> wanted) {

@@ -32,10 +32,6 @@ using fibers::sleep;
 using fibers::sleep_forever;
 using loop::CancelledError;
 
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 // --- run_aio_future ---
 
 // trio-asyncio: aiotest/test_coroutine.py::test_waiter

@@ -36,18 +36,10 @@ using loop::AsyncGenerator;
 using loop::CancelledError;
 using loop::Coro;
 
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-using Log = std::shared_ptr<std::vector<std::string>>;
-Log make_log() {
-  return std::make_shared<std::vector<std::string>>();
-}
-
 // --- From asyncio to Trio. ---
 
 // Counts in asyncio's flavour; takes a second for each, and for its end.
-AsyncGenerator<int> count(int to, Log log) {
+AsyncGenerator<int> count(int to, SharedLog log) {
   std::exception_ptr exit;
   try {
     for (int i = 1; i <= to; ++i) {
@@ -111,7 +103,7 @@ FIBER_TEST(RunAioGeneratorTest, ThrowsWhatTheGeneratorThrows) {
 // trio-asyncio: interop/test_calls.py::test_trio_asyncio_generator_with_cancellation
 FIBER_TEST(RunAioGeneratorTest, CancelledWhileItFetchesItWaitsForTheGenerator) {
   open_loop([](EventLoop&) {
-    const Log log = make_log();
+    const SharedLog log = make_log();
     auto numbers = aio_as_trio(count(3, log));
     const auto start = current_time();
     EXPECT_FALSE(fibers::move_on_after(500ms, [&] { numbers.next(); }));
@@ -122,7 +114,7 @@ FIBER_TEST(RunAioGeneratorTest, CancelledWhileItFetchesItWaitsForTheGenerator) {
 
 FIBER_TEST(RunAioGeneratorTest, CancelledBetweenItemsItGoesAtOnce) {
   open_loop([](EventLoop&) {
-    const Log log = make_log();
+    const SharedLog log = make_log();
     auto numbers = aio_as_trio(count(3, log));
     const auto start = current_time();
     fibers::move_on_after(1500ms, [&] {
@@ -154,7 +146,7 @@ FIBER_TEST(RunAioGeneratorTest, AValueInSpiteOfTheCancellationIsGiven) {
 
 FIBER_TEST(RunAioGeneratorTest, IsClosedInItsOwnFlavour) {
   open_loop([](EventLoop&) {
-    const Log log = make_log();
+    const SharedLog log = make_log();
     auto numbers = aio_as_trio(count(3, log));
     EXPECT_EQ(numbers.next(), 1);
     numbers.aclose();
@@ -164,7 +156,7 @@ FIBER_TEST(RunAioGeneratorTest, IsClosedInItsOwnFlavour) {
 }
 
 FIBER_TEST(RunAioGeneratorTest, OneThatIsDroppedIsClosedInItsOwnFlavour) {
-  const Log log = make_log();
+  const SharedLog log = make_log();
   open_loop([&](EventLoop&) {
     for (const int number : aio_as_trio(count(3, log))) {
       EXPECT_EQ(number, 1);
@@ -233,7 +225,7 @@ FIBER_TEST(AioAsTrioCoroTest, OutsideALoopTheCoroutineIsClosed) {
 
 // --- From Trio to asyncio. ---
 
-AsyncGenerator<int> count_in_trio(int to, Log log) {
+AsyncGenerator<int> count_in_trio(int to, SharedLog log) {
   return trio_as_aio<int>([to, log](SafeSendChannel<int>& out) {
     try {
       for (int i = 1; i <= to; ++i) {
@@ -286,7 +278,7 @@ FIBER_TEST(TrioGeneratorTest, ItsErrorIsThrownByNext) {
 
 FIBER_TEST(TrioGeneratorTest, ACancelledReaderCancelsItAndWaitsForItsEnd) {
   open_loop([](EventLoop& loop) {
-    const Log log = make_log();
+    const SharedLog log = make_log();
     auto task = loop.create_task(sum_of(count_in_trio(3, log)));
     const auto start = current_time();
     loop.call_later(1500ms, [task]() mutable { task.cancel(); });
@@ -298,7 +290,7 @@ FIBER_TEST(TrioGeneratorTest, ACancelledReaderCancelsItAndWaitsForItsEnd) {
 
 FIBER_TEST(TrioGeneratorTest, IsClosedInItsOwnFlavour) {
   open_loop([](EventLoop& loop) {
-    const Log log = make_log();
+    const SharedLog log = make_log();
     await(loop.create_task([&]() -> Coro<void> {
       auto numbers = count_in_trio(3, log);
       const std::optional<int> first = co_await numbers.next();
@@ -310,7 +302,7 @@ FIBER_TEST(TrioGeneratorTest, IsClosedInItsOwnFlavour) {
 }
 
 FIBER_TEST(TrioGeneratorTest, OneThatIsLeftSuspendedEndsWithTheLoop) {
-  const Log log = make_log();
+  const SharedLog log = make_log();
   std::optional<AsyncGenerator<int>> numbers;
   open_loop([&](EventLoop& loop) {
     numbers = count_in_trio(3, log);

@@ -30,10 +30,8 @@ using fibers::current_time;
 using loop::AsyncGenerator;
 using loop::Coro;
 
-using Log = std::shared_ptr<std::vector<std::string>>;
-
 // Closes in the loop, and takes so long for it.
-AsyncGenerator<int> closes_slowly(Log log, fibers::Duration takes) {
+AsyncGenerator<int> closes_slowly(SharedLog log, fibers::Duration takes) {
   std::exception_ptr error;
   try {
     for (int i = 1;; ++i) co_yield i;
@@ -58,7 +56,7 @@ Coro<void> begin(AsyncGenerator<int>& generator) {
 // trio-asyncio: test_trio_asyncio.py::test_asyncgens
 FIBER_TEST(OpenLoopGeneratorsTest, AreClosedInTheLoopWhetherDroppedOrNot) {
   for (const bool alive : {true, false}) {
-    const Log log = std::make_shared<std::vector<std::string>>();
+    const SharedLog log = make_log();
     std::optional<AsyncGenerator<int>> generator(closes_slowly(log, 10s));
     const auto start = current_time();
     open_loop([&](EventLoop& loop) {
@@ -73,7 +71,7 @@ FIBER_TEST(OpenLoopGeneratorsTest, AreClosedInTheLoopWhetherDroppedOrNot) {
 // trio-asyncio: test_trio_asyncio.py::test_asyncgens
 FIBER_TEST(OpenLoopGeneratorsTest, ACancellationFromOutsideReachesThemOnceTheyClose) {
   for (const fibers::Duration timeout : {fibers::Duration(0s), fibers::Duration(1s)}) {
-    const Log log = std::make_shared<std::vector<std::string>>();
+    const SharedLog log = make_log();
     AsyncGenerator<int> generator = closes_slowly(log, 10s);
     const auto start = current_time();
     fibers::CancelScope scope;
@@ -93,7 +91,7 @@ FIBER_TEST(OpenLoopGeneratorsTest, TakeTheirTimeUnlessADeadlineComesFirst) {
   for (const bool alive : {true, false}) {
     for (const fibers::Duration takes : {0s, 10s}) {
       for (const fibers::Duration timeout : {0s, 1s, 20s}) {
-        const Log log = std::make_shared<std::vector<std::string>>();
+        const SharedLog log = make_log();
         std::optional<AsyncGenerator<int>> generator(closes_slowly(log, takes));
         const auto start = current_time();
         fibers::CancelScope scope;
@@ -117,7 +115,7 @@ FIBER_TEST(OpenLoopGeneratorsTest, TakeTheirTimeUnlessADeadlineComesFirst) {
 }
 
 FIBER_TEST(OpenLoopGeneratorsTest, OneWithAStackIsClosedToo) {
-  const Log log = std::make_shared<std::vector<std::string>>();
+  const SharedLog log = make_log();
   std::optional<AsyncGenerator<int>> generator;
   open_loop([&](EventLoop& loop) {
     generator = loop::async_generator<int>(loop, [log](loop::Yield<int>& yield) {

@@ -24,9 +24,9 @@ std::vector<std::string>& events() {
   return list;
 }
 
-class Connection {
+class Tracked {
  public:
-  explicit Connection(loop::EventLoop& loop) : loop_(loop) { events().emplace_back("made"); }
+  explicit Tracked(loop::EventLoop& loop) : loop_(loop) { events().emplace_back("made"); }
   void close() {
     // The loop can still be used.
     loop_.call_soon([] { events().emplace_back("callback of close"); });
@@ -39,11 +39,11 @@ class Connection {
 
 FIBER_TEST(LoopResourceTest, IsMadeOnceAndClosedWhileTheLoopRuns) {
   events().clear();
-  std::shared_ptr<Connection> kept;
+  std::shared_ptr<Tracked> kept;
   open_loop([&](EventLoop& loop) {
-    kept = loop_resource<Connection>(loop);
-    EXPECT_EQ(kept, loop_resource<Connection>(loop));
-    open_loop([&](EventLoop& inner) { EXPECT_NE(kept, loop_resource<Connection>(inner)); });
+    kept = loop_resource<Tracked>(loop);
+    EXPECT_EQ(kept, loop_resource<Tracked>(loop));
+    open_loop([&](EventLoop& inner) { EXPECT_NE(kept, loop_resource<Tracked>(inner)); });
     events().clear();
   });
   EXPECT_EQ(events(), (std::vector<std::string>{"closed", "callback of close"}));
@@ -99,7 +99,7 @@ FIBER_TEST(LoopResourceTest, TooLateIsAUsageError) {
 FIBER_TEST(LoopResourceTest, ALoopOfItsOwnHasNoResources) {
   fibers::open_nursery([](fibers::Nursery& nursery) {
     EventLoop loop(nursery);
-    EXPECT_THROW(loop_resource<Connection>(loop), fibers::UsageError);
+    EXPECT_THROW(loop_resource<Tracked>(loop), fibers::UsageError);
   });
 }
 

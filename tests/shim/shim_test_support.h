@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 
 #include <exception>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,11 @@
 #include "weft/fibers/testing/fiber_test.h"
 
 namespace weft::shim {
+
+// What the tests throw, and what nothing else does.
+struct Failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 // The exception `fn` throws; null if it returns.
 template <class F>
@@ -48,6 +55,12 @@ inline std::exception_ptr inside_two_groups(std::exception_ptr error) {
     }
   }
   return error;
+}
+
+// What happened, in its order; for tasks and generators that may outlive the test's body.
+using SharedLog = std::shared_ptr<std::vector<std::string>>;
+inline SharedLog make_log() {
+  return std::make_shared<std::vector<std::string>>();
 }
 
 // Collects what is logged while it lives.

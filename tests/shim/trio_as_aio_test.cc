@@ -36,10 +36,6 @@ using fibers::sleep_forever;
 using loop::await;
 using loop::CancelledError;
 
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 std::string message_of(const std::exception_ptr& error) {
   try {
     if (error != nullptr) std::rethrow_exception(error);
@@ -348,25 +344,25 @@ FIBER_TEST(TrioAsAioTest, WhatIsSubmittedTooLateIsCancelled) {
   EXPECT_FALSE(called);
 }
 
-fibers::ContextVar<int> g_request("request");
+fibers::ContextVar<int> g_asked("asked");
 
 // trio-asyncio: test_misc.py::TestMisc::test_contextvars
 FIBER_TEST(TrioAsAioTest, TheTaskHasTheContextVariablesOfTheCaller) {
-  g_request.set(1);
+  g_asked.set(1);
   open_loop([](EventLoop&) {
-    g_request.set(2);
+    g_asked.set(2);
     auto future = run_trio([] {
-      const int seen = g_request.get_or(0);
-      g_request.set(3);
+      const int seen = g_asked.get_or(0);
+      g_asked.set(3);
       return seen;
     });
-    run_trio_task([] { EXPECT_EQ(g_request.get(), 2); });
-    const auto bound = trio_as_aio([] { return g_request.get_or(0); });
-    g_request.set(4);  // After the call.
+    run_trio_task([] { EXPECT_EQ(g_asked.get(), 2); });
+    const auto bound = trio_as_aio([] { return g_asked.get_or(0); });
+    g_asked.set(4);  // After the call.
     auto later = bound();
     EXPECT_EQ(await(future), 2);
     EXPECT_EQ(await(later), 4);
-    EXPECT_EQ(g_request.get(), 4) << "changes do not come back";
+    EXPECT_EQ(g_asked.get(), 4) << "changes do not come back";
   });
 }
 
@@ -375,10 +371,10 @@ FIBER_TEST(TrioAsAioTest, ATaskStartedByABlockedCallbackHasItsContextVariables) 
     int seen_by_task = 0;
     int seen_by_other = -1;
     loop.call_soon([&] {
-      g_request.set(5);
-      seen_by_task = await(run_trio([] { return g_request.get_or(0); }));
+      g_asked.set(5);
+      seen_by_task = await(run_trio([] { return g_asked.get_or(0); }));
     });
-    loop.call_later(1s, [&] { seen_by_other = g_request.get_or(0); });
+    loop.call_later(1s, [&] { seen_by_other = g_asked.get_or(0); });
     sleep(2s);
     EXPECT_EQ(seen_by_task, 5);
     EXPECT_EQ(seen_by_other, 0) << "who took over the loop has not inherited them";

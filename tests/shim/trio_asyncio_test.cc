@@ -36,19 +36,14 @@ using fibers::sleep;
 using fibers::UsageError;
 using loop::Coro;
 using test::Pipe;
-using test::SocketPair;
 
 using Log = std::vector<std::string>;
-
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 // --- Descriptors. ---
 
 // trio-asyncio: aiotest/test_add_reader.py::test_add_reader
 FIBER_TEST(LoopOfOpenLoopTest, ReadersAndWritersRemoveThemselves) {
-  const SocketPair sockets;
+  const test::SocketPair sockets;
   Log log;
   open_loop([&](EventLoop& loop) {
     loop.add_reader(sockets[0], [&] {
@@ -67,7 +62,7 @@ FIBER_TEST(LoopOfOpenLoopTest, ReadersAndWritersRemoveThemselves) {
 
 // trio-asyncio: aiotest/test_add_reader.py::test_add_reader_replace
 FIBER_TEST(LoopOfOpenLoopTest, ASecondReaderCancelsTheFirst) {
-  const SocketPair sockets;
+  const test::SocketPair sockets;
   open_loop([&](EventLoop& loop) {
     const auto first = loop.add_reader(sockets[0], [] { ADD_FAILURE(); });
     EXPECT_FALSE(first.cancelled());
@@ -80,7 +75,7 @@ FIBER_TEST(LoopOfOpenLoopTest, ASecondReaderCancelsTheFirst) {
 
 // trio-asyncio: aiotest/test_add_reader.py::test_add_writer_replace
 FIBER_TEST(LoopOfOpenLoopTest, ASecondWriterCancelsTheFirst) {
-  const SocketPair sockets;
+  const test::SocketPair sockets;
   open_loop([&](EventLoop& loop) {
     const auto first = loop.add_writer(sockets[0], [] { ADD_FAILURE(); });
     loop.add_writer(sockets[0], [] {});

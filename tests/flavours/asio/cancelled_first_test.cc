@@ -20,15 +20,15 @@ using test::cancelled_first;
 using test::says_cancelled;
 namespace ba = ::boost::asio;
 
-ba::awaitable<void> fail() {
+ba::awaitable<void> fails() {
   throw std::runtime_error("no");
   co_return;
 }
 
 FIBER_TEST(CancelledFirstTest, ACoroutineThatFails) {
   ba::io_context context;  // Nobody runs it.
-  says_cancelled("asio/awaitable.h await", [&] { await(fail(), context.get_executor()); });
-  cancelled_first("asio/awaitable.h await", [] { await(fail()); });
+  says_cancelled("asio/awaitable.h await", [&] { await(fails(), context.get_executor()); });
+  cancelled_first("asio/awaitable.h await", [] { await(fails()); });
 }
 
 FIBER_TEST(CancelledFirstTest, BodiesThatFail) {

@@ -57,7 +57,7 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   bool tick_polled();
   void tick_posted();
   // One for what has happened just now.
-  void tick_here();
+  [[gnu::always_inline]] inline void tick_here();
   bool polls() const { return *threadsafe_ == nullptr; }
   int pollable_fd() const;
   bool done() const { return life_ == nullptr; }
@@ -81,18 +81,20 @@ class Guest final : public std::enable_shared_from_this<Guest> {
 
   void begin();
   Scheduler& scheduler() const { return life_->scheduler(); }
-  bool at_once() const { return !wait_ || wait_->timeout <= Duration::zero(); }
+  [[gnu::always_inline]] bool at_once() const {
+    return !wait_ || wait_->timeout <= Duration::zero();
+  }
   // Inline, as the steps of a tick are: each call that a switch of stacks comes in between costs a
   // return that the processor does not foresee.
   [[gnu::always_inline]] inline void turn(std::size_t events);
   [[gnu::always_inline]] inline bool turn_polled(bool look);
-  void tick_poller(bool look);
+  [[gnu::always_inline]] inline void tick_poller(bool look);
   void tick_soon();
   static bool post_tick() noexcept;
   static bool cannot_post() noexcept { return false; }
   void stop_posting() noexcept;
   void wait_in_thread();
-  void wait_for_poll();
+  [[gnu::always_inline]] inline void wait_for_poll();
   void set_alarm();
   void finish(const std::exception_ptr& failure);
 
@@ -200,6 +202,12 @@ bool Guest::turn_polled(bool look) {
   return true;
 }
 
+void Guest::wait_for_poll() {
+  if (at_once()) return tick_soon();
+  wait_ends_ = machine_later(wait_->timeout);
+  set_alarm();
+}
+
 void Guest::tick_called() {
   WEFT_REQUIRE(life_ != nullptr && (tick_due_ || ticking_),
                "a GuestTick was called twice; each is for one tick");
@@ -213,6 +221,19 @@ void Guest::tick_called() {
   if (at_once() || found_.count != 0) return tick_soon();
   failure = capture([this] { wait_in_thread(); }).error();
   if (failure != nullptr) finish(failure);
+}
+
+void Guest::tick_poller(bool look) {
+  std::exception_ptr failure;
+  {
+    const Ticking guard(*this);
+    try {
+      if (turn_polled(look) && !scheduler().over()) wait_for_poll();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  if (failure != nullptr || scheduler().over()) finish(failure);
 }
 
 bool Guest::tick_polled() {
@@ -230,19 +251,6 @@ void Guest::tick_posted() {
 void Guest::tick_here() {
   called_ = true;
   tick_poller(false);
-}
-
-void Guest::tick_poller(bool look) {
-  std::exception_ptr failure;
-  {
-    const Ticking guard(*this);
-    try {
-      if (turn_polled(look) && !scheduler().over()) wait_for_poll();
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  }
-  if (failure != nullptr || scheduler().over()) finish(failure);
 }
 
 void Guest::tick_soon() {
@@ -273,12 +281,6 @@ bool Guest::post_tick() noexcept {
 
 void Guest::stop_posting() noexcept {
   if (host_call.run == &scheduler()) host_call = {};
-}
-
-void Guest::wait_for_poll() {
-  if (at_once()) return tick_soon();
-  wait_ends_ = machine_later(wait_->timeout);
-  set_alarm();
 }
 
 // Without an alarm nobody would tick for a deadline. The run ends with an error, and is ticked

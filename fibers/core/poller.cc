@@ -71,7 +71,8 @@ void Poller::wait_is_over(const Wait& wait) {
 void Poller::after_wait(const Wait& wait, std::size_t events) {
   run_entries();
   run_.interrupt().accept_request();
-  run_.deadlines().expire(run_.now());
+  // Without deadlines the clock need not be read.
+  if (run_.deadlines().size() > 0) run_.deadlines().expire(run_.now());
   // An FdWatch by which nobody has become ready is no reason to put off what waits for idleness.
   const bool at_once = wait.primed != IdleFor::kNothing && wait.timeout == Duration::zero();
   if ((events == 0 || at_once) && run_.ready().empty()) idle(wait.primed);
@@ -127,7 +128,8 @@ Poller::Wait Poller::plan_wait() {
   }
   RunTime& time = run_.time();
   if (time.is_the_machines()) {
-    return {timeout > kTrimAfter && is_worth_trimming() ? kTrimAfter : timeout, IdleFor::kNothing};
+    const bool trims = timeout > kTrimAfter && run_.stacks().worth_trimming(kKeepStacks);
+    return {trims && is_worth_trimming() ? kTrimAfter : timeout, IdleFor::kNothing};
   }
   if (time.clock().autojump_threshold() < timeout && may_autojump()) {
     return {time.clock().autojump_threshold(), IdleFor::kAutojump};
@@ -161,11 +163,9 @@ void Poller::idle(IdleFor primed) {
   }
 }
 
-// Before long waits only.
+// By the exact measure.
 [[gnu::cold]] bool Poller::is_worth_trimming() const {
   const StackPool& stacks = run_.stacks();
-  if (!stacks.worth_trimming(kKeepStacks)) [[likely]]
-    return false;
   return stacks.worth_trimming(stacks.statistics().in_use + kKeepStacks);
 }
 

@@ -197,11 +197,6 @@ void StackPool::give_back(Stack stack) noexcept {
   c.next_arena = std::min(c.next_arena * 2, std::max<std::size_t>(1, kLargestArenaBytes / c.size));
 }
 
-bool StackPool::worth_trimming(std::size_t keep) const noexcept {
-  return std::any_of(classes_.begin(), classes_.end(),
-                     [keep](const SizeClass& c) { return c.free_count > keep; });
-}
-
 // From the near end, although those were used last: the way to the far end may lead over a million
 // stacks, each of them a page that is in no cache. If the system refuses, the memory stays.
 [[gnu::cold]] void StackPool::trim(std::size_t keep, std::size_t most) noexcept {

@@ -36,6 +36,13 @@ constexpr std::size_t kLargest = std::size_t{1} << 30;
 constexpr std::size_t kFirstArena = 64;
 constexpr std::size_t kLargestArenaBytes = std::size_t{16} << 30;
 
+// From one stack of an arena to the next. A page more than it has, which nobody touches: by powers of
+// two, all stacks' tops would fall into the same set of the processor's first table of pages, which
+// holds a handful.
+constexpr std::size_t stride(std::size_t size) {
+  return size + kPageSize;
+}
+
 std::byte*& link_of(std::byte* top) {
   return *reinterpret_cast<std::byte**>(top - sizeof(std::byte*));
 }
@@ -172,7 +179,7 @@ void StackPool::give_back(Stack stack) noexcept {
   const Stack stack{c.fresh, c.size};
   tell_valgrind_of_stack(stack.bottom, stack.top());
   forget_frames(stack);
-  c.fresh += c.size;
+  c.fresh += stride(c.size);
   ++c.in_use;
   return stack;
 }
@@ -180,7 +187,7 @@ void StackPool::give_back(Stack stack) noexcept {
 [[gnu::cold]] void StackPool::grow(SizeClass& c) {
   c.trimmed.reserve(c.stacks + c.next_arena);
   Arena& arena = arenas_.emplace_back();
-  const std::size_t bytes = c.next_arena * c.size;
+  const std::size_t bytes = c.next_arena * stride(c.size);
   // NORESERVE: only touched pages count. Without it the system refuses what it could never back.
   void* memory = sys::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);

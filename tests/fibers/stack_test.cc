@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <vector>
@@ -70,6 +71,16 @@ TEST(StackPoolTest, ManyStacksNeedFewMappings) {
   EXPECT_LE(s.mappings, 8U);
   EXPECT_GE(s.bytes_reserved, 5000 * kSize);
   EXPECT_LE(s.bytes_reserved, 2 * 5000 * kSize);
+}
+
+// A processor's first table of pages has 16 sets, chosen by the low bits of the page's number.
+TEST(StackPoolTest, TopsOfStacksAreInAllSetsOfTheTableOfPages) {
+  StackPool pool;
+  std::set<std::uintptr_t> sets;
+  for (int i = 0; i < 16; ++i) {
+    sets.insert(reinterpret_cast<std::uintptr_t>(pool.take(kSize).top()) / 4096 % 16);
+  }
+  EXPECT_EQ(sets.size(), 16U);
 }
 
 TEST(StackPoolTest, StatisticsCountWhatIsInUseAndPooled) {

@@ -71,8 +71,9 @@ void Poller::wait_is_over(const Wait& wait) {
 void Poller::after_wait(const Wait& wait, std::size_t events) {
   run_entries();
   run_.interrupt().accept_request();
-  // Without deadlines the clock need not be read.
-  if (run_.deadlines().size() > 0) run_.deadlines().expire(run_.now());
+  // The machine's clock need not be read where there are no deadlines.
+  if (run_.deadlines().size() > 0 || !run_.time().is_the_machines())
+    run_.deadlines().expire(run_.now());
   // An FdWatch by which nobody has become ready is no reason to put off what waits for idleness.
   const bool at_once = wait.primed != IdleFor::kNothing && wait.timeout == Duration::zero();
   if ((events == 0 || at_once) && run_.ready().empty()) idle(wait.primed);

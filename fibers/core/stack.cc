@@ -36,9 +36,9 @@ constexpr std::size_t kLargest = std::size_t{1} << 30;
 constexpr std::size_t kFirstArena = 64;
 constexpr std::size_t kLargestArenaBytes = std::size_t{16} << 30;
 
-// From one stack of an arena to the next. A page more than it has, which nobody touches: by powers of
-// two, all stacks' tops would fall into the same set of the processor's first table of pages, which
-// holds a handful.
+// From one stack of an arena to the next. A page more than it has, which nobody touches: by powers
+// of two, all stacks' tops would fall into the same set of the processor's first table of pages,
+// which holds a handful.
 constexpr std::size_t stride(std::size_t size) {
   return size + kPageSize;
 }

@@ -46,8 +46,8 @@ class StackPool {
   void trim(std::size_t keep, std::size_t most = SIZE_MAX) noexcept;
   // Whether that would give back any: what was trimmed stays pooled.
   bool worth_trimming(std::size_t keep) const noexcept {
-    return std::any_of(classes_.begin(), classes_.end(),
-                       [keep](const SizeClass& c) { return c.free_count > keep; });
+    return std::ranges::any_of(classes_,
+                               [keep](const SizeClass& c) { return c.free_count > keep; });
   }
   // Hands the next stacks out from the lowest address upwards: the same in each run that begins so.
   void put_in_order() noexcept;

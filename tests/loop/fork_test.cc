@@ -17,6 +17,7 @@
 namespace weft::loop {
 namespace {
 
+using testing::answer;
 using testing::Pipe;
 using namespace std::chrono_literals;  // NOLINT: for the tests only.
 

@@ -164,7 +164,7 @@ void Poller::idle(IdleFor primed) {
   }
 }
 
-// By the exact measure.
+// Whether more are pooled than a burst like the last one needs.
 [[gnu::cold]] bool Poller::is_worth_trimming() const {
   const StackPool& stacks = run_.stacks();
   return stacks.worth_trimming(stacks.statistics().in_use + kKeepStacks);

@@ -118,7 +118,7 @@ class FakeChild {
     return fibers::detail::PlainFd(ends.at(ours));
   }
 
-  const LogCapture quiet_;
+  const CapturedLog quiet_;
   const NoSuchChild gate_;
   std::array<int, 4> theirs_{-1, -1, -1, -1};
 };

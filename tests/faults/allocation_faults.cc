@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "tests/faults/faults_testing.h"
+#include "tests/support/captured_log.h"
 #include "weft/fibers/broadcast_channel.h"
 #include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/context_var.h"
@@ -164,19 +165,10 @@ FAULT_TEST(AllocationFaults, ReceivedDescriptorsAreClosedWithoutMemory) {
 }
 
 // What is reported is not looked at.
-class NoLog {
- public:
-  NoLog() : before_(set_log_sink([](LogLevel, std::string_view) {})) {}
-  NoLog(const NoLog&) = delete;
-  NoLog& operator=(const NoLog&) = delete;
-  ~NoLog() { set_log_sink(std::move(before_)); }
-
- private:
-  LogSink before_;
-};
+void ignore_message(LogLevel /*level*/, std::string_view /*message*/) {}
 
 FAULT_TEST(AllocationFaults, AScopeIsLeftThoughItsReportHasNoMemory) {
-  const NoLog no_log;
+  const test::ReplacedLogSink no_log(ignore_message);
   CancelScope scope;
   scope.run([&] {
     scope.cancel();
@@ -189,7 +181,7 @@ FAULT_TEST(AllocationFaults, AScopeIsLeftThoughItsReportHasNoMemory) {
 }
 
 FAULT_TEST(AllocationFaults, AHeldBackWaitGoesOnThoughItsReportHasNoMemory) {
-  const NoLog no_log;
+  const test::ReplacedLogSink no_log(ignore_message);
   struct SleepsAtTheEnd {
     ~SleepsAtTheEnd() { sleep(std::chrono::seconds(6)); }
   };

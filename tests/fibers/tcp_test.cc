@@ -16,6 +16,7 @@
 #include <system_error>
 #include <vector>
 
+#include "tests/support/captured_log.h"
 #include "weft/fibers/catch.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/log.h"
@@ -380,13 +381,12 @@ FIBER_TEST(ServeListenersTest, OutOfDescriptorsItTriesAgainTenTimesASecond) {
     FakeServer server;
     server.listeners.front().error = error;
     int logged = 0;
-    LogSink before = set_log_sink([&](LogLevel level, std::string_view text) {
+    const test::ReplacedLogSink sink([&](LogLevel level, std::string_view text) {
       EXPECT_EQ(level, LogLevel::kError);
       EXPECT_NE(text.find("100 milliseconds"), std::string_view::npos);
       ++logged;
     });
     EXPECT_FALSE(move_on_after(950ms, [&] { serve_listeners(echo, std::move(server.listeners)); }));
-    set_log_sink(std::move(before));
     EXPECT_EQ(logged, 10);
   }
 }

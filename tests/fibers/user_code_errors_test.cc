@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/captured_log.h"
 #include "tests/support/user_code.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
@@ -155,13 +156,12 @@ FIBER_TEST(UserCodeTest, AnInstrumentThatGoesMayAddOthers) {
 
 FIBER_TEST(UserCodeTest, ALogSinkMayReplaceItself) {
   std::vector<std::string> lines;
-  const LogSink before = set_log_sink([&, text = std::string(100, 'x')](LogLevel, auto) {
+  const test::ReplacedLogSink sink([&, text = std::string(100, 'x')](LogLevel, auto) {
     set_log_sink([&](LogLevel, std::string_view line) { lines.emplace_back(line); });
     lines.push_back(text);
   });
   log(LogLevel::kInfo, "first");
   log(LogLevel::kInfo, "second");
-  set_log_sink(before);
   EXPECT_EQ(lines, (std::vector<std::string>{std::string(100, 'x'), "second"}));
 }
 

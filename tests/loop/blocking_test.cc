@@ -179,7 +179,7 @@ FIBER_TEST(BlockingTest, CancellationIsLevelTriggered) {
       }
     });
     loop.synchronize();
-    const testing::LogCapture log;  // Swallowing it three times is worth a warning.
+    const testing::CapturedLog log;  // Swallowing it three times is worth a warning.
     handle.cancel();
     loop.wait_blocked();
     EXPECT_EQ(raised, 3);

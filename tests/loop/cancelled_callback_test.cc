@@ -50,7 +50,7 @@ FIBER_TEST(CancelledCallbackTest, AwaitThrowsCancelledErrorOnceAndTheCleanupMayW
       cleaned_up = true;
     });
     loop.synchronize();
-    const testing::LogCapture log;
+    const testing::CapturedLog log;
     handle.cancel();
     handle.cancel();
     loop.cancel_blocked();
@@ -195,7 +195,7 @@ FIBER_TEST(CancelledCallbackTest, ATaskInsideIsCancelledAsATask) {
       });
     });
     fibers::sleep(1s);
-    const testing::LogCapture log;  // Swallowing it is worth a warning there.
+    const testing::CapturedLog log;  // Swallowing it is worth a warning there.
     handle.cancel();
     loop.wait_blocked();
     EXPECT_EQ(seen.cancelled_error, 0);

@@ -148,7 +148,7 @@ FIBER_TEST(ChildHandlerTest, AStatusThatSomebodyElseHasTakenIs255) {
   OwnChild child(3);
   child.let_go();
   ::waitpid(child.pid(), nullptr, 0);
-  LogCapture log;
+  CapturedLog log;
   with_idle_loop([&](EventLoop& loop) {
     std::vector<int> codes;
     loop.add_child_handler(child.pid(), [&](int code) { codes.push_back(code); });

@@ -118,7 +118,7 @@ TEST(ConcurrentFutureTest, CallsBackInOrderOnTheThreadThatEndsIt) {
 }
 
 TEST(ConcurrentFutureTest, LogsWhatACallbackThrowsAndGoesOn) {
-  LogCapture log;
+  CapturedLog log;
   auto future = ConcurrentFuture<int>::create();
   bool called = false;
   future.add_done_callback([] { throw std::runtime_error("from a callback"); });

@@ -45,7 +45,7 @@ Coro<int> count_down(int n) {
 }
 
 FIBER_TEST(CoroTest, DoesNotBeginBeforeItIsAwaited) {
-  LogCapture log;
+  CapturedLog log;
   bool begun = false;
   {
     const auto coro = [](bool& b) -> Coro<void> {
@@ -95,7 +95,7 @@ FIBER_TEST(CoroTest, WhatItThrowsGoesToWhoAwaitsIt) {
 
 // asyncio: test_pep492.py::CoroutineTests::test_double_await
 FIBER_TEST(CoroTest, CanBeAwaitedOnceOnly) {
-  LogCapture log;
+  CapturedLog log;
   Coro<int> coro = count_down(1);
   EXPECT_EQ(await(std::move(coro)), 1);
   EXPECT_FALSE(coro);  // NOLINT(bugprone-use-after-move): that is the point.

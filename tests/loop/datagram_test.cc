@@ -150,7 +150,7 @@ FIBER_TEST(DatagramTest, WarnsOfWritesToOneThatIsClosed) {
     const auto endpoint = open_over(loop, pair);
     DatagramTransport transport = endpoint->transport;
     transport.close();
-    LogCapture log;
+    CapturedLog log;
     for (int i = 0; i < 4; ++i) transport.sendto("x");
     EXPECT_EQ(log.lines, Log{});
     transport.sendto("x");

@@ -13,7 +13,7 @@
 namespace weft::loop {
 namespace {
 
-using testing::LogCapture;
+using testing::CapturedLog;
 using testing::run_once;
 using testing::with_idle_loop;
 using testing::with_loop;
@@ -60,7 +60,7 @@ FIBER_TEST(ExceptionHandlerTest, AnythingThrownIsReported) {
 FIBER_TEST(ExceptionHandlerTest, DefaultLogsTheErrorAndItsPlace) {
   with_idle_loop([](EventLoop& loop) {
     loop.set_exception_handler({});
-    const LogCapture log;
+    const CapturedLog log;
     loop.call_soon([] { throw std::runtime_error("boom"); });
     run_once(loop);
     ASSERT_EQ(log.lines.size(), 1U);
@@ -77,7 +77,7 @@ FIBER_TEST(ExceptionHandlerTest, TheOwnersDefaultComesAfterTheLog) {
     loop.set_default_exception_handler(
         [&](EventLoop&, const ExceptionContext& context) { seen.push_back(context.message); });
     EXPECT_FALSE(loop.get_exception_handler());
-    const LogCapture log;
+    const CapturedLog log;
     loop.call_exception_handler({.message = "a"});
     loop.default_exception_handler({.message = "b"});
     EXPECT_EQ(seen, (std::vector<std::string>{"a", "b"}));
@@ -97,7 +97,7 @@ FIBER_TEST(ExceptionHandlerTest, HandlerThatThrowsIsLoggedWithWhatItWasFor) {
   with_idle_loop([](EventLoop& loop) {
     loop.set_exception_handler(
         [](EventLoop&, const ExceptionContext&) { throw std::runtime_error("handler"); });
-    const LogCapture log;
+    const CapturedLog log;
     loop.call_soon([] { throw std::runtime_error("callback"); });
     bool next = false;
     loop.call_soon([&] { next = true; });
@@ -119,7 +119,7 @@ FIBER_TEST(ExceptionHandlerTest, ADefaultThatThrowsIsLoggedAndTheLoopGoesOn) {
       throw std::invalid_argument("spam");
     });
     const auto lines_of_a_failure = [&] {
-      const LogCapture log;
+      const CapturedLog log;
       bool next = false;
       loop.call_soon([] { throw std::runtime_error("callback"); });
       loop.call_soon([&] { next = true; });
@@ -141,14 +141,14 @@ FIBER_TEST(ExceptionHandlerTest, ADefaultThatThrowsIsLoggedAndTheLoopGoesOn) {
     EXPECT_NE(lines[0].find("ham"), std::string::npos) << lines[0];
     EXPECT_NE(lines[1].find("spam"), std::string::npos) << lines[1];
     // Whoever calls it by hand is told.
-    const LogCapture log;
+    const CapturedLog log;
     EXPECT_THROW(loop.default_exception_handler({.message = "by hand"}), std::invalid_argument);
   });
 }
 
 FIBER_TEST(ExceptionHandlerTest, WhatEndsAProgramPassesThroughTheDefault) {
   with_idle_loop([](EventLoop& loop) {
-    const LogCapture log;
+    const CapturedLog log;
     for (const bool broken_handler : {false, true}) {
       if (broken_handler) {
         loop.set_exception_handler(
@@ -170,7 +170,7 @@ FIBER_TEST(ExceptionHandlerTest, WhatEndsAProgramPassesThroughTheDefault) {
 FIBER_TEST(ExceptionHandlerTest, DefaultLogsTheErrorOfATaskThatNobodyHasAsked) {
   with_idle_loop([](EventLoop& loop) {
     loop.set_exception_handler({});
-    const LogCapture log;
+    const CapturedLog log;
     auto failing = loop.create_task([]() -> Coro<void> {
       co_await sleep(10ms);
       throw std::runtime_error("from a coroutine");
@@ -211,7 +211,7 @@ class SlowCallbackTest : public ::testing::Test {
           with_idle_loop([&](EventLoop& loop) {
             loop.set_debug(debug);
             loop.set_slow_callback_duration(50ms);
-            LogCapture log;
+            CapturedLog log;
             loop.call_soon([&] {
               clock.jump(49ms);
               if (block_after) fibers::sleep(1h);
@@ -263,7 +263,7 @@ TEST_F(SlowCallbackTest, AHandlerIsToldInsteadOfTheLog) {
             told.push_back(slow.task_name);
             if (told.size() == 3) throw std::runtime_error("from the handler");
           });
-          const LogCapture log;
+          const CapturedLog log;
           loop.call_soon([&] { clock.jump(60ms); });
           loop.create_task([&] { clock.jump(60ms); }, {.name = "stack"});
           loop.create_task(

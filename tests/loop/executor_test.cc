@@ -431,7 +431,7 @@ FIBER_TEST(LoopExecutorTest, ShutdownWaitsNoLongerThanItsTimeout) {
   ThreadEvent gate;
   const auto pool = std::make_shared<ThreadPoolExecutor>();
   with_loop([&](EventLoop& loop) {
-    LogCapture log;
+    CapturedLog log;
     loop.set_default_executor(pool);
     Future<void> job = loop.run_in_executor(nullptr, [&] { gate.wait(); });
     job.cancel();

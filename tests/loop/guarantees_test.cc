@@ -49,7 +49,7 @@ TEST(GuaranteesTest, TinySleepsDoNotSpin) {
 // asyncio: claims_running::an_interrupted_run_consumes_the_tasks_exception
 // asyncio: claims_tasks::an_interrupt_is_its_exception_and_leaves_the_loop
 TEST(GuaranteesTest, AnInterruptInATaskIsItsErrorAndEndsTheRun) {
-  const LogCapture log;
+  const CapturedLog log;
   {
     SyncLoop loop;
     bool rest = false;

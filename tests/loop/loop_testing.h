@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/captured_log.h"
 #include "weft/fibers/exception_group.h"
-#include "weft/fibers/log.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/timeouts.h"
@@ -85,21 +85,7 @@ inline void run_once(EventLoop& loop) {
   loop.main_loop();
 }
 
-// Keeps what is logged while it lives.
-class LogCapture {
- public:
-  LogCapture()
-      : before_(fibers::set_log_sink(
-            [this](fibers::LogLevel, std::string_view message) { lines.emplace_back(message); })) {}
-  LogCapture(const LogCapture&) = delete;
-  LogCapture& operator=(const LogCapture&) = delete;
-  ~LogCapture() { fibers::set_log_sink(before_); }
-
-  std::vector<std::string> lines;
-
- private:
-  fibers::LogSink before_;
-};
+using test::CapturedLog;
 
 // A pipe whose ends are closed at the end.
 class Pipe {

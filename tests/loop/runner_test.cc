@@ -192,7 +192,7 @@ TEST(RunTest, TearsDownInOrder) {
 TEST(RunTest, ATaskThatIsStartedWhileOthersAreCancelledIsReportedAndGoes) {
   bool begun = false;
   bool gone = false;
-  const LogCapture logged;
+  const CapturedLog logged;
   const auto late = [&]() -> Coro<void> {
     const SetAtEnd at_end{gone};
     begun = true;
@@ -333,7 +333,7 @@ TEST(RunnerTest, IsRefusedInsideItself) {
 }
 
 TEST(RunnerTest, AnInterruptOfTheProgramsConsumesTheTasksError) {
-  LogCapture log;
+  CapturedLog log;
   {
     Runner runner;
     EXPECT_THROW(runner.run([]() -> Coro<void> {

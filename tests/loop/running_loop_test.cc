@@ -31,7 +31,7 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 // asyncio: test_tasks.py::BaseTaskTests::test_shield_coroutine_without_loop
 // asyncio: test_tasks.py::CoroutineGatherTests::test_constructor_without_loop
 FIBER_TEST(RunningLoopTest, CombinatorsOfCoroutinesNeedOne) {
-  const LogCapture never_awaited;
+  const CapturedLog never_awaited;
   const auto refusal = [](auto call) { return thrown<fibers::UsageError>(call); };
   const auto says_so = HasSubstr("no running event loop");
   EXPECT_THAT(refusal([] {
@@ -67,7 +67,7 @@ FIBER_TEST(RunningLoopTest, AShieldedCoroutineIsATaskOfIt) {
 // asyncio: test_tasks.py::BaseTaskTests::test_ensure_future_coroutine
 FIBER_TEST(RunningLoopTest, EnsureFutureMakesACoroutineATaskOfIt) {
   {
-    const LogCapture never_awaited;
+    const CapturedLog never_awaited;
     EXPECT_THAT(thrown<fibers::UsageError>([] { ensure_future(answer()); }),
                 HasSubstr("no running event loop"));
   }

@@ -63,7 +63,7 @@ bool has_ipv6() {
 FIBER_TEST(ServerAddressesTest, ListensOnThoseOfIpv6ThatThisMachineHas) {
   if (!has_ipv6()) GTEST_SKIP() << "this machine has no IPv6";
   with_loop([](EventLoop& loop) {
-    const LogCapture log;
+    const CapturedLog log;
     const std::vector<std::string_view> hosts{"::1", "2001:db8::2", "::1"};
     Server server = await(loop.create_server(quiet, hosts, 0));
     ASSERT_EQ(server.sockets().size(), 1U);

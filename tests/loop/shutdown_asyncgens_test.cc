@@ -173,7 +173,7 @@ FIBER_TEST(ShutdownAsyncgensTest, OneThatIsDroppedInALoopThatIsClosedGoesAsItIs)
 // As asyncio: BaseEventLoop._asyncgen_firstiter_hook
 FIBER_TEST(ShutdownAsyncgensTest, OneThatBeginsAfterwardsIsReported) {
   const Log log = std::make_shared<std::vector<std::string>>();
-  LogCapture logged;
+  CapturedLog logged;
   with_loop([&](EventLoop& loop) {
     await(loop.shutdown_asyncgens());
     AsyncGenerator<int> generator = closes_slowly(log, "closed");

@@ -166,7 +166,7 @@ FIBER_TEST(StreamWriterTest, OneThatIsDroppedOpenClosesAndSaysSo) {
   with_loop([](EventLoop& loop) {
     const Fake fake(loop);
     const StreamReader reader(loop);
-    const LogCapture capture;
+    const CapturedLog capture;
     {
       const StreamWriter writer = StreamAccess::wrap(detail::make_counted<detail::StreamWriterCore>(
           fake.transport(), std::make_shared<StreamReaderProtocol>(loop, reader),

@@ -382,7 +382,7 @@ FIBER_TEST(ProcessTest, WhatAProtocolIsToldComesInOrder) {
 
 FIBER_TEST(ProcessTest, AChildThatIsDroppedGetsNoMoreInputAndTheLogSaysSo) {
   with_loop([](EventLoop& loop) {
-    const LogCapture capture;
+    const CapturedLog capture;
     Process process = await(create_subprocess_exec(loop, {"cat"}, {.stdin = kPipe}));
     auto waiting = loop.create_task(process.wait());
     loop.synchronize();
@@ -406,7 +406,7 @@ FIBER_TEST(ProcessTest, TheEndOfTheChildAndOfItsOutputClosesItsStdin) {
 
 FIBER_TEST(ProcessTest, AnOpenStdinOfAChildThatHasEndedIsNoMistake) {
   with_loop([](EventLoop& loop) {
-    const LogCapture capture;
+    const CapturedLog capture;
     Pipe gate;
     const std::array<int, 1> passed{gate.reader()};
     // A grandchild has both pipes, so that neither closes. (The shell gives it no stdin by itself.)

@@ -66,7 +66,7 @@ static_assert(IsTaskFactory<TaskFactory> && !IsTaskFactory<int>);
 // asyncio: test_base_events.py::BaseEventLoopTests::test_create_task_error_closes_coro
 FIBER_TEST(TaskFactoryTest, WhatItThrowsDropsTheTaskAndIsAllThereIs) {
   with_loop([](EventLoop& loop) {
-    LogCapture log;
+    CapturedLog log;
     loop.set_task_factory(
         [](EventLoop&, const TaskBase&, TaskOptions&) { throw std::runtime_error("no task"); });
     const auto held = std::make_shared<int>(0);

@@ -36,7 +36,7 @@ using namespace testing;  // NOLINT: the helpers of the folder.
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_double_enter
 FIBER_TEST(TaskGroupRulesTest, WrongUseIsRefusedAndTheCodeNeverRuns) {
   bool begun = false;
-  LogCapture log;
+  CapturedLog log;
   with_loop([&](EventLoop& loop) {
     const auto code = [&begun]() -> Coro<void> {
       begun = true;
@@ -187,7 +187,7 @@ FIBER_TEST(TaskGroupRulesTest, AnErrorOfWhatTheBodyClosesIsInTheGroupToo) {
 // asyncio: test_taskgroups.py::TestTaskGroup::test_taskgroup_no_create_task_after_failure
 // asyncio: claims_task_group::create_task_after_failure_is_refused_and_closes_the_coroutine
 FIBER_TEST(TaskGroupRulesTest, TakesNoTasksAfterAnError) {
-  LogCapture log;
+  CapturedLog log;
   with_loop([](EventLoop& loop) {
     auto task = loop.create_task([] {
       task_group([](TaskGroup& tg) {

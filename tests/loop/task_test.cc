@@ -401,7 +401,7 @@ FIBER_TEST(TaskTest, IsRefusedByAClosedLoop) {
   with_idle_loop([](EventLoop& loop) {
     loop.close();
     EXPECT_THROW(loop.create_task([] {}), fibers::UsageError);
-    LogCapture log;
+    CapturedLog log;
     EXPECT_THROW(loop.create_task([]() -> Coro<void> { co_return; }()), fibers::UsageError);
   });
 }

@@ -215,7 +215,7 @@ FIBER_TEST(TransportTest, WarnsOfWritesToALostConnection) {
     Transport transport = protocol->transport;
     pair.close_peer();
     transport.write("x");  // EPIPE.
-    LogCapture log;
+    CapturedLog log;
     for (int i = 0; i < 4; ++i) transport.write("x");
     EXPECT_EQ(log.lines, Log{});
     transport.write("x");

@@ -91,7 +91,7 @@ FIBER_TEST(UnclosedTest, OutsideDebugModeNobodyIsTold) {
     reported.listen(loop);
     loop.set_debug(false);
     const auto protocol = connect_over(loop, pair);
-    const LogCapture log;
+    const CapturedLog log;
     end(loop);
     EXPECT_THAT(log.lines, IsEmpty());
   });
@@ -272,7 +272,7 @@ FIBER_TEST(UnclosedTest, TheHandlerMayCloseTheLoop) {
 
 FIBER_TEST(UnclosedTest, TheHandlerMustNotWait) {
   SocketPair pair;
-  LogCapture log;
+  CapturedLog log;
   with_loop([&](EventLoop& loop) {
     loop.set_debug(true);
     const auto protocol = connect_over(loop, pair);
@@ -288,7 +288,7 @@ FIBER_TEST(UnclosedTest, TheHandlerMustNotWait) {
 // What the handler refers to may be gone before the loop.
 FIBER_TEST(UnclosedTest, ALoopThatIsDestroyedTellsTheLog) {
   SocketPair pair;
-  const LogCapture log;
+  const CapturedLog log;
   bool called = false;
   with_loop([&](EventLoop& loop) {
     loop.set_debug(true);
@@ -304,7 +304,7 @@ FIBER_TEST(UnclosedTest, ALoopThatIsDestroyedTellsTheLog) {
 // asyncio: test_streams.py::StreamTests::test_loop_is_closed_resource_warnings
 FIBER_TEST(UnclosedTest, AWriterThatOutlivesTheLoopSaysThatTheLoopIsClosed) {
   SocketPair pair;
-  const LogCapture log;
+  const CapturedLog log;
   std::optional<StreamWriter> writer;
   with_loop([&](EventLoop& loop) {
     writer = await(open_connection(loop, pair.take())).second;
@@ -319,7 +319,7 @@ FIBER_TEST(UnclosedTest, AWriterThatOutlivesTheLoopSaysThatTheLoopIsClosed) {
 FIBER_TEST(UnclosedTest, AWriterWhoseTransportIsReportedSaysNothingMore) {
   SocketPair pair;
   Reported reported;
-  const LogCapture log;
+  const CapturedLog log;
   std::optional<StreamWriter> writer;
   with_loop([&](EventLoop& loop) {
     reported.listen(loop);
@@ -333,7 +333,7 @@ FIBER_TEST(UnclosedTest, AWriterWhoseTransportIsReportedSaysNothingMore) {
 
 // asyncio: test_streams.py::StreamTests::test_unclosed_server_resource_warnings
 FIBER_TEST(UnclosedTest, AWriterOfAServerThatIsDroppedOpenIsClosedAndTheLogSaysSo) {
-  const LogCapture log;
+  const CapturedLog log;
   bool served = false;
   with_loop([&](EventLoop& loop) {
     Server server = await(start_server(

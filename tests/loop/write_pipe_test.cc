@@ -142,7 +142,7 @@ FIBER_TEST(WritePipeTest, AbortDropsWhatIsBuffered) {
 FIBER_TEST(WritePipeTest, AReaderThatGoesWithDataLeftIsABrokenPipeAndLaterWritesWarn) {
   WEFT_NOT_FAULT_SWEPT(kWaitsForData);
   Ends pipe;
-  LogCapture log;
+  CapturedLog log;
   with_loop([&](EventLoop& loop) {
     const PipeStream stream = write_to(loop, pipe.give(1));
     while (stream->transport.get_write_buffer_size() == 0) {

@@ -337,7 +337,7 @@ FIBER_TEST(SSLLayerTest, ToCloseDuringTheHandshakeIsToAbort) {
 // asyncio: test_sslproto.py::SslProtoHandshakeTests::test_get_extra_info_on_closed_connection
 FIBER_TEST(SSLLayerTest, WritesAfterTheEndAreDroppedAndLogged) {
   with_loop([](EventLoop& loop) {
-    const LogCapture capture;
+    const CapturedLog capture;
     const auto [client, server, tls] = connected(loop);
     Transport transport = client->transport;
     transport.close();
@@ -352,7 +352,7 @@ FIBER_TEST(SSLLayerTest, WritesAfterTheEndAreDroppedAndLogged) {
 
 FIBER_TEST(SSLLayerTest, AProtocolCannotKeepHalfAConnection) {
   with_loop([](EventLoop& loop) {
-    const LogCapture capture;
+    const CapturedLog capture;
     const auto [client, server, tls] = connected(loop);
     server->keep_open = true;
     client->transport.close();

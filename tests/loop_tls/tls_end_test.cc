@@ -249,7 +249,7 @@ FIBER_TEST(TlsEndTest, ManyClientsAtOnceEndWithoutAnError) {
 FIBER_TEST(TlsEndTest, AConnectionThatIsGivenUpIsNotReportedAsUnclosed) {
   WEFT_NOT_FAULT_SWEPT("a fault is another error than the timeout");
   SocketEnds ends;
-  const LogCapture capture;
+  const CapturedLog capture;
   SSLLayer client_side(fibers::test_client_context());
   with_loop([&](EventLoop& loop) {
     loop.set_slow_callback_duration(std::chrono::hours(1));

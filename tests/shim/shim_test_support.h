@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/captured_log.h"
 #include "weft/fibers/exception_group.h"
-#include "weft/fibers/log.h"
 #include "weft/fibers/testing/fiber_test.h"
 
 namespace weft::shim {
@@ -63,20 +63,6 @@ inline SharedLog make_log() {
   return std::make_shared<std::vector<std::string>>();
 }
 
-// Collects what is logged while it lives.
-class CapturedLog {
- public:
-  CapturedLog()
-      : before_(fibers::set_log_sink(
-            [this](fibers::LogLevel, std::string_view line) { lines.emplace_back(line); })) {}
-  CapturedLog(const CapturedLog&) = delete;
-  CapturedLog& operator=(const CapturedLog&) = delete;
-  ~CapturedLog() { fibers::set_log_sink(before_); }
-
-  std::vector<std::string> lines;
-
- private:
-  fibers::LogSink before_;
-};
+using test::CapturedLog;
 
 }  // namespace weft::shim

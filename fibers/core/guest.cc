@@ -95,6 +95,8 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   void stop_posting() noexcept;
   void wait_in_thread();
   [[gnu::always_inline]] inline void wait_for_poll();
+  [[gnu::always_inline]] inline bool only_tasks_count() const;
+  [[gnu::always_inline]] inline bool plan_stands() const;
   void set_alarm();
   void finish(const std::exception_ptr& failure);
 
@@ -115,7 +117,8 @@ class Guest final : public std::enable_shared_from_this<Guest> {
   bool alarm_refused_ = false;
   bool called_ = false;  // The host has been given a tick for what has happened since the last one.
   SteadyTime wait_ends_{};
-  int pollable_fd_ = -1;  // Our own, so that it outlives the run.
+  Instant planned_for_{};  // What the next deadline was then.
+  int pollable_fd_ = -1;   // Our own, so that it outlives the run.
 };
 
 namespace {
@@ -204,6 +207,7 @@ bool Guest::turn_polled(bool look) {
 
 void Guest::wait_for_poll() {
   if (at_once()) return tick_soon();
+  planned_for_ = scheduler().deadlines().lower_bound();
   wait_ends_ = machine_later(wait_->timeout);
   set_alarm();
 }
@@ -249,8 +253,44 @@ void Guest::tick_posted() {
 }
 
 void Guest::tick_here() {
-  called_ = true;
-  tick_poller(false);
+  if (!wait_ || !only_tasks_count()) {
+    called_ = true;
+    return tick_poller(false);
+  }
+  std::exception_ptr failure;
+  {
+    const Ticking guard(*this);
+    try {
+      scheduler().poller().count_tick();
+      scheduler().run_ready_tasks();
+      if (plan_stands()) {
+        scheduler().host().at_leisure = true;
+        return;
+      }
+      if (!scheduler().over()) {
+        wait_ = scheduler().poller().before_wait();
+        wait_for_poll();
+      }
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  if (failure != nullptr || scheduler().over()) finish(failure);
+}
+
+// Calls from outside, deadlines and descriptors bring a tick by the run's own descriptor.
+bool Guest::only_tasks_count() const {
+  Scheduler& run = scheduler();
+  return run.watchers().instruments() == nullptr && run.schedule_source() == nullptr &&
+         run.time().is_the_machines() && run.poller().idle_waiters().empty();
+}
+
+// Whether the wait that was planned last is still the right one.
+bool Guest::plan_stands() const {
+  Scheduler& run = scheduler();
+  return run.ready().empty() && !run.over() && only_tasks_count() &&
+         run.deadlines().lower_bound() == planned_for_ && !run.interrupt().requested() &&
+         !run.stacks().worth_trimming(Poller::kKeepStacks);
 }
 
 void Guest::tick_soon() {

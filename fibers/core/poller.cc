@@ -20,7 +20,6 @@ namespace {
 constexpr Duration kLongestSleep = std::chrono::hours(24);
 // Idle for so long, the run gives memory back, a few stacks at a time.
 constexpr Duration kTrimAfter = std::chrono::milliseconds(50);
-constexpr std::size_t kKeepStacks = 256;
 constexpr std::size_t kTrimAtOnce = 1024;  // Takes about a millisecond.
 
 }  // namespace

@@ -25,6 +25,9 @@ class Poller {
  public:
   explicit Poller(Scheduler& run);
 
+  // Idle, the run gives back what the pool has above these.
+  static constexpr std::size_t kKeepStacks = 256;
+
   // --- A poll, in these steps. Between the first two a guest returns to its host. ---
   enum class IdleFor : std::uint8_t { kNothing, kIdleWaiters, kAutojump };
   struct Wait {
@@ -74,6 +77,7 @@ class Poller {
   IoManager& io() { return io_; }
   IdleWaiters& idle_waiters() { return idle_waiters_; }
   std::uint64_t ticks() const { return ticks_; }
+  void count_tick() { ++ticks_; }  // One without a poll.
   // Lets go of everything that the system lends. Any thread.
   void let_go() noexcept;
 

@@ -6,9 +6,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/fibers/guest_testing.h"
@@ -16,7 +20,11 @@
 #include "weft/fibers/errors.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/guest.h"
+#include "weft/fibers/inspect.h"
+#include "weft/fibers/instrument.h"
+#include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
+#include "weft/fibers/token.h"
 
 namespace weft::fibers {
 namespace {
@@ -167,6 +175,111 @@ TEST_P(TickHereTest, AnErrorThatMainThrowsInItGoesToTheHostsLoop) {
     here.make();
   }
   EXPECT_THROW(hosted.finish(), std::out_of_range);
+}
+
+// What such a tick leaves to be done: it plans no wait anew unless it has to.
+struct Quick {
+  // The task is let go, and `then` is called in it, in a tick of the callback's.
+  template <class F>
+  Quick(Way way, F then) : hosted(way) {
+    hosted.start([this, then] {
+      event.wait();
+      then();
+      done = true;
+    });
+    hosted.settle();
+    TickHere here;
+    event.set();
+    EXPECT_TRUE(here.wanted());
+    here.make();
+  }
+
+  Event event;
+  bool done = false;
+  Hosted hosted;
+};
+
+TEST_P(TickHereTest, ADeadlineThatATaskSetsInItIsKept) {
+  bool expired = false;
+  Quick quick(GetParam(), [&] {
+    expired = !move_on_after(std::chrono::milliseconds(1), [] { sleep_forever(); });
+  });
+  EXPECT_FALSE(quick.done);
+  quick.hosted.finish();
+  EXPECT_TRUE(expired);
+}
+
+TEST_P(TickHereTest, WhoWaitsInItUntilAllAreBlockedIsWoken) {
+  Quick quick(GetParam(), [] { testing::wait_all_tasks_blocked(); });
+  quick.hosted.finish();
+  EXPECT_TRUE(quick.done);
+}
+
+TEST_P(TickHereTest, TasksThatGoOnForLongGoOnInLaterTicks) {
+  int turns = 0;
+  Quick quick(GetParam(), [&] {
+    for (; turns < 5000; ++turns) checkpoint();
+  });
+  EXPECT_FALSE(quick.done) << "the host has had to wait for all of it";
+  quick.hosted.finish();
+  EXPECT_EQ(turns, 5000);
+}
+
+TEST_P(TickHereTest, ACallFromAThreadAfterItArrives) {
+  std::optional<Token> token;
+  Event called;
+  Quick quick(GetParam(), [&] {
+    token = current_token();
+    called.wait();
+  });
+  EXPECT_FALSE(quick.hosted.host.busy());
+  std::thread([&] { token->run_sync_soon([&] { called.set(); }); }).join();
+  quick.hosted.finish();
+  EXPECT_TRUE(quick.done);
+}
+
+TEST_P(TickHereTest, ItIsCounted) {
+  std::uint64_t before = 0;
+  std::uint64_t after = 0;
+  Event first;
+  Event second;
+  Hosted hosted(GetParam());
+  hosted.start([&] {
+    first.wait();
+    before = current_statistics().ticks;
+    second.wait();
+    after = current_statistics().ticks;
+  });
+  hosted.settle();
+  for (Event* each : {&first, &second}) {
+    TickHere here;
+    each->set();
+    here.make();
+  }
+  hosted.finish();
+  EXPECT_EQ(after, before + 1);
+}
+
+TEST_P(TickHereTest, InstrumentsSeeItsWaits) {
+  struct Counts final : Instrument {
+    void before_io_wait(Duration /*timeout*/) override { ++waits; }
+    int waits = 0;
+  };
+  const auto counts = std::make_shared<Counts>();
+  Event end;
+  Quick quick(GetParam(), [&] {
+    add_instrument(counts);
+    end.wait();
+  });
+  const int before = counts->waits;
+  EXPECT_EQ(before, 1) << "of the tick in which it was added";
+  {
+    TickHere here;
+    end.set();
+    here.make();
+  }
+  quick.hosted.finish();
+  EXPECT_TRUE(quick.done);
 }
 
 // Its helper thread waits, and has to be woken.

@@ -73,6 +73,34 @@ weft_call_on_parked:
         .cfi_endproc
         .size   weft_call_on_parked, .-weft_call_on_parked
 
+// void weft_call_on_stack(void* top, void (*function)(void*), void* argument)
+//
+// Calls `function(argument)` on the stack below `top`. The unwinder finds the caller above it, on
+// the stack where that is, so that an exception goes through.
+        .section .text.weft_call_on_stack, "ax", @progbits
+        .p2align 4
+        .globl  weft_call_on_stack
+        .hidden weft_call_on_stack
+        .type   weft_call_on_stack, @function
+weft_call_on_stack:
+        .cfi_startproc
+        pushq   %rbx
+        .cfi_def_cfa_offset 16
+        .cfi_offset rbx, -16
+        movq    %rsp, %rbx
+        .cfi_def_cfa_register rbx
+        movq    %rdi, %rsp
+        andq    $-16, %rsp
+        movq    %rdx, %rdi
+        callq   *%rsi
+        movq    %rbx, %rsp
+        .cfi_def_cfa_register rsp
+        popq    %rbx
+        .cfi_def_cfa_offset 8
+        ret
+        .cfi_endproc
+        .size   weft_call_on_stack, .-weft_call_on_stack
+
 // Where the function would return to in which a task has left last: see returns.h. The return thunk
 // compares with it.
         .section .tbss.weft_fibers_left_from, "awT", @nobits

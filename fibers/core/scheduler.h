@@ -111,6 +111,8 @@ class Scheduler : public RunFacts {
       switch_to_task(me.context, steps_.end());
     }
   }
+  // Where the scheduler waits while a task runs.
+  const Context& own() const { return own_; }
   // Whether the turn of the running task, which is ready and not stepped, would come straight back
   // to it: then it has, and has cost what it costs of the budget.
   bool keeps_turn() { return ready_.empty() && turns_.may_spend() && turns_.spend(); }

@@ -35,7 +35,7 @@ struct PresentWait {
 
 class TaskBlock final : public Task {
  public:
-  // --- Touched by every switch: the first two cache lines. ---
+  // --- Touched by every wait and its end: the first two cache lines. ---
   Context context;
   // Of the innermost scope around the running code. Never null.
   CancelStatus* cancel_status = nullptr;
@@ -54,6 +54,8 @@ class TaskBlock final : public Task {
   // How many Cancelled it has been thrown that no scope of its has swallowed. More than a few: it
   // catches them and goes on.
   std::uint32_t unheeded = 0;
+  Scheduler* scheduler = nullptr;  // Fixed at birth.
+  WaitingFor wait_info;            // Of the present wait.
 
   // --- The tree. Owned by the lists they are links of. ---
   TaskBlock* next_in_status = nullptr;
@@ -67,14 +69,12 @@ class TaskBlock final : public Task {
   TaskExit* exits = nullptr;
 
   // --- The present wait. ---
-  WaitingFor wait_info;
   void* wait_slot = nullptr;        // Where a value goes that reschedule<T> delivers,
   const void* wait_type = nullptr;  // and its type.
   std::exception_ptr wake_error;    // For kError.
   std::shared_ptr<const CancelReason> cancel_reason;  // For kCancelled.
 
   // --- Fixed at birth. ---
-  Scheduler* scheduler = nullptr;
   Stack stack;
   void (*run_and_destroy)(void*) = nullptr;
   void* closure = nullptr;

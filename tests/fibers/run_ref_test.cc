@@ -7,19 +7,27 @@
 #include <unistd.h>
 
 #include <any>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tests/support/parked_backtraces.h"
 #include "weft/fibers/context_var.h"
+#include "weft/fibers/detail/outside_task.h"
+#include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/fd_watch.h"
 #include "weft/fibers/greenlet.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/nursery.h"
 #include "weft/fibers/run.h"
+#include "weft/fibers/testing/fiber_test.h"
 #include "weft/fibers/testing/mock_clock.h"
 #include "weft/fibers/timeouts.h"
 
@@ -209,6 +217,103 @@ TEST(RunRefTest, WhatTheCallThrowsComesOut) {
 
 TEST(RunRefTest, OutsideARunThereIsNone) {
   EXPECT_THROW(current_run(), UsageError);
+}
+
+// --- Calls outside the task: see detail/outside_task.h. ---
+
+// Where a local lies that is declared here.
+[[gnu::noinline]] std::uintptr_t place() {
+  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+}
+
+bool calls_on_other_stack() {
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+  return false;
+#else
+  return test::parked_backtraces_work();
+#endif
+}
+
+FIBER_TEST(OutsideTaskTest, TheCallIsInTheRunButInNoTask) {
+  ContextVar<int> var("var");
+  var.set(7);
+  bool called = false;
+  auto call = [&] {
+    EXPECT_FALSE(in_trio_task());
+    EXPECT_TRUE(in_trio_run());
+    EXPECT_THROW(sleep(1s), UsageError);
+    EXPECT_EQ(var.get(), 7);
+    called = true;
+  };
+  detail::call_outside_task(call);
+  EXPECT_TRUE(called);
+  EXPECT_TRUE(in_trio_task());
+}
+
+FIBER_TEST(OutsideTaskTest, ItMayMakeTasksReady) {
+  Event event;
+  bool woken = false;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon([&] {
+      event.wait();
+      woken = true;
+    });
+    checkpoint();
+    auto call = [&] { event.set(); };
+    detail::call_outside_task(call);
+    EXPECT_FALSE(woken);
+  });
+  EXPECT_TRUE(woken);
+}
+
+FIBER_TEST(OutsideTaskTest, WhatItThrowsComesOut) {
+  auto call = [] { throw std::out_of_range("inside"); };
+  std::string text;
+  try {
+    throw std::runtime_error("before");
+  } catch (...) {
+    try {
+      detail::call_outside_task(call);
+    } catch (const std::out_of_range& e) {
+      text = e.what();
+    }
+    EXPECT_EQ(text, "inside");
+    EXPECT_TRUE(in_trio_task());
+    EXPECT_THROW(throw, std::runtime_error);
+  }
+  EXPECT_EQ(std::uncaught_exceptions(), 0);
+}
+
+// The task's stack has not that much room.
+FIBER_TEST(OutsideTaskTest, ItHasTheRoomOfTheSchedulersStack) {
+  if (!calls_on_other_stack()) GTEST_SKIP() << "this build calls on the task's own stack";
+  constexpr std::size_t kStack = 32 << 10;
+  int sum = 0;
+  open_nursery([&](Nursery& nursery) {
+    nursery.start_soon(
+        [&] {
+          const std::uintptr_t here = place();
+          auto call = [&] {
+            std::array<volatile unsigned char, 4 * kStack> much{};
+            for (auto& each : much) each = 1;
+            for (const auto& each : much) sum += each;
+            const std::uintptr_t there = place();
+            EXPECT_GT(there > here ? there - here : here - there, kStack);
+          };
+          detail::call_outside_task(call);
+          sleep(1s);
+          detail::call_outside_task(call);
+        },
+        {.stack_size = kStack});
+  });
+  EXPECT_EQ(sum, static_cast<int>(2 * 4 * kStack));
+}
+
+TEST(OutsideTaskOfNoRunTest, ItIsJustCalled) {
+  int calls = 0;
+  auto call = [&] { ++calls; };
+  detail::call_outside_task(call);
+  EXPECT_EQ(calls, 1);
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ bool tells_of_cancel(const std::exception_ptr& error) {
 
 }  // namespace
 
-WaitCore::WaitCore() : thread_(&kThreadMark), token_(fibers::current_token()) {}
+WaitCore::WaitCore()
+    : task_(fibers::current_task()), thread_(&kThreadMark), token_(fibers::current_token()) {}
 
 // A handler must not throw for this, and who waits must not wait for ever: a lack of memory is
 // waited out.
@@ -54,9 +55,9 @@ void WaitCore::let_go() noexcept {
 }
 
 void WaitCore::settle() noexcept {
-  if (--parties_ > 0 || task_ == nullptr) return;
+  if (--parties_ > 0 || !std::exchange(waits_, false)) return;
   try {
-    fibers::reschedule(*std::exchange(task_, nullptr));
+    fibers::reschedule(task_);
   } catch (const fibers::UsageError&) {
     // A task of an abandoned guest run does not wait any more.
   }
@@ -72,24 +73,6 @@ void WaitCore::emit() {
       std::this_thread::yield();
     }
   }
-}
-
-void WaitCore::await(Cancel cancel, void* executor) {
-  if (parties_ == 0) {
-    // The results are there and must not be lost; but others are to have their turn.
-    fibers::cancel_shielded_checkpoint();
-    return;
-  }
-  task_ = &fibers::current_task();
-  fibers::wait_task_rescheduled(
-      [&](const fibers::RaiseCancel& raise) {
-        raise_.emplace(raise);
-        add_party();
-        const Party keep(*this);  // It may end inside `cancel`, which is not the end of that.
-        cancel(*this, executor);
-        return fibers::Abort::kFailed;
-      },
-      {"an operation of Asio's", -1, this});
 }
 
 void WaitCore::throw_dropped() const {

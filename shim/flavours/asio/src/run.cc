@@ -5,7 +5,6 @@
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <cstdint>
 #include <exception>
 
 #include "shim/flavours/asio/src/two_loops.h"
@@ -25,36 +24,6 @@ IoContext* set_current_context(IoContext* context) noexcept {
   return std::exchange(this_context, context);
 }
 
-namespace {
-
-// How many operations seem to end in each turn of the context's. If there are several, then their
-// handlers are called one after the other, and one tick runs all the tasks: the code and the data
-// of both sides stay in the caches.
-class Crowd {
- public:
-  // Looks again now and then.
-  bool is_expected() {
-    if (last_ >= kFewest) return true;
-    if (++alone_ < kLookAfter) return false;
-    alone_ = 0;
-    return true;
-  }
-  // From a tick that is posted to when it is made.
-  void begin_count() { counted_from_ = EndOfOperation::count; }
-  void end_count() { last_ = EndOfOperation::count - counted_from_; }
-
- private:
-  static constexpr std::uint32_t kFewest = 4;
-  static constexpr std::uint32_t kLookAfter = 32;
-
-  std::uint32_t counted_from_ = 0;
-  std::uint32_t last_ = 0;
-  std::uint32_t alone_ = 0;  // Ticks in handlers since one was posted to look.
-};
-constinit thread_local Crowd crowd;
-
-}  // namespace
-
 class Guest : public std::enable_shared_from_this<Guest> {
  public:
   explicit Guest(IoContext& context) : context_(context), descriptor_(context) {}
@@ -69,9 +38,7 @@ class Guest : public std::enable_shared_from_this<Guest> {
   // A tick of the run's, for what happens to it in this context. Descriptors and deadlines bring
   // theirs by wait().
   void post(fibers::GuestTick tick) {
-    crowd.begin_count();
     ::boost::asio::post(context_, [guest = shared_from_this()] {
-      crowd.end_count();
       const fibers::GuestTick next = *std::exchange(guest->next_, std::nullopt);
       next();
     });
@@ -79,7 +46,6 @@ class Guest : public std::enable_shared_from_this<Guest> {
   }
   void watch(fibers::GuestRun run) {
     run_.emplace(std::move(run));
-    crowd = Crowd();  // What another guest of this thread has seen is nothing to this one.
     descriptor_.assign(run_->pollable_fd());
     flavour_ = shim::detail::set_foreign_flavour("asio");
     entered_ = true;
@@ -137,10 +103,6 @@ std::shared_ptr<Guest> make_guest(IoContext& context) {
 
 void post(Guest& guest, fibers::GuestTick tick) {
   guest.post(std::move(tick));
-}
-
-void EndOfOperation::make_or_post() {
-  if (!crowd.is_expected()) here_.make();
 }
 
 void enter(Guest& guest) {

@@ -23,11 +23,23 @@ class OutsideTask {
   OutsideTask& operator=(const OutsideTask&) = delete;
   ~OutsideTask();
 
+  // False where there was none.
+  bool left_task() const { return run_ != nullptr; }
+
  private:
-  Scheduler* run_;
+  Scheduler* run_ = nullptr;
   void* task_ = nullptr;
   TaskLocals** locals_ = nullptr;
   bool checks_captures_ = false;
 };
+
+// Calls `function(argument)` outside the task, as above, and on the stack of the scheduler.
+// That one stays in the processor's caches where each of many tasks would need its own stack for
+// it, and a task's stack need not have the room. What it throws comes out here.
+void call_outside_task(void (*function)(void*), void* argument);
+template <class F>
+void call_outside_task(F& function) {
+  call_outside_task([](void* argument) { (*static_cast<F*>(argument))(); }, &function);
+}
 
 }  // namespace weft::fibers::detail

@@ -25,13 +25,13 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <new>
-#include <thread>
+#include <exception>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "weft/asio/detail/executor_among.h"
+#include "weft/asio/detail/fiber_handler.h"
 #include "weft/asio/detail/fiber_wait.h"
 #include "weft/fibers/detail/outside_task.h"
 
@@ -97,93 +97,16 @@ inline constexpr use_fiber_t<> use_fiber;
 
 namespace detail {
 
-// What cancels, in the operation's executor.
-struct Emission {
-  Party party;
-  void operator()() const { party->emit(); }
-};
-
-template <class Executor>
-void cancel_in(WaitCore& wait, void* executor) {
-  if constexpr (std::is_same_v<Executor, Here>) {
-    wait.add_party();
-    Emission{Party(wait)}();
-  } else {
-    // It cannot be told that there was no memory for it, so that this is waited out.
-    for (;; std::this_thread::yield()) {
-      try {
-        wait.add_party();
-        return ::boost::asio::dispatch(*static_cast<Executor*>(executor), Emission{Party(wait)});
-      } catch (const std::bad_alloc&) {
-        continue;
-      }
-    }
-  }
-}
-
-// The executor of a handler lies beside its FiberWait, so that moving the handler costs no copy.
-template <class Executor>
-struct HandlerExecutor {
-  using executor_type = Executor;
-  const Executor* executor;
-  const executor_type& get_executor() const noexcept { return *executor; }
-};
-template <>
-struct HandlerExecutor<Here> {
-  const void* none;
-};
-
-// The handler that Asio gets. When it goes without having been called, so is the wait told.
-template <class Executor, class... T>
-class FiberHandler : public HandlerExecutor<Executor> {
- public:
-  using cancellation_slot_type = ::boost::asio::cancellation_slot;
-
-  FiberHandler(FiberWait<T...>& wait, HandlerExecutor<Executor> where)
-      : HandlerExecutor<Executor>(std::move(where)), party_(wait) {}
-
-  cancellation_slot_type get_cancellation_slot() const noexcept { return party_->slot(); }
-
-  template <class... V>
-  void operator()(V&&... values) {
-    EndOfOperation operation;
-    end(std::forward<V>(values)...);
-    operation.make_tick();
-  }
-
- private:
-  template <class... V>
-  void end(V&&... values) noexcept {
-    const Party last(std::move(party_));
-    static_cast<FiberWait<T...>&>(*last).complete(std::forward<V>(values)...);
-  }
-
-  Party party_;
-};
-
-// In the executor of use_fiber.on(): starts the operation.
-template <class Start, class Handler>
-struct Starter {
-  Party party;
-  Start* start;
-  Handler handler;
-  void operator()() {
-    try {
-      (*start)(std::move(handler));
-    } catch (...) {
-      party->fail(std::current_exception());
-    }
-  }
-};
-
 // What Asio runs at once, as the first steps of a coroutine, is not in the task and must not wait.
 template <class... T>
 struct Operation {
   using Wait = FiberWait<T...>;
   using Result = typename Wait::Result;
 
+  // Inline, as the kernel's own waits are: see FiberWait.
   template <class Initiation, class... Args>
-  static Result run(const use_fiber_t<void>&, Initiation&& initiation, Args&&... args) {
+  [[gnu::always_inline]] static Result run(const use_fiber_t<void>&, Initiation&& initiation,
+                                           Args&&... args) {
     fibers::checkpoint_if_cancelled();
     Wait wait;
     auto executor = executor_among(initiation, args...);
@@ -191,13 +114,15 @@ struct Operation {
     // inner handlers with one that counts their work, by which Asio then submits each of their ends
     // instead of calling them. post() and its like have no arguments, and would only submit twice.
     using Executor = std::conditional_t<sizeof...(Args) == 0, Here, decltype(executor)>;
-    try {
-      const fibers::detail::OutsideTask guard;
-      std::forward<Initiation>(initiation)(FiberHandler<Executor, T...>(wait, {&executor}),
-                                           std::forward<Args>(args)...);
-    } catch (...) {
-      wait.fail(std::current_exception());
-    }
+    auto start = [&]() noexcept {
+      try {
+        std::forward<Initiation>(initiation)(FiberHandler<Executor, T...>(wait, {&executor}),
+                                             std::forward<Args>(args)...);
+      } catch (...) {
+        wait.fail(std::current_exception());
+      }
+    };
+    fibers::detail::call_outside_task(start);
     return wait.await(&cancel_in<decltype(executor)>, &executor);
   }
 
@@ -211,12 +136,14 @@ struct Operation {
     };
     using Start = Starter<decltype(start), FiberHandler<Executor, T...>>;
     wait.add_party();
-    try {
-      const fibers::detail::OutsideTask guard;
-      ::boost::asio::dispatch(executor, Start{Party(wait), &start, {wait, {&executor}}});
-    } catch (...) {
-      wait.fail(std::current_exception());
-    }
+    auto dispatch = [&]() noexcept {
+      try {
+        ::boost::asio::dispatch(executor, Start{Party(wait), &start, {wait, {&executor}}});
+      } catch (...) {
+        wait.fail(std::current_exception());
+      }
+    };
+    fibers::detail::call_outside_task(dispatch);
     return wait.await(&cancel_in<Executor>, &executor);
   }
 };
@@ -234,7 +161,8 @@ class async_result<::weft::asio::use_fiber_t<Executor>, R(Args...)> {
   using return_type = typename Operation::Result;
 
   template <class Initiation, class Token, class... InitArgs>
-  static return_type initiate(Initiation&& initiation, Token&& token, InitArgs&&... args) {
+  [[gnu::always_inline]] static return_type initiate(Initiation&& initiation, Token&& token,
+                                                     InitArgs&&... args) {
     return Operation::run(token, std::forward<Initiation>(initiation),
                           std::forward<InitArgs>(args)...);
   }

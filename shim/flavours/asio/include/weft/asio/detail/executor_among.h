@@ -27,6 +27,12 @@ inline constexpr bool kRefersToExecutor = requires(const T& t) {
   t->get_executor();
 };
 
+// What Beast's WebSocket operations get: the part of the stream that they share.
+template <class T>
+inline constexpr bool kRefersToStream = requires(const T& t) {
+  t->stream().get_executor();
+};
+
 // The operation's own executor: the initiation tells it, or an object among the arguments.
 inline Here executor_among() {
   return {};
@@ -37,6 +43,8 @@ auto executor_among(const First& first, const Rest&... rest) {
     return first.get_executor();
   } else if constexpr (kRefersToExecutor<First>) {
     return first->get_executor();
+  } else if constexpr (kRefersToStream<First>) {
+    return first->stream().get_executor();
   } else {
     return executor_among(rest...);
   }

@@ -16,7 +16,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "weft/fibers/guest.h"
 #include "weft/fibers/lowlevel.h"
 #include "weft/fibers/token.h"
 
@@ -33,6 +32,7 @@ class WaitCore {
 
   ::boost::asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
+  const fibers::Task& task() const { return task_; }
   // One more who refers to this; only before the task is made ready. On the run's thread.
   void add_party() noexcept { ++parties_; }
   // The last use of this by a party.
@@ -47,9 +47,11 @@ class WaitCore {
  protected:
   ~WaitCore() = default;
 
-  // Waits until nobody has hold of this. `cancel(WaitCore&)` lets emit() be called.
+  // Waits until nobody has hold of this. `cancel(WaitCore&)` lets emit() be called. Inline, as
+  // the kernel's own waits are: each frame between a task and its switch costs a return that the
+  // processor mispredicts.
   using Cancel = void (*)(WaitCore& wait, void* executor);
-  void await(Cancel cancel, void* executor);
+  [[gnu::always_inline]] inline void await(Cancel cancel, void* executor);
   // Throws the cancellation, if this is what the operation has ended with.
   void raise_if_cancelled() const {
     if (raise_) (*raise_)();
@@ -65,32 +67,14 @@ class WaitCore {
  private:
   void settle() noexcept;
 
+  fibers::Task& task_;
+  const void* thread_;  // Identifies the run's thread.
   std::uint32_t parties_ = 1;
-  fibers::Task* task_ = nullptr;  // Set while the task waits.
-  const void* thread_;            // Identifies the run's thread.
+  bool waits_ = false;
   std::exception_ptr error_;
   std::optional<fibers::RaiseCancel> raise_;  // Set once the task is cancelled.
   const fibers::Token token_;
   ::boost::asio::cancellation_signal signal_;
-};
-
-// Around the end of an operation in its handler. The tick that a guest needs for it may be made in
-// the handler, where a coroutine of Asio's would go on, too: a turn of the context's less.
-class EndOfOperation {
- public:
-  // At the end of the handler, which throws what a tick throws.
-  void make_tick() {
-    ++count;
-    if (here_.wanted()) make_or_post();
-  }
-
-  // How many of this thread's have ended.
-  inline static constinit thread_local std::uint32_t count = 0;
-
- private:
-  void make_or_post();
-
-  fibers::TickHere here_;
 };
 
 // One party's hold.
@@ -108,6 +92,24 @@ class Party {
  private:
   WaitCore* wait_;
 };
+
+void WaitCore::await(Cancel cancel, void* executor) {
+  if (parties_ == 0) {
+    // The results are there and must not be lost; but others are to have their turn.
+    fibers::cancel_shielded_checkpoint();
+    return;
+  }
+  waits_ = true;
+  fibers::wait_task_rescheduled(
+      [&](const fibers::RaiseCancel& raise) {
+        raise_.emplace(raise);
+        add_party();
+        const Party keep(*this);  // It may end inside `cancel`, which is not the end of that.
+        cancel(*this, executor);
+        return fibers::Abort::kFailed;
+      },
+      {"an operation of Asio's", -1, this});
+}
 
 template <class T>
 inline constexpr bool kTellsError =

@@ -42,7 +42,7 @@ int main() {
       EventLoop loop(nursery);
       loop.start();
       loop.call_soon([&] { std::cout << "awaited: " << await(square(loop, 7, 5ms)) << '\n'; });
-      Future<int> answer = square(loop, 8, 15ms);
+      Future<int> answer = square(loop, 8, 100ms);
       answer.add_done_callback(
           [](const Future<int>& done) { std::cout << "done callback: " << done.result() << '\n'; });
       await(answer);

@@ -22,7 +22,7 @@
 //       print(one.result(), two.result())
 //
 //       try:
-//           async with asyncio.timeout(0.005), asyncio.TaskGroup() as tg:
+//           async with asyncio.timeout(0.25), asyncio.TaskGroup() as tg:
 //               tg.create_task(fetch("quick", 0.001))
 //               tg.create_task(fetch("slow", 3600))
 //       except TimeoutError:
@@ -94,7 +94,7 @@ Coro<void> results() {
 
 Coro<void> limited() {
   try {
-    co_await timeout(5ms).run(task_group([](TaskGroup& tg) -> Coro<void> {
+    co_await timeout(250ms).run(task_group([](TaskGroup& tg) -> Coro<void> {
       tg.create_task(fetch("quick", 1ms));
       tg.create_task(fetch("slow", 1h));
       co_return;

@@ -71,7 +71,7 @@ int main() {
       nursery.start_soon([&] { weft::asio::await(serve(server, nursery)); });
       for (const char* word : {"one", "two", "slow"}) {
         const auto answer =
-            trio::move_on_after(10ms, [&] { return weft::asio::await(ask(client, word)); });
+            trio::move_on_after(250ms, [&] { return weft::asio::await(ask(client, word)); });
         std::cout << "task: " << (answer.finished() ? answer.value() : "too late") << '\n';
       }
       nursery.cancel_scope().cancel();  // the coroutine of the server too, and whom it waits for

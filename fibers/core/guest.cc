@@ -261,9 +261,9 @@ void Guest::tick_here() {
   {
     const Ticking guard(*this);
     try {
-      scheduler().poller().count_tick();
       scheduler().run_ready_tasks();
       if (plan_stands()) {
+        scheduler().poller().count_tick();
         scheduler().host().at_leisure = true;
         return;
       }

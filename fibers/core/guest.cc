@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The weft authors
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "weft/fibers/guest.h"
+#include "fibers/core/guest.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -30,97 +30,6 @@
 namespace weft::fibers {
 namespace detail {
 
-// A run and how its host turns it. Kept by whoever will make the next tick: the host's queue, the
-// helper thread, or the host's GuestRun.
-class Guest final : public std::enable_shared_from_this<Guest> {
- public:
-  explicit Guest(GuestSetup setup)
-      : setup_(std::move(setup)),
-        threadsafe_(std::make_shared<const RunSyncSoon>(std::move(setup_.threadsafe))) {}
-  Guest(const Guest&) = delete;
-  Guest& operator=(const Guest&) = delete;
-  ~Guest() {
-    abandon();
-    alarm_.reset();
-    if (life_ != nullptr) RunLife::keep_for_ever(std::move(life_));  // The helper thread kept it.
-    if (pollable_fd_ >= 0) sys::close(pollable_fd_);
-  }
-
-  static GuestRun start(GuestSetup setup) {
-    GuestRun run(std::make_shared<Guest>(std::move(setup)));
-    run.guest_->begin();
-    return run;
-  }
-  // The tick that the host was told to make.
-  void tick_called();
-  // A tick of a host that polls, and one that it was given besides.
-  bool tick_polled();
-  void tick_posted();
-  // One for what has happened just now.
-  [[gnu::always_inline]] inline void tick_here();
-  bool polls() const { return *threadsafe_ == nullptr; }
-  int pollable_fd() const;
-  bool done() const { return life_ == nullptr; }
-  // Unless the run is over: nobody will turn it any more.
-  void abandon() noexcept;
-
- private:
-  using RunSyncSoon = std::function<void(GuestTick)>;
-
-  // While a tick goes on there is no other.
-  class Ticking {
-   public:
-    explicit Ticking(Guest& guest);
-    Ticking(const Ticking&) = delete;
-    Ticking& operator=(const Ticking&) = delete;
-    ~Ticking() { guest_.ticking_ = false; }
-
-   private:
-    Guest& guest_;
-  };
-
-  void begin();
-  Scheduler& scheduler() const { return life_->scheduler(); }
-  [[gnu::always_inline]] bool at_once() const {
-    return !wait_ || wait_->timeout <= Duration::zero();
-  }
-  // Inline, as the steps of a tick are: each call that a switch of stacks comes in between costs a
-  // return that the processor does not foresee.
-  [[gnu::always_inline]] inline void turn(std::size_t events);
-  [[gnu::always_inline]] inline bool turn_polled(bool look);
-  [[gnu::always_inline]] inline void tick_poller(bool look);
-  void tick_soon();
-  static bool post_tick() noexcept;
-  static bool cannot_post() noexcept { return false; }
-  void stop_posting() noexcept;
-  void wait_in_thread();
-  [[gnu::always_inline]] inline void wait_for_poll();
-  [[gnu::always_inline]] inline bool only_tasks_count() const;
-  [[gnu::always_inline]] inline bool plan_stands() const;
-  void set_alarm();
-  void finish(const std::exception_ptr& failure);
-
-  GuestSetup setup_;
-  // Apart, for the helper thread: when it calls this, it has given away what keeps the guest.
-  std::shared_ptr<const RunSyncSoon> threadsafe_;
-  std::unique_ptr<RunLife> life_;  // Null before the run, and when it is over.
-  // Between ticks: what the run waits for; nothing if tasks are ready and it need not look first.
-  std::optional<Poller::Wait> wait_;
-  FoundEvents found_;      // For the next tick. The helper thread's while that waits.
-  bool tick_due_ = false;  // A GuestTick is on its way.
-  bool ticking_ = false;
-  bool in_thread_ = false;  // The helper thread waits, or has done so and its tick is to come.
-  std::atomic<bool> abandoned_{false};
-
-  // --- Of hosts that poll. ---
-  std::optional<Alarm> alarm_;
-  bool alarm_refused_ = false;
-  bool called_ = false;  // The host has been given a tick for what has happened since the last one.
-  SteadyTime wait_ends_{};
-  Instant planned_for_{};  // What the next deadline was then.
-  int pollable_fd_ = -1;   // Our own, so that it outlives the run.
-};
-
 namespace {
 
 // Reports a guest that is not over when its thread ends: a helper thread that waits for it would
@@ -145,16 +54,6 @@ struct LastGuest {
 }
 
 }  // namespace
-
-Guest::Ticking::Ticking(Guest& guest) : guest_(guest) {
-  WEFT_REQUIRE(tls_scheduler == &guest.scheduler(),
-               "a tick of a guest run was called on another thread than the one that started the "
-               "run; let its host's loop call it there");
-  WEFT_REQUIRE(!guest.ticking_,
-               "a tick of a guest run was called inside a tick; only the host's loop may call it");
-  guest.ticking_ = true;
-  guest.scheduler().host().at_leisure = false;
-}
 
 void Guest::begin() {
   refuse_second_run();
@@ -240,6 +139,11 @@ void Guest::tick_poller(bool look) {
   if (failure != nullptr || scheduler().over()) finish(failure);
 }
 
+void Guest::tick_without_look() {
+  called_ = true;
+  tick_poller(false);
+}
+
 bool Guest::tick_polled() {
   WEFT_REQUIRE(polls(), "this guest run asks for its ticks through run_sync_soon_threadsafe");
   if (life_ != nullptr) tick_poller(true);
@@ -250,47 +154,6 @@ bool Guest::tick_polled() {
 void Guest::tick_posted() {
   tick_due_ = false;
   if (life_ != nullptr && called_) tick_poller(false);
-}
-
-void Guest::tick_here() {
-  if (!wait_ || !only_tasks_count()) {
-    called_ = true;
-    return tick_poller(false);
-  }
-  std::exception_ptr failure;
-  {
-    const Ticking guard(*this);
-    try {
-      scheduler().run_ready_tasks();
-      if (plan_stands()) {
-        scheduler().poller().count_tick();
-        scheduler().host().at_leisure = true;
-        return;
-      }
-      if (!scheduler().over()) {
-        wait_ = scheduler().poller().before_wait();
-        wait_for_poll();
-      }
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  }
-  if (failure != nullptr || scheduler().over()) finish(failure);
-}
-
-// Calls from outside, deadlines and descriptors bring a tick by the run's own descriptor.
-bool Guest::only_tasks_count() const {
-  Scheduler& run = scheduler();
-  return run.watchers().instruments() == nullptr && run.schedule_source() == nullptr &&
-         run.time().is_the_machines() && run.poller().idle_waiters().empty();
-}
-
-// Whether the wait that was planned last is still the right one.
-bool Guest::plan_stands() const {
-  Scheduler& run = scheduler();
-  return run.ready().empty() && !run.over() && only_tasks_count() &&
-         run.deadlines().lower_bound() == planned_for_ && !run.interrupt().requested() &&
-         !run.stacks().worth_trimming(Poller::kKeepStacks);
 }
 
 void Guest::tick_soon() {
@@ -414,48 +277,6 @@ GuestRun start_guest(GuestSetup setup) {
 }
 
 }  // namespace detail
-
-using detail::host_call;
-
-namespace {
-
-bool note_call() noexcept {
-  return host_call.noted = true;
-}
-
-}  // namespace
-
-TickHere::TickHere() noexcept {
-  detail::Scheduler* const run = detail::tls_scheduler;
-  if (run == nullptr || !run->host().at_leisure || host_call.run != run) return;
-  if (host_call.call == &note_call) return;  // One that is further out makes the tick.
-  as_ever_ = std::exchange(host_call.call, &note_call);
-  host_call.noted = false;
-}
-
-TickHere::~TickHere() {
-  if (as_ever_ == nullptr) return;
-  const bool ask = wanted();
-  stop_noting();
-  if (ask) detail::tls_scheduler->call_host();
-}
-
-void TickHere::stop_noting() noexcept {
-  if (host_call.call == &note_call) host_call.call = as_ever_;
-  as_ever_ = nullptr;
-  host_call.noted = false;
-}
-
-bool TickHere::wanted() const noexcept {
-  return as_ever_ != nullptr && host_call.noted;
-}
-
-void TickHere::make() {
-  WEFT_REQUIRE(wanted(), "nothing has asked for a tick: see wanted()");
-  detail::Guest& guest = *host_call.guest;
-  stop_noting();
-  guest.tick_here();
-}
 
 // The calls keep the guest: it may be dropped in its done_callback.
 void GuestTick::operator()() const {

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "tests/fibers/guest_testing.h"
@@ -22,6 +23,8 @@
 #include "weft/fibers/guest.h"
 #include "weft/fibers/inspect.h"
 #include "weft/fibers/instrument.h"
+#include "weft/fibers/lowlevel.h"
+#include "weft/fibers/nursery.h"
 #include "weft/fibers/testing/wait_all_tasks_blocked.h"
 #include "weft/fibers/timeouts.h"
 #include "weft/fibers/token.h"
@@ -160,46 +163,106 @@ TEST_P(TickHereTest, ADeadlineThatMovesWantsOne) {
   EXPECT_TRUE(scope.cancelled_caught());
 }
 
-TEST_P(TickHereTest, AnErrorThatMainThrowsInItGoesToTheHostsLoop) {
-  Event event;
-  Hosted hosted(GetParam());
-  hosted.start([&] {
-    event.wait();
-    throw std::out_of_range("main's");
-  });
-  hosted.settle();
-  {
+// How a callback of the host's ends the wait of a task, and makes the tick.
+enum class End : std::uint8_t { kTickHere, kResume };
+
+using QuickParam = std::tuple<Way, End>;
+
+static std::string quick_name(const ::testing::TestParamInfo<QuickParam>& of) {
+  const bool posted = std::get<0>(of.param) == Way::kPolledAndPosted;
+  const bool resumes = std::get<1>(of.param) == End::kResume;
+  return std::string(posted ? "PolledAndPosted" : "Polled") + (resumes ? "Resume" : "TickHere");
+}
+
+class QuickTickTest : public ::testing::TestWithParam<QuickParam> {};
+INSTANTIATE_TEST_SUITE_P(, QuickTickTest,
+                         ::testing::Combine(::testing::Values(Way::kPolled, Way::kPolledAndPosted),
+                                            ::testing::Values(End::kTickHere, End::kResume)),
+                         quick_name);
+
+// Where a task waits for a callback.
+class Place {
+ public:
+  void wait() {
+    task_ = &current_task();
+    wait_task_rescheduled([](const RaiseCancel& /*raise*/) { return Abort::kFailed; });
+  }
+  Task& task() const { return *task_; }
+  // The callback.
+  void end(End how) {
+    if (how == End::kResume) {
+      EXPECT_TRUE(detail::resume_here(*task_));
+      return;
+    }
     TickHere here;
-    event.set();
+    reschedule(*task_);
     ASSERT_TRUE(here.wanted());
     here.make();
   }
-  EXPECT_THROW(hosted.finish(), std::out_of_range);
-}
+
+ private:
+  Task* task_ = nullptr;
+};
 
 // What such a tick leaves to be done: it plans no wait anew unless it has to.
 struct Quick {
-  // The task is let go, and `then` is called in it, in a tick of the callback's.
+  // The task is let go, and `then` is called in it, in the tick of a callback's.
   template <class F>
-  Quick(Way way, F then) : hosted(way) {
+  Quick(const QuickParam& how, F then) : hosted(std::get<0>(how)) {
     hosted.start([this, then] {
-      event.wait();
+      place.wait();
       then();
       done = true;
     });
     hosted.settle();
-    TickHere here;
-    event.set();
-    EXPECT_TRUE(here.wanted());
-    here.make();
+    const int ticks = hosted.ticks;
+    place.end(std::get<1>(how));
+    EXPECT_EQ(hosted.ticks, ticks) << "the host has made one besides";
   }
 
-  Event event;
+  Place place;
   bool done = false;
   Hosted hosted;
 };
 
-TEST_P(TickHereTest, ADeadlineThatATaskSetsInItIsKept) {
+TEST_P(QuickTickTest, TheTaskGoesOnInTheCallback) {
+  Event end;
+  bool went_on = false;
+  Quick quick(GetParam(), [&] {
+    went_on = true;
+    end.wait();
+  });
+  EXPECT_TRUE(went_on);
+  EXPECT_FALSE(quick.hosted.host.busy()) << "the host has been asked besides";
+  end.set();
+  quick.hosted.finish();
+  EXPECT_TRUE(quick.done);
+}
+
+TEST_P(QuickTickTest, AnErrorThatMainThrowsInItGoesToTheHostsLoop) {
+  Quick quick(GetParam(), [] { throw std::out_of_range("main's"); });
+  EXPECT_THROW(quick.hosted.finish(), std::out_of_range);
+}
+
+TEST_P(QuickTickTest, TasksThatItMakesReadyRunInIt) {
+  Event end;
+  std::vector<std::string> order;
+  Quick quick(GetParam(), [&] {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] {
+        order.emplace_back("child");
+        end.wait();
+      });
+      order.emplace_back("body");
+    });
+  });
+  EXPECT_THAT(order, ElementsAre("body", "child"));
+  end.set();
+  quick.hosted.finish();
+  EXPECT_TRUE(quick.done);
+}
+
+TEST_P(QuickTickTest, ADeadlineThatATaskSetsInItIsKept) {
   bool expired = false;
   Quick quick(GetParam(), [&] {
     expired = !move_on_after(std::chrono::milliseconds(1), [] { sleep_forever(); });
@@ -209,13 +272,13 @@ TEST_P(TickHereTest, ADeadlineThatATaskSetsInItIsKept) {
   EXPECT_TRUE(expired);
 }
 
-TEST_P(TickHereTest, WhoWaitsInItUntilAllAreBlockedIsWoken) {
+TEST_P(QuickTickTest, WhoWaitsInItUntilAllAreBlockedIsWoken) {
   Quick quick(GetParam(), [] { testing::wait_all_tasks_blocked(); });
   quick.hosted.finish();
   EXPECT_TRUE(quick.done);
 }
 
-TEST_P(TickHereTest, TasksThatGoOnForLongGoOnInLaterTicks) {
+TEST_P(QuickTickTest, TasksThatGoOnForLongGoOnInLaterTicks) {
   int turns = 0;
   Quick quick(GetParam(), [&] {
     for (; turns < 5000; ++turns) checkpoint();
@@ -225,7 +288,7 @@ TEST_P(TickHereTest, TasksThatGoOnForLongGoOnInLaterTicks) {
   EXPECT_EQ(turns, 5000);
 }
 
-TEST_P(TickHereTest, ACallFromAThreadAfterItArrives) {
+TEST_P(QuickTickTest, ACallFromAThreadAfterItArrives) {
   std::optional<Token> token;
   Event called;
   Quick quick(GetParam(), [&] {
@@ -238,48 +301,88 @@ TEST_P(TickHereTest, ACallFromAThreadAfterItArrives) {
   EXPECT_TRUE(quick.done);
 }
 
-TEST_P(TickHereTest, ItIsCounted) {
+TEST_P(QuickTickTest, ItIsCounted) {
   std::uint64_t before = 0;
   std::uint64_t after = 0;
-  Event first;
-  Event second;
-  Hosted hosted(GetParam());
-  hosted.start([&] {
-    first.wait();
+  Place second;
+  Quick quick(GetParam(), [&] {
     before = current_statistics().ticks;
     second.wait();
     after = current_statistics().ticks;
   });
-  hosted.settle();
-  for (Event* each : {&first, &second}) {
-    TickHere here;
-    each->set();
-    here.make();
-  }
-  hosted.finish();
+  second.end(std::get<1>(GetParam()));
+  quick.hosted.finish();
   EXPECT_EQ(after, before + 1);
 }
 
-TEST_P(TickHereTest, InstrumentsSeeItsWaits) {
+TEST_P(QuickTickTest, InstrumentsSeeItsWaits) {
   struct Counts final : Instrument {
     void before_io_wait(Duration /*timeout*/) override { ++waits; }
     int waits = 0;
   };
   const auto counts = std::make_shared<Counts>();
-  Event end;
+  Place end;
   Quick quick(GetParam(), [&] {
     add_instrument(counts);
     end.wait();
   });
-  const int before = counts->waits;
-  EXPECT_EQ(before, 1) << "of the tick in which it was added";
-  {
-    TickHere here;
-    end.set();
-    here.make();
-  }
+  EXPECT_EQ(counts->waits, 1) << "of the tick in which it was added";
+  EXPECT_FALSE(detail::resume_here(end.task())) << "the instrument would not be told";
+  end.end(End::kTickHere);
   quick.hosted.finish();
   EXPECT_TRUE(quick.done);
+}
+
+TEST_P(TickHereTest, NobodyIsResumedWhileATickIsOnItsWay) {
+  Place first;
+  Place second;
+  Hosted hosted(GetParam());
+  hosted.start([&] {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] { first.wait(); });
+      nursery.start_soon([&] { second.wait(); });
+    });
+  });
+  hosted.settle();
+  {
+    const TickHere promised;
+    EXPECT_FALSE(detail::resume_here(first.task()));
+  }
+  reschedule(first.task());
+  EXPECT_FALSE(detail::resume_here(second.task())) << "it would run before the first";
+  reschedule(second.task());
+  hosted.finish();
+}
+
+TEST_P(TickHereTest, NobodyIsResumedInATick) {
+  Place place;
+  std::optional<bool> resumed;
+  Hosted hosted(GetParam());
+  hosted.start([&] {
+    open_nursery([&](Nursery& nursery) {
+      nursery.start_soon([&] { place.wait(); });
+      testing::wait_all_tasks_blocked();
+      resumed = detail::resume_here(place.task());
+      reschedule(place.task());
+    });
+  });
+  hosted.finish();
+  EXPECT_EQ(resumed, false);
+}
+
+TEST_P(TickHereTest, OnlyWhoWaitsAndWhomTheRunItselfStepsIsResumed) {
+  Event stepped;
+  Stepper stepper;
+  stepper.task_ready = [](Stepper& /*self*/, Task& task) noexcept { set_stepper(task, nullptr); };
+  Place place;
+  Hosted hosted(GetParam());
+  hosted.start([&] { place.wait(); });
+  hosted.settle();
+  set_stepper(place.task(), &stepper);
+  EXPECT_FALSE(detail::resume_here(place.task()));
+  reschedule(place.task());
+  EXPECT_FALSE(detail::resume_here(place.task())) << "it does not wait any more";
+  hosted.finish();
 }
 
 // Its helper thread waits, and has to be woken.

@@ -36,6 +36,8 @@
 
 namespace weft::fibers {
 
+class Task;
+
 namespace detail {
 class Guest;
 }
@@ -133,6 +135,11 @@ struct GuestOptions {
 };
 
 namespace detail {
+// reschedule() in such a callback, as the last thing that it does, and the tick for it, for the
+// most usual case: the run is at leisure, so the task need not go through the queue. False in all
+// other cases: nothing has been done. Not for use outside weft.
+bool resume_here(Task& task);
+
 struct GuestSetup {
   std::function<void()> main;
   std::function<void(std::exception_ptr)> done;

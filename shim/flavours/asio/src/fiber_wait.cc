@@ -9,6 +9,7 @@
 
 #include "weft/fibers/detail/outside_task.h"
 #include "weft/fibers/errors.h"
+#include "weft/fibers/guest.h"
 
 namespace weft::asio::detail {
 
@@ -52,6 +53,15 @@ void WaitCore::let_go() noexcept {
       std::this_thread::yield();
     }
   }
+}
+
+void WaitCore::let_go_in_handler() {
+  if (thread_ == &kThreadMark && parties_ == 1 && waits_ && fibers::detail::resume_here(task_)) {
+    return;
+  }
+  fibers::TickHere here;
+  let_go();
+  if (here.wanted()) here.make();
 }
 
 void WaitCore::settle() noexcept {

@@ -73,9 +73,9 @@ class FiberHandler : public HandlerExecutor<Executor> {
   template <class... V>
   void operator()(V&&... values) {
     prefetch();
-    fibers::TickHere here;
-    end(std::forward<V>(values)...);
-    if (here.wanted()) here.make();
+    WaitCore& wait = *party_;
+    static_cast<FiberWait<T...>&>(wait).complete(std::forward<V>(values)...);
+    std::move(party_).let_go_in_handler();
   }
 
  private:
@@ -89,12 +89,6 @@ class FiberHandler : public HandlerExecutor<Executor> {
     __builtin_prefetch(wait, 1);
     __builtin_prefetch(wait - kLine, 1);  // The frame that waits.
   }
-  template <class... V>
-  void end(V&&... values) noexcept {
-    const Party last(std::move(party_));
-    static_cast<FiberWait<T...>&>(*last).complete(std::forward<V>(values)...);
-  }
-
   const void* task_;  // To be looked at before the wait is.
   Party party_;
 };

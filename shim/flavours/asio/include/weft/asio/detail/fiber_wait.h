@@ -39,6 +39,9 @@ class WaitCore {
   //
   // Threads: any.
   void let_go() noexcept;
+  // The same of an operation's handler, as the last thing that this does: on the run's thread the
+  // task goes on in there.
+  void let_go_in_handler();
   // What is thrown instead of the results.
   void fail(std::exception_ptr error) noexcept { error_ = std::move(error); }
   // Asks the operation to end. In its executor.
@@ -86,6 +89,7 @@ class Party {
   ~Party() {
     if (wait_ != nullptr) wait_->let_go();
   }
+  void let_go_in_handler() && { std::exchange(wait_, nullptr)->let_go_in_handler(); }
   WaitCore& operator*() const noexcept { return *wait_; }
   WaitCore* operator->() const noexcept { return wait_; }
 

@@ -256,7 +256,6 @@ void LoopBlock::close_loop() {
 }
 
 void LoopBlock::end_with_unhandled(const loop::ExceptionContext& context) {
-  if (!open_) return;
   if (context.exception != nullptr) return fail(context.exception);
   try {
     throw std::runtime_error(context.message.empty() ? "unhandled error in the event loop"

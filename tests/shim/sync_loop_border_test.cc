@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/shim/shim_test_support.h"
+#include "weft/fibers/cancel_scope.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
 #include "weft/fibers/greenlet.h"
@@ -255,6 +256,35 @@ FIBER_TEST(LoneLoopTest, ALoopInANurseryHasTasksToo) {
   });
   EXPECT_EQ(answer, 5);
   EXPECT_EQ(seen, std::vector<std::string>{"cancelled"});
+}
+
+// Nobody has its future, and when the task fails there is no loop whose handler could be asked.
+FIBER_TEST(LoneLoopTest, TheErrorOfATaskThatOutlivesTheLoopIsLogged) {
+  WEFT_NOT_ALLOCATION_SWEPT("the error would be another one");
+  const CapturedLog log;
+  fibers::Event begun;
+  fibers::open_nursery([&](fibers::Nursery& nursery) {
+    {
+      EventLoop loop(nursery);
+      loop.start();
+      loop.call_soon([&begun] {
+        run_trio_task([&begun] {
+          begun.set();
+          try {
+            fibers::sleep_forever();
+          } catch (const fibers::Cancelled&) {
+            fibers::CancelScope shield({.shield = true});
+            shield.run([] { fibers::sleep(std::chrono::seconds(1)); });
+            throw std::runtime_error("the task's own");
+          }
+        });
+      });
+      begun.wait();
+    }
+    EXPECT_TRUE(log.lines.empty());
+  });
+  ASSERT_EQ(log.lines.size(), 1U);
+  EXPECT_NE(log.lines[0].find("the task's own"), std::string::npos) << log.lines[0];
 }
 
 TEST(SyncLoopBorderTest, ALoopOfEachKindOnEachThread) {

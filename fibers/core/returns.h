@@ -18,12 +18,9 @@ extern "C" {
 
 // Before suspending, in (or inlined into) a marked function.
 #define WEFT_LEAVES() (weft_fibers_left_from = __builtin_return_address(0))
-// Before jumping into a task from somewhere else.
-#define WEFT_ENTERS() (weft_fibers_left_from = nullptr)
 
 #else
 
 #define WEFT_LEAVES() static_cast<void>(0)
-#define WEFT_ENTERS() static_cast<void>(0)
 
 #endif

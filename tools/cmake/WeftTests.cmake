@@ -38,7 +38,6 @@ endfunction()
 
 # Several test files as one to the compiler, which then parses and instantiates once what they share. The file's name
 # alone says where it belongs, so a new file changes its own unit and no other, until there are twice as many files.
-# A file that must be alone has the property SKIP_UNITY_BUILD_INCLUSION.
 option(WEFT_UNITE_TESTS "Compile eight test files as one: all of them in half the time, one of them in more" OFF)
 set(weft_files_a_unit 8)
 
@@ -55,7 +54,6 @@ function(weft_unite target)
       set(units ${twice})
     endif()
   endforeach()
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
   # g++ takes a name without linkage for one that a header gives to others, where the file is an included one.
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   foreach(source IN LISTS sources)
@@ -63,16 +61,22 @@ function(weft_unite target)
     string(SHA256 digest "${file}")
     string(SUBSTRING "${digest}" 0 1 digit)
     math(EXPR unit "0x${digit} % ${units}")
-    set_source_files_properties("${source}" PROPERTIES UNITY_GROUP ${unit})
+    list(APPEND files_${unit} "${source}")
+  endforeach()
+  foreach(unit RANGE 15)
+    list(LENGTH files_${unit} count)
+    if(count GREATER 1)
+      weft_unit(${target} ${unit} ${files_${unit}})
+    endif()
   endforeach()
 endfunction()
 
-# weft_test(fibers_test SOURCES ... [LIBS ...] [LABEL fibers] [TIMEOUT 60] [SERIAL])
+# weft_test(fibers_test SOURCES ... [LIBS ...] [LABEL fibers] [TIMEOUT 60] [SERIAL] [APART])
 # A GoogleTest binary. Each case becomes a ctest test with the folder's name as its label. The cases are listed when
 # ctest starts, not when the binary is linked, so building never runs anything. Under a sanitizer or optimised, where a
-# process costs more than most cases do, each process runs many of them: one for every eight files.
+# process costs more than most cases do, each process runs many of them: one for every eight files. APART: no units.
 function(weft_test name)
-  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;APART" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
   if(NOT ARG_LABEL)
     get_filename_component(ARG_LABEL "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
   endif()
@@ -82,7 +86,9 @@ function(weft_test name)
   add_executable(${name} ${ARG_SOURCES})
   weft_test_options(${name})
   weft_precompile(${name})
-  weft_unite(${name})
+  if(NOT ARG_APART)
+    weft_unite(${name})
+  endif()
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} weft_test_support)
   # So that allocations may fail in every test. Sanitizers have an operator new of their own.

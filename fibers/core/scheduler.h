@@ -55,18 +55,7 @@ class Scheduler : public RunFacts {
   // Runs a batch, if there is one: after so many hand-overs between tasks it is over.
   void run_ready_tasks() { run_ready_tasks(turns_.next_budget(ready_)); }
   void run_ready_tasks(std::int32_t hand_overs);
-  // A batch that begins with a task that waits, and whose wait ends hereby. Nobody is ready, there
-  // are no instruments, and the task is not stepped.
-  [[gnu::always_inline]] void run_woken_task(TaskBlock& task) {
-    task.abort = nullptr;
-    task.wake = Wake::kValue;
-    task.state = TaskState::kReady;
-    turns_.begin(turns_.next_budget(ready_), ready_);
-    switch_to_task(own_, task);
-    turns_.end(ready_);
-    if (watchers_.steps()) [[unlikely]]
-      watchers_.instruments()->end_step();  // An instrument has come meanwhile.
-  }
+  [[gnu::always_inline]] inline void run_woken_task(TaskBlock& task);  // See tick_here.cc.
 
   // --- The hot path. ---
 

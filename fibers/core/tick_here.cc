@@ -13,6 +13,19 @@
 namespace weft::fibers {
 namespace detail {
 
+// A batch that begins with the end of a wait, without the queue. Nobody is ready, there are no
+// instruments, and the task is not stepped.
+void Scheduler::run_woken_task(TaskBlock& task) {
+  task.abort = nullptr;
+  task.wake = Wake::kValue;
+  task.state = TaskState::kReady;
+  turns_.begin(turns_.next_budget(ready_), ready_);
+  switch_to_task(own_, task);
+  turns_.end(ready_);
+  if (watchers_.steps()) [[unlikely]]
+    watchers_.instruments()->end_step();  // An instrument has come meanwhile.
+}
+
 template <class F>
 void Guest::tick_without_poll(const F& run_tasks) {
   std::exception_ptr failure;

@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "tests/loop/loop_testing.h"
+#include "weft/fibers/detail/sanitizers.h"
 #include "weft/loop/runner.h"
 #include "weft/loop/subprocess.h"
 #include "weft/loop/sync_loop.h"
@@ -64,10 +65,8 @@ TEST(ForkTest, ASignalOfAChildIsNotTheParents) {
 
 // asyncio: test_unix_events.py::TestFork::test_fork_asyncio_subprocess
 TEST(ForkTest, AChildMayRunALoopThatStartsPrograms) {
-#ifdef __has_feature
-#if __has_feature(thread_sanitizer)
+#ifdef WEFT_TSAN
   GTEST_SKIP() << "under TSan the child of a process with threads cannot start any";
-#endif
 #endif
   const pid_t child = ::fork();
   if (child == 0) {

@@ -6,11 +6,33 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 
+#include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/testing/fiber_test.h"
+
+#ifdef WEFT_TSAN
+#include <sanitizer/common_interface_defs.h>
+#include <unistd.h>
+#endif
+
+namespace {
+
+// TSan starts a program that names functions once it has a race to look up among those that
+// tsan_suppressions.txt forgives. The pipes to it stay open, and a test that happens to meet such
+// a race would be blamed for them.
+void start_symbolizer() {
+#ifdef WEFT_TSAN
+  std::array<char, 256> name{};
+  // Of a library without debug information: that is looked up in no time.
+  __sanitizer_symbolize_pc(reinterpret_cast<void*>(&::getppid), "%f", name.data(), name.size());
+#endif
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // A shell has a job in the background ignore Ctrl-C, which many tests and their programs send.
@@ -18,6 +40,7 @@ int main(int argc, char** argv) {
   ::testing::InitGoogleMock(&argc, argv);
   ::testing::UnitTest::GetInstance()->listeners().Append(
       new weft::fibers::testing::LeftOverListener);
+  start_symbolizer();
   const int result = RUN_ALL_TESTS();
   if (const auto& total = weft::fibers::testing::shuffle_total(); total.schedules > 0) {
     std::printf("shuffled: %zu tests in %ju random schedules\n", total.tests,

@@ -249,9 +249,7 @@ WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void checkpoint() {
     throw_if_due(scheduler, me);
 }
 
-void checkpoint_if_cancelled() {
-  Scheduler& scheduler = detail::scheduler_of_task();
-  TaskBlock& me = *scheduler.running();
+[[gnu::always_inline]] static inline void raise_if_cancelled(Scheduler& scheduler, TaskBlock& me) {
   ++me.counts.cancel_points;
   if (me.watched()) [[unlikely]]
     scheduler.before_effect(me);
@@ -262,6 +260,18 @@ void checkpoint_if_cancelled() {
   }
   cancel_shielded_checkpoint();
   throw_if_due(scheduler, me);
+}
+
+void checkpoint_if_cancelled() {
+  Scheduler& scheduler = detail::scheduler_of_task();
+  raise_if_cancelled(scheduler, *scheduler.running());
+}
+
+detail::CallTarget detail::CallTarget::here() {
+  Scheduler& scheduler = scheduler_of_task();
+  TaskBlock& me = *scheduler.running();
+  raise_if_cancelled(scheduler, me);
+  return {&me, Token(scheduler.entries())};
 }
 
 WEFT_SWITCHES WEFT_RETURNS_AFTER_SWITCH void cancel_shielded_checkpoint() {

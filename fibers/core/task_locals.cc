@@ -52,31 +52,20 @@ const TaskLocals* look_at_own_locals() {
   return in_call_of_thread() ? *thread_locals : greenlet_locals_if_any();
 }
 
-// Of a list that nobody uses any more.
-[[gnu::noinline]] void delete_locals(TaskLocals* locals) noexcept {
+}  // namespace
+
+[[gnu::cold]] void delete_locals(TaskLocals* locals) noexcept {
   do {
     delete std::exchange(locals, locals->next);
   } while (locals != nullptr && --locals->uses == 0);
 }
 
-}  // namespace
-
 TaskLocals** set_thread_locals(TaskLocals** place) noexcept {
   return std::exchange(thread_locals, place);
 }
 
-TaskLocals* share_locals(TaskLocals* locals) noexcept {
-  if (locals != nullptr) ++locals->uses;
-  return locals;
-}
-
 TaskLocals** set_callback_locals(TaskLocals** place) noexcept {
   return std::exchange(callback_locals, place);
-}
-
-void release_locals(TaskLocals* locals) noexcept {
-  if (locals != nullptr && --locals->uses == 0) [[unlikely]]
-    delete_locals(locals);
 }
 
 TaskLocals* share_own_locals() {

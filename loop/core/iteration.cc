@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "loop/core/callback_context.h"
 #include "loop/core/node_life.h"
 #include "weft/fibers/lowlevel.h"
 
@@ -85,6 +84,12 @@ void LoopCore::schedule_timers_due_now() {
   }
 }
 
+[[gnu::noinline]] static void invoke_timed(LoopCore& core, Runner& me, HandleNode& node) {
+  me.called_at = core.now();
+  node.ops->invoke(node);
+  if (!me.blocked) core.reports().report_slow(core.now() - me.called_at, node);
+}
+
 // What a callback that has blocked leaves behind is seen to in conclude(), after its scope.
 // Inline, and run_batch() too, for the same reason as wait_for_events().
 template <bool kSoon>
@@ -94,11 +99,9 @@ template <bool kSoon>
     node->phase = NodePhase::kRunning;
     std::exception_ptr error;
     try {
-      if (node->context != nullptr || debug_) [[unlikely]] {
-        invoke_specially(me, node);
-      } else {
-        node->ops->invoke(*node);
-      }
+      // Shared, and not handed over: a report from inside may want them as they were.
+      if (node->context != nullptr) *me.variables = fibers::detail::share_locals(node->context);
+      debug_ ? invoke_timed(*this, me, *node) : node->ops->invoke(*node);
     } catch (const fibers::KeyboardInterrupt&) {
       throw;
     } catch (...) {
@@ -106,8 +109,7 @@ template <bool kSoon>
       error = std::current_exception();
     }
     if (me.blocked) return;
-    if (*me.variables != nullptr) [[unlikely]]
-      me.keep_variables(*node);
+    if (*me.variables != nullptr) me.keep_variables(*node);
     if (error != nullptr) [[unlikely]] {
       reports_.report(callback_context(node, std::move(error)));
       if (me.blocked) return;
@@ -187,6 +189,7 @@ void LoopCore::run_callbacks(Runner& me) {
     Hosted(const Hosted&) = delete;
     Hosted& operator=(const Hosted&) = delete;
     ~Hosted() {
+      if (*me.variables != nullptr) me.keep_variables(*me.node);  // Ctrl-C has ended the batch.
       *me.variables = outside;
       me.variables = place;
       hosted_here = before;
@@ -201,17 +204,6 @@ void LoopCore::run_callbacks(Runner& me) {
     HandleNode* const node = ready_.pop();
     node->kind == NodeKind::kSoon ? run_node<true>(me, node) : run_node<false>(me, node);
   }
-}
-
-[[gnu::noinline]] static void invoke_timed(LoopCore& core, Runner& me, HandleNode& node) {
-  me.called_at = core.now();
-  node.ops->invoke(node);
-  if (!me.blocked) core.reports().report_slow(core.now() - me.called_at, node);
-}
-
-void LoopCore::invoke_specially(Runner& me, HandleNode* node) {
-  const InContext inside(*node, me.variables);
-  debug_ ? invoke_timed(*this, me, *node) : node->ops->invoke(*node);
 }
 
 // The end of a turn. The callable goes before the next callback runs, but for those of descriptors.

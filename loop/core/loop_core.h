@@ -156,7 +156,6 @@ class alignas(64) LoopCore {
   template <bool kSoon>
   inline void run_node(Runner& me, HandleNode* node);
   inline void run_task(Runner& me, HandleNode* node);
-  void invoke_specially(Runner& me, HandleNode* node);
   void drop_registered(HandleNode* node) noexcept;
   // A callback that may be called again has returned, and is idle.
   inline void returned(HandleNode* node) noexcept;

@@ -50,10 +50,6 @@ Runner::Runner(LoopCore& core)
   fibers::set_task_word(&running);
 }
 
-[[gnu::cold]] void Runner::keep_variables(HandleNode& of) const noexcept {
-  fibers::detail::release_locals(std::exchange(of.context, std::exchange(*variables, nullptr)));
-}
-
 Runner::~Runner() {
   fibers::set_task_word(nullptr);
 }

@@ -42,8 +42,10 @@ class Runner : private fibers::ParkHook, private fibers::Stepper {
   void resume_from_queue() { fibers::set_stepper(task_, this); }
   void resume_at_once() { fibers::set_stepper(task_, nullptr); }
 
-  // What has been set where nothing was becomes the node's: the next callback does not see it.
-  void keep_variables(HandleNode& of) const noexcept;
+  // What the callback has now becomes the node's: the next callback does not see it.
+  void keep_variables(HandleNode& of) const noexcept {
+    fibers::detail::release_locals(std::exchange(of.context, std::exchange(*variables, nullptr)));
+  }
 
   Running running;
   // Where the task has its variables: null between two callbacks.

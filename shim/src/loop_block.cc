@@ -21,14 +21,11 @@ namespace {
 
 thread_local LoopBlock* open_blocks = nullptr;
 
-fibers::ContextVar<std::shared_ptr<LoopBlock>>& current_block() {
-  static fibers::ContextVar<std::shared_ptr<LoopBlock>> variable("weft current_loop");
-  return variable;
-}
+constinit fibers::ContextVar<std::shared_ptr<LoopBlock>> current_block("weft current_loop");
 
 // Without a copy of the pointer: it is counted by atomics.
 LoopBlock* block_of_task() {
-  const std::shared_ptr<LoopBlock>* block = current_block().find();
+  const std::shared_ptr<LoopBlock>* block = current_block.find();
   return block == nullptr ? nullptr : block->get();
 }
 
@@ -135,8 +132,8 @@ void LoopBlock::make_loop(fibers::Nursery& loop_nursery) {
         end_with_unhandled(context);
       });
   loop_->set_needed_handler([this] { need_loop(); });
-  before_ = current_block().get_or(nullptr);
-  current_block().set(shared_from_this());
+  before_ = current_block.get_or(nullptr);
+  current_block.set(shared_from_this());
   // Nothing below fails: whoever finds the block finds a whole one.
   join_open_blocks();
 }
@@ -252,7 +249,7 @@ void LoopBlock::close_loop() {
   if (!loop_->is_closed()) close_marked();
   loop_->close();
   leave_open_blocks();
-  current_block().set(std::move(before_));  // May lack memory.
+  current_block.set(std::move(before_));  // May lack memory.
 }
 
 void LoopBlock::end_with_unhandled(const loop::ExceptionContext& context) {
@@ -330,7 +327,7 @@ LoopBlock* LoopBlock::of_task() {
 }
 
 void LoopBlock::make_current() {
-  if (block_of_task() != this) current_block().set(shared_from_this());
+  if (block_of_task() != this) current_block.set(shared_from_this());
 }
 
 LoopBlock& LoopBlock::of(loop::EventLoop& loop) {

@@ -98,7 +98,7 @@ void PortalCore::operator delete(void* cell, std::size_t size) noexcept {
   spare.first = ::new (cell) SpareCells::Block{spare.first};
 }
 
-PortalCore::PortalCore() : thread_(&kThreadMark), token_(fibers::current_token()) {}
+PortalCore::PortalCore() : thread_(&kThreadMark), target_(fibers::detail::CallTarget::here()) {}
 
 // RaiseCancel throws.
 void PortalCore::raise() const {
@@ -112,7 +112,7 @@ fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise, CallCancel cal
   if (settling_) return fibers::Abort::kFailed;  // The outcome is being stored.
   state_ = PortalState::kCancelling;
   // The library may call inside cancel: what to do about the task is decided afterwards.
-  fibers::Task* const task = std::exchange(task_, nullptr);
+  parked_ = false;
   CancelResult result = CancelResult::kAbandoned;
   try {
     result = run_cancel(call_cancel, cancel);
@@ -124,20 +124,15 @@ fibers::Abort PortalCore::abort(const fibers::RaiseCancel& raise, CallCancel cal
   }
   if (state_ == PortalState::kFinished) {
     if (cancel_acknowledged_) return fibers::Abort::kSucceeded;
-    fibers::reschedule(*task);
+    fibers::reschedule(*target_.task);
     return fibers::Abort::kFailed;
   }
   if (result == CancelResult::kWillComplete) {
-    task_ = task;
+    parked_ = true;
     return fibers::Abort::kFailed;
   }
   abandon();
   return fibers::Abort::kSucceeded;
-}
-
-bool PortalCore::is_open() const {
-  return state_ == PortalState::kParked || state_ == PortalState::kStarted ||
-         state_ == PortalState::kCancelling;
 }
 
 bool PortalCore::accept() {
@@ -157,7 +152,7 @@ bool PortalCore::accept() {
 
 void PortalCore::settle() {
   settling_ = false;
-  if (task_ != nullptr) fibers::reschedule(*std::exchange(task_, nullptr));
+  if (std::exchange(parked_, false)) fibers::reschedule(*target_.task);
 }
 
 void PortalCore::settle_with_error(std::exception_ptr error) {
@@ -247,7 +242,7 @@ bool PortalCore::tell_dropped() {
     }
   };
   try {
-    token_.run_sync_soon([side = Side(this)] { side.cell->dropped(); });
+    target_.token.run_sync_soon([side = Side(this)] { side.cell->dropped(); });
   } catch (const fibers::RunFinishedError&) {
     // Then nobody waits either.
   } catch (const std::bad_alloc&) {

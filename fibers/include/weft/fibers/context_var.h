@@ -18,15 +18,13 @@
 #include <optional>
 #include <utility>
 
+#include "weft/fibers/detail/task_locals.h"
 #include "weft/fibers/detail/variable_id.h"
 #include "weft/fibers/errors.h"
 
 namespace weft::fibers {
 
 namespace detail {
-struct TaskLocals;
-TaskLocals* share_locals(TaskLocals* locals) noexcept;
-void release_locals(TaskLocals* locals) noexcept;
 TaskLocals* share_own_locals();
 // The same for whoever schedules a call: null on the scheduler's own stack.
 TaskLocals* share_locals_here() noexcept;
@@ -58,7 +56,7 @@ void set_local(std::uint64_t var, std::shared_ptr<void> value);
 template <class T>
 class ContextVar {
  public:
-  explicit ContextVar(const char* name) : name_(name) {}
+  constexpr explicit ContextVar(const char* name) : name_(name) {}
   ContextVar(const ContextVar&) = delete;
   ContextVar& operator=(const ContextVar&) = delete;
 

@@ -17,6 +17,8 @@
 
 namespace weft::fibers {
 
+class Task;
+
 namespace detail {
 class EntryQueue;
 // What two equal idempotent calls have in common: the same address of this, which stands for the
@@ -54,6 +56,7 @@ void run_inline_entry(EntrySlot& slot) {
   std::invoke(local);
 }
 class LastCall;
+struct CallTarget;
 }  // namespace detail
 
 struct RunSyncSoonOptions {
@@ -111,6 +114,7 @@ class Token {
  private:
   friend Token current_token();
   friend class detail::LastCall;
+  friend struct detail::CallTarget;
   explicit Token(std::shared_ptr<detail::EntryQueue> queue) : queue_(std::move(queue)) {}
   std::shared_ptr<detail::EntryQueue> queue_;
 };
@@ -123,6 +127,13 @@ class Token {
 Token current_token();
 
 namespace detail {
+// Whom the call of a library reaches: the task that is about to wait for it, and its run.
+struct CallTarget {
+  Task* task;
+  Token token;
+  // checkpoint_if_cancelled(), current_task() and current_token(), as one call.
+  static CallTarget here();
+};
 // The one call of a thread that then drops its token. Has a place of its own from the beginning,
 // when a lack of memory can still be told: those of the queue are for signal handlers, too.
 class LastCall {

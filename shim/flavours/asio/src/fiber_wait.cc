@@ -36,14 +36,14 @@ bool tells_of_cancel(const std::exception_ptr& error) {
 
 }  // namespace
 
-WaitCore::WaitCore()
-    : task_(fibers::current_task()), thread_(&kThreadMark), token_(fibers::current_token()) {}
+WaitCore::WaitCore() : thread_(&kThreadMark), target_(fibers::detail::CallTarget::here()) {}
 
 // A handler must not throw for this, and who waits must not wait for ever: a lack of memory is
 // waited out.
 void WaitCore::let_go() noexcept {
   if (thread_ == &kThreadMark) return settle();
-  const fibers::Token token = token_;  // The task may go on as soon as the call has been submitted.
+  const fibers::Token token =
+      target_.token;  // The task may go on as soon as the call has been submitted.
   for (;;) {
     try {
       return token.run_sync_soon([this] { settle(); });
@@ -56,7 +56,8 @@ void WaitCore::let_go() noexcept {
 }
 
 void WaitCore::let_go_in_handler() {
-  if (thread_ == &kThreadMark && parties_ == 1 && waits_ && fibers::detail::resume_here(task_)) {
+  if (thread_ == &kThreadMark && parties_ == 1 && waits_ &&
+      fibers::detail::resume_here(*target_.task)) {
     return;
   }
   fibers::TickHere here;
@@ -67,7 +68,7 @@ void WaitCore::let_go_in_handler() {
 void WaitCore::settle() noexcept {
   if (--parties_ > 0 || !std::exchange(waits_, false)) return;
   try {
-    fibers::reschedule(task_);
+    fibers::reschedule(*target_.task);
   } catch (const fibers::UsageError&) {
     // A task of an abandoned guest run does not wait any more.
   }

@@ -3,8 +3,7 @@
 
 // From tasks to callbacks: waiting, in a task, for what happens on the loop.
 //
-//   int answer = aio_as_trio([&] { return client.ask_async(question); })();   // returns a
-//   Future<int>
+//   int answer = aio_as_trio([&] { return client.ask_async(question); })();  // a Future<int>
 
 #pragma once
 
@@ -82,7 +81,7 @@ template <class F>
 // Calls `fn`, which returns a coroutine, in a task of the loop, and waits for that. While the loop
 // stands the wait may end before the task: so that has a copy of everything.
 template <class F, class... A>
-auto call_in_task(F& fn, A&&... args) {
+[[gnu::always_inline]] inline auto call_in_task(F& fn, A&&... args) {
   auto bound = [fn = fn,
                 given = std::tuple<std::decay_t<A>...>(std::forward<A>(args)...)]() mutable {
     return std::apply(fn, std::move(given));
@@ -90,6 +89,30 @@ auto call_in_task(F& fn, A&&... args) {
   auto task = require_loop().create_task(std::move(bound));
   return run_aio_future(std::move(task));
 }
+
+// What aio_as_trio gives for a callable. Inline, as all waits here: after the switch the processor
+// mispredicts the return of every frame.
+template <class Fn>
+struct AioCallable {
+  Fn fn;
+
+  template <class... A>
+  [[gnu::always_inline]] auto operator()(A&&... args) {
+    using R = std::decay_t<std::invoke_result_t<Fn&, A...>>;
+    if constexpr (kIsGenerator<R>) {
+      return run_aio_generator(require_loop(), std::invoke(fn, std::forward<A>(args)...));
+    } else if constexpr (kIsA<R, loop::Coro>) {
+      return call_in_task(fn, std::forward<A>(args)...);
+    } else {
+      auto bound = [&] { return std::invoke(fn, std::forward<A>(args)...); };
+      if constexpr (kIsFuture<R>) {
+        return run_aio_future(call_in_callback(bound));
+      } else {
+        return call_in_callback(bound);
+      }
+    }
+  }
+};
 
 }  // namespace detail
 
@@ -101,7 +124,7 @@ auto call_in_task(F& fn, A&&... args) {
 // Cancel: the coroutine's task is cancelled, once, and decides.
 // Threads: the run's own only.
 template <class T>
-T run_aio_coroutine(loop::Coro<T> coro) {
+[[gnu::always_inline]] inline T run_aio_coroutine(loop::Coro<T> coro) {
   loop::EventLoop* const loop = current_loop();
   if (loop == nullptr || loop->is_closed()) coro.close();  // Nobody is to be told of it.
   return run_aio_future<T>(require_loop().create_task(std::move(coro)));
@@ -121,11 +144,11 @@ T run_aio_coroutine(loop::Coro<T> coro) {
 // Cancel: passed on, once; what happens there decides.
 // Threads: the run's own only.
 template <class T>
-T aio_as_trio(loop::Future<T> future) {
+[[gnu::always_inline]] inline T aio_as_trio(loop::Future<T> future) {
   return run_aio_future(std::move(future));
 }
 template <class T>
-T aio_as_trio(loop::Coro<T> coro) {
+[[gnu::always_inline]] inline T aio_as_trio(loop::Coro<T> coro) {
   return run_aio_coroutine(std::move(coro));
 }
 // Blocks: no; reading does.
@@ -137,21 +160,7 @@ AioGenerator<T> aio_as_trio(loop::AsyncGenerator<T> generator) {
 }
 template <class F>
 requires(!detail::kIsAwaited<std::decay_t<F>>) auto aio_as_trio(F&& fn) {
-  return [fn = std::forward<F>(fn)]<class... A>(A&&... args) mutable {
-    using R = std::decay_t<std::invoke_result_t<decltype(fn)&, A...>>;
-    if constexpr (detail::kIsGenerator<R>) {
-      return aio_as_trio(std::invoke(fn, std::forward<A>(args)...));
-    } else if constexpr (detail::kIsA<R, loop::Coro>) {
-      return detail::call_in_task(fn, std::forward<A>(args)...);
-    } else {
-      auto bound = [&] { return std::invoke(fn, std::forward<A>(args)...); };
-      if constexpr (detail::kIsFuture<R>) {
-        return run_aio_future(detail::call_in_callback(bound));
-      } else {
-        return detail::call_in_callback(bound);
-      }
-    }
-  };
+  return detail::AioCallable<std::decay_t<F>>{std::forward<F>(fn)};
 }
 
 }  // namespace weft::shim

@@ -185,9 +185,7 @@ template <class R, class Start, class Cancel>
 [[gnu::always_inline]] inline R wait_for_callback(Start&& start, Cancel&& cancel) {
   static_assert(std::is_invocable_r_v<CancelResult, Cancel&>,
                 "the cancel function of wait_for_callback returns a CancelResult");
-  fibers::checkpoint_if_cancelled();
   const std::unique_ptr<detail::PortalCell<R>, detail::ReleaseCell> cell(new detail::PortalCell<R>);
-  cell->begin();
   try {
     std::forward<Start>(start)(Completion<R>(cell.get()));
   } catch (...) {

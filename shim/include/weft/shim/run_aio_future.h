@@ -20,8 +20,9 @@ namespace weft::shim {
 // Blocks: yes, always a checkpoint.
 // Cancel: the future is cancelled, once, and decides.
 // Threads: the run's own only.
+// Inline, as await() is.
 template <class T>
-T run_aio_future(loop::Future<T> future) {
+[[gnu::always_inline]] inline T run_aio_future(loop::Future<T> future) {
   if (!future || future.done()) fibers::checkpoint();
   return loop::await(std::move(future));
 }

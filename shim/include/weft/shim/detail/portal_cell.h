@@ -26,16 +26,15 @@ namespace detail {
 
 // The life of a wait. All but the counts is touched on the run's thread only.
 //
-//   kIdle --begin--> kStarted --await--> kParked --call--> kFinished
-//                       |                   '--cancel--> kCancelling --call--> kFinished
-//                       |                                     '--gives up--> kAbandoned
-//                       '--call--> kCompletedEarly --await--> (at once)
+//   kStarted --await--> kParked --call--> kFinished
+//      |                   '--cancel--> kCancelling --call--> kFinished
+//      |                                     '--gives up--> kAbandoned
+//      '--call--> kCompletedEarly --await--> (at once)
 enum class PortalState : std::uint8_t {
-  kIdle,
   kStarted,
   kParked,
+  kCancelling,  // The last one in which a call counts.
   kCompletedEarly,
-  kCancelling,
   kAbandoned,
   kFinished,
 };
@@ -45,6 +44,7 @@ using CallCancel = CancelResult (*)(void* cancel);
 
 class PortalCore {
  public:
+  // First checkpoint_if_cancelled().
   PortalCore();
   PortalCore(const PortalCore&) = delete;
   PortalCore& operator=(const PortalCore&) = delete;
@@ -61,7 +61,6 @@ class PortalCore {
   }
 
   // --- The task's side. ---
-  void begin() noexcept { state_ = PortalState::kStarted; }
   void abandon() noexcept { state_ = PortalState::kAbandoned; }
   // Returns when there is an outcome to take; else throws. Inline, as FutureCore::wait() is: after
   // the switch the processor mispredicts the return of every frame.
@@ -72,7 +71,7 @@ class PortalCore {
       fibers::cancel_shielded_checkpoint();
     } else {
       if (state_ == PortalState::kStarted) state_ = PortalState::kParked;
-      task_ = &fibers::current_task();
+      parked_ = true;
       const CallCancel call = [](void* fn) { return (*static_cast<Cancel*>(fn))(); };
       fibers::wait_task_rescheduled(
           [&](const fibers::RaiseCancel& raise) { return abort(raise, call, &cancel); },
@@ -100,7 +99,7 @@ class PortalCore {
   template <class F>
   void post(F&& fn) const {
     try {
-      token_.run_sync_soon(std::forward<F>(fn));
+      target_.token.run_sync_soon(std::forward<F>(fn));
     } catch (const fibers::RunFinishedError&) {
       count_late();
     }
@@ -112,7 +111,7 @@ class PortalCore {
  private:
   fibers::Abort abort(const fibers::RaiseCancel& raise, CallCancel call_cancel, void* cancel);
   // The task waits, or is about to, and nobody has called yet.
-  bool is_open() const;
+  bool is_open() const { return state_ <= PortalState::kCancelling; }
   [[noreturn]] void raise() const;
   void settle_cancelled(std::exception_ptr otherwise);
   void check_thread() const;
@@ -121,14 +120,14 @@ class PortalCore {
   bool tell_dropped();
   static void count_late();
 
-  PortalState state_ = PortalState::kIdle;
+  PortalState state_ = PortalState::kStarted;
+  bool parked_ = false;  // The task waits, and whoever ends that clears it.
   bool cancel_acknowledged_ = false;
   bool settling_ = false;                     // Between accept() and settle().
-  fibers::Task* task_ = nullptr;              // Set while the task waits.
-  const void* thread_;                        // Identifies the run's thread.
+  const void* const thread_;                  // Identifies the run's thread.
   std::exception_ptr error_;                  // Instead of an outcome.
   std::optional<fibers::RaiseCancel> raise_;  // Set once the task is cancelled.
-  const fibers::Token token_;
+  const fibers::detail::CallTarget target_;
   std::atomic<std::uint32_t> holders_{1};  // Completions, and pointers that stand for one.
   std::atomic<std::uint32_t> sides_{2};    // The task; the holders as a whole.
 };

@@ -107,7 +107,6 @@ struct Operation {
   template <class Initiation, class... Args>
   [[gnu::always_inline]] static Result run(const use_fiber_t<void>&, Initiation&& initiation,
                                            Args&&... args) {
-    fibers::checkpoint_if_cancelled();
     Wait wait;
     auto executor = executor_among(initiation, args...);
     // The operation's own, told to whoever composes operations: without it Beast associates its
@@ -128,7 +127,6 @@ struct Operation {
 
   template <class Executor, class Initiation, class... Args>
   static Result run(const use_fiber_t<Executor>& token, Initiation&& initiation, Args&&... args) {
-    fibers::checkpoint_if_cancelled();
     Wait wait;
     Executor executor = token.get_executor();
     auto start = [&](FiberHandler<Executor, T...> handler) {

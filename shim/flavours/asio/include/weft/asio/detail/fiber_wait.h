@@ -26,13 +26,14 @@ namespace weft::asio::detail {
 // thread only; others come in by the token.
 class WaitCore {
  public:
+  // First checkpoint_if_cancelled().
   WaitCore();
   WaitCore(const WaitCore&) = delete;
   WaitCore& operator=(const WaitCore&) = delete;
 
   ::boost::asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
-  const fibers::Task& task() const { return task_; }
+  const fibers::Task& task() const { return *target_.task; }
   // One more who refers to this; only before the task is made ready. On the run's thread.
   void add_party() noexcept { ++parties_; }
   // The last use of this by a party.
@@ -70,13 +71,12 @@ class WaitCore {
  private:
   void settle() noexcept;
 
-  fibers::Task& task_;
-  const void* thread_;  // Identifies the run's thread.
+  const void* const thread_;  // Identifies the run's thread.
   std::uint32_t parties_ = 1;
   bool waits_ = false;
   std::exception_ptr error_;
   std::optional<fibers::RaiseCancel> raise_;  // Set once the task is cancelled.
-  const fibers::Token token_;
+  const fibers::detail::CallTarget target_;
   ::boost::asio::cancellation_signal signal_;
 };
 
@@ -155,7 +155,7 @@ class FiberWait final : public WaitCore {
       fail(std::current_exception());
     }
   }
-  Result await(Cancel cancel, void* executor) {
+  [[gnu::always_inline]] Result await(Cancel cancel, void* executor) {
     WaitCore::await(cancel, executor);
     rethrow_failure();
     if (!results_) throw_dropped();

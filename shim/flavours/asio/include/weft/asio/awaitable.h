@@ -43,13 +43,16 @@ namespace weft::asio {
 // Cancel: before the coroutine begins: it is dropped. Afterwards it is cancelled and waited for; a
 // result that comes counts.
 // Threads: the run's own only.
+// Inline, as all waits of a token are.
 template <class T, class Executor, class E>
-T await(::boost::asio::awaitable<T, Executor> coroutine, const E& executor) {
+[[gnu::always_inline]] inline T await(::boost::asio::awaitable<T, Executor> coroutine,
+                                      const E& executor) {
   return ::boost::asio::co_spawn(executor, std::move(coroutine), use_fiber);
 }
 template <class T, class Executor, class Context>
-requires detail::kIsContext<Context> T await(::boost::asio::awaitable<T, Executor> coroutine,
-                                             Context& context) {
+requires detail::kIsContext<Context>
+[[gnu::always_inline]] inline T await(::boost::asio::awaitable<T, Executor> coroutine,
+                                      Context& context) {
   return asio::await(std::move(coroutine), context.get_executor());
 }
 
@@ -60,7 +63,7 @@ requires detail::kIsContext<Context> T await(::boost::asio::awaitable<T, Executo
 // result that comes counts.
 // Threads: the run's own only.
 template <class T, class Executor>
-T await(::boost::asio::awaitable<T, Executor> coroutine) {
+[[gnu::always_inline]] inline T await(::boost::asio::awaitable<T, Executor> coroutine) {
   fibers::checkpoint_if_cancelled();
   return asio::await(std::move(coroutine), current_context().get_executor());
 }

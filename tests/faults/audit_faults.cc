@@ -23,6 +23,7 @@
 
 #include "fibers/sys/call.h"
 #include "tests/support/temporary_directory.h"
+#include "weft/fibers/detail/sanitizers.h"
 #include "weft/fibers/fd_stream.h"
 #include "weft/fibers/file.h"
 #include "weft/fibers/from_thread.h"
@@ -43,10 +44,8 @@ namespace weft::fibers::testing {
 namespace {
 
 // The sanitizers' run-times make system calls of their own.
-#if !defined(__x86_64__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if !defined(__x86_64__) || defined(WEFT_ASAN) || defined(WEFT_TSAN)
 #define WEFT_CAN_AUDIT 0
-#elif defined(__has_feature)
-#define WEFT_CAN_AUDIT (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
 #else
 #define WEFT_CAN_AUDIT 1
 #endif

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "tools/linkcheck/options.h"
+#include "weft/fibers/detail/sanitizers.h"
 
 namespace linkcheck {
 namespace {
@@ -92,7 +93,7 @@ void keep_descriptors_from_children() {
 // Whatever the limit is: either everything is checked, or the program says what it lacks. No dead
 // link is ever made up.
 void check_with_few_descriptors(const std::string& arguments) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef WEFT_ASAN
   GTEST_SKIP() << "UBSan opens pipes of its own, and takes its lack of them for a fault";
 #endif
   keep_descriptors_from_children();

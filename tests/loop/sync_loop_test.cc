@@ -447,6 +447,22 @@ TEST_P(SyncLoopTest, CallbacksHaveTheVariablesOfWhoSchedulesThem) {
   EXPECT_EQ(number.get(), 2);
 }
 
+TEST_P(SyncLoopTest, WhatACallbackHasSetStaysWithItWhenAnInterruptEndsIt) {
+  static fibers::ContextVar<int> number("number");
+  const auto loop = make();
+  std::optional<int> seen;
+  number.set(1);
+  (*loop)->call_soon([] {
+    number.set(3);
+    throw fibers::KeyboardInterrupt();
+  });
+  (*loop)->call_soon([&] { seen = number.get(); });
+  EXPECT_THROW(loop->run_forever(), fibers::KeyboardInterrupt);
+  EXPECT_EQ(number.get(), 1);
+  loop->run_once();
+  EXPECT_EQ(seen, 1);
+}
+
 TEST_P(SyncLoopTest, InstrumentsAreToldOfWaits) {
   struct Waits : fibers::Instrument {
     void before_io_wait(fibers::Duration) override { ++before; }

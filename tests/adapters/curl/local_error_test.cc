@@ -11,6 +11,7 @@
 
 #include "tests/adapters/curl/curl_test_support.h"
 #include "tests/tls/test_authority.h"
+#include "weft/fibers/detail/sanitizers.h"
 
 namespace weft::curl {
 namespace {
@@ -35,7 +36,7 @@ class FewDescriptors {
 };
 
 // UBSan opens a pipe to find out whether memory may be read, and takes its own lack for a fault.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef WEFT_ASAN
 #define WEFT_NEEDS_FEW_DESCRIPTORS() GTEST_SKIP() << "the sanitizer needs descriptors of its own"
 #else
 #define WEFT_NEEDS_FEW_DESCRIPTORS() static_cast<void>(0)

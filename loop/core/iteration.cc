@@ -99,8 +99,7 @@ template <bool kSoon>
     node->phase = NodePhase::kRunning;
     std::exception_ptr error;
     try {
-      // Shared, and not handed over: a report from inside may want them as they were.
-      if (node->context != nullptr) *me.variables = fibers::detail::share_locals(node->context);
+      me.take_variables(*node);
       debug_ ? invoke_timed(*this, me, *node) : node->ops->invoke(*node);
     } catch (const fibers::KeyboardInterrupt&) {
       throw;
@@ -189,8 +188,9 @@ void LoopCore::run_callbacks(Runner& me) {
     Hosted(const Hosted&) = delete;
     Hosted& operator=(const Hosted&) = delete;
     ~Hosted() {
-      if (*me.variables != nullptr) me.keep_variables(*me.node);  // Ctrl-C has ended the batch.
-      *me.variables = outside;
+      // Ctrl-C has ended the batch.
+      if (me.node != nullptr && *me.variables != nullptr) me.keep_variables(*me.node);
+      fibers::detail::release_locals(std::exchange(*me.variables, outside));
       me.variables = place;
       hosted_here = before;
     }

@@ -42,6 +42,12 @@ class Runner : private fibers::ParkHook, private fibers::Stepper {
   void resume_from_queue() { fibers::set_stepper(task_, this); }
   void resume_at_once() { fibers::set_stepper(task_, nullptr); }
 
+  // The node's become those that its callback sees, in the place of what the end of another one's
+  // callable has set. Shared, and not handed over: a report from inside may want them as they were.
+  void take_variables(const HandleNode& of) const noexcept {
+    fibers::detail::release_locals(
+        std::exchange(*variables, fibers::detail::share_locals(of.context)));
+  }
   // What the callback has now becomes the node's: the next callback does not see it.
   void keep_variables(HandleNode& of) const noexcept {
     fibers::detail::release_locals(std::exchange(of.context, std::exchange(*variables, nullptr)));

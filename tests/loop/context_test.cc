@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/loop/loop_testing.h"
@@ -52,6 +53,35 @@ FIBER_TEST(CallbackContextTest, WhatACallbackSetsIsNotTheNextOnes) {
     EXPECT_EQ(g_name.get_or("none"), "outside");
   });
   EXPECT_THAT(seen, ElementsAre("outside"));
+}
+
+// With and without variables of their own.
+FIBER_TEST(CallbackContextTest, WhatACallablesEndSetsIsNotTheNextOnes) {
+  ContextVar<int> fresh("fresh");
+  struct SetsAtTheEnd {
+    explicit SetsAtTheEnd(ContextVar<int>* v) : variable(v) {}
+    SetsAtTheEnd(SetsAtTheEnd&& other) noexcept
+        : variable(std::exchange(other.variable, nullptr)) {}
+    SetsAtTheEnd& operator=(SetsAtTheEnd&&) = delete;
+    ~SetsAtTheEnd() {
+      if (variable != nullptr) variable->set(1);
+    }
+    void operator()() const {}
+    ContextVar<int>* variable;
+  };
+  std::vector<int> seen;
+  with_loop([&](EventLoop& loop) {
+    const auto both = [&] {
+      loop.call_soon(SetsAtTheEnd(&fresh));
+      loop.call_soon([&] { seen.push_back(fresh.get_or(0)); });
+      loop.synchronize();
+    };
+    both();
+    g_name.set("outside");
+    both();
+    both();
+  });
+  EXPECT_THAT(seen, ElementsAre(0, 0, 0));
 }
 
 // Where nothing was set before, too.

@@ -42,8 +42,8 @@ WaitCore::WaitCore() : thread_(&kThreadMark), target_(fibers::detail::CallTarget
 // waited out.
 void WaitCore::let_go() noexcept {
   if (thread_ == &kThreadMark) return settle();
-  const fibers::Token token =
-      target_.token;  // The task may go on as soon as the call has been submitted.
+  // A copy: the task may go on as soon as the call has been submitted.
+  const fibers::Token token = target_.token;
   for (;;) {
     try {
       return token.run_sync_soon([this] { settle(); });

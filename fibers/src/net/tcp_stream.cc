@@ -9,6 +9,7 @@
 #include <deque>
 #include <system_error>
 
+#include "fibers/src/net/waiting_call.h"
 #include "fibers/sys/sys.h"
 #include "weft/fibers/event.h"
 #include "weft/fibers/exception_group.h"
@@ -20,9 +21,7 @@ namespace weft::fibers {
 
 namespace {
 
-[[noreturn]] void throw_errno(int error, const std::string& what) {
-  throw std::system_error(error, std::generic_category(), what);
-}
+using detail::throw_errno;
 
 // An unsuccessful attempt should not keep the next from trying another protocol: so the second
 // place goes to the first address of another family. (RFC 6555, 5.4.)

@@ -97,7 +97,7 @@ SignalMailbox* find_mailbox(std::uint64_t id) {
 }
 
 // Called by way of the run: the mailbox may be gone by then, and after each callback.
-void wake(std::uint64_t id) {
+void deliver(std::uint64_t id) {
   SignalMailbox* mailbox = find_mailbox(id);
   if (mailbox == nullptr) return;
   mailbox->wake_submitted.store(false);  // First: what comes from here on submits another.
@@ -169,7 +169,7 @@ void SignalMailbox::arrive(int signal) {
   if (!place.compare_exchange_strong(not_pending, count.fetch_add(1) + 1)) return;
   // One call under way at a time: the queue has room for so many without allocating.
   if (wake_submitted.exchange(true)) return;
-  token.run_sync_soon([number = id] { wake(number); });
+  token.run_sync_soon([number = id] { deliver(number); });
 }
 
 std::size_t SignalMailbox::pending() const {

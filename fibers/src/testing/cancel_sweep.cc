@@ -51,7 +51,7 @@ std::string_view text_of(CancelMoment moment) {
 }
 
 // Where one run is cancelled.
-struct Target {
+struct CancelTarget {
   std::size_t checkpoint = kNever;
   CancelMoment moment = CancelMoment::kOnArrival;
   // "12.woken".
@@ -61,9 +61,9 @@ struct Target {
   }
 };
 
-Target target_of(const std::string& token) {
+CancelTarget cancel_target_of(const std::string& token) {
   const char* const end = token.data() + token.size();
-  Target target;
+  CancelTarget target;
   const auto [dot, error] = std::from_chars(token.data(), end, target.checkpoint);
   if (error == std::errc() && dot != end && *dot == '.') {
     for (const Moment& each : kMoments) {
@@ -80,7 +80,7 @@ Target target_of(const std::string& token) {
 // more of them although it is cancelled will never end.
 class OneRun final : public ScheduleSource {
  public:
-  OneRun(const Target& target, std::size_t patience) : target_(target), patience_(patience) {}
+  OneRun(const CancelTarget& target, std::size_t patience) : target_(target), patience_(patience) {}
 
   void run(const std::function<void()>& body, const CancelSweepOptions& options) {
     MockClock clock(0.0, Duration::zero());
@@ -167,7 +167,7 @@ class OneRun final : public ScheduleSource {
     while (canceller_ == nullptr) checkpoint();
   }
 
-  const Target target_;
+  const CancelTarget target_;
   const std::size_t patience_;
   std::optional<CancelScope> scope_;
   bool active_ = false;
@@ -192,9 +192,9 @@ bool says_stuck(const std::exception_ptr& error) {
   }
 }
 
-class Sweep {
+class CancelSweep {
  public:
-  Sweep(const std::function<void()>& body, const CancelSweepOptions& options)
+  CancelSweep(const std::function<void()>& body, const CancelSweepOptions& options)
       : body_(body), options_(options) {}
 
   CancelSweepResult run() {
@@ -233,7 +233,7 @@ class Sweep {
   }
 
   void cancel_at_token(const std::string& token) {
-    if (!cancel_at(target_of(token))) {
+    if (!cancel_at(cancel_target_of(token))) {
       throw UsageError("the token '" + token + "' belongs to another body: this one comes to " +
                        std::to_string(result_.checkpoints) + " checkpoints");
     }
@@ -241,7 +241,7 @@ class Sweep {
   }
 
   // Whether the checkpoint was reached. A task that nobody woke there was never just woken.
-  bool cancel_at(const Target& target) {
+  bool cancel_at(const CancelTarget& target) {
     OneRun one(target, patience_);
     try {
       try {
@@ -258,7 +258,7 @@ class Sweep {
     return one.arrived();
   }
 
-  [[noreturn]] static void throw_failure(const OneRun& one, const Target& target) {
+  [[noreturn]] static void throw_failure(const OneRun& one, const CancelTarget& target) {
     std::string what = "cancelled at " + one.place() + ":\n" +
                        format_exception(std::current_exception(), {.backtraces = false});
     if (!one.tree().empty()) what += "\nthe tasks just before that:\n" + one.tree();
@@ -277,7 +277,7 @@ class Sweep {
 
 CancelSweepResult cancel_sweep(const std::function<void()>& body,
                                const CancelSweepOptions& options) {
-  return Sweep(body, options).run();
+  return CancelSweep(body, options).run();
 }
 
 }  // namespace weft::fibers::testing

@@ -75,7 +75,7 @@ void closing_wakes_waiter(const Ends& ends) {
       [&] { aclose_forcefully(ends.s); });
 }
 
-constexpr std::array kRules = {
+constexpr std::array kCloggedRules = {
     Rule{"wait_send_all_might_not_block() waits until there is room", waits_until_unclogged},
     Rule{"two tasks cannot wait for room at once", one_task_waits},
     Rule{"two tasks cannot wait for room and send at once", one_task_waits_or_sends},
@@ -90,7 +90,7 @@ constexpr std::array kRules = {
 }  // namespace
 
 std::span<const Rule> clogged_rules() {
-  return kRules;
+  return kCloggedRules;
 }
 
 }  // namespace weft::fibers::testing::detail

@@ -37,8 +37,6 @@ class Inside {
   int error_ = errno;
 };
 
-constexpr const char* kNew = "new";
-
 // Calls whose first argument is a number, but no descriptor.
 bool concerns_descriptor(const sys::Asked& asked) {
   constexpr auto kOthers = std::to_array<std::string_view>(
@@ -91,7 +89,7 @@ std::size_t FaultGate::count(const char* name, bool worker) {
   return found->count++;
 }
 
-bool FaultGate::is_target(const char* name, std::size_t number, bool worker) const {
+bool FaultGate::is_target(std::string_view name, std::size_t number, bool worker) const {
   return target_ != nullptr && !hit_ && target_->place.number == number &&
          target_->place.in_worker == worker && target_->place.name == name;
 }
@@ -151,7 +149,7 @@ bool FaultGate::allocation_fails() noexcept {
   const std::lock_guard lock(mutex_);
   const bool worker = in_worker();
   const std::size_t number = allocations_[worker ? 1 : 0]++;
-  if (!is_target(kNew, number, worker)) return false;
+  if (!is_target(kAllocation, number, worker)) return false;
   note_hit(("allocation " + std::to_string(number) + " failed").c_str());
   return true;
 }

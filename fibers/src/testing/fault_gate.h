@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -20,9 +21,12 @@
 
 namespace weft::fibers::testing {
 
+// What a place that is no call, but an allocation, is named.
+inline constexpr std::string_view kAllocation = "new";
+
 // The n-th call of a function, counted from 0, on the run's thread or on all others together.
 struct FaultPlace {
-  std::string name;  // "new": an allocation.
+  std::string name;
   std::size_t number = 0;
   bool in_worker = false;
 };
@@ -72,7 +76,7 @@ class FaultGate final : public sys::Gate, public sys::AllocationGate {
 
   bool in_worker() const { return std::this_thread::get_id() != run_thread_; }
   std::size_t count(const char* name, bool worker);
-  bool is_target(const char* name, std::size_t number, bool worker) const;
+  bool is_target(std::string_view name, std::size_t number, bool worker) const;
   void note_hit(const char* what);
   void note_stack();
 

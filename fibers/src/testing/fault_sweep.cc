@@ -38,16 +38,9 @@ constexpr const char* kUnexplained =
 // Growth counts as a leak when it comes so often in a row: what is kept for later is kept once.
 constexpr int kLeaks = 3;
 
-// The place of an allocation.
-constexpr std::string_view kNew = "new";
-
 bool lacks_memory(const FaultTarget& target) {
-  constexpr std::array<std::string_view, 4> kCalls{kNew, "mmap", "mprotect", "madvise"};
+  constexpr std::array<std::string_view, 4> kCalls{kAllocation, "mmap", "mprotect", "madvise"};
   return std::find(kCalls.begin(), kCalls.end(), target.place.name) != kCalls.end();
-}
-
-bool says_stuck(const std::exception_ptr& error) {
-  return holds<DeadlockError>(error);
 }
 
 // Asks `f` of each exception that is no group.
@@ -87,7 +80,7 @@ bool explains(const FaultTarget& target, const std::exception_ptr& error) {
 }
 
 // The numbers of a token are in the middle: "worker.read.3.EINTR".
-FaultTarget target_of(const std::string& token) {
+FaultTarget fault_target_of(const std::string& token) {
   FaultTarget target;
   std::string_view rest = token;
   constexpr std::string_view kWorker = "worker.";
@@ -123,14 +116,14 @@ bool failed_in_googletest() {
   return false;
 }
 
-class Sweep {
+class FaultSweep {
  public:
-  Sweep(const std::function<void()>& body, const FaultSweepOptions& options)
+  FaultSweep(const std::function<void()>& body, const FaultSweepOptions& options)
       : body_(body), options_(options), limit_(options.time_limit) {}
 
   FaultSweepResult run() {
     std::string wanted = replay();
-    if (!wanted.empty()) static_cast<void>(target_of(wanted));  // Refuses what is none.
+    if (!wanted.empty()) static_cast<void>(fault_target_of(wanted));  // Refuses what is none.
     std::vector<FaultTarget> targets = find_targets();
     if (!wanted.empty()) keep_only(targets, wanted);
     const std::size_t count = std::min(targets.size(), options_.most);
@@ -153,7 +146,7 @@ class Sweep {
     if (!targets.empty()) return;
     std::string why =
         "the fault '" + token + "' belongs to another body: this one comes to no such place";
-    if (target_of(token).place.name == kNew && !allocations()) {
+    if (fault_target_of(token).place.name == kAllocation && !allocations()) {
       why = "the fault '" + token +
             "' cannot come: allocations fail only in a program that links weft::fail_allocations, "
             "and with FaultSweepOptions::allocations";
@@ -186,7 +179,7 @@ class Sweep {
       const std::size_t count = points.allocations[in_worker ? 1 : 0];
       result_.allocations += count;
       for (std::size_t i = 0; i < count; ++i)
-        targets.push_back({{std::string(kNew), i, in_worker}, {}, {}});
+        targets.push_back({{std::string(kAllocation), i, in_worker}, {}, {}});
     }
     return targets;
   }
@@ -264,7 +257,7 @@ class Sweep {
     limit_.end();
     if (FaultGate::instance().hit()) ++result_.runs;
     if (error != nullptr && !is_fine(target, error)) {
-      hint_ = says_stuck(error) ? "" : kUnexplained;
+      hint_ = holds<DeadlockError>(error) ? "" : kUnexplained;
       std::rethrow_exception(error);
     }
     error = nullptr;
@@ -277,9 +270,9 @@ class Sweep {
 
   bool is_fine(const FaultTarget& target, const std::exception_ptr& error) const {
     return all_leaves(error, [&](const std::exception_ptr& each) {
-      if (says_stuck(each)) return false;
+      if (holds<DeadlockError>(each)) return false;
       if (options_.may_throw || (options_.allowed && options_.allowed(each))) return true;
-      const bool noticed = target.place.name == kNew || !is_invisible(target.fault);
+      const bool noticed = target.place.name == kAllocation || !is_invisible(target.fault);
       return noticed && FaultGate::instance().hit() && explains(target, each);
     });
   }
@@ -307,7 +300,7 @@ class Sweep {
 }  // namespace
 
 FaultSweepResult fault_sweep(const std::function<void()>& body, const FaultSweepOptions& options) {
-  return Sweep(body, options).run();
+  return FaultSweep(body, options).run();
 }
 
 }  // namespace weft::fibers::testing

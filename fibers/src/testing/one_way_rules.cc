@@ -161,7 +161,7 @@ void closing_wakes_receiver(const Ends& ends) {
       "receive_some()", [&] { ends.r.receive_some(10); }, [&] { aclose_forcefully(ends.r); });
 }
 
-constexpr std::array kRules = {
+constexpr std::array kOneWayRules = {
     Rule{"what is sent arrives", arrives},
     Rule{"bytes arrive in the order in which they were sent", arrives_in_order},
     Rule{"sending nothing is not the end of the stream", nothing_is_not_the_end},
@@ -190,7 +190,7 @@ constexpr std::array kRules = {
 }  // namespace
 
 std::span<const Rule> one_way_rules() {
-  return kRules;
+  return kOneWayRules;
 }
 
 }  // namespace weft::fibers::testing::detail

@@ -38,11 +38,10 @@ endfunction()
 
 # Several test files as one to the compiler, which then parses and instantiates once what they share. The file's name
 # alone says where it belongs, so a new file changes its own unit and no other, until there are twice as many files.
-option(WEFT_UNITE_TESTS "Compile eight test files as one: all of them in half the time, one of them in more" OFF)
 set(weft_files_a_unit 8)
 
 function(weft_unite target)
-  if(NOT WEFT_UNITE_TESTS)
+  if(NOT WEFT_UNITE)
     return()
   endif()
   get_target_property(sources ${target} SOURCES)

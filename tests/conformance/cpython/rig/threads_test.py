@@ -64,11 +64,52 @@ class JobsTest(unittest.TestCase):
             if child == 0:
                 print("child", flush=True)
                 sys.exit(0)
-            os.waitpid(child, 0)
-            print("parent", flush=True)
+            print("parent", os.waitpid(child, 0)[1], flush=True)
             gate.set()
             loop.close()
-        """), ["child", "parent"])
+        """), ["child", "parent", "0"])
+
+    def test_the_interpreter_ends_while_a_job_of_a_closed_loop_gives_its_value_back(self):
+        # By chance, so in many processes.
+        self.assertEqual(self.run_script("""
+            def close_while_it_works():
+                loop = weft.Loop()
+                jobs = [loop.run_in_executor(None, fn) for fn in (gate.wait, lambda: gate.wait() and 1 / 0)]
+                gate.set()
+                loop.close()
+                sys.exit(0)
+            children = []
+            for _ in range(60):
+                child = os.fork()
+                if child == 0:
+                    close_while_it_works()
+                children.append(child)
+            print(*{os.waitpid(child, 0)[1] for child in children})
+        """), ["0"])
+
+    def test_a_loop_that_nobody_closes_has_a_job(self):
+        for job in ("lambda: 5", "lambda: 1 / 0", "lambda: gate.wait(0.01)"):
+            with self.subTest(job):
+                self.assertEqual(self.run_script(f"""
+                    loop = weft.Loop()
+                    loop.run_in_executor(None, {job})
+                    kept = loop.run_in_executor(None, {job})
+                    print("end", flush=True)
+                """), ["end"])
+
+    def test_a_job_comes_too_late(self):
+        self.assertEqual(self.run_script("""
+            import atexit
+            loop = weft.Loop()
+            loop.run_until_complete(loop.run_in_executor(None, int))
+            @atexit.register
+            def late():
+                try:
+                    loop.run_in_executor(None, print, "never")
+                except RuntimeError as error:
+                    print(error, flush=True)
+                loop.close()
+        """), "cannot schedule new futures after interpreter shutdown".split())
 
     def test_an_executor_of_pythons_becomes_the_default_one(self):
         self.assertEqual(self.run_script("""

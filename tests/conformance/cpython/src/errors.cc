@@ -8,6 +8,7 @@
 
 #include "tests/conformance/cpython/src/primitives.h"
 #include "tests/conformance/cpython/src/streams.h"
+#include "tests/conformance/cpython/src/thread_call.h"
 #include "tests/conformance/cpython/src/tls.h"
 #include "weft/fibers/errors.h"
 #include "weft/fibers/exception_group.h"
@@ -17,15 +18,12 @@ namespace weft::python {
 ErrorTypes error_types;
 
 Raised::~Raised() {
-  if (!owned_ || Py_IsInitialized() == 0) return;
-  const WithLock lock;
-  Py_DECREF(error_);
+  if (!owned_) return;
+  if (const LateLock lock; lock) Py_DECREF(error_);
 }
 
 CancelMessage::~CancelMessage() {
-  if (Py_IsInitialized() == 0) return;
-  const WithLock lock;
-  Py_DECREF(message_);
+  if (const LateLock lock; lock) Py_DECREF(message_);
 }
 
 PyObject* take_error() {

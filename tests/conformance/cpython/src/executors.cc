@@ -180,6 +180,7 @@ PyMethodDef functions[] = {
     {"set_default_executor", set_default_executor, METH_VARARGS, nullptr},
     {"shutdown_default_executor", shutdown_default_executor, METH_VARARGS, nullptr},
     {"join_jobs", join_jobs, METH_NOARGS, nullptr},
+    {"end_jobs", end_jobs, METH_NOARGS, nullptr},
     {"forget_jobs", forget_jobs, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -33,8 +33,9 @@ PyFuture::PyFuture(loop::detail::LoopCore& loop, FutureObject& object,
 void PyFuture::first_reference() noexcept {
   Py_INCREF(as_object(object_));
 }
+// A loop that nobody has closed ends after the interpreter, which has taken the object with it.
 void PyFuture::last_reference_gone() noexcept {
-  Py_DECREF(as_object(object_));
+  if (Py_IsInitialized() != 0) Py_DECREF(as_object(object_));
 }
 
 void PyFuture::destroy() noexcept {

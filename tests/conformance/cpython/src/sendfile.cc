@@ -14,7 +14,9 @@
 #include "tests/conformance/cpython/src/endpoints.h"
 #include "tests/conformance/cpython/src/errors.h"
 #include "tests/conformance/cpython/src/loop.h"
+#include "tests/conformance/cpython/src/thread_call.h"
 #include "tests/conformance/cpython/src/transport_object.h"
+#include "weft/fibers/errors.h"
 #include "weft/loop/event_loop.h"
 #include "weft/loop/loop_sendfile.h"
 
@@ -28,13 +30,12 @@ class PythonFile final : public loop::SendfileSource {
   // `fd`: what the system may send from; -1 if it is not to.
   PythonFile(PyObject* file, int fd) : file_(Py_NewRef(file)), fd_(fd) {}
   ~PythonFile() override {
-    if (Py_IsInitialized() == 0) return;
-    const WithLock lock;
-    Py_DECREF(file_);
+    if (const LateLock lock; lock) Py_DECREF(file_);
   }
   int fileno() override { return fd_; }
   std::size_t read(std::int64_t offset, std::span<std::byte> buffer) override {
-    const WithLock lock;
+    const LateLock lock;
+    if (!lock) throw fibers::UsageError("the interpreter has ended before this file was read");
     const Owned count(read_at(offset, buffer));
     const Py_ssize_t size = count ? PyLong_AsSsize_t(count.get()) : -1;
     if (size >= 0 && PyErr_Occurred() == nullptr) {
@@ -46,8 +47,8 @@ class PythonFile final : public loop::SendfileSource {
     std::rethrow_exception(to_cpp(error.get(), Raised::Keep::kOwned));
   }
   void set_position(std::int64_t offset) noexcept override {
-    if (Py_IsInitialized() == 0) return;
-    const WithLock lock;
+    const LateLock lock;
+    if (!lock) return;
     const ErrorKept kept;
     if (!seek(offset)) PyErr_WriteUnraisable(file_);
   }

@@ -8,26 +8,50 @@
 #include <cstddef>
 #include <mutex>
 #include <new>
+#include <optional>
+#include <thread>
 
 #include "tests/conformance/cpython/src/errors.h"
+#include "weft/fibers/errors.h"
 
 namespace weft::python {
 
 namespace {
 
-// How many jobs have not ended. Never destroyed: threads may come back when the process ends.
+// How many jobs have not ended, and who is about to take the interpreter's lock. Never destroyed:
+// threads may come back when the process ends.
 struct LiveJobs {
   std::mutex mutex;
   std::condition_variable none_left;
-  std::size_t count = 0;  // Guarded by the mutex.
+  // Guarded by the mutex.
+  std::size_t count = 0;
+  std::size_t entered = 0;
+  std::optional<std::thread::id> ended_by;
 
   void add() {
     const std::lock_guard lock(mutex);
+    if (ended_by) {
+      throw fibers::UsageError("cannot schedule new futures after interpreter shutdown");
+    }
     ++count;
   }
   void remove() {
     const std::lock_guard lock(mutex);
     if (count > 0 && --count == 0) none_left.notify_all();
+  }
+  bool enter() {
+    const std::lock_guard lock(mutex);
+    if (ended_by) return false;
+    ++entered;
+    return true;
+  }
+  void leave() {
+    const std::lock_guard lock(mutex);
+    if (entered > 0 && --entered == 0) none_left.notify_all();
+  }
+  bool ended_by_this_thread() {
+    const std::lock_guard lock(mutex);
+    return ended_by == std::this_thread::get_id();
   }
 };
 LiveJobs& live_jobs() {
@@ -35,8 +59,15 @@ LiveJobs& live_jobs() {
   return *jobs;
 }
 
+PyObject* counted(PyObject* fn) {
+  live_jobs().add();
+  return fn;
+}
+
 // asyncio's: makes its own exceptions of those of concurrent.futures.
 PyObject* convert_error = nullptr;
+
+constexpr std::chrono::milliseconds kSignals{50};  // How often Ctrl-C is looked at.
 
 }  // namespace
 
@@ -47,19 +78,27 @@ bool load_convert_error() {
   return convert_error != nullptr;
 }
 
+LateLock::LateLock() : entered_(live_jobs().enter()) {
+  has_ = (entered_ || live_jobs().ended_by_this_thread()) && Py_IsInitialized() != 0;
+  if (!has_ || PyGILState_Check() != 0) return;
+  state_ = PyGILState_Ensure();
+  taken_ = true;
+}
+LateLock::~LateLock() {
+  if (taken_) PyGILState_Release(state_);
+  if (entered_) live_jobs().leave();
+}
+
 JobValue::~JobValue() {
-  if (object_ == nullptr || Py_IsInitialized() == 0) return;
-  const WithLock lock;
-  Py_DECREF(object_);
+  if (object_ == nullptr) return;
+  if (const LateLock lock; lock) Py_DECREF(object_);
 }
 
 ThreadCall::ThreadCall(PyObject* fn, PyObject* args, PyObject* words, PyObject* context)
-    : fn_(Py_NewRef(fn)),
+    : fn_(Py_NewRef(counted(fn))),
       args_(Py_NewRef(args)),
       words_(Py_XNewRef(words)),
-      context_(Py_XNewRef(context)) {
-  live_jobs().add();
-}
+      context_(Py_XNewRef(context)) {}
 
 ThreadCall::ThreadCall(ThreadCall&& other) noexcept
     : fn_(std::exchange(other.fn_, nullptr)),
@@ -69,8 +108,7 @@ ThreadCall::ThreadCall(ThreadCall&& other) noexcept
 
 ThreadCall::~ThreadCall() {
   if (fn_ == nullptr) return;
-  if (Py_IsInitialized() != 0) {
-    const WithLock lock;
+  if (const LateLock lock; lock) {
     Py_DECREF(fn_);
     Py_DECREF(args_);
     Py_XDECREF(words_);
@@ -89,7 +127,8 @@ PyObject* ThreadCall::call() const {
 }
 
 JobValue ThreadCall::operator()() {
-  const WithLock lock;
+  const LateLock lock;
+  if (!lock) throw fibers::UsageError("the interpreter has ended before this job has begun");
   if (PyObject* const result = call()) return JobValue(result);
   const Owned raised(take_error());
   Owned error(PyObject_CallOneArg(convert_error, raised.get()));
@@ -98,7 +137,6 @@ JobValue ThreadCall::operator()() {
 }
 
 PyObject* join_jobs(PyObject* /*module*/, PyObject* /*none*/) {
-  constexpr std::chrono::milliseconds kSignals{50};  // How often Ctrl-C is looked at.
   LiveJobs& jobs = live_jobs();
   for (bool left = true; left;) {
     Py_BEGIN_ALLOW_THREADS;
@@ -108,6 +146,23 @@ PyObject* join_jobs(PyObject* /*module*/, PyObject* /*none*/) {
     }
     Py_END_ALLOW_THREADS;
     if (PyErr_CheckSignals() != 0) return nullptr;
+  }
+  return Py_NewRef(Py_None);
+}
+
+PyObject* end_jobs(PyObject* /*module*/, PyObject* /*none*/) {
+  LiveJobs& jobs = live_jobs();
+  for (bool ended = false; !ended;) {
+    const bool interrupted = PyErr_CheckSignals() != 0;
+    Py_BEGIN_ALLOW_THREADS;
+    {
+      std::unique_lock lock(jobs.mutex);
+      const auto idle = [&] { return jobs.count == 0 && jobs.entered == 0; };
+      ended = interrupted || jobs.none_left.wait_for(lock, kSignals, idle);
+      if (ended) jobs.ended_by = std::this_thread::get_id();
+    }
+    Py_END_ALLOW_THREADS;
+    if (interrupted) return nullptr;
   }
   return Py_NewRef(Py_None);
 }

@@ -50,5 +50,5 @@ async def to_thread(func, /, *args, **kwargs):
 
 stock_to_thread = stock.to_thread
 # As concurrent.futures does: the interpreter ends after the jobs, of which its end would make nothing.
-threading._register_atexit(weft_core.join_jobs)
+threading._register_atexit(weft_core.end_jobs)
 os.register_at_fork(after_in_child=weft_core.forget_jobs)

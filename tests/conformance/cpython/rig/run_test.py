@@ -127,8 +127,19 @@ class AgainTest(unittest.TestCase):
 class FloorsTest(unittest.TestCase):
     def test_fewer_than_the_floor_are_wrong(self):
         rows = {"test_x": {"passed": 9, "executed": 5}}
-        self.assertEqual(len(list(run.below_floors(rows, {"test_x": {"passed": 10, "executed": 5}}))), 1)
-        self.assertEqual(list(run.below_floors(rows, {"test_x": {"passed": 9}, "test_other": {"passed": 1}})), [])
+        self.assertEqual(len(list(run.below_floors(rows, {"test_x": {"passed": 10, "executed": 5}}, {"test_x": {}}))), 1)
+        self.assertEqual(list(run.below_floors(rows, {"test_x": {"passed": 9}, "test_other": {"passed": 1}}, {"test_x": {}})), [])
+
+
+class SparedTest(unittest.TestCase):
+    def test_what_a_test_is_without_by_chance_is_spared(self):
+        def worker(primitives, outcome="passed", name="test_x.Tests" + run.BY_CHANCE):
+            return types.SimpleNamespace(tests={name: {"outcome": outcome, "counts": {"callbacks": 1, "primitives": primitives}}})
+        self.assertEqual({spared: run.spared(worker(0))[spared] for spared in ("executed", "primitives")}, {"executed": 0, "primitives": 1})
+        self.assertEqual([run.spared(w)["primitives"] for w in (worker(2), worker(0, "failed"), worker(0, name="test_x.Tests.other"))], [0, 0, 0])
+        floors, rows = {"test_x": {"primitives": 85}}, {"test_x": {"primitives": 84}}
+        self.assertEqual(list(run.below_floors(rows, floors, {"test_x": {"primitives": 1}})), [])
+        self.assertEqual(len(list(run.below_floors(rows, floors, {"test_x": {"primitives": 0}}))), 1)
 
 
 class WorkerTest(unittest.TestCase):

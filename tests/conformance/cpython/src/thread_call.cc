@@ -67,7 +67,25 @@ PyObject* counted(PyObject* fn) {
 // asyncio's: makes its own exceptions of those of concurrent.futures.
 PyObject* convert_error = nullptr;
 
-constexpr std::chrono::milliseconds kSignals{50};  // How often Ctrl-C is looked at.
+// Lets nobody in any more, if `end` says so, as soon as nobody is left or a signal's handler
+// raises.
+PyObject* wait_for_jobs(bool end) {
+  constexpr std::chrono::milliseconds kSignals{50};  // How often Ctrl-C is looked at.
+  LiveJobs& jobs = live_jobs();
+  for (bool left = true; left;) {
+    const bool interrupted = PyErr_CheckSignals() != 0;
+    Py_BEGIN_ALLOW_THREADS;
+    {
+      std::unique_lock lock(jobs.mutex);
+      const auto idle = [&] { return jobs.count == 0 && jobs.entered == 0; };
+      left = !interrupted && !jobs.none_left.wait_for(lock, kSignals, idle);
+      if (end && !left) jobs.ended_by = std::this_thread::get_id();
+    }
+    Py_END_ALLOW_THREADS;
+    if (interrupted) return nullptr;
+  }
+  return Py_NewRef(Py_None);
+}
 
 }  // namespace
 
@@ -137,34 +155,10 @@ JobValue ThreadCall::operator()() {
 }
 
 PyObject* join_jobs(PyObject* /*module*/, PyObject* /*none*/) {
-  LiveJobs& jobs = live_jobs();
-  for (bool left = true; left;) {
-    Py_BEGIN_ALLOW_THREADS;
-    {
-      std::unique_lock lock(jobs.mutex);
-      left = !jobs.none_left.wait_for(lock, kSignals, [&] { return jobs.count == 0; });
-    }
-    Py_END_ALLOW_THREADS;
-    if (PyErr_CheckSignals() != 0) return nullptr;
-  }
-  return Py_NewRef(Py_None);
+  return wait_for_jobs(false);
 }
-
 PyObject* end_jobs(PyObject* /*module*/, PyObject* /*none*/) {
-  LiveJobs& jobs = live_jobs();
-  for (bool ended = false; !ended;) {
-    const bool interrupted = PyErr_CheckSignals() != 0;
-    Py_BEGIN_ALLOW_THREADS;
-    {
-      std::unique_lock lock(jobs.mutex);
-      const auto idle = [&] { return jobs.count == 0 && jobs.entered == 0; };
-      ended = interrupted || jobs.none_left.wait_for(lock, kSignals, idle);
-      if (ended) jobs.ended_by = std::this_thread::get_id();
-    }
-    Py_END_ALLOW_THREADS;
-    if (interrupted) return nullptr;
-  }
-  return Py_NewRef(Py_None);
+  return wait_for_jobs(true);
 }
 
 PyObject* forget_jobs(PyObject* /*module*/, PyObject* /*none*/) {

@@ -70,21 +70,28 @@ class JobsTest(unittest.TestCase):
         """), ["child", "parent", "0"])
 
     def test_the_interpreter_ends_while_a_job_of_a_closed_loop_gives_its_value_back(self):
-        # By chance, so in many processes.
+        # They meet by chance, in one process of ten, so in many.
         self.assertEqual(self.run_script("""
-            def close_while_it_works():
+            def close_while_it_works(fails):
+                started = threading.Event()
+                def job():
+                    started.set()
+                    gate.wait()
+                    if fails:
+                        1 / 0
                 loop = weft.Loop()
-                jobs = [loop.run_in_executor(None, fn) for fn in (gate.wait, lambda: gate.wait() and 1 / 0)]
+                loop.run_in_executor(None, job)
+                started.wait()
                 gate.set()
                 loop.close()
                 sys.exit(0)
-            children = []
-            for _ in range(60):
+            ends = set()
+            for i in range(60):
                 child = os.fork()
                 if child == 0:
-                    close_while_it_works()
-                children.append(child)
-            print(*{os.waitpid(child, 0)[1] for child in children})
+                    close_while_it_works(fails=i % 2 == 0)
+                ends.add(os.waitpid(child, 0)[1])
+            print(*ends)
         """), ["0"])
 
     def test_a_loop_that_nobody_closes_has_a_job(self):
